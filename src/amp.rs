@@ -1,0 +1,9 @@
+//! Amazon Managed Service for Prometheus: what its URLs look like, and SigV4 for it.
+
+mod credentials;
+mod signed;
+mod workspace_url;
+
+pub use credentials::{CredentialsSource, sdk_http_client};
+pub use signed::{SIGNING_NAME, Signed, Signer};
+pub use workspace_url::{fault_of, region_of};

@@ -1,0 +1,40 @@
+//! The Lambda function: settings, build once, hand over.
+
+use amp_push_gateway::config::{Env, Settings};
+use amp_push_gateway::{gateway, instrumentation, lambda};
+use std::process::ExitCode;
+
+/// One thread: an invocation is one event at a time, and up to 1,769 MB a function has no second processor.
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let settings = match Settings::from_vars(&Env) {
+        Ok(settings) => settings,
+        Err(errors) => {
+            instrumentation::init(instrumentation::errors_only());
+            for error in errors.as_slice() {
+                tracing::error!(variable = error.variable, "wrong setting: {error}");
+            }
+            return ExitCode::FAILURE;
+        }
+    };
+    instrumentation::init(settings.log_filter().clone());
+    let gateway = match gateway::from_settings(&settings) {
+        Ok(gateway) => gateway,
+        Err(error) => {
+            tracing::error!(error = %error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    if !gateway.has_dead_letter_queue() {
+        tracing::warn!(
+            "DEAD_LETTER_QUEUE_URL is not set: refused messages are handed back, refused events only reported"
+        );
+    }
+    match lambda::runtime::serve(gateway).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = %error, "the Lambda Runtime API failed");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! One event as `check` shows it, to people and to scripts.
+
+use crate::view::{self, Styled, series_name, utc};
+use amp_push_gateway::event::{Clock, Event, Found};
+use amp_push_gateway::model::{METRIC_NAME_LABEL, MetricName, Value};
+use serde_json::json;
+use std::fmt;
+use std::path::Path;
+
+/// An event, and where it stands.
+pub(super) struct Shown<'a> {
+    pub(super) path: &'a Path,
+    pub(super) line: Option<usize>,
+    /// Its number in its message, counted from 0 as in the details of refusals.
+    pub(super) index: usize,
+    pub(super) clock: &'a Clock,
+    pub(super) found: &'a Found<'a>,
+}
+
+// === impl Shown ===
+
+impl Shown<'_> {
+    /// The same for a script. Values are strings, exactly as they would be typed: JSON's own numbers lose digits in
+    /// many readers and know no NaN.
+    pub(super) fn json(&self) -> serde_json::Value {
+        let mut shown = json!({"file": self.path.display().to_string(), "line": self.line, "index": self.index});
+        let more = match &self.found.event {
+            Ok(event) => json!({
+                "ok": true,
+                "timestamp": event.timestamp.0,
+                "time": utc(event.timestamp),
+                "samples": event.metrics.iter().map(|sample| sample_json(event, sample)).collect::<Vec<_>>(),
+            }),
+            Err(refusal) => json!({"ok": false, "reason": refusal.reason.as_str(), "detail": refusal.detail}),
+        };
+        if let (Some(shown), serde_json::Value::Object(more)) = (shown.as_object_mut(), more) {
+            shown.extend(more);
+        }
+        shown
+    }
+
+    fn place(&self) -> String {
+        match self.line {
+            Some(line) => format!("line {line} [{}]", self.index),
+            None => format!("[{}]", self.index),
+        }
+    }
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = Styled(view::QUIET, self.place());
+        match &self.found.event {
+            Err(refusal) => {
+                write!(f, "  {place} {} {}: {}", Styled(view::BAD, "refused"), refusal.reason, refusal.detail)
+            }
+            Ok(event) => {
+                let age = self.clock.now.since(event.timestamp);
+                write!(f, "  {place} {} {} ({})", Styled(view::GOOD, "ok"), utc(event.timestamp), relative(age))?;
+                for (name, value) in &event.metrics {
+                    let (series, kind, inexact) = (series_name(labels(event, name)), kind(*value), inexact(*value));
+                    write!(f, "\n      {series}  {value}  {}{inexact}", Styled(view::QUIET, kind))?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn sample_json(event: &Event<'_>, (name, value): &(MetricName<'_>, Value)) -> serde_json::Value {
+    let labels: serde_json::Map<_, _> =
+        labels(event, name).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let mut sample = json!({"labels": labels, "type": kind(*value), "value": value.to_string()});
+    if value.is_inexact() {
+        sample["sent_as"] = view::wire_value(f64::from_bits(value.wire_bits())).into();
+    }
+    sample
+}
+
+fn labels<'a>(event: &'a Event<'_>, name: &'a MetricName<'_>) -> Vec<(&'a str, &'a str)> {
+    let others = event.labels.as_slice().iter().map(|label| (label.name.as_str(), label.value.as_ref()));
+    std::iter::once((METRIC_NAME_LABEL, name.as_str())).chain(others).collect()
+}
+
+fn kind(value: Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "integer",
+        Value::Float(_) => "float",
+    }
+}
+
+fn inexact(value: Value) -> String {
+    if !value.is_inexact() {
+        return String::new();
+    }
+    let sent = view::wire_value(f64::from_bits(value.wire_bits()));
+    format!("  sent as {sent}: Prometheus stores doubles, which hold integers exactly up to 2^53")
+}
+
+fn relative(age_ms: i64) -> String {
+    let amount = match age_ms.unsigned_abs() {
+        0..1_000 => return "now".to_owned(),
+        ms @ 1_000..120_000 => format!("{} s", ms / 1_000),
+        ms @ 120_000..7_200_000 => format!("{} min", ms / 60_000),
+        ms => format!("{} h", ms / 3_600_000),
+    };
+    if age_ms > 0 { format!("{amount} ago") } else { format!("in {amount}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_words() {
+        let table = [
+            (0, "now"),
+            (-999, "now"),
+            (1_000, "1 s ago"),
+            (119_999, "119 s ago"),
+            (-120_000, "in 2 min"),
+            (7_200_000, "2 h ago"),
+            (i64::MIN, "in 2562047788015 h"),
+        ];
+        for (age, expected) in table {
+            assert_eq!(relative(age), expected, "{age}");
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! `pushgw invoke`: one payload through the handler.
+
+use super::connect::{self, Embedded, Overrides};
+use super::fault::{Fault, Verdict};
+use super::view;
+use amp_push_gateway::gateway;
+use amp_push_gateway::lambda::{FunctionError, Handled, Invocation, handle};
+use amp_push_gateway::local::invoke_endpoint::{MAX_SYNC_BYTES, request_id};
+use amp_push_gateway::local::wall_clock;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use std::path::PathBuf;
+use std::time::Duration;
+use tokio::time::Instant;
+use tracing_subscriber::filter::LevelFilter;
+
+/// Put one payload through the function and print its answer as Lambda would return it.
+///
+/// The payload is what a trigger hands over: an event, an array of events, Records of SQS or SNS. Settings come from the
+/// environment as for the Lambda function: REMOTE_WRITE_URL, REMOTE_WRITE_AUTH, DEAD_LETTER_QUEUE_URL and so on. Where no
+/// receiver is named, the payload is written to a workspace in this process, which applies AMP's rules and is gone
+/// afterwards.
+///
+/// Exit code 1 where the function fails or hands messages back (batchItemFailures).
+#[derive(clap::Args, Debug)]
+#[expect(clippy::doc_markdown, reason = "this is the help text, which knows no markup")]
+pub(crate) struct Arguments {
+    /// The payload, at most 6 MiB; - is standard input.
+    file: PathBuf,
+    /// Write here, whatever REMOTE_WRITE_URL says.
+    #[arg(long, value_name = "URL")]
+    remote_write_url: Option<String>,
+    /// The time that the function may take, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=900))]
+    timeout: u64,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
+    let payload = connect::read(&arguments.file)?;
+    if payload.len() > MAX_SYNC_BYTES {
+        let text = format!("the payload has {} bytes; Lambda takes at most {MAX_SYNC_BYTES}", payload.len());
+        return Err(Fault::Usage(text));
+    }
+    let mut vars = Overrides::default().receiver(arguments.remote_write_url.as_deref());
+    let mut embedded = None;
+    if !vars.has_receiver() {
+        let started = Embedded::start().await?;
+        view::note("no REMOTE_WRITE_URL: writing to a workspace in this process, which is gone afterwards");
+        vars = vars.embedded(&started);
+        embedded = Some(started);
+    }
+    let settings = vars.settings()?;
+    connect::log_to_stderr(&settings, LevelFilter::WARN);
+    let gateway = gateway::from_settings(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
+    let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
+    let invocation = Invocation { request_id: request_id(), started: wall_clock(), deadline };
+    let handled = handle(&gateway, payload.into(), &invocation).await;
+    view::line(&printed(&handled.answer));
+    if let Some(embedded) = embedded {
+        drop(gateway);
+        embedded.stop().await;
+    }
+    Ok(if is_success(&handled) { Verdict::Good } else { Verdict::Bad })
+}
+
+fn printed(answer: &Result<String, FunctionError>) -> String {
+    match answer {
+        Ok(answer) => answer.clone(),
+        Err(error) => {
+            serde_json::json!({"errorMessage": error.error_message, "errorType": error.error_type}).to_string()
+        }
+    }
+}
+
+fn is_success(handled: &Handled) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Answer {
+        #[serde(default)]
+        batch_item_failures: Vec<IgnoredAny>,
+    }
+    let answer = handled.answer.as_ref().ok().and_then(|answer| serde_json::from_str::<Answer>(answer).ok());
+    answer.is_some_and(|answer| answer.batch_item_failures.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amp_push_gateway::instrumentation::MetricLine;
+
+    #[test]
+    fn function_errors_and_messages_that_come_again_are_no_success() {
+        let error = FunctionError { error_type: "invalid_value".to_owned(), error_message: "x".to_owned() };
+        let table = [
+            (Ok("{\"accepted\":1}"), true),
+            (Ok("{\"batchItemFailures\":[]}"), true),
+            (Ok("{\"batchItemFailures\":[{\"itemIdentifier\":\"1\"}]}"), false),
+            (Err(error), false),
+        ];
+        for (answer, expected) in table {
+            let answer = answer.map(str::to_owned);
+            let handled = Handled { answer, metrics: MetricLine::default(), trigger: "direct" };
+            assert_eq!(is_success(&handled), expected, "{handled:?}");
+        }
+    }
+}

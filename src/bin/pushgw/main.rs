@@ -1,0 +1,74 @@
+//! `pushgw`: the gateway on the command line, to see it work, to try payloads, and to find out what is wrong.
+//!
+//! One file for each verb, [`view`] for all that is shown, [`connect`] for what the verbs share. Exit codes: 0 all is
+//! well, 1 something was refused or failed, 2 wrong usage or settings.
+
+mod check;
+mod connect;
+mod demo;
+mod fault;
+mod invoke;
+mod ping;
+mod serve;
+mod view;
+
+use clap::{Parser, Subcommand};
+use fault::{Fault, Verdict};
+use std::process::ExitCode;
+
+/// Push metrics into Amazon Managed Service for Prometheus (AMP) without running a server: try it, check it, run it here.
+///
+/// Exit codes: 0 all is well, 1 something was refused or failed, 2 wrong usage or settings.
+#[derive(Parser, Debug)]
+#[command(name = "pushgw", version, subcommand_required = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand, Debug)]
+enum Verb {
+    Demo(demo::Arguments),
+    Serve(serve::Arguments),
+    Invoke(invoke::Arguments),
+    Check(check::Arguments),
+    Ping(ping::Arguments),
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(run(cli.verb)),
+        Err(error) => Err(Fault::Failed(format!("the runtime could not be started: {error}"))),
+    };
+    match ended {
+        Ok(Verdict::Good) => ExitCode::SUCCESS,
+        Ok(Verdict::Bad) => ExitCode::from(1),
+        Err(fault) => {
+            view::error(&fault.to_string());
+            ExitCode::from(fault.exit_code())
+        }
+    }
+}
+
+async fn run(verb: Verb) -> Result<Verdict, Fault> {
+    match verb {
+        Verb::Demo(arguments) => demo::run(&arguments).await,
+        Verb::Serve(arguments) => serve::run(arguments).await,
+        Verb::Invoke(arguments) => invoke::run(&arguments).await,
+        Verb::Check(arguments) => check::run(&arguments),
+        Verb::Ping(arguments) => ping::run(&arguments).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_of_the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,79 @@
+//! `pushgw ping`: are URL, region, credentials and permission right?
+
+mod advice;
+
+use super::connect::{self, Overrides};
+use super::fault::{Fault, Verdict};
+use super::view;
+use advice::{Asked, advise};
+use amp_push_gateway::config::Settings;
+use amp_push_gateway::gateway::signed_transport;
+use amp_push_gateway::remote_write::{Answer, Disposition, RemoteWriteClient, TransportError};
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tracing_subscriber::filter::LevelFilter;
+
+/// Send an empty signed write to the configured workspace and say whether URL, region, credentials and permission are
+/// right, and what to do if not.
+///
+/// Nothing is stored. Settings come from the environment as for the Lambda function: REMOTE_WRITE_URL (or
+/// AWS_PROMETHEUS_ENDPOINT), REMOTE_WRITE_AUTH (sigv4, the default, or none), SIGV4_REGION, and the usual AWS variables.
+///
+/// Exit code 1 where the write is not accepted, 2 where settings are wrong.
+#[derive(clap::Args, Debug)]
+#[expect(clippy::doc_markdown, reason = "this is the help text, which knows no markup")]
+pub(crate) struct Arguments {
+    /// Ask this one, whatever REMOTE_WRITE_URL says.
+    #[arg(long, value_name = "URL")]
+    remote_write_url: Option<String>,
+    /// How long to wait for the answer, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+    timeout: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
+    let settings = Overrides::default().receiver(arguments.remote_write_url.as_deref()).settings()?;
+    connect::log_to_stderr(&settings, LevelFilter::ERROR);
+    let transport = signed_transport(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
+    let client = RemoteWriteClient::new(settings.remote_write_url(), transport)
+        .map_err(|error| Fault::Usage(format!("{}: {error}", settings.remote_write_url())))?;
+    let started = Instant::now();
+    let answer = client.ping(Duration::from_secs(arguments.timeout)).await;
+    let took = started.elapsed();
+    let accepted = Disposition::of(&answer) == Disposition::Written;
+    let asked = Asked { url: settings.remote_write_url(), region: settings.signing_region() };
+    let said = if accepted { praise(&settings, took) } else { advise(&asked, &answer) };
+    if arguments.json {
+        view::line(&as_json(&asked, &answer, accepted, took, &said).to_string());
+    } else if accepted {
+        view::line(&format!("{} {said}", view::Styled(view::GOOD, "ok:")));
+    } else {
+        view::line(&format!("{} {said}", view::Styled(view::BAD, "failed:")));
+    }
+    Ok(if accepted { Verdict::Good } else { Verdict::Bad })
+}
+
+fn praise(settings: &Settings, took: Duration) -> String {
+    let signed = settings.signing_region().map_or("unsigned".to_owned(), |region| format!("signed for {region}"));
+    format!("{} accepted an empty write, {signed}, in {}", settings.remote_write_url(), view::duration(took))
+}
+
+fn as_json(
+    asked: &Asked<'_>,
+    answer: &Result<Answer, TransportError>,
+    accepted: bool,
+    took: Duration,
+    said: &str,
+) -> serde_json::Value {
+    json!({
+        "ok": accepted,
+        "url": asked.url.as_str(),
+        "region": asked.region,
+        "status": answer.as_ref().ok().map(|answer| answer.status),
+        "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        "message": said,
+    })
+}

@@ -1,0 +1,117 @@
+//! All that is shown. Colour goes to terminals only and honours `NO_COLOR` (anstream decides); a reader that goes away
+//! (`pushgw check … | head`) is no error.
+
+mod number;
+mod table;
+
+use amp_push_gateway::dead_letter::DeadLetter;
+use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
+use amp_push_gateway::model::{METRIC_NAME_LABEL, Timestamp};
+use anstyle::{AnsiColor, Style};
+use std::fmt;
+use std::io::{self, Write};
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+pub(crate) use number::{count, duration, sparkline, wire_value};
+pub(crate) use table::{dead_letters, series_table};
+
+/// What is well.
+pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
+/// What is not.
+pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
+/// Headings.
+pub(crate) const HEADING: Style = Style::new().bold();
+/// What may be overlooked.
+pub(crate) const QUIET: Style = Style::new().dimmed();
+
+/// Text in a style.
+#[derive(Debug)]
+pub(crate) struct Styled<T>(pub(crate) Style, pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for Styled<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", self.0.render(), self.1, self.0.render_reset())
+    }
+}
+
+/// A line on standard output.
+pub(crate) fn line(text: &str) {
+    // A reader that went away has heard enough.
+    let _ = writeln!(anstream::stdout().lock(), "{text}");
+}
+
+/// A remark beside the result, on standard error.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// A fault, on standard error.
+pub(crate) fn error(text: &str) {
+    note(&format!("{} {text}", Styled(BAD, "error:")));
+}
+
+/// `temperature{customerId="c1"}`; the bare name where there are no labels.
+pub(crate) fn series_name<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
+    let (names, labels): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| *name == METRIC_NAME_LABEL);
+    let metric = names.first().map_or("", |(_, value)| value);
+    let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
+    if labels.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", labels.join(",")) }
+}
+
+/// Labels as pairs.
+pub(crate) fn pairs(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
+    labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+}
+
+/// A series for scripts: labels, how many samples, the last of them.
+pub(crate) fn series_json(series: &StoredSeries) -> serde_json::Value {
+    let labels: serde_json::Map<_, _> =
+        pairs(&series.labels).map(|(name, value)| (name.to_owned(), value.into())).collect();
+    let last = series
+        .samples
+        .last()
+        .map(|last| serde_json::json!({"timestamp": last.timestamp, "value": wire_value(last.value)}));
+    serde_json::json!({"labels": labels, "samples": series.samples.len(), "last": last})
+}
+
+/// A dead letter for scripts.
+pub(crate) fn letter_json(letter: &DeadLetter) -> serde_json::Value {
+    serde_json::json!({
+        "reason": letter.reason.as_str(),
+        "detail": letter.detail,
+        "source_message_id": letter.source_message_id,
+        "maybe_stored": letter.maybe_stored,
+        "body": letter.body,
+    })
+}
+
+/// `2026-11-21T02:50:36.123Z`; the number where there is no such date.
+pub(crate) fn utc(timestamp: Timestamp) -> String {
+    let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp.0) * 1_000_000).ok();
+    time.and_then(|time| time.format(&format).ok()).unwrap_or_else(|| timestamp.to_string())
+}
+
+/// A writer for many lines.
+pub(crate) fn out() -> io::BufWriter<anstream::AutoStream<io::StdoutLock<'static>>> {
+    io::BufWriter::with_capacity(64 << 10, anstream::stdout().lock())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_series_is_named_as_in_promql() {
+        assert_eq!(series_name([("__name__", "ph")]), "ph");
+        let labels = [("A", "1"), ("__name__", "ph"), ("b", "say \"x\"")];
+        assert_eq!(series_name(labels), r#"ph{A="1",b="say \"x\""}"#);
+    }
+
+    #[test]
+    fn times_are_shown_in_utc_to_the_millisecond() {
+        assert_eq!(utc(Timestamp(1_676_398_017_250)), "2023-02-14T18:06:57.250Z");
+        assert_eq!(utc(Timestamp(i64::MAX)), i64::MAX.to_string());
+    }
+}

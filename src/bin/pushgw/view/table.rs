@@ -1,0 +1,105 @@
+//! Tables: the series of a workspace, and dead letters.
+
+use super::{Styled, pairs, series_name, sparkline, wire_value};
+use amp_push_gateway::dead_letter::DeadLetter;
+use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
+use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
+
+/// Rows of a table; a script takes all of them with `--json`.
+const MAX_ROWS: usize = 40;
+const SPARKLINE_WIDTH: usize = 20;
+/// Characters of a dead letter's body.
+const MAX_BODY_CHARS: usize = 60;
+
+/// The series with their counts, last values and sparklines; with the type of their values where `type_of` is known.
+pub(crate) fn series_table(series: &[StoredSeries], type_of: Option<&dyn Fn(&Labels) -> &'static str>) -> String {
+    let mut header = vec!["series", "samples", "last value", "values"];
+    if type_of.is_some() {
+        header.insert(1, "type");
+    }
+    let mut table = table(&header);
+    for one in series.iter().take(MAX_ROWS) {
+        let last = one.samples.last().map_or(String::new(), |last| wire_value(last.value));
+        let bars = sparkline(one.samples.iter().map(|sample| sample.value), SPARKLINE_WIDTH);
+        let mut row = vec![series_name(pairs(&one.labels)), one.samples.len().to_string(), last, bars];
+        if let Some(type_of) = type_of {
+            row.insert(1, type_of(&one.labels).to_owned());
+        }
+        table.add_row(row);
+    }
+    let first_number = usize::from(type_of.is_some()) + 1;
+    for column in [first_number, first_number + 1] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    with_rest(&table, series.len())
+}
+
+/// The letters with their reasons, details and the beginnings of their bodies.
+pub(crate) fn dead_letters(letters: &[DeadLetter]) -> String {
+    let mut table = table(&["reason", "detail", "body"]);
+    for letter in letters.iter().take(MAX_ROWS) {
+        table.add_row([letter.reason.as_str(), &letter.detail, &beginning(&letter.body)]);
+    }
+    with_rest(&table, letters.len())
+}
+
+fn table(header: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_style(TableComponent::HeaderLines, '─').set_header(header);
+    // Only a terminal has a width to keep to; what goes into a file stays on its lines.
+    let terminal = console::Term::stdout();
+    if terminal.is_term() {
+        let (_, width) = terminal.size();
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
+    table
+}
+
+fn with_rest(table: &Table, rows: usize) -> String {
+    match rows.saturating_sub(MAX_ROWS) {
+        0 => table.to_string(),
+        rest => format!("{table}\n{}", Styled(super::QUIET, format_args!("and {rest} more: --json lists them all"))),
+    }
+}
+
+fn beginning(body: &str) -> String {
+    let line: String = body.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_BODY_CHARS).collect();
+    if body.chars().nth(MAX_BODY_CHARS).is_some() { format!("{line}…") } else { line }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amp_push_gateway::local::tsdb::Sample;
+
+    fn series(count: usize) -> Vec<StoredSeries> {
+        let one = |number: usize| StoredSeries {
+            labels: vec![("__name__".to_owned(), "ph".to_owned()), ("device".to_owned(), number.to_string())],
+            samples: vec![Sample { timestamp: 1, value: 6.5 }, Sample { timestamp: 2, value: 7.0 }],
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn a_series_has_its_type_where_it_is_known() {
+        let shown = series_table(&series(1), Some(&|_| "integer"));
+        for part in ["ph{device=\"0\"}", "integer", "2", "7", "▁█"] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(!series_table(&series(1), None).contains("type"));
+    }
+
+    #[test]
+    fn a_long_table_says_how_many_rows_it_leaves_out() {
+        let shown = series_table(&series(MAX_ROWS + 2), None);
+        assert!(shown.contains("and 2 more") && !shown.contains(&format!("device=\"{MAX_ROWS}\"")), "{shown}");
+    }
+
+    #[test]
+    fn a_body_is_one_bounded_line() {
+        assert_eq!(beginning("a\nb"), "a b");
+        assert_eq!(beginning(&"é".repeat(61)).chars().count(), 61);
+    }
+}

@@ -1,0 +1,139 @@
+use super::*;
+
+fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn read_with(pairs: &[(&str, &str)]) -> Result<Settings, SettingsErrors> {
+    let mut all = vec![("REMOTE_WRITE_URL", "http://127.0.0.1:9090/api/v1/write"), ("AWS_REGION", "eu-west-1")];
+    all.extend_from_slice(pairs);
+    Settings::from_vars(&vars(&all))
+}
+
+#[test]
+fn all_faults_are_told_at_once_with_variable_value_and_what_is_allowed() {
+    let wrong = [
+        ("AWS_PROMETHEUS_ENDPOINT", "ftp://example.com", "expected an http or https URL"),
+        ("REMOTE_WRITE_AUTH", "basic", "expected sigv4 or none"),
+        ("DEAD_LETTER_QUEUE_URL", "my-queue", "expected the URL of an SQS queue"),
+        ("EXTERNAL_LABELS", "env", "has no \"=\""),
+        ("MAX_SAMPLE_AGE", "1.5h", "expected a whole number and one unit"),
+        ("MAX_SAMPLE_LEAD", "10", "expected a whole number and one unit"),
+        ("LATE_SAMPLES", "keep", "expected dead-letter or drop"),
+        ("RUST_LOG", "loud", "expected a level"),
+    ];
+    let pairs: Vec<_> = wrong.iter().map(|(name, value, _)| (*name, *value)).collect();
+    let errors = Settings::from_vars(&vars(&pairs)).unwrap_err();
+    let told = errors.to_string();
+    assert_eq!(errors.as_slice().len(), wrong.len(), "{told}");
+    for (variable, value, fault) in wrong {
+        let line = told.lines().find(|line| line.starts_with(&format!("{variable}={value}: ")));
+        assert!(line.is_some_and(|line| line.contains(fault)), "{variable}: {told}");
+    }
+}
+
+#[test]
+fn nothing_but_the_url_and_a_region_is_required_and_empty_is_unset() {
+    let errors = Settings::from_vars(&vars(&[("REMOTE_WRITE_URL", "")])).unwrap_err();
+    assert!(errors.to_string().starts_with("REMOTE_WRITE_URL: it is not set"));
+    let errors = Settings::from_vars(&vars(&[("REMOTE_WRITE_URL", "http://localhost/")])).unwrap_err();
+    assert!(errors.to_string().starts_with("SIGV4_REGION: no region to sign for"));
+    let empty = [
+        "REMOTE_WRITE_AUTH",
+        "SIGV4_REGION",
+        "DEAD_LETTER_QUEUE_URL",
+        "EXTERNAL_LABELS",
+        "MAX_SAMPLE_AGE",
+        "MAX_SAMPLE_LEAD",
+        "LATE_SAMPLES",
+        "RUST_LOG",
+    ];
+    let settings = read_with(&empty.map(|name| (name, ""))).unwrap();
+    assert_eq!(settings.signing_region(), Some("eu-west-1"));
+    assert_eq!(settings.rules().max_sample_age_ms, 3_600_000);
+    assert_eq!(settings.rules().max_sample_lead_ms, 10_000);
+    assert_eq!(settings.late_samples(), LateSamples::DeadLetter);
+    assert!(settings.dead_letter_queue_url().is_none());
+}
+
+#[test]
+fn the_region_is_the_set_one_then_the_hosts_then_lambdas() {
+    let amp = "https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/api/v1/remote_write";
+    let table = [
+        (vec![("REMOTE_WRITE_URL", amp), ("SIGV4_REGION", "ap-south-1")], Some("ap-south-1")),
+        (vec![("REMOTE_WRITE_URL", amp)], Some("us-east-2")),
+        (vec![], Some("eu-west-1")),
+        (vec![("REMOTE_WRITE_AUTH", "none")], None),
+    ];
+    for (pairs, region) in table {
+        assert_eq!(read_with(&pairs).unwrap().signing_region(), region, "{pairs:?}");
+    }
+}
+
+#[test]
+fn the_url_of_the_ancestor_works_and_the_own_one_wins() {
+    let settings = read_with(&[("AWS_PROMETHEUS_ENDPOINT", "http://other/")]).unwrap();
+    assert_eq!(settings.remote_write_url().as_str(), "http://127.0.0.1:9090/api/v1/write");
+    let settings = read_with(&[("REMOTE_WRITE_URL", ""), ("AWS_PROMETHEUS_ENDPOINT", "http://other/x")]).unwrap();
+    assert_eq!(settings.remote_write_url().as_str(), "http://other/x");
+}
+
+#[test]
+fn a_password_in_the_url_is_refused_and_not_repeated() {
+    let told = read_with(&[("REMOTE_WRITE_URL", "https://me:hunter2@host/write")]).unwrap_err().to_string();
+    assert!(told.contains("REMOTE_WRITE_URL") && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn durations_are_a_whole_number_and_a_unit() {
+    let table = [
+        ("250ms", Some(250)),
+        ("0s", Some(0)),
+        ("90s", Some(90_000)),
+        ("5m", Some(300_000)),
+        ("2h", Some(7_200_000)),
+        ("1d", Some(86_400_000)),
+        ("", None),
+        ("h", None),
+        ("10", None),
+        ("1h30m", None),
+        ("-1s", None),
+        ("1 s", None),
+        ("99999999999999999999s", None),
+        ("9999999999999999d", None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(parse::milliseconds(text).ok(), expected, "{text}");
+    }
+}
+
+#[test]
+fn external_labels_are_classic_unique_pairs() {
+    let labels = parse::labels("env=prod,team=a=b").unwrap();
+    assert_eq!((labels.get("env"), labels.get("team")), (Some("prod"), Some("a=b")));
+    for wrong in ["", "env", "env=", "=x", "a=1,a=2", "__x=1", "a-b=1", "1a=1", "a=1,", "a=1, b=2"] {
+        assert!(parse::labels(wrong).is_err(), "{wrong:?}");
+    }
+}
+
+#[test]
+fn dependencies_are_never_heard_below_warn() {
+    let level_of = |text: &str, target: &str, level| parse::log_filter(text).unwrap().would_enable(target, &level);
+    use tracing::Level;
+    for text in ["trace", "lambda_runtime=trace", "debug,aws_smithy_runtime=trace"] {
+        assert!(!level_of(text, "lambda_runtime::x", Level::INFO), "{text}");
+        assert!(!level_of(text, "aws_smithy_runtime", Level::INFO), "{text}");
+    }
+    assert!(level_of("trace", "amp_push_gateway::gateway", Level::TRACE));
+    assert!(level_of("warn,amp_push_gateway=debug", "amp_push_gateway", Level::DEBUG));
+    assert!(!level_of("off", "amp_push_gateway", Level::ERROR));
+}
+
+#[test]
+fn secrets_do_not_stand_in_debug() {
+    let pairs = [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "s3cr3t"), ("AWS_SESSION_TOKEN", "t0k3n")];
+    let settings = read_with(&pairs).unwrap();
+    assert!(settings.credentials().is_some());
+    let debug = format!("{settings:?}");
+    assert!(!debug.contains("s3cr3t") && !debug.contains("t0k3n"), "{debug}");
+}

@@ -1,0 +1,97 @@
+//! Walks over JSON without building a tree: each value is handed over as the text it stands in.
+
+use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::fmt;
+
+/// Calls `each` with the key and the text of the value of every entry of the object in `text`, in order and with
+/// repeated keys.
+///
+/// # Errors
+/// Where `text` is not a JSON object and nothing else.
+pub(super) fn for_each<'a>(text: &'a str, each: impl FnMut(Cow<'a, str>, &'a str)) -> serde_json::Result<()> {
+    let mut json = serde_json::Deserializer::from_str(text);
+    json.deserialize_map(Entries(each))?;
+    json.end()
+}
+
+/// The contents of a JSON string as it stands with its quotes; `None` where `literal` is no string or an escape in it
+/// says nothing that UTF-8 can.
+pub(super) fn unquote(literal: &str) -> Option<Cow<'_, str>> {
+    let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') { serde_json::from_str(literal).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
+}
+
+struct Entries<F>(F);
+
+/// A bare `Cow` as a map key is always owned; this one borrows where it can.
+struct Key<'a>(Cow<'a, str>);
+
+impl<'a, F: FnMut(Cow<'a, str>, &'a str)> Visitor<'a> for Entries<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<(), A::Error> {
+        while let Some(Key(key)) = map.next_key()? {
+            let value: &'a RawValue = map.next_value()?;
+            (self.0)(key, value.get());
+        }
+        Ok(())
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Key<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct KeyVisitor;
+        impl<'de> Visitor<'de> for KeyVisitor {
+            type Value = Key<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a key")
+            }
+
+            fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Borrowed(key)))
+            }
+
+            fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
+                Ok(Key(Cow::Owned(key.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(KeyVisitor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_handed_over_as_they_stand() {
+        let mut seen = Vec::new();
+        for_each(r#" {"a": 1.50 , "a":"x\n", "\u0062":[ 1 ]} "#, |key, value| seen.push((key.into_owned(), value)))
+            .unwrap();
+        let expected = [("a", "1.50"), ("a", r#""x\n""#), ("b", "[ 1 ]")];
+        assert_eq!(seen, expected.map(|(key, value)| (key.to_owned(), value)));
+    }
+
+    #[test]
+    fn what_is_no_single_object_is_an_error() {
+        for text in ["", "[]", "1e309", "{} {}", "{\"a\":1,}", "{a:1}"] {
+            assert!(for_each(text, |_, _| ()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_are_unquoted_and_lone_surrogates_are_none() {
+        assert_eq!(unquote(r#""a\tb""#).unwrap(), "a\tb");
+        assert!(matches!(unquote(r#""ab""#), Some(Cow::Borrowed("ab"))));
+        assert_eq!(unquote("12"), None);
+        assert_eq!(unquote(r#""\ud800""#), None);
+    }
+}

@@ -1,0 +1,267 @@
+//! The use case: messages in, one outcome for each event and one fate for each message out.
+//!
+//! The only place that sees both the pure stages and the edges. It calls each stage once and in order; what becomes of
+//! events is written into a [`Ledger`] and comes back as a return value.
+
+mod delivery;
+mod fate;
+mod ledger;
+mod put_aside;
+
+use crate::amp::{CredentialsSource, Signed, Signer};
+use crate::config::{LateSamples, Settings};
+use crate::dead_letter::{DeadLetterQueue, SqsDeadLetters};
+use crate::event::{self, Clock, Event, Rules, Shape};
+use crate::instrumentation::MetricLine;
+use crate::model::{ItemId, Outcome, Refusal, Timestamp};
+use crate::remote_write::{HttpTransport, RemoteWriteClient, Transport};
+use crate::{series, wire};
+use delivery::Delivery;
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub use fate::Fate;
+pub use ledger::Ledger;
+
+/// Outcomes are returned at least this long before the invocation's time is up.
+const MARGIN: Duration = Duration::from_millis(300);
+
+/// Of the remaining time, what is kept for putting messages aside and answering.
+const RESERVE_FOR_DEAD_LETTERS: Duration = Duration::from_secs(2);
+
+/// One message as its trigger handed it over.
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// The SQS message id; the request id of a direct invocation.
+    pub id: Cow<'a, str>,
+    /// Its text; a refusal where it is none.
+    pub body: Result<Cow<'a, str>, Refusal>,
+    /// When it was sent first, as far as its queue knows.
+    pub sent: Option<Timestamp>,
+    /// Its group on a FIFO queue.
+    pub group: Option<Cow<'a, str>>,
+    /// How often it was received, this time included.
+    pub receive_count: u32,
+}
+
+/// Who hands messages over, and so what can become of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trigger {
+    /// An SQS queue: a message that is handed back comes again.
+    Sqs {
+        /// Whether messages of a group must stay in order.
+        fifo: bool,
+    },
+    /// A caller who waits, or Lambda's own retries: the one payload is the message.
+    Direct,
+}
+
+/// The messages of one invocation.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    /// Who handed them over.
+    pub trigger: Trigger,
+    /// The messages, in order.
+    pub messages: Vec<Message<'a>>,
+    /// The invocation's id.
+    pub request_id: &'a str,
+    /// The start of the invocation.
+    pub started: Timestamp,
+    /// When its time is up.
+    pub deadline: Instant,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Ingested {
+    /// The outcome of each event.
+    pub ledger: Ledger,
+    /// The shape of each message.
+    pub shapes: Vec<Shape>,
+    /// The fate of each message.
+    pub fates: Vec<Fate>,
+    /// Why events are to be tried again, in words: the receiver's status, or what kept us from asking it.
+    pub failure: Option<String>,
+    /// Why messages that should have been put aside could not be.
+    pub dead_letter_failure: Option<String>,
+    /// The numbers.
+    pub metrics: MetricLine,
+}
+
+/// Takes batches. One for the life of the process.
+#[derive(Debug)]
+pub struct Gateway<T, D> {
+    rules: Rules,
+    late_samples: LateSamples,
+    limits: wire::Limits,
+    client: RemoteWriteClient<T>,
+    dead_letters: Option<D>,
+}
+
+/// The gateway that `ingest` runs.
+///
+/// # Errors
+/// Where the HTTP client cannot be built.
+pub fn from_settings(
+    settings: &Settings,
+) -> Result<Gateway<Signed<HttpTransport>, SqsDeadLetters>, Box<dyn std::error::Error + Send + Sync>> {
+    let dead_letters = settings.dead_letter_queue_url().map(SqsDeadLetters::new);
+    Ok(Gateway::new(settings, signed_transport(settings)?, dead_letters)?)
+}
+
+/// HTTP with the signature that `settings` ask for.
+///
+/// # Errors
+/// Where the HTTP client cannot be built.
+pub fn signed_transport(
+    settings: &Settings,
+) -> Result<Signed<HttpTransport>, Box<dyn std::error::Error + Send + Sync>> {
+    let signer = settings.signing_region().map(|region| Signer {
+        region: region.to_owned(),
+        credentials: CredentialsSource::new(settings.credentials().cloned(), region),
+    });
+    Ok(Signed::new(HttpTransport::new()?, signer))
+}
+
+// === impl Gateway ===
+
+impl<T, D> Gateway<T, D> {
+    /// Whether refused messages have a queue to go to.
+    pub fn has_dead_letter_queue(&self) -> bool {
+        self.dead_letters.is_some()
+    }
+}
+
+impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
+    /// A gateway that writes through `transport` and puts aside to `dead_letters`.
+    ///
+    /// # Errors
+    /// Where the URL of the settings is not one that HTTP can ask for.
+    pub fn new(settings: &Settings, transport: T, dead_letters: Option<D>) -> Result<Self, http::uri::InvalidUri> {
+        Ok(Self {
+            rules: settings.rules().clone(),
+            late_samples: settings.late_samples(),
+            limits: wire::Limits::default(),
+            client: RemoteWriteClient::new(settings.remote_write_url(), transport)?,
+            dead_letters,
+        })
+    }
+
+    /// Sends a request without series: tests URL, signature and permission and stores nothing.
+    ///
+    /// # Errors
+    /// Where no answer came.
+    pub async fn ping(
+        &self,
+        timeout: Duration,
+    ) -> Result<crate::remote_write::Answer, crate::remote_write::TransportError> {
+        self.client.ping(timeout).await
+    }
+
+    /// Takes a batch and brings each of its events to an outcome, before its deadline.
+    pub async fn ingest(&self, batch: &Batch<'_>) -> Ingested {
+        let mut metrics = MetricLine::default();
+        let mut watch = Watch::start();
+
+        let mut ledger = Ledger::new(self.late_samples);
+        let (events, shapes) = self.read(batch, &mut ledger);
+        metrics.stages.read = watch.lap();
+
+        // Pure, but large: should it ever panic, everything is tried again and the next invocation is as good as new.
+        let merged = catch_unwind(AssertUnwindSafe(|| {
+            series::merge(events, &mut |item, refusal| ledger.reject(item, placed(refusal, item, &shapes)))
+        }));
+        metrics.stages.merge = watch.lap();
+        let encoded = merged.and_then(|merged| {
+            let requests = catch_unwind(AssertUnwindSafe(|| wire::encode(&merged, &self.limits)))?;
+            Ok((merged, requests))
+        });
+        metrics.stages.encode = watch.lap();
+
+        let failure = match encoded {
+            Ok((merged, requests)) => {
+                let until = batch.deadline - MARGIN - self.reserve(batch.deadline);
+                let delivery = Delivery::send(&self.client, &requests, &merged, until).await;
+                delivery.record(&merged, &mut ledger, &mut metrics);
+                delivery.into_failure()
+            }
+            Err(_) => Some("a defect of the gateway; see the log".to_owned()),
+        };
+        metrics.stages.send = watch.lap();
+
+        let mut fates = fate::fates(batch, &ledger, failure.as_deref());
+        let dead_letter_failure = self.put_aside(batch, &mut ledger, &shapes, &mut fates).await;
+        metrics.stages.dead_letter = watch.lap();
+
+        ledger.count_into(&mut metrics);
+        fate::count_into(&fates, &mut metrics);
+        metrics.stages.total = watch.total();
+        Ingested { ledger, shapes, fates, failure, dead_letter_failure, metrics }
+    }
+
+    /// Reads the events of all messages; those refused already have their outcome in the ledger.
+    fn read<'b>(&self, batch: &'b Batch<'_>, ledger: &mut Ledger) -> (Vec<(ItemId, Event<'b>)>, Vec<Shape>) {
+        let mut events = Vec::new();
+        let mut shapes = Vec::with_capacity(batch.messages.len());
+        for message in &batch.messages {
+            ledger.open_message();
+            let clock = Clock { now: batch.started, sent: message.sent };
+            let shape = match &message.body {
+                Ok(text) => event::read_message(text, &clock, &self.rules, &mut |found| match found.event {
+                    Ok(event) => events.push((ledger.add(Outcome::Errored), event)),
+                    Err(refusal) => ledger.add_rejected(refusal),
+                }),
+                Err(refusal) => {
+                    ledger.add_rejected(refusal.clone());
+                    Shape::Single
+                }
+            };
+            shapes.push(shape);
+        }
+        (events, shapes)
+    }
+
+    fn reserve(&self, deadline: Instant) -> Duration {
+        if self.dead_letters.is_none() {
+            return Duration::ZERO;
+        }
+        RESERVE_FOR_DEAD_LETTERS.min((deadline - Instant::now()) / 4)
+    }
+}
+
+/// With the event's index in front where its message is an array, as the refusals of the reading have it.
+fn placed(refusal: Refusal, item: ItemId, shapes: &[Shape]) -> Refusal {
+    match shapes[item.message as usize] {
+        Shape::Single => refusal,
+        Shape::Many => Refusal::new(refusal.reason, format!("[{}].{}", item.event, refusal.detail)),
+    }
+}
+
+/// Times stages.
+struct Watch {
+    start: Instant,
+    last: Instant,
+}
+
+impl Watch {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { start: now, last: now }
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        let lap = now - self.last;
+        self.last = now;
+        lap
+    }
+
+    fn total(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

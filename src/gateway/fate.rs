@@ -1,0 +1,90 @@
+//! Outcomes of events to fates of messages. Pure.
+
+use super::ledger::{Ledger, Verdict};
+use super::{Batch, Trigger};
+use crate::instrumentation::MetricLine;
+use crate::model::Reason;
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// What is done with a message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Fate {
+    /// Done with: all of it is stored, or there is nothing to do.
+    Acknowledged,
+    /// To be put aside, and when that is done, put aside; with the reason of its first rejected event.
+    DeadLettered {
+        /// The reason.
+        reason: Reason,
+        /// The sentence to it, with how many more events were refused.
+        detail: String,
+    },
+    /// It is to be delivered again.
+    HandedBack {
+        /// A reason of the vocabulary, `errored`, or `held_back` behind an earlier message of its group.
+        reason: &'static str,
+        /// In words.
+        detail: String,
+    },
+}
+
+/// The fate of every message. A rejected one is still to be put aside.
+pub(super) fn fates(batch: &Batch<'_>, ledger: &Ledger, failure: Option<&str>) -> Vec<Fate> {
+    let mut held: HashSet<&str> = HashSet::new();
+    let mut fates = Vec::with_capacity(batch.messages.len());
+    for (number, message) in batch.messages.iter().enumerate() {
+        let group = match (batch.trigger, &message.group) {
+            (Trigger::Sqs { fifo: true }, Some(group)) => Some(group.as_ref()),
+            _ => None,
+        };
+        let fate = match ledger.verdict(number) {
+            _ if group.is_some_and(|group| held.contains(group)) => Fate::HandedBack {
+                reason: "held_back",
+                detail: "an earlier message of its group is to be tried again".to_owned(),
+            },
+            Verdict::Errored => {
+                held.extend(group);
+                let detail = failure.unwrap_or("it could not be sent").to_owned();
+                Fate::HandedBack { reason: "errored", detail }
+            }
+            Verdict::Rejected => first_refusal(ledger, number),
+            Verdict::Delivered => Fate::Acknowledged,
+        };
+        fates.push(fate);
+    }
+    fates
+}
+
+pub(super) fn count_into(fates: &[Fate], metrics: &mut MetricLine) {
+    metrics.messages = fates.len() as u64;
+    for fate in fates {
+        match fate {
+            Fate::Acknowledged => metrics.acknowledged += 1,
+            Fate::DeadLettered { .. } => metrics.dead_lettered += 1,
+            Fate::HandedBack { .. } => metrics.handed_back += 1,
+        }
+    }
+}
+
+fn first_refusal(ledger: &Ledger, message: usize) -> Fate {
+    let mut refused = ledger.refused_of(message).filter(|(_, reason, _)| !ledger.drops(*reason));
+    let Some((_, reason, detail)) = refused.next() else {
+        return Fate::Acknowledged;
+    };
+    let mut detail = detail.map_or_else(|| general_detail(reason).into_owned(), str::to_owned);
+    let more = refused.count();
+    if more > 0 {
+        // The end must survive the cut of the whole.
+        detail = detail.chars().take(900).collect();
+        detail.extend(["; and ", &more.to_string(), " more"]);
+    }
+    Fate::DeadLettered { reason, detail }
+}
+
+/// For refusals whose own words were not kept.
+pub(super) fn general_detail(reason: Reason) -> Cow<'static, str> {
+    match reason {
+        Reason::DuplicateTimestamp => "another value for the series and time of an earlier event".into(),
+        _ => format!("refused as {reason}").into(),
+    }
+}

@@ -1,0 +1,93 @@
+//! Lambda: which trigger is this payload, and what answer does its caller expect.
+//!
+//! [`handle`] is a plain function that knows nothing of the runtime; [`runtime`] is the loop that `ingest` runs.
+
+mod answer;
+mod payload;
+pub mod runtime;
+
+use crate::dead_letter::DeadLetterQueue;
+use crate::gateway::{Batch, Fate, Gateway, Ingested, Trigger};
+use crate::instrumentation::MetricLine;
+use crate::model::Timestamp;
+use crate::remote_write::Transport;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+/// One invocation.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Lambda's id of it.
+    pub request_id: String,
+    /// When it began.
+    pub started: Timestamp,
+    /// When its time is up.
+    pub deadline: Instant,
+}
+
+/// What a caller is told where the function failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FunctionError {
+    /// A reason of the vocabulary, `delivery_failed` or `dead_letter_failed`.
+    pub error_type: String,
+    /// In words, or the report as JSON for `dead_letter_failed`.
+    pub error_message: String,
+}
+
+/// An invocation that is done.
+#[derive(Debug)]
+pub struct Handled {
+    /// JSON: a partial batch response for SQS, a report for direct callers.
+    pub answer: Result<String, FunctionError>,
+    /// What was done, in numbers.
+    pub metrics: MetricLine,
+    /// `sqs`, `sqs_fifo` or `direct`.
+    pub trigger: &'static str,
+}
+
+/// Takes one payload, of whatever trigger, to its answer.
+///
+/// Lines on messages that were handed back or put aside go to `tracing`.
+pub async fn handle<T: Transport, D: DeadLetterQueue>(
+    gateway: &Gateway<T, D>,
+    payload: Bytes,
+    invocation: &Invocation,
+) -> Handled {
+    let (trigger, messages) = payload::read(&payload, &invocation.request_id);
+    let batch = Batch {
+        trigger,
+        messages,
+        request_id: &invocation.request_id,
+        started: invocation.started,
+        deadline: invocation.deadline,
+    };
+    let ingested = gateway.ingest(&batch).await;
+    log_fates(&batch, &ingested);
+    let (answer, trigger) = match trigger {
+        Trigger::Sqs { fifo } => (Ok(answer::partial_batch(&batch, &ingested)), if fifo { "sqs_fifo" } else { "sqs" }),
+        Trigger::Direct => (answer::direct(&ingested), "direct"),
+    };
+    let mut metrics = ingested.metrics;
+    if trigger == "direct" {
+        // A direct message is its invocation: what the caller hears is its fate.
+        let messages = metrics.messages;
+        metrics.dead_lettered = 0;
+        (metrics.acknowledged, metrics.handed_back) = if answer.is_ok() { (messages, 0) } else { (0, messages) };
+    }
+    Handled { answer, metrics, trigger }
+}
+
+fn log_fates(batch: &Batch<'_>, ingested: &Ingested) {
+    for (message, fate) in batch.messages.iter().zip(&ingested.fates) {
+        let message_id = message.id.as_ref();
+        match fate {
+            Fate::Acknowledged => tracing::debug!(message_id, "message delivered"),
+            Fate::DeadLettered { reason, detail } => {
+                tracing::warn!(message_id, reason = reason.as_str(), detail, "message put aside");
+            }
+            Fate::HandedBack { reason, detail } => {
+                tracing::warn!(message_id, reason, detail, "message handed back");
+            }
+        }
+    }
+}

@@ -1,0 +1,43 @@
+//! The payload of an invocation to messages.
+
+use crate::dead_letter::is_fifo;
+use crate::event::envelope::Record;
+use crate::event::{foreign_records, into_text};
+use crate::gateway::{Message, Trigger};
+use serde::Deserialize;
+use std::borrow::Cow;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow, default, rename = "Records")]
+    records: Option<Vec<Record<'a>>>,
+}
+
+/// Records of SQS are its batch; everything else is the one message of a direct caller, whose shape is found where
+/// messages are read. Told apart by what the payload looks like, so one function serves all triggers.
+pub(super) fn read<'a>(payload: &'a [u8], request_id: &'a str) -> (Trigger, Vec<Message<'a>>) {
+    if let Some(records) = sqs_records(payload) {
+        let fifo = records.iter().any(|record| is_fifo(&record.event_source_arn));
+        return (Trigger::Sqs { fifo }, records.into_iter().map(message).collect());
+    }
+    let body = into_text(Cow::Borrowed(payload));
+    let message = Message { id: Cow::Borrowed(request_id), body, sent: None, group: None, receive_count: 1 };
+    (Trigger::Direct, vec![message])
+}
+
+fn sqs_records(payload: &[u8]) -> Option<Vec<Record<'_>>> {
+    if payload.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    let records = serde_json::from_slice::<Envelope<'_>>(payload).ok()?.records?;
+    let of_sqs = records.iter().all(|record| record.event_source == "aws:sqs") && foreign_records(&records).is_none();
+    of_sqs.then_some(records)
+}
+
+fn message(record: Record<'_>) -> Message<'_> {
+    let sent = record.sent();
+    let receive_count = record.receive_count();
+    let group = record.attributes.map(|attributes| attributes.group_id).filter(|group| !group.is_empty());
+    let body = record.body.map_or(Ok(Cow::Borrowed("")), |body| into_text(body.0));
+    Message { id: record.message_id, body, sent, group, receive_count }
+}

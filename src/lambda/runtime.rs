@@ -1,0 +1,123 @@
+//! The loop: next invocation from the Lambda Runtime API, its answer back.
+//! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
+
+use super::{FunctionError, Invocation, handle};
+use crate::dead_letter::DeadLetterQueue;
+use crate::gateway::Gateway;
+use crate::model::Timestamp;
+use crate::remote_write::Transport;
+use bytes::Bytes;
+use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::time::Instant;
+use tower::{Layer, Service, service_fn};
+
+/// Serves invocations until the Runtime API goes away.
+///
+/// # Errors
+/// Where a request to the Runtime API itself fails; Lambda then starts the environment anew.
+pub async fn serve<T, D>(gateway: Gateway<T, D>) -> Result<(), lambda_runtime::Error>
+where
+    T: Transport + 'static,
+    D: DeadLetterQueue + 'static,
+{
+    let gateway = Arc::new(gateway);
+    let payloads = Payloads::default();
+    let taken = payloads.clone();
+    let handler = service_fn(move |event: LambdaEvent<IgnoredAny>| {
+        let gateway = Arc::clone(&gateway);
+        let payload = taken.take(&event.context.request_id);
+        async move { answer(&gateway, payload, &event.context).await }
+    });
+    Runtime::new(handler).layer(payloads).run_concurrent().await
+}
+
+async fn answer<T: Transport, D: DeadLetterQueue>(
+    gateway: &Gateway<T, D>,
+    payload: Bytes,
+    context: &Context,
+) -> Result<Box<RawValue>, Diagnostic> {
+    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let remaining = Duration::from_millis(context.deadline).saturating_sub(started);
+    let invocation = Invocation {
+        request_id: context.request_id.clone(),
+        started: Timestamp(i64::try_from(started.as_millis()).unwrap_or(i64::MAX)),
+        deadline: Instant::now() + remaining,
+    };
+    let handled = handle(gateway, payload, &invocation).await;
+    let function_name = &context.env_config.function_name;
+    print_line(&handled.metrics.to_json(function_name, &invocation.request_id, handled.trigger, invocation.started.0));
+    let answer = handled.answer.map_err(diagnostic)?;
+    RawValue::from_string(answer).map_err(|error| {
+        diagnostic(FunctionError {
+            error_type: "delivery_failed".to_owned(),
+            error_message: format!("a defect of the gateway: its answer is not JSON: {error}"),
+        })
+    })
+}
+
+fn diagnostic(error: FunctionError) -> Diagnostic {
+    Diagnostic { error_type: error.error_type, error_message: error.error_message }
+}
+
+/// Past the log filter: this line is metrics too.
+fn print_line(line: &str) {
+    // Where standard output is gone there is nobody to tell.
+    let _written = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// Keeps the payload of each invocation out of the runtime's hands, as bytes.
+///
+/// The runtime would parse it as JSON into something owned, and answer what is not JSON by itself, in words of its own.
+/// Parsing a payload of 6 MB a second time takes longer than all the rest. So the runtime is given `null` instead, and
+/// the handler takes the bytes from here.
+#[derive(Clone, Default)]
+struct Payloads(Arc<Mutex<HashMap<String, Bytes>>>);
+
+/// [`Payloads`] around the runtime's own service.
+#[derive(Clone)]
+struct Taking<S> {
+    inner: S,
+    payloads: Payloads,
+}
+
+// === impl Payloads ===
+
+impl Payloads {
+    fn put(&self, request_id: String, payload: Bytes) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(request_id, payload);
+    }
+
+    fn take(&self, request_id: &str) -> Bytes {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(request_id).unwrap_or_default()
+    }
+}
+
+impl<S> Layer<S> for Payloads {
+    type Service = Taking<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Taking { inner, payloads: self.clone() }
+    }
+}
+
+impl<S: Service<LambdaInvocation>> Service<LambdaInvocation> for Taking<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Self::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
+        let payload = std::mem::replace(&mut invocation.body, Bytes::from_static(b"null"));
+        self.payloads.put(invocation.context.request_id.clone(), payload);
+        self.inner.call(invocation)
+    }
+}

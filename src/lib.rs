@@ -1,0 +1,46 @@
+//! Push metrics into Amazon Managed Service for Prometheus (AMP) without running a server.
+//!
+//! One Lambda function turns small JSON events into signed Prometheus remote-write requests. Data flows one way, and
+//! the modules below are listed in that order:
+//!
+//! ```text
+//! payload -> lambda -> gateway -> event -> series -> wire -> remote_write -> amp (signed) -> AMP
+//!                         |                                        |
+//!                         +--> dead_letter -> SQS         one outcome per event, back as return values
+//! ```
+//!
+//! * [`model`]: the nouns. Names, label sets, values, timestamps, outcomes and reasons.
+//! * [`event`]: JSON text to [`event::Event`]: the producers' contract. Pure.
+//! * [`series`]: events merged into series; duplicates and order. Pure.
+//! * [`wire`]: series to requests by size, protobuf, snappy block. Pure.
+//! * [`remote_write`]: the sender: headers, answers, and the [`remote_write::Transport`] seam.
+//! * [`amp`]: workspace URLs, and SigV4 as a wrapper around a transport.
+//! * [`dead_letter`]: refused messages put aside on SQS, with their reasons.
+//! * [`gateway`]: the use case. Messages in, one outcome for each event and one fate for each message out.
+//! * [`lambda`]: which trigger is this payload, and what answer does its caller expect.
+//! * [`config`], [`instrumentation`]: settings, with all faults reported at once; logs and own metrics.
+//! * [`local`] (feature `cli`): an AMP-like workspace in memory and a local invoke endpoint, for trying and testing.
+//!
+//! Lower modules never use higher ones. `model`, `event`, `series` and `wire` know no clock, environment, random
+//! numbers, network or async.
+
+pub mod model;
+
+pub mod event;
+pub mod series;
+pub mod wire;
+
+pub mod remote_write;
+
+pub mod amp;
+pub mod dead_letter;
+
+pub mod gateway;
+
+pub mod lambda;
+
+pub mod config;
+pub mod instrumentation;
+
+#[cfg(feature = "cli")]
+pub mod local;

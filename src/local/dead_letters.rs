@@ -1,0 +1,106 @@
+//! A dead-letter queue in memory, and the choice between it and a real one.
+
+use crate::dead_letter::{DeadLetter, DeadLetterQueue, SqsDeadLetters};
+use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
+
+/// Bytes of all bodies that are kept.
+const MAX_BYTES: usize = 64 << 20;
+
+/// Keeps dead letters until the process ends. A clone is the same queue.
+#[derive(Clone, Default, Debug)]
+pub struct InMemoryDeadLetters(Arc<Mutex<Kept>>);
+
+#[derive(Default, Debug)]
+struct Kept {
+    letters: Vec<DeadLetter>,
+    bytes: usize,
+}
+
+/// Where a local gateway puts its dead letters.
+#[derive(Debug)]
+pub enum LocalDeadLetters {
+    /// In memory.
+    InMemory(InMemoryDeadLetters),
+    /// On an SQS queue.
+    Sqs(SqsDeadLetters),
+}
+
+// === impl InMemoryDeadLetters ===
+
+impl InMemoryDeadLetters {
+    /// All letters, oldest first.
+    #[must_use]
+    pub fn letters(&self) -> Vec<DeadLetter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).letters.clone()
+    }
+
+    fn keep(&self, letter: DeadLetter) -> Result<(), String> {
+        // What SQS would not take is not taken here.
+        letter.attributes().map_err(|_| "body and attributes are larger than SQS takes".to_owned())?;
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let bytes = kept.bytes + letter.body.len();
+        if bytes > MAX_BYTES {
+            return Err(format!("the dead-letter queue in memory holds {MAX_BYTES} bytes and is full"));
+        }
+        kept.bytes = bytes;
+        kept.letters.push(letter);
+        Ok(())
+    }
+}
+
+impl DeadLetterQueue for InMemoryDeadLetters {
+    async fn put(&self, letters: Vec<DeadLetter>, _deadline: Instant) -> Vec<Result<(), String>> {
+        letters.into_iter().map(|letter| self.keep(letter)).collect()
+    }
+}
+
+// === impl LocalDeadLetters ===
+
+impl DeadLetterQueue for LocalDeadLetters {
+    async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), String>> {
+        match self {
+            Self::InMemory(queue) => queue.put(letters, deadline).await,
+            Self::Sqs(queue) => queue.put(letters, deadline).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Reason;
+
+    fn letter(body: String) -> DeadLetter {
+        DeadLetter {
+            body,
+            reason: Reason::InvalidJson,
+            detail: "not JSON".to_owned(),
+            source_message_id: "m".to_owned(),
+            sent_timestamp: None,
+            maybe_stored: false,
+            group_id: None,
+            deduplication_id: "m".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn letters_are_kept_in_order_and_within_the_limits_of_sqs() {
+        let queue = InMemoryDeadLetters::default();
+        let letters = vec![letter("a".to_owned()), letter("x".repeat(1 << 20)), letter("b".to_owned())];
+        let answers = queue.put(letters, Instant::now()).await;
+        assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
+        let bodies: Vec<_> = queue.letters().into_iter().map(|letter| letter.body).collect();
+        assert_eq!(bodies, ["a", "b"]);
+    }
+
+    #[tokio::test]
+    async fn a_full_queue_takes_no_more() {
+        let queue = InMemoryDeadLetters::default();
+        let letters: Vec<_> = (0..130).map(|_| letter("x".repeat(1_000_000 / 2))).collect();
+        let answers = queue.put(letters.clone(), Instant::now()).await;
+        assert!(answers.iter().all(Result::is_ok));
+        let answers = queue.put(letters, Instant::now()).await;
+        assert!(answers.last().unwrap().as_ref().unwrap_err().contains("full"));
+    }
+}

@@ -1,0 +1,143 @@
+//! HTTP/1.1 for what listens on this machine: bounded bodies, bounded connections, a clean end.
+
+use bytes::{Bytes, BytesMut};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+const MAX_CONNECTIONS: usize = 128;
+/// For the headers of a request, and again for its body.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// What is read of a body that is too large, so that the sender gets to read the answer.
+const MAX_DRAINED_BYTES: usize = 64 << 20;
+/// What requests under way are given to end once the listener stops.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A body as it was received.
+#[derive(Debug)]
+pub(super) enum Body {
+    /// All of it.
+    Whole(Bytes),
+    /// It is larger than the server takes.
+    TooLarge,
+}
+
+/// Answers requests with `answer` until `shutdown`, then lets those under way end. Bodies of more than `max_body_bytes`
+/// arrive as [`Body::TooLarge`].
+pub(super) async fn serve<A, F>(
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+    max_body_bytes: usize,
+    answer: A,
+) where
+    A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
+    F: Future<Output = Response<Bytes>> + Send,
+{
+    let (stop, stopped) = watch::channel(());
+    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = accept(&listener, &permits) => accepted,
+        };
+        let Some((stream, permit)) = accepted else { continue };
+        let (answer, stopped) = (answer.clone(), stopped.clone());
+        connections.spawn(async move {
+            connection(stream, stopped, max_body_bytes, answer).await;
+            drop(permit);
+        });
+    }
+    drop(stop);
+    let all_ended = async { while connections.join_next().await.is_some() {} };
+    // What does not end in time is cut off when the set is dropped.
+    let _ = tokio::time::timeout(GRACE, all_ended).await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    permits: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, permit)),
+        Err(error) => {
+            tracing::warn!(%error, "a connection could not be accepted");
+            // Out of file descriptors, most likely: do not spin.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            None
+        }
+    }
+}
+
+async fn connection<A, F>(stream: TcpStream, mut stopped: watch::Receiver<()>, max_body_bytes: usize, answer: A)
+where
+    A: Fn(Request<Body>) -> F,
+    F: Future<Output = Response<Bytes>>,
+{
+    // Answers are small and awaited.
+    let _ = stream.set_nodelay(true);
+    let answer = &answer;
+    let service = service_fn(move |request: Request<Incoming>| async move {
+        let (parts, body) = request.into_parts();
+        let received = tokio::time::timeout(READ_TIMEOUT, read(body, max_body_bytes)).await;
+        let Ok(Some(body)) = received else {
+            return Ok::<_, Infallible>(plain(408, "the body did not arrive whole within 30 seconds"));
+        };
+        Ok(answer(Request::from_parts(parts, body)).await.map(Full::new))
+    });
+    let mut connection = pin!(
+        hyper::server::conn::http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(READ_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service)
+    );
+    let ended = tokio::select! {
+        ended = &mut connection => ended,
+        _ = stopped.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// None where the connection broke.
+async fn read(mut body: Incoming, max_body_bytes: usize) -> Option<Body> {
+    let mut whole = BytesMut::new();
+    let mut length = 0_usize;
+    while let Some(frame) = body.frame().await {
+        let Ok(part) = frame.ok()?.into_data() else { continue };
+        length = length.saturating_add(part.len());
+        if length <= max_body_bytes {
+            whole.extend_from_slice(&part);
+        } else if length <= MAX_DRAINED_BYTES {
+            whole = BytesMut::new();
+        } else {
+            break;
+        }
+    }
+    Some(if length > max_body_bytes { Body::TooLarge } else { Body::Whole(whole.freeze()) })
+}
+
+fn plain(status: u16, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    response
+}
+
+#[cfg(test)]
+mod tests;

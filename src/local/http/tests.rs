@@ -1,0 +1,61 @@
+//! Raw bytes against a live server.
+
+use super::*;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::oneshot;
+
+async fn length_of(request: Request<Body>) -> Response<Bytes> {
+    Response::new(match request.into_body() {
+        Body::Whole(body) => Bytes::from(format!("{} bytes", body.len())),
+        Body::TooLarge => Bytes::from_static(b"too large"),
+    })
+}
+
+async fn exchange(request: &[u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, async { drop(stopped.await) }, 10, length_of));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    drop(stop);
+    tokio::time::timeout(Duration::from_secs(4), server).await.unwrap().unwrap();
+    answer
+}
+
+#[tokio::test]
+async fn a_body_up_to_the_limit_arrives_whole() {
+    let answer =
+        exchange(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 10\r\n\r\n0123456789").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("10 bytes"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_body_over_the_limit_is_told_so() {
+    let chunked = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
+        6\r\n012345\r\n6\r\n012345\r\n0\r\n\r\n";
+    let answer = exchange(chunked).await;
+    assert!(answer.ends_with("too large"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_request_under_way_ends_before_the_server_does() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel::<()>();
+    let slow = |_| async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Response::new(Bytes::from_static(b"done"))
+    };
+    let server = tokio::spawn(serve(listener, async { drop(stopped.await) }, 10, slow));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    drop(stop);
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.ends_with("done"), "{answer}");
+    server.await.unwrap();
+}

@@ -1,0 +1,82 @@
+//! HTTP/1.1 over TLS with reqwest.
+
+use super::transport::{Answer, MAX_WORDS_BYTES, Transport, TransportError};
+use bytes::Bytes;
+use rustls::{ClientConfig, RootCertStore};
+use std::error::Error as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A connection takes one round trip for TCP and two for TLS; AMP answers in the function's own region.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Front ends of AWS close idle connections after about 20 s; a connection that is given up earlier is never found dead.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A client with one pool of connections.
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+}
+
+// === impl HttpTransport ===
+
+impl HttpTransport {
+    /// Builds the client; nothing is connected yet.
+    ///
+    /// TLS is rustls on ring with Mozilla's roots compiled in: ready in 0.03 ms, where aws-lc-rs spends 24 ms on
+    /// entropy at its first handshake and the system's roots take 0.6 to 40 ms to read.
+    ///
+    /// # Errors
+    /// Where reqwest or rustls refuse their configuration, which no input decides.
+    pub fn new() -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+        let tls = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()?
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(reqwest::redirect::Policy::none())
+            .connect_timeout(CONNECT_TIMEOUT)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT)
+            .build()?;
+        Ok(Self { client })
+    }
+}
+
+impl Transport for HttpTransport {
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
+        let mut request = reqwest::Request::try_from(request).map_err(fault)?;
+        *request.timeout_mut() = Some(timeout);
+        let mut response = self.client.execute(request).await.map_err(fault)?;
+        let status = response.status().as_u16();
+        let header = response.headers().get(http::header::RETRY_AFTER);
+        let retry_after = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let mut words = Vec::new();
+        // The status is the answer: a body that breaks off takes nothing back.
+        while words.len() < MAX_WORDS_BYTES
+            && let Ok(Some(chunk)) = response.chunk().await
+        {
+            words.extend_from_slice(&chunk[..chunk.len().min(MAX_WORDS_BYTES - words.len())]);
+        }
+        Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&words).trim().to_owned() })
+    }
+}
+
+fn fault(error: reqwest::Error) -> TransportError {
+    if error.is_timeout() {
+        return TransportError::Timeout;
+    }
+    // Without the URL, which may hold a password.
+    let error = error.without_url();
+    let mut words = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    TransportError::Network(words)
+}

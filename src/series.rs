@@ -1,0 +1,304 @@
+//! Events to series: all samples of an invocation, grouped by name and labels, in time order.
+//!
+//! * Samples of a series stand in the order of their times (remote write 1.0, "Ordering").
+//! * Equal samples (same series, time and bits) are kept as rows of each of their events and sent once: the encoder
+//!   skips a row with the series and time of the row before it.
+//! * Another value for the same series and time is refused, for the event that comes later; a refused event reserves
+//!   nothing.
+//!
+//! What aggregates (counters of stateless senders, say) belongs here.
+
+use crate::event::Event;
+use crate::model::{ItemId, LabelSet, MetricName, Reason, Refusal, Timestamp, Value};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::{BuildHasher, Hash};
+
+/// One sample of one event.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// Its time.
+    pub timestamp: Timestamp,
+    /// Its value, with its type.
+    pub value: Value,
+    /// Number of its series, for [`Merged::series`].
+    pub series: u32,
+    /// The event that it came with.
+    pub item: ItemId,
+}
+
+/// A name and its labels: what makes a series.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Series<'a> {
+    /// The metric's name.
+    pub name: MetricName<'a>,
+    labels: u32,
+}
+
+/// All samples of an invocation.
+#[derive(Default, Debug)]
+pub struct Merged<'a> {
+    labels: Vec<LabelSet<'a>>,
+    series: Vec<Series<'a>>,
+    rows: Vec<Row>,
+}
+
+// === impl Row ===
+
+impl Row {
+    /// Whether the two are the same sample, given that [`merge`] refused all that differ in value alone.
+    #[must_use]
+    pub fn is_same_sample(&self, other: &Self) -> bool {
+        self.series == other.series && self.timestamp == other.timestamp
+    }
+}
+
+// === impl Merged ===
+
+impl<'a> Merged<'a> {
+    /// The samples by series (in the order of their first appearance) and time.
+    #[must_use]
+    pub fn rows(&self) -> &[Row] {
+        &self.rows
+    }
+
+    /// The name and labels of the series that a row names.
+    ///
+    /// # Panics
+    /// Where `number` is not one of a row of this set.
+    #[must_use]
+    pub fn series(&self, number: u32) -> (&MetricName<'a>, &LabelSet<'a>) {
+        let series = &self.series[number as usize];
+        (&series.name, &self.labels[series.labels as usize])
+    }
+}
+
+/// Merges `events`, in the order of the payload, and tells `refuse` of those whose samples contradict an earlier one.
+pub fn merge<'a>(
+    events: impl IntoIterator<Item = (ItemId, Event<'a>)>,
+    refuse: &mut dyn FnMut(ItemId, Refusal),
+) -> Merged<'a> {
+    let mut merger = Merger::default();
+    for (item, event) in events {
+        if let Err(refusal) = merger.add(item, event) {
+            refuse(item, refusal);
+        }
+    }
+    let mut all = merger.merged;
+    // Stable: of equal samples the earlier event stays first. Runs that are in order already cost one pass.
+    all.rows.sort_by_key(|row| (row.series, row.timestamp));
+    all
+}
+
+/// Tables find, vectors hold: the hash decides no order that could be seen, so its random seed does no harm, and it
+/// keeps a producer from choosing labels that collide.
+#[derive(Default)]
+struct Merger<'a> {
+    merged: Merged<'a>,
+    hasher: RandomState,
+    labels: HashTable<u32>,
+    series: HashTable<u32>,
+    samples: HashTable<u32>,
+    /// The series of the event at hand; kept for its memory.
+    numbers: Vec<u32>,
+}
+
+impl<'a> Merger<'a> {
+    fn add(&mut self, item: ItemId, event: Event<'a>) -> Result<(), Refusal> {
+        let Event { labels, timestamp, metrics } = event;
+        let labels = self.labels_number(labels);
+        self.numbers.clear();
+        for (name, value) in &metrics {
+            let series = self.series_number(labels, name);
+            self.numbers.push(series);
+            match self.sample(series, timestamp) {
+                Some(earlier) if earlier.value.wire_bits() != value.wire_bits() => {
+                    return Err(contradiction(name, *value, earlier));
+                }
+                _ => {}
+            }
+        }
+        for ((_, value), &series) in metrics.iter().zip(&self.numbers) {
+            let number = number(self.merged.rows.len());
+            self.merged.rows.push(Row { timestamp, value: *value, series, item });
+            let (rows, hasher) = (&self.merged.rows, &self.hasher);
+            let hash_of = |row: &Row| hasher.hash_one((row.series, row.timestamp));
+            let new = rows[number as usize];
+            self.samples
+                .entry(
+                    hash_of(&new),
+                    |&row| rows[row as usize].is_same_sample(&new),
+                    |&row| hash_of(&rows[row as usize]),
+                )
+                .or_insert(number);
+        }
+        Ok(())
+    }
+
+    fn sample(&self, series: u32, timestamp: Timestamp) -> Option<&Row> {
+        let rows = &self.merged.rows;
+        let hash = self.hasher.hash_one((series, timestamp));
+        let found = self.samples.find(hash, |&row| {
+            let row = &rows[row as usize];
+            row.series == series && row.timestamp == timestamp
+        });
+        found.map(|&row| &rows[row as usize])
+    }
+
+    fn labels_number(&mut self, labels: LabelSet<'a>) -> u32 {
+        let (known, hasher) = (&mut self.merged.labels, &self.hasher);
+        let hash = hasher.hash_one(&labels);
+        let new = number(known.len());
+        let entry = self.labels.entry(hash, |&i| known[i as usize] == labels, |&i| hasher.hash_one(&known[i as usize]));
+        let found = *entry.or_insert(new).get();
+        if found == new {
+            known.push(labels);
+        }
+        found
+    }
+
+    fn series_number(&mut self, labels: u32, name: &MetricName<'a>) -> u32 {
+        let (known, hasher) = (&mut self.merged.series, &self.hasher);
+        let new = number(known.len());
+        let entry = self.series.entry(
+            series_hash(hasher, labels, name),
+            |&i| known[i as usize].labels == labels && known[i as usize].name == *name,
+            |&i| series_hash(hasher, known[i as usize].labels, &known[i as usize].name),
+        );
+        let found = *entry.or_insert(new).get();
+        if found == new {
+            known.push(Series { name: name.clone(), labels });
+        }
+        found
+    }
+}
+
+fn series_hash(hasher: &RandomState, labels: u32, name: &MetricName<'_>) -> u64 {
+    struct Key<'k>(u32, &'k MetricName<'k>);
+    impl Hash for Key<'_> {
+        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+            self.0.hash(state);
+            self.1.as_str().hash(state);
+        }
+    }
+    hasher.hash_one(Key(labels, name))
+}
+
+/// Numbers of rows and series: a payload of 6 MB holds fewer than 2^20 samples.
+fn number(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
+
+fn contradiction(name: &MetricName<'_>, value: Value, earlier: &Row) -> Refusal {
+    let name: String = name.as_str().chars().take(64).collect();
+    let detail = format!(
+        "metrics.{name}: {value} at {} contradicts {} of an earlier event of the same series",
+        earlier.timestamp, earlier.value,
+    );
+    Refusal::new(Reason::DuplicateTimestamp, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Label, LabelName};
+    use proptest::prelude::*;
+    use std::borrow::Cow;
+    use std::collections::HashMap;
+
+    fn event(label: &str, timestamp: i64, metrics: &[(&str, f64)]) -> Event<'static> {
+        let label =
+            Label { name: LabelName::translate(Cow::Borrowed("d")).unwrap(), value: Cow::Owned(label.to_owned()) };
+        let name = |name: &str| MetricName::translate(Cow::Owned(name.to_owned())).unwrap();
+        Event {
+            labels: LabelSet::new(vec![label]).unwrap(),
+            timestamp: Timestamp(timestamp),
+            metrics: metrics.iter().map(|(metric, value)| (name(metric), Value::Float(*value))).collect(),
+        }
+    }
+
+    fn merged(events: Vec<Event<'static>>) -> (Merged<'static>, Vec<u32>) {
+        let mut refused = Vec::new();
+        let items = events.into_iter().enumerate().map(|(i, event)| (ItemId { message: 0, event: i as u32 }, event));
+        let merged = merge(items, &mut |item, refusal| {
+            assert_eq!(refusal.reason, Reason::DuplicateTimestamp);
+            refused.push(item.event);
+        });
+        (merged, refused)
+    }
+
+    fn shown(merged: &Merged<'_>) -> Vec<String> {
+        let row = |row: &Row| {
+            let (name, labels) = merged.series(row.series);
+            format!("{}{{{}}} {} {}", name.as_str(), labels.get("d").unwrap(), row.timestamp, row.value)
+        };
+        merged.rows().iter().map(row).collect()
+    }
+
+    #[test]
+    fn samples_of_a_series_come_together_in_time_order() {
+        let (merged, refused) = merged(vec![
+            event("x", 3, &[("a", 1.0), ("b", 2.0)]),
+            event("y", 1, &[("a", 3.0)]),
+            event("x", 1, &[("a", 4.0)]),
+        ]);
+        assert_eq!(shown(&merged), ["a{x} 1 4.0", "a{x} 3 1.0", "b{x} 3 2.0", "a{y} 1 3.0"]);
+        assert!(refused.is_empty());
+    }
+
+    #[test]
+    fn equal_samples_are_rows_of_both_events_and_all_nans_are_equal() {
+        let other_nan = f64::from_bits(f64::NAN.to_bits() | 7);
+        let (merged, refused) = merged(vec![event("x", 1, &[("a", f64::NAN)]), event("x", 1, &[("a", other_nan)])]);
+        assert_eq!(merged.rows().len(), 2);
+        assert!(merged.rows()[0].is_same_sample(&merged.rows()[1]));
+        assert!(refused.is_empty());
+    }
+
+    #[test]
+    fn a_contradiction_refuses_the_later_event_whole_and_it_reserves_nothing() {
+        let (merged, refused) = merged(vec![
+            event("x", 1, &[("a", 1.0)]),
+            event("x", 1, &[("b", 5.0), ("a", 2.0)]),
+            event("x", 1, &[("b", 6.0)]),
+        ]);
+        assert_eq!(shown(&merged), ["a{x} 1 1.0", "b{x} 1 6.0"]);
+        assert_eq!(refused, [1]);
+    }
+
+    #[test]
+    fn zero_and_negative_zero_contradict() {
+        let (_, refused) = merged(vec![event("x", 1, &[("a", 0.0)]), event("x", 1, &[("a", -0.0)])]);
+        assert_eq!(refused, [1]);
+    }
+
+    proptest! {
+        /// Every event is either refused or has a row for each of its metrics; rows are grouped and ordered; the
+        /// accepted events are those of a plain map that is filled event by event.
+        #[test]
+        fn property_test_merging_agrees_with_a_plain_map(
+            events in proptest::collection::vec((0..3_u8, 0..3_i64, proptest::collection::btree_map(0..3_u8, 0..2_u8, 1..3)), 0..20),
+        ) {
+            let mut map: HashMap<(u8, i64, u8), u8> = HashMap::new();
+            let mut expected_refused = Vec::new();
+            let mut expected_rows = 0;
+            let mut built = Vec::new();
+            for (i, (label, time, metrics)) in events.iter().enumerate() {
+                let names: Vec<_> = metrics.iter().map(|(m, v)| (format!("m{m}"), f64::from(*v))).collect();
+                let pairs: Vec<_> = names.iter().map(|(m, v)| (m.as_str(), *v)).collect();
+                built.push(event(&format!("l{label}"), *time, &pairs));
+                if metrics.iter().any(|(m, v)| map.get(&(*label, *time, *m)).is_some_and(|known| known != v)) {
+                    expected_refused.push(i as u32);
+                } else {
+                    expected_rows += metrics.len();
+                    map.extend(metrics.iter().map(|(m, v)| ((*label, *time, *m), *v)));
+                }
+            }
+            let (merged, refused) = merged(built);
+            prop_assert_eq!(refused, expected_refused);
+            prop_assert_eq!(merged.rows().len(), expected_rows);
+            let keys: Vec<_> = merged.rows().iter().map(|row| (row.series, row.timestamp)).collect();
+            prop_assert!(keys.is_sorted());
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! Series to requests: cut by size, protobuf, snappy block. Remote write 1.0:
+//! <https://prometheus.io/docs/specs/prw/remote_write_spec/>.
+
+pub mod proto;
+mod protobuf;
+mod request;
+
+pub use request::{EncodedRequest, Limits, encode};
+
+#[cfg(test)]
+mod tests;

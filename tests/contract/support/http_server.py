@@ -1,0 +1,110 @@
+"""A threaded HTTP/1.1 server on an ephemeral loopback port, in a few lines that all fakes share."""
+import socket
+import struct
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Reset(Exception):
+    """Raised by `respond` to cut the connection with a TCP reset instead of answering."""
+
+
+class Raw(Exception):
+    """Raised by `respond` to put these bytes on the wire, whatever they are, and hang up."""
+
+
+class HttpServer:
+    """Calls `self.respond(request)` for each request, in a thread of its own, and sends what that returns.
+
+    `request` has `method`, `path` (with the query), `version`, `headers` (list of pairs as they came) and `body`.
+    `respond` returns `(status, headers, body)`.
+    """
+
+    def __init__(self):
+        owner = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True
+            wbufsize = -1
+            timeout = None
+
+            def answer(self):
+                self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                request = Request(self.command, self.path, self.request_version, list(self.headers.items()), self.body)
+                try:
+                    status, headers, body = owner.respond(request)
+                except Reset:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                except Raw as raw:
+                    self.wfile.write(raw.args[0])
+                    self.wfile.flush()
+                    self.close_connection = True
+                    return
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                if status >= 200 and status not in (204, 304):
+                    self.send_header("Content-Length", str(len(body)))
+                else:
+                    body = b""
+                self.end_headers()
+                self.wfile.write(body)
+                self.wfile.flush()
+
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = answer
+
+            def log_message(self, *_):
+                pass
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+            block_on_close = False
+            request_queue_size = 128
+
+            def handle_error(self, *_):
+                pass  # a peer that hangs up or is killed is part of the tests
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        self.address = f"127.0.0.1:{self.port}"
+        self.url = f"http://{self.address}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    def respond(self, request):
+        raise NotImplementedError
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+class Request:
+    """One request as it came over the wire."""
+
+    def __init__(self, method, path, version, headers, body):
+        self.method, self.path, self.version, self.headers, self.body = method, path, version, headers, body
+
+    def header(self, name, default=None):
+        """The value of a header, whatever its case; the first where it came several times."""
+        for key, value in self.headers:
+            if key.lower() == name.lower():
+                return value
+        return default
+
+
+def closed_port():
+    """A loopback port on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]

@@ -1,0 +1,189 @@
+"""A remote-write receiver on loopback that checks everything a sender can get wrong.
+
+    with Receiver() as receiver:
+        receiver.answer(Answer(503, b"try later"))       # the next request gets this one, those after it 204
+        receiver.answer_with(lambda write: Answer(400))  # or: a function of the request, for all from now on
+        ...
+        receiver.samples()[("ph", (("customerId", "c1"),))] == [(1676398017000, bits(6.7))]
+        receiver.check()                                 # raises where any request broke a rule
+
+The `receiver` fixture calls `check` at the end of each test: a test about anything at all fails when a request is
+unsigned, badly signed, badly encoded, unsorted, too large, or carries what it should not.
+"""
+import re
+import threading
+from collections import defaultdict
+
+from . import remote_write, sigv4
+from .http_server import HttpServer, Raw, Reset
+from .remote_write import bits, double  # noqa: F401  (`bits` is for the tests)
+from .runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
+
+PATH = "/workspaces/ws-00000000-0000-0000-0000-000000000001/api/v1/remote_write"
+_USER_AGENT = re.compile(r"amp-push-gateway/\d+\.\d+\.\d+\S*( .*)?")
+
+
+class Answer:
+    """What the receiver says: a status with body and headers, after a delay; or `reset=True` (the connection is cut),
+    or `raw=b"..."` (bytes that need not be HTTP)."""
+
+    def __init__(self, status=204, body=b"", headers=None, delay=0.0, reset=False, raw=None):
+        self.status, self.headers, self.delay, self.reset, self.raw = status, headers or {}, delay, reset, raw
+        self.body = body.encode() if isinstance(body, str) else body
+
+
+class Write:
+    """One request as it came, decoded, with the status that it was given."""
+
+    def __init__(self, request):
+        self.request = request
+        self.compressed_size = len(request.body)
+        self.decoded_size = None
+        self.series = []
+        self.status = None
+        self.faults = []
+
+    @property
+    def acknowledged(self):
+        return self.status is not None and 200 <= self.status < 300
+
+    def header(self, name):
+        return self.request.header(name)
+
+
+class Receiver(HttpServer):
+    """See the module. `auth="none"` wants requests unsigned; `check_path=False` takes any path."""
+
+    def __init__(self, auth="sigv4", region="us-east-1", session_token=SESSION_TOKEN, path=PATH,
+                 access_key=ACCESS_KEY, secret_key=SECRET_KEY):
+        self.auth, self.region, self.session_token, self.path = auth, region, session_token, path
+        self.secrets = {access_key: secret_key}
+        self._answers, self._function = [], None
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._in_flight = defaultdict(int)
+        #: Every request, in the order of arrival.
+        self.writes = []
+        #: What requests did against the rules.
+        self.faults = []
+        #: Requests to any other path (a redirect followed, for one).
+        self.strays = []
+        #: Set when a request has arrived and been decoded, before it is answered.
+        self.arrived = threading.Event()
+        super().__init__()
+        self.remote_write_url = self.url + path
+
+    def answer(self, *answers):
+        """Queues answers for the next requests."""
+        self._answers.extend(answers)
+
+    def answer_with(self, function):
+        """Answers every request that has no queued answer by `function(write)`."""
+        self._function = function
+
+    def respond(self, request):
+        write = Write(request)
+        if request.path != self.path:
+            with self._lock:
+                self.strays.append(request)
+                self.faults.append(f"a request to {request.method} {request.path}")
+            return 404, {}, b""
+        write.faults = self._faults_of(write)
+        keys = [tuple(series.labels) for series in write.series]
+        with self._lock:
+            for key in keys:
+                if self._in_flight[key]:
+                    write.faults.append(f"series {key} in two requests at the same time")
+                self._in_flight[key] += 1
+            self.writes.append(write)
+            self.faults.extend(write.faults)
+            answer = self._answers.pop(0) if self._answers else None
+        self.arrived.set()
+        try:
+            if answer is None:
+                answer = self._function(write) if self._function else Answer()
+            if answer.delay:
+                self._closing.wait(answer.delay)
+            write.status = answer.status
+            if answer.reset:
+                write.status = None
+                raise Reset
+            if answer.raw is not None:
+                write.status = None
+                raise Raw(answer.raw)
+            return answer.status, answer.headers, answer.body
+        finally:
+            with self._lock:
+                for key in keys:
+                    self._in_flight[key] -= 1
+
+    def _faults_of(self, write):
+        request, found = write.request, []
+        if request.method != "POST":
+            found.append(f"{request.method}, not POST")
+        if request.version != "HTTP/1.1":
+            found.append(f"{request.version}, not HTTP/1.1")
+        for name, wanted in (("Content-Encoding", "snappy"), ("Content-Type", "application/x-protobuf"),
+                             ("X-Prometheus-Remote-Write-Version", "0.1.0")):
+            if request.header(name) != wanted:
+                found.append(f"{name} is {request.header(name)!r}, not {wanted!r}")
+        if not _USER_AGENT.fullmatch(request.header("User-Agent") or ""):
+            found.append(f"User-Agent is {request.header('User-Agent')!r}: not a name and a version")
+        if request.header("Content-Length") != str(len(request.body)):
+            found.append(f"Content-Length is {request.header('Content-Length')!r}")
+        names = [name.lower() for name, _ in request.headers]
+        for name in set(names):
+            if names.count(name) > 1:
+                found.append(f"the header {name} twice")
+        if self.auth == "sigv4":
+            found += sigv4.faults(request, self.secrets, self.region, session_token=self.session_token)
+        elif request.header("Authorization") is not None:
+            found.append("signed, though told not to sign")
+        try:
+            raw = remote_write.snappy_block_decode(request.body)
+            write.decoded_size = len(raw)
+            decoded = remote_write.decode(raw)
+            write.series = decoded.series
+            found += remote_write.faults(decoded, len(raw), len(request.body))
+        except remote_write.Malformed as why:
+            found.append(str(why))
+        return found
+
+    def samples(self, acknowledged=True):
+        """(metric, ((label, value), ...)) -> [(timestamp, bits)] in time order: of the requests that were answered 2xx, or
+        of all. Labels without `__name__`, as they came."""
+        found = defaultdict(list)
+        for write in self.writes:
+            if write.acknowledged or not acknowledged:
+                for series in write.series:
+                    name = dict(series.labels).get("__name__")
+                    labels = tuple(pair for pair in series.labels if pair[0] != "__name__")
+                    found[(name, labels)].extend(series.samples)
+        return {key: sorted(samples) for key, samples in found.items()}
+
+    def values(self, acknowledged=True):
+        """The same with doubles for bits: easy to compare where no NaN and no -0.0 is about."""
+        return {key: [(time, double(raw)) for time, raw in samples]
+                for key, samples in self.samples(acknowledged).items()}
+
+    def metric(self, name):
+        """The samples of the one series of this metric: [(timestamp, bits)]."""
+        found = [samples for (metric, _), samples in self.samples().items() if metric == name]
+        assert len(found) == 1, f"{len(found)} series of {name}, not 1"
+        return found[0]
+
+    def forget_answers(self):
+        """Drops the queued answers that are left."""
+        self._answers.clear()
+
+    def release(self):
+        """Ends all waiting: delayed answers go out now."""
+        self._closing.set()
+
+    def check(self):
+        """Raises where any request broke a rule."""
+        assert not self.faults, "the receiver saw faults:\n  " + "\n  ".join(self.faults[:20])
+
+    def close(self):
+        self.release()
+        super().close()

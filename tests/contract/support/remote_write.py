@@ -1,0 +1,239 @@
+"""Remote write 1.0, read independently of any Rust: snappy's block format, the protobuf of WriteRequest, and the rules
+of the specification that bind a sender. Doubles are kept as their 64 bits, so that every one can be compared exactly."""
+import re
+import struct
+from collections import namedtuple
+
+Series = namedtuple("Series", "labels samples exemplars histograms")  # labels: [(name, value)], samples: [(ts, bits)]
+WriteRequest = namedtuple("WriteRequest", "series metadata unknown")
+
+CANONICAL_NAN = 0x7FF8000000000001
+COMPRESSED_LIMIT = 900_000
+DECODED_LIMIT = 3_000_000
+
+_METRIC_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
+_LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def bits(value):
+    """The 64 bits of a double."""
+    return struct.unpack("<Q", struct.pack("<d", value))[0]
+
+
+def double(raw):
+    """The double of 64 bits."""
+    return struct.unpack("<d", struct.pack("<Q", raw))[0]
+
+
+class Malformed(Exception):
+    """Bytes that are not what they should be."""
+
+
+def snappy_block_decode(data):
+    """Decompresses snappy's block format; the framed format and anything else are `Malformed`."""
+    try:
+        length, at = _varint(data, 0)
+        out = bytearray()
+        while at < len(data):
+            tag = data[at]
+            at += 1
+            kind = tag & 3
+            if kind == 0:
+                size = tag >> 2
+                if size >= 60:
+                    width = size - 59
+                    size = int.from_bytes(data[at:at + width], "little")
+                    at += width
+                size += 1
+                chunk = data[at:at + size]
+                if len(chunk) != size:
+                    raise Malformed("snappy: a literal runs past the end")
+                out += chunk
+                at += size
+                continue
+            if kind == 1:
+                size, offset = ((tag >> 2) & 7) + 4, ((tag >> 5) << 8) | data[at]
+                at += 1
+            else:
+                width = 2 if kind == 2 else 4
+                size, offset = (tag >> 2) + 1, int.from_bytes(data[at:at + width], "little")
+                at += width
+            start = len(out) - offset
+            if offset == 0 or start < 0:
+                raise Malformed("snappy: a copy from before the beginning")
+            if offset >= size:
+                out += out[start:start + size]
+            else:
+                out += (bytes(out[start:]) * (size // offset + 1))[:size]
+    except IndexError:
+        raise Malformed("snappy: cut short") from None
+    if len(out) != length:
+        raise Malformed(f"snappy: {len(out)} bytes, {length} announced")
+    return bytes(out)
+
+
+def snappy_block_encode(data):
+    """The simplest block-format encoding: literals only. For tests of the readers themselves."""
+    out = bytearray(_as_varint(len(data)))
+    for start in range(0, len(data), 60):
+        chunk = data[start:start + 60]
+        out.append((len(chunk) - 1) << 2)
+        out += chunk
+    return bytes(out)
+
+
+def decode(raw):
+    """Reads a WriteRequest."""
+    series, metadata, unknown = [], [], []
+    for number, kind, value in _fields(raw):
+        if number == 1 and kind == 2:
+            series.append(_series(value))
+        elif number == 3 and kind == 2:
+            metadata.append(value)
+        else:
+            unknown.append((number, kind))
+    return WriteRequest(series, metadata, unknown)
+
+
+def encode(series):
+    """Writes a WriteRequest: for tests of the readers themselves, and to give a receiver a past. `series` is a list of
+    ([(name, value)], [(timestamp, bits)])."""
+    def field(number, data):
+        return _as_varint(number << 3 | 2) + _as_varint(len(data)) + data
+
+    out = bytearray()
+    for labels, samples in series:
+        inner = bytearray()
+        for name, value in labels:
+            inner += field(1, field(1, name.encode()) + field(2, value.encode()))
+        for time, raw in samples:
+            inner += field(2, b"\x09" + raw.to_bytes(8, "little") + b"\x10" + _as_varint(time % (1 << 64)))
+        out += field(1, bytes(inner))
+    return bytes(out)
+
+
+def _as_varint(number):
+    out = bytearray()
+    while number >= 0x80:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def faults(request, raw_size=None, compressed_size=None):
+    """What a decoded request does against the specification and against our own contract: a list of sentences."""
+    found = []
+    if compressed_size is not None and compressed_size > COMPRESSED_LIMIT:
+        found.append(f"{compressed_size} bytes compressed, over {COMPRESSED_LIMIT}")
+    if raw_size is not None and raw_size > DECODED_LIMIT:
+        found.append(f"{raw_size} bytes decoded, over {DECODED_LIMIT}")
+    if request.metadata:
+        found.append("metadata in the request")
+    if request.unknown:
+        found.append(f"unknown fields {request.unknown[:5]}")
+    if not request.series:
+        found.append("a request without series")
+    seen = set()
+    for one in request.series:
+        key = tuple(one.labels)
+        name = dict(one.labels).get("__name__")
+        where = f"series {name}{dict(one.labels)}"[:300]
+        if key in seen:
+            found.append(f"{where}: twice in one request")
+        seen.add(key)
+        names = [label.encode() for label, _ in one.labels]
+        if names != sorted(names):
+            found.append(f"{where}: labels not sorted bytewise")
+        if len(set(names)) != len(names):
+            found.append(f"{where}: a label name twice")
+        if name is None or not _METRIC_NAME.fullmatch(name):
+            found.append(f"{where}: the metric name {name!r} is not classic")
+        for label, value in one.labels:
+            if not _LABEL_NAME.fullmatch(label):
+                found.append(f"{where}: the label name {label!r} is not classic")
+            if label != "__name__" and label.startswith("__"):
+                found.append(f"{where}: the reserved label name {label!r}")
+            if not value:
+                found.append(f"{where}: an empty value for {label!r}")
+        times = [time for time, _ in one.samples]
+        if not times:
+            found.append(f"{where}: no sample")
+        if any(later <= earlier for earlier, later in zip(times, times[1:])):
+            found.append(f"{where}: samples not in time order, or a time twice")
+        for _, raw in one.samples:
+            if raw & 0x7FF0000000000000 == 0x7FF0000000000000 and raw & 0xFFFFFFFFFFFFF and raw != CANONICAL_NAN:
+                found.append(f"{where}: NaN as {raw:#x}")
+        if one.exemplars:
+            found.append(f"{where}: exemplars")
+        if one.histograms:
+            found.append(f"{where}: histograms")
+    return found
+
+
+def _series(raw):
+    labels, samples, exemplars, histograms = [], [], 0, 0
+    for number, kind, value in _fields(raw):
+        if number == 1 and kind == 2:
+            pair = {1: b"", 2: b""}
+            for inner, _, text in _fields(value):
+                pair[inner] = text
+            try:
+                labels.append((pair[1].decode(), pair[2].decode()))
+            except UnicodeDecodeError:
+                raise Malformed("protobuf: a label that is not UTF-8") from None
+        elif number == 2 and kind == 2:
+            raw_bits, time = 0, 0
+            for inner, inner_kind, part in _fields(value):
+                if inner == 1 and inner_kind == 1:
+                    raw_bits = int.from_bytes(part, "little")
+                elif inner == 2 and inner_kind == 0:
+                    time = part - (1 << 64) if part >> 63 else part
+            samples.append((time, raw_bits))
+        elif number == 3:
+            exemplars += 1
+        elif number == 4:
+            histograms += 1
+        else:
+            raise Malformed(f"protobuf: field {number} of kind {kind} in a series")
+    return Series(labels, samples, exemplars, histograms)
+
+
+def _varint(data, at):
+    result = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        result |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return result, at
+        shift += 7
+        if shift > 63:
+            raise Malformed("a varint that is too long")
+
+
+def _fields(data):
+    at, end = 0, len(data)
+    while at < end:
+        try:
+            key, at = _varint(data, at)
+            number, kind = key >> 3, key & 7
+            if kind == 2:
+                size, at = _varint(data, at)
+            elif kind == 1:
+                size = 8
+            elif kind == 5:
+                size = 4
+            elif kind == 0:
+                value, at = _varint(data, at)
+                yield number, kind, value
+                continue
+            else:
+                raise Malformed(f"protobuf: wire type {kind}")
+        except IndexError:
+            raise Malformed("protobuf: cut short") from None
+        value = data[at:at + size]
+        if len(value) != size:
+            raise Malformed("protobuf: cut short")
+        at += size
+        yield number, kind, value

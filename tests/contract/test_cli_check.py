@@ -1,0 +1,147 @@
+"""`pushgw check FILE...|-`: what would be sent, or why not. Nothing is sent. 0: all good, 1: any refused, 2: wrong usage or a
+file that cannot be read."""
+import json
+import re
+
+import pytest
+
+from support.events import now_ms
+from test_cli_usage import pushgw
+
+GOOD = '{"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7, "level": 3}}'
+BAD = '{"dimensions": {"customerId": "customer2"}, "metrics": {"temperature": 14.3, "ph": "abc"}}'
+
+REFUSED = {
+    "invalid_json": "{", "invalid_event": '{"dimension": {"a": "b"}, "metrics": {"v": 1}}', "invalid_value": BAD,
+    "invalid_metric_name": '{"metrics": {"__v": 1}}', "invalid_label_name": '{"dimensions": {"-": "x"}, "metrics": {"v": 1}}',
+    "label_collision": '{"dimensions": {"a-b": "x", "a_b": "x"}, "metrics": {"v": 1}}',
+    "metric_collision": '{"metrics": {"a-b": 1, "a_b": 1}}',
+    "too_many_labels": json.dumps({"dimensions": {f"d{i}": "x" for i in range(150)}, "metrics": {"v": 1}}),
+    "too_large": json.dumps({"dimensions": {"d": "x" * 2049}, "metrics": {"v": 1}}),
+    "too_old": '{"timestamp": 1676398017000, "metrics": {"v": 1}}',
+    "in_future": '{"timestamp": 4102444800000, "metrics": {"v": 1}}',
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes a file; its path."""
+    def write(text, name="events.json"):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return path
+    return write
+
+
+def test_a_good_event_shows_its_series_typed_values_and_time(file):
+    now = now_ms()
+    done = pushgw("check", file(GOOD[:-1] + f', "timestamp": {now}}}'))
+    assert done.returncode == 0, done.stderr
+    for shown in ("temperature", "ph", "level", "customerId", "customer1", "14.3", "6.7"):
+        assert shown in done.stdout
+    assert re.search(r"(?i)\bint", done.stdout) and re.search(r"(?i)\bfloat", done.stdout), done.stdout
+
+
+def test_names_are_shown_as_they_would_be_sent(file):
+    done = pushgw("check", file('{"dimensions": {"1st-floor": "x"}, "metrics": {"battery-level": 87}}'))
+    assert done.returncode == 0
+    assert "battery_level" in done.stdout and "key_1st_floor" in done.stdout
+
+
+@pytest.mark.parametrize("reason", REFUSED)
+def test_a_refused_event_shows_its_reason_and_place_and_is_exit_code_1(file, reason):
+    done = pushgw("check", file(REFUSED[reason]))
+    assert done.returncode == 1
+    assert reason in done.stdout + done.stderr
+
+
+def test_the_place_is_named(file):
+    done = pushgw("check", file(BAD))
+    assert 'metrics.ph: "abc" is not a number' in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("text", [GOOD, f"[{GOOD}]", f"[{GOOD}, {GOOD}]", f"{GOOD}\n{GOOD}\n", f"{GOOD}\r\n{GOOD}",
+                                  f"{GOOD}\n\n{GOOD}\n\n", json.dumps(json.loads(GOOD), indent=2),
+                                  f"[\n  {GOOD},\n  {GOOD}\n]\n", "[]"],
+                         ids=["one event", "array of one", "array of two", "JSON lines", "JSON lines with CR LF",
+                              "JSON lines with empty ones", "one over several lines", "array over several lines",
+                              "empty array"])
+def test_files_hold_one_event_arrays_or_json_lines(file, text):
+    for name in "events.json", "events.jsonl":
+        done = pushgw("check", file(text, name))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout.count("customer1") >= text.count("customer1") or "[]" in text
+
+
+@pytest.mark.parametrize("text", [f"[{GOOD}, {BAD}]", f"{GOOD}\n{BAD}\n", f"{BAD}\n{GOOD}\n", f"{GOOD}\n{{\n{GOOD}\n",
+                                  f"{GOOD}\n[{GOOD}, {BAD}]\n"],
+                         ids=["array", "JSON lines", "JSON lines, first", "JSON lines, no JSON", "an array in JSON lines"])
+def test_one_bad_event_among_good_ones_is_exit_code_1_and_the_good_ones_are_shown(file, text):
+    done = pushgw("check", file(text))
+    assert done.returncode == 1
+    assert "customer1" in done.stdout
+    assert "invalid_value" in done.stdout + done.stderr or "invalid_json" in done.stdout + done.stderr
+
+
+def test_the_place_of_one_bad_event_among_many_can_be_found(file):
+    array = pushgw("check", file("[%s]" % ",".join([GOOD] * 3 + [BAD] + [GOOD])))
+    assert "3" in array.stdout + array.stderr and "metrics.ph" in array.stdout + array.stderr
+    lines = pushgw("check", file("\n".join([GOOD] * 3 + [BAD] + [GOOD]), "x.jsonl"))
+    assert re.search(r"\b(4|3)\b", lines.stdout + lines.stderr) and "metrics.ph" in lines.stdout + lines.stderr
+
+
+def test_several_files_are_all_checked(file):
+    good, bad, last = file(GOOD, "a.json"), file(BAD, "b.json"), file('{"metrics": {"last_one": 1}}', "c.json")
+    assert pushgw("check", good, last).returncode == 0
+    done = pushgw("check", good, bad, last)
+    assert done.returncode == 1
+    assert "last_one" in done.stdout, "it stopped at the first bad one"
+    assert "b.json" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("text, status", [(GOOD, 0), (BAD, 1), ("", 1)])
+def test_a_dash_is_standard_input(text, status):
+    assert pushgw("check", "-", stdin=text).returncode == status
+
+
+def test_a_file_that_cannot_be_read_is_exit_code_2(file, tmp_path):
+    for path in tmp_path / "missing.json", tmp_path:
+        done = pushgw("check", path)
+        assert done.returncode == 2
+        assert str(path) in done.stderr
+    assert pushgw("check", file(BAD), tmp_path / "missing.json").returncode == 2
+
+
+def test_invalid_utf_8_is_refused(file):
+    done = pushgw("check", file(b'{"metrics": {"v\xff": 1}}'))
+    assert done.returncode == 1
+    assert "invalid_json" in done.stdout + done.stderr
+
+
+def test_nothing_is_sent_and_no_settings_are_needed(file, receiver):
+    assert pushgw("check", file(GOOD), REMOTE_WRITE_URL=receiver.remote_write_url).returncode == 0
+    assert receiver.writes == []
+    done = pushgw("check", file(GOOD), AWS_REGION=None, AWS_DEFAULT_REGION=None, AWS_ACCESS_KEY_ID=None,
+                  AWS_SECRET_ACCESS_KEY=None, AWS_SESSION_TOKEN=None)
+    assert done.returncode == 0
+
+
+def test_json_says_the_same_to_a_script(file):
+    done = pushgw("check", "--json", file(GOOD, "a.json"), file(BAD, "b.json"))
+    assert done.returncode == 1
+    documents = [json.loads(line) for line in done.stdout.splitlines() if line.strip()] \
+        if not done.stdout.lstrip().startswith(("[", "{\n")) else [json.loads(done.stdout)]
+    text = json.dumps(documents)
+    for shown in ("temperature", "customer1", "invalid_value", "metrics.ph", "b.json"):
+        assert shown in text, done.stdout
+
+
+def test_json_keeps_every_value_exact(file):
+    done = pushgw("check", "--json", file('{"metrics": {"a": 9007199254740993, "b": 0.1, "c": "NaN", "d": 5e-324}}'))
+    assert done.returncode == 0, done.stderr
+    assert "9007199254740993" in done.stdout and "5e-324" in done.stdout and "NaN" in done.stdout
+
+
+def test_a_large_file_is_checked(file):
+    done = pushgw("check", file("\n".join([GOOD] * 20_000)))
+    assert done.returncode == 0

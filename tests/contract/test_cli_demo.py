@@ -1,0 +1,78 @@
+"""`pushgw demo`: the main job with nothing but this repository."""
+import json
+import re
+import time
+
+import pytest
+
+from support.http_server import closed_port
+from test_cli_usage import pushgw
+
+SPARK = re.compile("[▁▂▃▄▅▆▇█]")
+
+
+@pytest.fixture(scope="module")
+def shown():
+    started = time.monotonic()
+    done = pushgw("demo", AWS_REGION=None, AWS_DEFAULT_REGION=None, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None,
+                  AWS_SESSION_TOKEN=None)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert time.monotonic() - started < 30, "seconds, not minutes"
+    return done.stdout
+
+
+def test_it_ends_in_success_and_shows_the_series(shown):
+    lines = [line for line in shown.splitlines() if SPARK.search(line)]
+    assert len(lines) >= 4, shown
+    for name in "temperature", "ph", "customer":
+        assert name in shown
+
+
+def test_several_customers_and_devices_are_in_it(shown):
+    assert len(set(re.findall(r"customer\w*[=:]\s*\"?([\w-]+)", shown))) >= 2 or len(set(re.findall(r"customer-?\d", shown))) >= 2
+
+
+def test_the_types_of_values_are_shown(shown):
+    assert re.search(r"(?i)\bint", shown) or re.search(r"(?i)\bfloat", shown)
+
+
+def test_dead_letters_are_shown_with_their_reasons(shown):
+    assert len(set(re.findall(r"\b(?:invalid_\w+|too_\w+|in_future|\w+_collision)\b", shown))) >= 2, shown
+
+
+def test_json_says_the_same_to_a_script():
+    done = pushgw("demo", "--json")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    text = json.dumps(shown)
+    for name in "temperature", "ph", "customer", "invalid_":
+        assert name in text
+
+
+def test_two_runs_show_the_same_series():
+    def series(text):
+        return sorted(set(re.findall(r'"(?:name|metric|__name__)":\s*"(\w+)"', text)))
+    first, second = (pushgw("demo", "--json").stdout for _ in range(2))
+    assert series(first) == series(second)
+
+
+def test_what_it_sends_to_a_real_prometheus_can_be_queried(prometheus):
+    done = pushgw("demo", "--remote-write-url", prometheus.remote_write_url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = {name: prometheus.samples(name) for name in ("temperature", "ph")}
+    for name, series in found.items():
+        assert len(series) >= 2, f"{name}: {series}"
+        assert all(samples for samples in series.values())
+        assert all(any(label.startswith("customer") for label, _ in labels) for labels in series)
+
+
+def test_a_receiver_that_cannot_be_reached_is_no_success():
+    done = pushgw("demo", "--remote-write-url", f"http://127.0.0.1:{closed_port()}/api/v1/write")
+    assert done.returncode not in (0, 101)
+    assert done.stdout + done.stderr
+
+
+def test_a_wrong_url_is_said():
+    done = pushgw("demo", "--remote-write-url", "not a url")
+    assert done.returncode not in (0, 101)
+    assert "not a url" in done.stdout + done.stderr

@@ -1,0 +1,292 @@
+"""`pushgw serve`: a local endpoint that speaks Lambda's Invoke API. boto3 and the AWS CLI work against it unchanged."""
+import contextlib
+import http.client
+import json
+import re
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from support import components
+from support.events import now_ms
+from support.runtime_api import CREDENTIALS
+from support.sqs import REGION
+from support.sqs import event as sqs_event
+from support.sqs import record
+from test_cli_usage import environment, run
+
+GOOD = {"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7}}
+BAD = {"metrics": {"temperature": 14.3, "ph": "abc"}}
+
+
+class Server:
+    """One `pushgw serve` on a port that the system chooses."""
+
+    def __init__(self, *arguments, **env):
+        self._output = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([components.pushgw(), "serve", "--listen", "127.0.0.1:0", *arguments],
+                                        stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
+                                        env=environment(**env))
+        end = time.monotonic() + 20
+        while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", self.output())):
+            if self.process.poll() is not None or time.monotonic() > end:
+                text = self.output()
+                self.close()
+                raise AssertionError(f"pushgw serve did not say where it listens:\n{text}")
+            time.sleep(0.01)
+        self.port = int(found[1])
+        self.url = found[0]
+
+    def output(self):
+        """All it wrote so far."""
+        self._output.seek(0)
+        return self._output.read().decode(errors="replace")
+
+    def client(self, **options):
+        """A Lambda client as a user makes it, with the endpoint as the only difference."""
+        return boto3.client("lambda", endpoint_url=self.url, region_name=REGION,
+                            aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                            aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                            config=Config(retries={"total_max_attempts": 1}, **options))
+
+    def request(self, method, path, body=None, headers=None):
+        """A bare request: (status, headers, body)."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
+        connection.request(method, path, body, headers or {})
+        answer = connection.getresponse()
+        result = answer.status, answer.headers, answer.read()
+        connection.close()
+        return result
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._output.close()
+
+
+@contextlib.contextmanager
+def serving(*arguments, **env):
+    server = Server(*arguments, **env)
+    try:
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving() as one:
+        yield one
+
+
+def invoke(server, payload, **options):
+    payload = payload if isinstance(payload, (bytes, str)) else json.dumps(payload)
+    answer = server.client().invoke(FunctionName="amp-push-gateway", Payload=payload, **options)
+    return answer, answer["Payload"].read()
+
+
+def test_boto3_invokes_and_gets_the_report(server):
+    answer, body = invoke(server, GOOD)
+    assert answer["StatusCode"] == 200
+    assert "FunctionError" not in answer
+    assert answer["ExecutedVersion"] == "$LATEST"
+    assert answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
+    assert json.loads(body) == {"accepted": 1, "rejected_count": 0, "rejected": [], "samples": 2, "series": 2,
+                                "requests": 1, "inexact": 0}
+
+
+@pytest.mark.parametrize("name", ["amp-push-gateway", "other", "arn:aws:lambda:us-east-1:123456789012:function:f", "f:live",
+                                  "123456789012:function:f"])
+def test_any_function_name_will_do(server, name):
+    answer = server.client().invoke(FunctionName=name, Payload=json.dumps(GOOD))
+    assert answer["StatusCode"] == 200 and "FunctionError" not in answer
+
+
+def test_a_qualifier_will_do(server):
+    answer = server.client().invoke(FunctionName="f", Qualifier="live", Payload=json.dumps(GOOD))
+    assert answer["StatusCode"] == 200 and "FunctionError" not in answer
+
+
+@pytest.mark.parametrize("payload, error, message", [
+    (BAD, "invalid_value", 'metrics.ph: "abc" is not a number'),
+    ({"dimension": {}, "metrics": {"v": 1}}, "invalid_event", None),
+    ({"metrics": {"v": 1}, "timestamp": 1676398017000}, "too_old", None),
+])
+def test_a_function_error_looks_as_lambdas(server, payload, error, message):
+    answer, body = invoke(server, payload)
+    assert answer["StatusCode"] == 200
+    assert answer["FunctionError"] == "Unhandled"
+    body = json.loads(body)
+    assert body["errorType"] == error
+    assert body["errorMessage"] == message or (message is None and body["errorMessage"])
+    assert set(body) <= {"errorType", "errorMessage", "stackTrace"}
+
+
+def test_sqs_records_are_answered_as_lambda_would(server):
+    answer, body = invoke(server, sqs_event(record(GOOD, message_id="good"), record(BAD, message_id="bad")))
+    assert "FunctionError" not in answer
+    assert json.loads(body) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
+
+
+def test_an_event_invocation_is_answered_202_at_once_and_carried_out(receiver):
+    with serving("--remote-write-url", receiver.remote_write_url) as server:
+        answer, body = invoke(server, GOOD, InvocationType="Event")
+        assert (answer["StatusCode"], body) == (202, b"")
+        assert "FunctionError" not in answer
+        assert receiver.arrived.wait(10)
+
+
+def test_an_event_invocation_does_not_wait_for_the_receiver(receiver):
+    from support.receiver import Answer
+    receiver.answer(Answer(delay=5))
+    with serving("--remote-write-url", receiver.remote_write_url) as server:
+        started = time.monotonic()
+        answer, _ = invoke(server, GOOD, InvocationType="Event")
+        assert answer["StatusCode"] == 202
+        assert time.monotonic() - started < 3
+
+
+def test_an_event_invocation_of_a_bad_event_is_202_as_well(server):
+    answer, body = invoke(server, BAD, InvocationType="Event")
+    assert (answer["StatusCode"], body) == (202, b"")
+
+
+def test_a_dry_run_is_answered_204_and_does_nothing(receiver):
+    with serving("--remote-write-url", receiver.remote_write_url) as server:
+        answer, _ = invoke(server, GOOD, InvocationType="DryRun")
+        assert answer["StatusCode"] == 204
+        assert receiver.writes == []
+
+
+def test_the_cli_works_unchanged(server, tmp_path):
+    aws = components.tool("aws")
+    out = tmp_path / "out.json"
+    for payload, error in (GOOD, None), (BAD, "Unhandled"):
+        event = tmp_path / "event.json"
+        event.write_text(json.dumps(payload))
+        done = run(aws, "lambda", "invoke", "--endpoint-url", server.url, "--function-name", "amp-push-gateway", "--payload",
+                   f"fileb://{event}", out)
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        assert answer["StatusCode"] == 200 and answer.get("FunctionError") == error
+        assert ("errorType" in json.loads(out.read_text())) == bool(error)
+    done = run(aws, "lambda", "invoke", "--endpoint-url", server.url, "--function-name", "f", "--invocation-type", "Event",
+               "--payload", f"fileb://{tmp_path / 'event.json'}", out)
+    assert json.loads(done.stdout)["StatusCode"] == 202
+
+
+def test_many_clients_at_once_get_their_own_answers(server):
+    answers = {}
+
+    def one(number):
+        events = [{"dimensions": {"n": f"{number}-{i}"}, "metrics": {"v": i}} for i in range(number + 1)]
+        answers[number] = json.loads(invoke(server, events)[1])["accepted"]
+
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert answers == {number: number + 1 for number in range(16)}
+
+
+def padded(size):
+    """A payload of this many bytes: one event and white space."""
+    text = json.dumps({"metrics": {"v": 1}})
+    return (text + " " * (size - len(text))).encode()
+
+
+def test_a_payload_of_6_mb_is_taken(server):
+    answer, _ = invoke(server, padded(6 * 1024 * 1024))
+    assert answer["StatusCode"] == 200 and "FunctionError" not in answer
+
+
+@pytest.mark.parametrize("size", [6 * 1024 * 1024 + 1, 12_000_000])
+def test_a_larger_payload_is_refused_as_lambda_refuses_it(server, size):
+    with pytest.raises(ClientError) as raised:
+        invoke(server, padded(size))
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
+    assert raised.value.response["Error"]["Code"] == "RequestTooLargeException"
+    invoke(server, GOOD)  # and it goes on
+
+
+def test_an_empty_payload_is_a_function_error(server):
+    answer, body = invoke(server, b"")
+    assert answer["FunctionError"] == "Unhandled"
+    assert json.loads(body)["errorType"] in ("invalid_json", "invalid_event")
+
+
+@pytest.mark.parametrize("method, path", [("GET", "/"), ("POST", "/"), ("GET", "/2015-03-31/functions/f/invocations"),
+                                          ("POST", "/2015-03-31/functions/f"), ("POST", "/api/v1/remote_write"),
+                                          ("PUT", "/2015-03-31/functions/f/invocations"), ("GET", "/favicon.ico")])
+def test_unknown_paths_are_answered_with_a_4xx(server, method, path):
+    status, _, _ = server.request(method, path, b"{}" if method != "GET" else None)
+    assert status in (404, 405)
+    assert invoke(server, GOOD)[0]["StatusCode"] == 200
+
+
+def test_an_unknown_invocation_type_is_refused(server):
+    status, _, _ = server.request("POST", "/2015-03-31/functions/f/invocations", json.dumps(GOOD),
+                                  {"X-Amz-Invocation-Type": "Whatever"})
+    assert status == 400
+
+
+def test_it_writes_where_it_is_told(receiver):
+    with serving("--remote-write-url", receiver.remote_write_url) as server:
+        now = now_ms()
+        invoke(server, {**GOOD, "timestamp": now})
+    assert receiver.values() == {("temperature", (("customerId", "customer1"),)): [(now, 14.3)],
+                                 ("ph", (("customerId", "customer1"),)): [(now, 6.7)]}
+
+
+def test_a_receiver_that_fails_is_the_function_error_delivery_failed(receiver):
+    from support.receiver import Answer
+    receiver.answer_with(lambda write: Answer(404, "no such workspace"))
+    with serving("--remote-write-url", receiver.remote_write_url) as server:
+        answer, body = invoke(server, GOOD)
+    assert answer["FunctionError"] == "Unhandled"
+    body = json.loads(body)
+    assert body["errorType"] == "delivery_failed"
+    assert "404" in body["errorMessage"]
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
+def test_it_stops_cleanly(stop):
+    with serving() as server:
+        invoke(server, GOOD)
+        server.process.send_signal(stop)
+        assert server.process.wait(10) == 0
+        assert "panicked" not in server.output()
+
+
+def test_it_finishes_what_it_has_begun_before_it_stops(receiver):
+    from support.receiver import Answer
+    receiver.answer(Answer(delay=1.5))
+    with serving("--remote-write-url", receiver.remote_write_url) as server:
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(invoke(server, GOOD)))
+        thread.start()
+        assert receiver.arrived.wait(10)
+        server.process.send_signal(signal.SIGTERM)
+        thread.join(20)
+        assert answers and json.loads(answers[0][1])["accepted"] == 1
+        assert server.process.wait(10) == 0
+
+
+def test_a_port_in_use_is_said(server):
+    done = run(components.pushgw(), "serve", "--listen", f"127.0.0.1:{server.port}", timeout=20)
+    assert done.returncode not in (0, 101)
+    assert str(server.port) in done.stderr
+    assert "panicked" not in done.stderr
+
+
+def test_nothing_is_coloured_without_a_terminal(server):
+    assert "\x1b" not in server.output()

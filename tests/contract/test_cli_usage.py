@@ -1,0 +1,69 @@
+"""The program `pushgw` as a whole: its commands, what is wrong usage, and `run`, through which all its tests start it."""
+import os
+import re
+import subprocess
+
+import pytest
+
+from support import components
+from support.components import ROOT
+from support.runtime_api import CREDENTIALS
+from support.sqs import REGION
+
+COMMANDS = ["demo", "serve", "invoke", "check", "ping"]
+
+
+def environment(**env):
+    """Nothing of the caller's environment but what programs are found by; a variable that is None is left out."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ}
+    full = {**kept, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_CONFIG_FILE": "/dev/null",
+            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true", **CREDENTIALS, **env}
+    return {name: str(value) for name, value in full.items() if value is not None}
+
+
+def run(*command, stdin="", timeout=120, cwd=ROOT, **env):
+    """Runs a command to its end; `stdin` is text or bytes."""
+    binary = isinstance(stdin, bytes)
+    done = subprocess.run([str(part) for part in command], input=stdin if binary else (stdin or "").encode(),
+                          capture_output=True, timeout=timeout, cwd=cwd, env=environment(**env))
+    done.stdout, done.stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+    return done
+
+
+def pushgw(*arguments, **more):
+    """Runs `pushgw`; nothing it writes to a pipe may be coloured, and it may never panic."""
+    done = run(components.pushgw(), *arguments, **more)
+    assert "\x1b" not in done.stdout + done.stderr, "colour codes, though this is no terminal"
+    assert "panicked" not in done.stderr, done.stderr
+    return done
+
+
+def test_help_names_every_command():
+    done = pushgw("--help")
+    assert done.returncode == 0
+    for command in COMMANDS:
+        assert re.search(rf"^\s+{command}\b", done.stdout, re.M), done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    done = pushgw(command, "--help")
+    assert done.returncode == 0
+    assert f"pushgw {command}" in done.stdout
+
+
+def test_the_version_is_that_of_the_package():
+    (version,) = re.findall(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)
+    done = pushgw("--version")
+    assert done.returncode == 0
+    assert version in done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["no-such-command"], ["--no-such-option"], ["check"], ["invoke"],
+                                       ["check", "--no-such-option", "-"], ["demo", "extra"], ["ping", "extra"]],
+                         ids=" ".join)
+def test_wrong_usage_is_exit_code_2(arguments):
+    done = pushgw(*arguments)
+    assert done.returncode == 2
+    assert done.stderr
+    assert done.stdout == ""

@@ -1,0 +1,226 @@
+"""Direct invocation: the report, and what becomes of events that are refused or could not be stored."""
+import json
+
+import pytest
+
+from support.events import BROKEN, event, now_ms
+from support.receiver import Answer
+from support.sqs import SqsFront, refuse_bodies_with
+
+REPORT_KEYS = {"accepted", "rejected_count", "rejected", "samples", "series", "requests", "inexact"}
+NOTHING = {"accepted": 0, "rejected_count": 0, "rejected": [], "samples": 0, "series": 0, "requests": 0, "inexact": 0}
+
+
+def report(**changes):
+    return {**NOTHING, **changes}
+
+
+def test_a_stored_event_is_reported_with_every_number(ingest):
+    result = ingest.invoke(event({"temperature": "14.3", "ph": 6.7}, {"customerId": "c1"}))
+    assert result.ok
+    assert result.json == report(accepted=1, samples=2, series=2, requests=1)
+
+
+def test_an_array_is_reported_as_a_whole(ingest):
+    now = now_ms()
+    result = ingest.invoke([event({"ph": 1.5}, timestamp=now), event({"ph": 2.5}, timestamp=now + 1),
+                            event({"ph": 3.5}, {"pond": "b"}, timestamp=now)])
+    assert result.json == report(accepted=3, samples=3, series=2, requests=1)
+
+
+def test_samples_counts_distinct_samples_and_accepted_counts_events(ingest):
+    now = now_ms()
+    result = ingest.invoke([event({"ph": 6.7}, timestamp=now)] * 3)
+    assert result.json == report(accepted=3, samples=1, series=1, requests=1)
+
+
+def test_inexact_counts_the_integers_of_accepted_events_that_a_double_cannot_hold(ingest, receiver):
+    payload = b'[{"metrics":{"a":9007199254740993,"b":9007199254740992}},{"metrics":{"c":"9007199254740993"}},' \
+              b'{"metrics":{"d":9007199254740993,"e":"abc"}},{"metrics":{"f":9007199254740993.0}}]'
+    result = ingest.invoke(payload)
+    assert result.json["accepted"] == 3
+    assert result.json["inexact"] == 2
+    assert result.metrics["inexact"] == 2
+
+
+@pytest.mark.parametrize("payload", [b"[]", b'{"Records":[]}', b" [ ] "])
+def test_nothing_in_is_nothing_sent_and_no_error(ingest, receiver, payload):
+    result = ingest.invoke(payload)
+    assert result.ok
+    assert receiver.writes == []
+
+
+def test_an_empty_array_is_reported_with_zeros(ingest):
+    assert ingest.invoke(b"[]").json == NOTHING
+
+
+@pytest.mark.parametrize("payload, reason, detail", [
+    (BROKEN, "invalid_value", 'metrics.ph: "abc" is not a number'),
+    ({"metrics": {"__ph": 1}}, "invalid_metric_name", "__ph"),
+    ({"metrics": {"ph": 1}, "dimensions": {"__a": "b"}}, "invalid_label_name", "__a"),
+    ({"metrics": {"a-b": 1, "a.b": 1}}, "metric_collision", "a_b"),
+    ({"metrics": {"ph": 1}, "dimensions": {"a-b": "1", "a.b": "1"}}, "label_collision", "a_b"),
+    ({"metrics": {"ph": 1}, "dimensions": {f"l{i}": "x" for i in range(150)}}, "too_many_labels", "150"),
+    ({"metrics": {"ph": 1}, "dimensions": {"a": "x" * 2049}}, "too_large", "dimensions.a"),
+    ({"metrics": {"ph": 1}, "timestamp": 1676398017}, "invalid_event", "seconds"),
+    ({"metrics": {"ph": 1}, "timestamp": 1676398017000}, "too_old", "timestamp"),
+    ({"metrics": {"ph": 1}, "timestamp": 4070908800000}, "in_future", "timestamp"),
+    (b"not json", "invalid_json", ""),
+], ids=lambda value: value if isinstance(value, str) and value.replace("_", "").isalpha() else "")
+def test_a_single_event_that_is_refused_is_a_function_error_with_reason_and_detail(ingest, receiver, payload, reason,
+                                                                                   detail):
+    result = ingest.invoke(payload)
+    assert not result.ok
+    assert result.error_type == reason
+    assert detail in result.error_message
+    assert receiver.writes == []
+
+
+def test_a_single_event_that_is_refused_is_no_dead_letter(ingest_with_queue, dead_letters):
+    assert ingest_with_queue.invoke(BROKEN).error_type == "invalid_value"
+    assert dead_letters.letters() == []
+
+
+def test_an_array_with_a_refused_event_stores_the_others_and_lists_it(ingest, receiver):
+    result = ingest.invoke([event({"a": 1.5}), {"metrics": {"ph": "abc"}}, event({"b": 2.5})])
+    assert result.ok
+    assert set(result.json) == REPORT_KEYS
+    assert result.json["accepted"] == 2
+    assert result.json["rejected_count"] == 1
+    [refused] = result.json["rejected"]
+    assert set(refused) == {"index", "reason", "detail"}
+    assert (refused["index"], refused["reason"]) == (1, "invalid_value")
+    assert 'metrics.ph: "abc" is not a number' in refused["detail"]
+    assert {metric for metric, _ in receiver.samples()} == {"a", "b"}
+
+
+def test_an_event_is_refused_as_a_whole(ingest, receiver):
+    result = ingest.invoke([event({"a": 1, "b": "abc", "c": 3})])
+    assert result.json == report(rejected_count=1, rejected=result.json["rejected"])
+    assert receiver.writes == []
+
+
+def test_an_array_of_one_refused_event_is_reported_and_no_error(ingest):
+    result = ingest.invoke([BROKEN])
+    assert result.ok
+    assert result.json["rejected_count"] == 1
+
+
+def test_the_report_lists_the_first_thousand_refusals_and_counts_all(ingest):
+    result = ingest.invoke([BROKEN] * 1500)
+    assert result.json["rejected_count"] == 1500
+    assert [item["index"] for item in result.json["rejected"]] == list(range(1000))
+
+
+def test_each_refused_event_of_an_array_becomes_a_dead_letter_in_its_own_text(ingest_with_queue, dead_letters):
+    first, second = '{ "metrics" : {"ph":\t"abc"}, "dimensions":{"dé":"\\u00e9 "} }', '{"metrics":{"ph":1e309}}'
+    payload = f'[ {first} ,\n{{"metrics":{{"ph":6.7}}}}, {second}]'
+    result = ingest_with_queue.invoke(payload.encode())
+    assert result.ok
+    letters = {letter.body: letter for letter in dead_letters.letters()}
+    assert set(letters) == {first, second}
+    for letter in letters.values():
+        assert letter.attributes["reason"] == "invalid_value"
+        assert letter.attributes["source_message_id"] == result.request_id
+        # A direct payload has no time of its own; that of the invocation makes a letter that is sent again keep its time.
+        assert int(letter.attributes["sent_timestamp"]) == pytest.approx(now_ms(), abs=10_000)
+        assert set(letter.attributes) == {"reason", "detail", "source_message_id", "sent_timestamp"}
+    assert '"abc" is not a number' in letters[first].attributes["detail"]
+
+
+def test_more_refused_events_than_a_queue_takes_in_one_call_are_all_put_aside(ingest_with_queue, dead_letters):
+    bodies = [f'{{"metrics":{{"ph":"abc{number}"}}}}' for number in range(37)]
+    result = ingest_with_queue.invoke(("[" + ",".join(bodies) + "]").encode())
+    assert result.json["rejected_count"] == 37
+    assert sorted(letter.body for letter in dead_letters.letters()) == sorted(bodies)
+
+
+def test_a_direct_dead_letter_on_a_fifo_queue_has_the_group_rejected_and_an_id_of_request_and_index(start, sqs):
+    queue = sqs.queue(fifo=True)
+    ingest = start(DEAD_LETTER_QUEUE_URL=queue.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
+    result = ingest.invoke([BROKEN, event(), BROKEN])
+    assert result.ok
+    letters = queue.letters()
+    assert [letter.system["MessageGroupId"] for letter in letters] == ["rejected", "rejected"]
+    ids = [letter.system["MessageDeduplicationId"] for letter in letters]
+    # How the two are joined is not said; both must be in it.
+    for number, one in zip(("0", "2"), sorted(ids)):
+        assert one.startswith(result.request_id) and one.endswith(number)
+
+
+def test_a_dead_letter_queue_that_fails_makes_an_array_a_function_error_with_the_report(start, sqs):
+    ingest = start(DEAD_LETTER_QUEUE_URL=sqs.missing_queue_url(), AWS_ENDPOINT_URL_SQS=sqs.endpoint)
+    result = ingest.invoke([event({"ph": 6.7}), BROKEN])
+    assert result.error_type == "dead_letter_failed"
+    said = json.loads(result.error_message)
+    assert said["accepted"] == 1
+    assert said["rejected_count"] == 1
+    assert said["rejected"][0]["reason"] == "invalid_value"
+
+
+def test_a_failed_dead_letter_queue_does_not_flood_answer_or_log(start, sqs):
+    ingest = start(DEAD_LETTER_QUEUE_URL=sqs.missing_queue_url(), AWS_ENDPOINT_URL_SQS=sqs.endpoint)
+    result = ingest.invoke([BROKEN] * 20_000, deadline_s=20)
+    assert result.error_type == "dead_letter_failed"
+    said = json.loads(result.error_message)
+    assert said["rejected_count"] == 20_000
+    assert len(said["rejected"]) == 1000
+    assert max(len(line) for line in result.raw_log.splitlines()) < 20_000
+
+
+def test_one_letter_of_many_that_the_queue_refuses_is_a_function_error(start, sqs, dead_letters):
+    with SqsFront(sqs, *refuse_bodies_with("poison")) as front:
+        ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=front.url)
+        result = ingest.invoke([BROKEN, {"metrics": {"ph": "poison"}}], deadline_s=8)
+    assert result.error_type == "dead_letter_failed"
+
+
+@pytest.mark.parametrize("status", [500, 503, 403, 404, 301])
+def test_an_event_that_could_not_be_stored_is_delivery_failed_with_counts_and_status(ingest, receiver, status):
+    receiver.answer_with(lambda write: Answer(status, "because"))
+    result = ingest.invoke([event({"a": 1}), event({"b": 2}), event({"c": 3})], deadline_s=3)
+    assert result.error_type == "delivery_failed"
+    assert str(status) in result.error_message
+    assert "3" in result.error_message.replace(str(status), "")
+
+
+def test_a_single_event_that_could_not_be_stored_is_delivery_failed(ingest, receiver):
+    receiver.answer_with(lambda write: Answer(503))
+    assert ingest.invoke(event(), deadline_s=3).error_type == "delivery_failed"
+
+
+def test_errored_outweighs_refused_and_then_nothing_is_dead_lettered(ingest_with_queue, receiver, dead_letters):
+    receiver.answer_with(lambda write: Answer(503))
+    result = ingest_with_queue.invoke([event(), BROKEN], deadline_s=3)
+    assert result.error_type == "delivery_failed"
+    assert dead_letters.letters() == []
+
+
+def test_without_a_queue_refusals_are_only_reported_and_a_warning_at_start_says_so(ingest):
+    warnings = [line for line in ingest.start_log.splitlines() if '"WARN"' in line]
+    assert any("DEAD_LETTER_QUEUE_URL" in line for line in warnings), ingest.start_log
+
+
+def test_with_a_queue_there_is_no_warning_at_start(ingest_with_queue):
+    assert "WARN" not in ingest_with_queue.start_log
+
+
+@pytest.mark.parametrize("wrap", [
+    lambda one: {"version": "0", "id": "1", "detail-type": "reading", "source": "ponds", "account": "123456789012",
+                 "time": "2020-01-01T00:00:00Z", "region": "us-east-1", "resources": [], "detail": one},
+    lambda one: {"Type": "Notification", "MessageId": "1", "TopicArn": "arn:aws:sns:us-east-1:123456789012:t",
+                 "Message": json.dumps(one), "Timestamp": "2020-01-01T00:00:00.000Z"},
+], ids=["eventbridge", "sns notification"])
+def test_a_wrapped_direct_payload_follows_the_same_rules(ingest, receiver, wrap):
+    assert ingest.invoke(wrap(event({"ph": 6.7}))).json == report(accepted=1, samples=1, series=1, requests=1)
+    assert ingest.invoke(wrap(BROKEN)).error_type == "invalid_value"
+
+
+def test_sns_records_are_taken_as_their_messages(ingest, receiver):
+    payload = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0",
+                            "EventSubscriptionArn": "arn:aws:sns:us-east-1:123456789012:t:1",
+                            "Sns": {"Type": "Notification", "MessageId": "1", "Message": json.dumps(event({"ph": 6.7})),
+                                    "TopicArn": "arn:aws:sns:us-east-1:123456789012:t",
+                                    "Timestamp": "2020-01-01T00:00:00.000Z", "MessageAttributes": {}}}]}
+    assert ingest.invoke(payload).json["accepted"] == 1
+    assert receiver.metric("ph")

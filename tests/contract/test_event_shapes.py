@@ -1,0 +1,473 @@
+"""The shapes of a message (contract: the event, "Shapes of a message", and the details of refusals)."""
+import base64
+import json
+
+import pytest
+
+from support.events import now_ms
+from support.receiver import Receiver, bits
+from support.sqs import event as sqs_event
+from support.sqs import record
+from test_event_one import Gateway, gateway  # noqa: F401  (a fixture)
+
+EVENT = {"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7}}
+TEXT = json.dumps(EVENT)
+LABELS = (("customerId", "customer1"),)
+
+
+def arrived(sent):
+    """Whether EVENT arrived, and nothing else."""
+    return {key: [raw for _, raw in samples] for key, samples in sent.samples.items()} == {
+        ("temperature", LABELS): [bits(14.3)], ("ph", LABELS): [bits(6.7)]}
+
+
+# --- wrappers --------------------------------------------------------------------------------------------------------
+
+def notification(message):
+    """What SNS delivers to a queue (raw delivery off) or an HTTP endpoint."""
+    message = message if isinstance(message, str) else json.dumps(message)
+    return {"Type": "Notification", "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
+            "TopicArn": "arn:aws:sns:us-east-1:123456789012:readings", "Message": message,
+            "Timestamp": "2023-02-14T18:06:57.000Z", "SignatureVersion": "1", "Signature": "EXAMPLE",
+            "SigningCertURL": "https://sns.us-east-1.amazonaws.com/SimpleNotificationService.pem",
+            "UnsubscribeURL": "https://sns.us-east-1.amazonaws.com/?Action=Unsubscribe"}
+
+
+def sns_records(*messages):
+    """What SNS hands to a function."""
+    return {"Records": [{
+        "EventSource": "aws:sns", "EventVersion": "1.0",
+        "EventSubscriptionArn": "arn:aws:sns:us-east-1:123456789012:readings:2bcfbf39-05c3-41de-beaa-fcfcc21c8f55",
+        "Sns": {**notification(message), "Subject": None, "MessageAttributes": {}}} for message in messages]}
+
+
+def eventbridge(detail):
+    """An EventBridge event, as it comes to a function or a queue."""
+    return {"version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "reading", "source": "sensors",
+            "account": "123456789012", "time": "2023-02-14T18:06:57Z", "region": "us-east-1", "resources": [],
+            "detail": detail}
+
+
+def encoded(message):
+    """base64, as the SQS action of an AWS IoT rule can make it."""
+    message = message if isinstance(message, (str, bytes)) else json.dumps(message)
+    return base64.b64encode(message.encode() if isinstance(message, str) else message).decode()
+
+
+def nested(*wrappers, message=EVENT):
+    """`message` in wrappers, the outermost first."""
+    for wrapper in reversed(wrappers):
+        message = wrapper(message)
+    return message
+
+
+DIRECT = {
+    "an event": EVENT, "an array": [EVENT], "SNS records": sns_records(TEXT), "an SNS notification": notification(TEXT),
+    "SNS records of an array": sns_records(json.dumps([EVENT])), "EventBridge": eventbridge(EVENT),
+    "EventBridge of an array": eventbridge([EVENT]), "SNS in EventBridge": eventbridge(notification(TEXT)),
+    "EventBridge in SNS": notification(eventbridge(EVENT)), "EventBridge in SNS records": sns_records(json.dumps(eventbridge(EVENT))),
+    "base64 in an SNS notification": notification(encoded(TEXT)), "base64 in SNS records": sns_records(encoded(TEXT)),
+    "four EventBridge events": nested(*[eventbridge] * 4), "four SNS notifications": nested(*[notification] * 4),
+    "EventBridge and SNS by turns, four deep": nested(eventbridge, notification, eventbridge, notification),
+}
+
+
+@pytest.mark.parametrize("payload", DIRECT.values(), ids=DIRECT)
+def test_a_direct_payload_may_be(gateway, payload):
+    assert arrived(gateway.accepted(payload))
+
+
+BODIES = {
+    "an event": TEXT, "an array": json.dumps([EVENT]), "an event with white space": f" \r\n\t{TEXT}\n",
+    "an SNS notification": json.dumps(notification(TEXT)), "EventBridge": json.dumps(eventbridge(EVENT)),
+    "an SNS notification of an array": json.dumps(notification([EVENT])),
+    "SNS in EventBridge": json.dumps(eventbridge(notification(TEXT))),
+    "EventBridge in SNS": json.dumps(notification(eventbridge(EVENT))),
+    "EventBridge in SNS in EventBridge": json.dumps(nested(eventbridge, notification, eventbridge)),
+    "base64 of an event": encoded(TEXT), "base64 of an array": encoded([EVENT]),
+    "base64 of an SNS notification": encoded(notification(TEXT)), "base64 of EventBridge": encoded(eventbridge(EVENT)),
+    "base64 in an SNS notification": json.dumps(notification(encoded(TEXT))),
+    "base64 without padding needed": encoded(TEXT + " " * (-len(TEXT) % 3)),
+    "base64 with one padding sign": encoded(TEXT + " " * ((2 - len(TEXT)) % 3)),
+    "base64 with two padding signs": encoded(TEXT + " " * ((1 - len(TEXT)) % 3)),
+    "base64 of an event with non-ASCII": encoded(json.dumps(EVENT, ensure_ascii=False)),
+}
+
+
+@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "FIFO"])
+@pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
+def test_the_body_of_an_sqs_record_may_be(gateway, body, fifo):
+    sent = gateway.sqs(record(body, group="pond" if fifo else None))
+    assert sent.result.failures == []
+    assert arrived(sent)
+
+
+@pytest.mark.parametrize("payload", [[], sqs_event(), sqs_event("[]"), sqs_event(encoded("[]")), sns_records("[]"),
+                                     notification("[]"), eventbridge([])],
+                         ids=["an empty array", "no records", "an empty array in SQS", "in base64", "in SNS records",
+                              "in an SNS notification", "in EventBridge"])
+def test_where_there_is_no_event_there_is_nothing_to_do(gateway, payload):
+    sent = gateway.direct(payload)
+    assert sent.result.ok, sent.result
+    assert sent.writes == []
+    if "batchItemFailures" in sent.result.json:
+        assert sent.result.failures == []
+    else:
+        assert (sent.result.json["accepted"], sent.result.json["rejected_count"]) == (0, 0)
+
+
+def test_an_array_in_an_sqs_body_is_many_events(gateway):
+    body = json.dumps([{"metrics": {"v": number}, "dimensions": {"n": number}} for number in range(10)])
+    sent = gateway.sqs(body)
+    assert sent.result.failures == []
+    assert len(sent.samples) == 10
+
+
+def test_records_of_all_shapes_go_together(gateway):
+    bodies = [body.replace("customer1", f"customer{number}") if "customer1" in body else body
+              for number, body in enumerate(BODIES.values())]
+    sent = gateway.sqs(*bodies)
+    assert sent.result.failures == []
+    assert len(sent.samples) >= 2
+
+
+@pytest.mark.parametrize("payload, accepted", [
+    pytest.param(sns_records(TEXT, json.dumps({"metrics": {"v": 1}})), 2, id="two SNS records"),
+    pytest.param(sns_records(json.dumps([EVENT, {"metrics": {"v": 1}}]), json.dumps({"metrics": {"w": 1}})), 3,
+                 id="an SNS record of two events and one of one"),
+    pytest.param(eventbridge([EVENT, {"metrics": {"v": 1}}]), 2, id="EventBridge of two events"),
+])
+def test_events_in_wrapped_direct_payloads_are_counted(gateway, payload, accepted):
+    assert gateway.accepted(payload).result.json["accepted"] == accepted
+
+
+def reordered(value, order):
+    """The same JSON with the keys of every object in another order."""
+    if isinstance(value, dict):
+        return {key: reordered(value[key], order) for key in order(value)}
+    if isinstance(value, list):
+        return [reordered(item, order) for item in value]
+    return value
+
+
+@pytest.mark.parametrize("order", [sorted, lambda keys: sorted(keys, reverse=True), lambda keys: reversed(list(keys))],
+                         ids=["sorted", "sorted backwards", "reversed"])
+@pytest.mark.parametrize("payload", [EVENT, sns_records(TEXT), notification(TEXT), eventbridge(EVENT), eventbridge(notification(TEXT)),
+                                     sqs_event(record(TEXT)), sqs_event(record(TEXT, group="pond"))],
+                         ids=["event", "SNS records", "SNS", "EventBridge", "SNS in EventBridge", "SQS", "SQS FIFO"])
+def test_a_shape_is_known_whatever_the_order_of_its_keys(gateway, payload, order):
+    for indent in None, 4:
+        sent = gateway.direct(json.dumps(reordered(payload, order), indent=indent))
+        assert sent.result.ok, sent.result
+        assert arrived(sent)
+
+
+@pytest.mark.parametrize("missing", ["messageAttributes", "attributes", "md5OfBody", "receiptHandle", "awsRegion"])
+def test_a_record_may_lack_what_is_not_needed(gateway, missing):
+    one = record(TEXT)
+    del one[missing]
+    sent = gateway.sqs(one)
+    assert sent.result.failures == []
+    assert arrived(sent)
+
+
+def test_keys_that_aws_may_add_to_a_wrapper_do_no_harm(gateway):
+    for payload in (sns_records(TEXT), eventbridge(EVENT), notification(TEXT), sqs_event(record(TEXT))):
+        payload = {**payload, "addedLater": {"a": [1, {"b": "\n"}]}}
+        for one in payload.get("Records", []):
+            one["addedLater"] = [None, {"c": 1}]
+        sent = gateway.direct(payload)
+        assert sent.result.ok, sent.result
+        assert arrived(sent)
+
+
+DEEP = {
+    "five EventBridge events": nested(*[eventbridge] * 5), "five SNS notifications": nested(*[notification] * 5),
+    "five by turns": nested(eventbridge, notification, eventbridge, notification, eventbridge),
+    "fifty EventBridge events": nested(*[eventbridge] * 50),
+}
+
+
+@pytest.mark.parametrize("message", DEEP.values(), ids=DEEP)
+def test_wrappers_nest_at_most_four_deep(gateway, message):
+    reason, detail = gateway.refused(message)
+    assert reason == "invalid_event"
+    assert "4" in detail or "four" in detail
+    assert gateway.sqs(record(message, message_id="m-1")).result.failures == ["m-1"]
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+S3 = {"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1", "eventName": "ObjectCreated:Put",
+                   "s3": {"bucket": {"name": "readings"}, "object": {"key": "tank-7.json", "size": 1024}}}]}
+KINESIS = {"Records": [{"kinesis": {"partitionKey": "tank-7", "data": encoded(TEXT), "sequenceNumber": "1"},
+                        "eventSource": "aws:kinesis", "eventName": "aws:kinesis:record",
+                        "eventSourceARN": "arn:aws:kinesis:us-east-1:123456789012:stream/readings"}]}
+DYNAMODB = {"Records": [{"eventID": "1", "eventName": "INSERT", "eventSource": "aws:dynamodb", "dynamodb": {"Keys": {}},
+                         "eventSourceARN": "arn:aws:dynamodb:us-east-1:123456789012:table/t/stream/x"}]}
+HTTP = {"version": "2.0", "routeKey": "$default", "rawPath": "/metrics", "headers": {}, "body": TEXT, "isBase64Encoded": False}
+
+OTHERS = {
+    "S3 records": S3, "Kinesis records": KINESIS, "DynamoDB records": DYNAMODB, "an HTTP request": HTTP,
+    "Records that are an object": {"Records": {}}, "Records that are null": {"Records": None},
+    "Records that are a string": {"Records": "x"}, "Records of numbers": {"Records": [1, 2]},
+    "Records of null": {"Records": [None]}, "Records of events": {"Records": [EVENT]}, "Records of nothing": {"Records": [{}]},
+    "null": None, "a number": 14.3, "zero": 0, "a string": "temperature", "an empty string": "", "true": True,
+    "an event in a string": TEXT, "an empty object": {}, "something else": {"hello": "world"},
+}
+
+
+@pytest.mark.parametrize("payload", OTHERS.values(), ids=OTHERS)
+def test_anything_else_is_refused_with_what_was_expected(gateway, payload):
+    reason, detail = gateway.refused(json.dumps(payload))
+    assert reason == "invalid_event"
+    assert len(detail) > 20 and " " in detail, detail
+
+
+@pytest.mark.parametrize("payload", [S3, KINESIS, DYNAMODB], ids=["S3", "Kinesis", "DynamoDB"])
+def test_foreign_records_are_told_which_records_are_read(gateway, payload):
+    _, detail = gateway.refused(payload)
+    assert "SQS" in detail and "SNS" in detail
+
+
+@pytest.mark.parametrize("payload", [None, 14.3, "temperature", True], ids=["null", "number", "string", "true"])
+def test_what_is_no_object_is_told_that_an_event_is_expected(gateway, payload):
+    _, detail = gateway.refused(json.dumps(payload))
+    assert "event" in detail or "metrics" in detail
+
+
+@pytest.mark.parametrize("payload", OTHERS.values(), ids=OTHERS)
+def test_anything_else_in_an_sqs_body_is_refused(gateway, payload):
+    sent = gateway.sqs(record(json.dumps(payload), message_id="other"), record(TEXT, message_id="good"))
+    assert sent.result.failures == ["other"]
+    assert sent.result.metrics["rejected.invalid_event"] == 1
+    assert arrived(sent)
+
+
+def test_snss_confirmation_of_a_subscription_is_refused(gateway):
+    payload = {**notification("You have chosen to subscribe to the topic."), "Type": "SubscriptionConfirmation", "Token": "t",
+               "SubscribeURL": "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription"}
+    assert gateway.refused(payload)[0] in ("invalid_event", "invalid_json")
+
+
+ELEMENTS = {"a number": "1", "null": "null", "true": "true", "a string": '"x"', "an event in a string": json.dumps(TEXT),
+            "an empty array": "[]", "an array of an event": f"[{TEXT}]", "an array of arrays": "[[[]]]", "an empty object": "{}"}
+
+
+@pytest.mark.parametrize("element", ELEMENTS.values(), ids=ELEMENTS)
+def test_elements_of_an_array_that_are_no_events_are_refused_singly(gateway, element):
+    sent = gateway.direct("[%s,%s]" % (element, TEXT))
+    report = sent.result.json
+    assert [(one["index"], one["reason"]) for one in report["rejected"]] == [(0, "invalid_event")]
+    assert report["accepted"] == 1
+    assert arrived(sent)
+
+
+# --- what is no JSON -------------------------------------------------------------------------------------------------
+
+BROKEN = {
+    "nothing": "", "white space": " \n", "an open brace": "{", "an open string": '{"metrics', "cut short": TEXT[:-1],
+    "garbage after": TEXT + "x", "a brace too many": TEXT + "}", "two events": TEXT + TEXT, "two events in lines": f"{TEXT}\n{TEXT}\n",
+    "a comma after": TEXT + ",", "null after": TEXT + " null", "a comma too many": '{"metrics":{"v":1,}}',
+    "a comma missing": '{"metrics":{"v":1 "w":2}}', "single quotes": "{'metrics':{'v':1}}", "no quotes": "{metrics:{v:1}}",
+    "a comment": '{"metrics":{"v":1}} // one', "an array not closed": f"[{TEXT}", "a comma in an array": f"[{TEXT},]",
+    "a control character in a string": '{"metrics":{"v\n":1}}', "a NUL": '{"metrics":{"v":1}}\x00',
+    "an unknown escape": '{"metrics":{"\\x":1}}', "a short escape": '{"metrics":{"\\u00":1}}', "words": "temperature=14.3",
+    "XML": "<metrics/>", "text exposition": "ph 6.7", "a key without value": '{"metrics"}',
+    "a byte order mark": "\ufeff" + TEXT, "a colon missing": '{"metrics" {"v":1}}', "a number as key": '{1:{"v":1}}',
+}
+
+LONE = {
+    "a high one as value": '{"dimensions":{"d":"\\ud83c"},"metrics":{"v":1}}',
+    "a low one as value": '{"dimensions":{"d":"\\udf21"},"metrics":{"v":1}}',
+    "the wrong way about": '{"dimensions":{"d":"\\udf21\\ud83c"},"metrics":{"v":1}}',
+    "two high ones": '{"dimensions":{"d":"\\ud83c\\ud83c"},"metrics":{"v":1}}',
+    "a high one and a letter": '{"dimensions":{"d":"\\ud83cx"},"metrics":{"v":1}}',
+    "a high one and an escaped letter": '{"dimensions":{"d":"\\ud83c\\u0041"},"metrics":{"v":1}}',
+    "a high one and an escaped backslash": '{"dimensions":{"d":"\\ud83c\\\\udf21"},"metrics":{"v":1}}',
+    "in capitals": '{"dimensions":{"d":"\\uD83C"},"metrics":{"v":1}}',
+    "after a pair": '{"dimensions":{"d":"\\ud83c\\udf21\\ud83c"},"metrics":{"v":1}}',
+    "in the name of a dimension": '{"dimensions":{"d\\ud83c":"x"},"metrics":{"v":1}}',
+    "in the name of a dimension that is null": '{"dimensions":{"d\\ud83c":null},"metrics":{"v":1}}',
+    "in the name of a metric": '{"metrics":{"v\\ud83c":1}}', "in a value": '{"metrics":{"v":"1\\ud83c"}}',
+    "in the timestamp": '{"metrics":{"v":1},"timestamp":"\\ud83c"}', "in an unknown key": '{"metrics":{"v":1},"\\ud83c":1}',
+    "in the value of an unknown key": '{"metrics":{"v":1},"x":"\\ud83c"}',
+    "deep in a dimension": '{"dimensions":{"d":[["\\ud83c"]]},"metrics":{"v":1}}',
+    "in a part of EventBridge that nobody reads": json.dumps(eventbridge(EVENT)).replace("sensors", "\\ud83c"),
+    "in a part of SNS that nobody reads": json.dumps(notification(TEXT)).replace("EXAMPLE", "\\ud83c"),
+    "in the event in SNS": json.dumps(notification('{"dimensions":{"d":"\\ud83c"},"metrics":{"v":1}}')),
+}
+
+BASE64 = {
+    "of garbage": encoded("not an event at all"), "of nothing": encoded(" "), "of invalid UTF-8": encoded(b"\xff\xfe" + TEXT.encode()),
+    "of invalid UTF-8 in a string": encoded(b'{"dimensions":{"d":"\xff"},"metrics":{"v":1}}'),
+    "of an event cut short": encoded(TEXT[:-1]), "of an event with garbage after": encoded(TEXT + "x"),
+    "with a sign that is none of base64": encoded(TEXT)[:-8] + "!" + encoded(TEXT)[-7:], "cut short": encoded(TEXT)[:-5],
+}
+
+NO_JSON = {**{f"{name}": text for name, text in BROKEN.items()}, **{f"lone surrogate: {name}": text for name, text in LONE.items()}}
+
+
+@pytest.mark.parametrize("text", NO_JSON.values(), ids=NO_JSON)
+def test_what_is_no_json_is_invalid_json(gateway, text):
+    reason, detail = gateway.refused(text)
+    assert reason == "invalid_json"
+    assert detail
+
+
+@pytest.mark.parametrize("text", [*NO_JSON.values(), *BASE64.values()], ids=[*NO_JSON, *(f"base64 {name}" for name in BASE64)])
+def test_what_is_no_json_in_an_sqs_body_is_invalid_json(gateway, text):
+    sent = gateway.sqs(record(text, message_id="broken"), record(TEXT, message_id="good"))
+    assert sent.result.failures == ["broken"]
+    assert sent.result.metrics["rejected.invalid_json"] == 1
+    assert arrived(sent)
+
+
+@pytest.mark.parametrize("payload", [
+    pytest.param(b"\xff\xfe" + TEXT.encode(), id="before the event"),
+    pytest.param(b'{"dimensions":{"d":"\xff"},"metrics":{"v":1}}', id="in a label"),
+    pytest.param(b'{"dimensions":{"d\xc3\x28":"x"},"metrics":{"v":1}}', id="in a label name"),
+    pytest.param(b'{"metrics":{"v\xed\xa0\x80":1}}', id="a surrogate in UTF-8"),
+    pytest.param(b'{"metrics":{"v":1},"x":"\xc0\xaf"}', id="overlong, in an unknown key"),
+    pytest.param(TEXT.encode("utf-16"), id="UTF-16"),
+])
+def test_invalid_utf_8_is_invalid_json(gateway, payload):
+    assert gateway.refused(payload)[0] == "invalid_json"
+
+
+@pytest.mark.parametrize("text, name, label", [
+    ('{"dimensions":{"d":"\\ud83c\\udf21"},"metrics":{"v":1}}', "v", "🌡"),
+    ('{"dimensions":{"d":"\\\\ud83c"},"metrics":{"v":1}}', "v", "\\ud83c"),
+    ('{"dimensions":{"d":"\\\\\\ud83c\\udf21"},"metrics":{"v\\ud83c\\udf21":1}}', "v_", "\\🌡"),
+])
+def test_surrogate_pairs_and_escaped_backslashes_are_fine(gateway, text, name, label):
+    sent = gateway.accepted(text)
+    assert sent.names == [name]
+    assert sent.labels == {"d": label}
+
+
+@pytest.mark.parametrize("payload", [
+    pytest.param("[" * 10_000 + "]" * 10_000, id="arrays"),
+    pytest.param('{"a":' * 10_000 + "1" + "}" * 10_000, id="objects"),
+    pytest.param('{"metrics":{"v":' + "[" * 10_000 + "]" * 10_000 + "}}", id="in a value"),
+    pytest.param('{"dimensions":{"d":' + '{"d":' * 10_000 + "1" + "}" * 10_000 + '},"metrics":{"v":1}}', id="in a dimension"),
+    pytest.param('{"metrics":{"v":1},"x":' + "[" * 10_000 + "]" * 10_000 + "}", id="in an unknown key"),
+    pytest.param("[" * 10_000, id="arrays, not closed"),
+    pytest.param('{"Records":' * 10_000 + "1" + "}" * 10_000, id="Records"),
+    pytest.param('{"detail-type":"t","source":"s","detail":' * 10_000 + "1" + "}" * 10_000, id="EventBridge"),
+])
+def test_ten_thousand_levels_are_refused_and_harm_nothing(gateway, payload):
+    sent = gateway.direct(payload)
+    if sent.result.ok:  # the outermost array is one of events
+        assert sent.result.json["accepted"] == 0 and sent.result.json["rejected_count"] == 1
+    else:
+        assert sent.result.error_type in ("invalid_json", "invalid_event", "invalid_value")
+    assert sent.writes == []
+    sent = gateway.sqs(record(payload, message_id="deep"), record(TEXT, message_id="good"))
+    assert sent.result.failures == ["deep"]
+    assert arrived(sent)
+
+
+# --- what a dead letter says -----------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def queue(sqs):
+    return sqs.queue()
+
+
+@pytest.fixture(scope="module")
+def gateway_with_queue(sqs, queue):
+    with Receiver() as receiver:
+        one = Gateway(receiver, DEAD_LETTER_QUEUE_URL=queue.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
+        yield one
+        one.close()
+
+
+def letter_of(gateway_with_queue, queue, body):
+    """The dead letter that becomes of this body: (reason, detail)."""
+    sent = gateway_with_queue.sqs(record(body, message_id="m-1"))
+    assert sent.result.failures == []
+    letter = queue.letter()
+    assert letter.body == body
+    assert letter.attributes["source_message_id"] == "m-1"
+    return letter.attributes["reason"], letter.attributes["detail"]
+
+
+BAD = '{"metrics":{"temperature":14.3,"ph":"abc"}}'
+
+
+@pytest.mark.parametrize("body, reason, detail", [
+    pytest.param(BAD, "invalid_value", 'metrics.ph: "abc" is not a number', id="one event"),
+    pytest.param(f"[{TEXT},{TEXT},{TEXT},{BAD}]", "invalid_value", '[3].metrics.ph: "abc" is not a number',
+                 id="the fourth of an array"),
+    pytest.param(f"[{BAD}]", "invalid_value", '[0].metrics.ph: "abc" is not a number', id="the only one of an array"),
+    pytest.param(f"[{TEXT},{BAD},{TEXT},{BAD}]", "invalid_value", '[1].metrics.ph: "abc" is not a number; and 1 more',
+                 id="two of an array"),
+    pytest.param("[%s]" % ",".join([TEXT, BAD, BAD, TEXT, BAD, BAD, BAD]), "invalid_value",
+                 '[1].metrics.ph: "abc" is not a number; and 4 more', id="five of an array"),
+    pytest.param('[{"metrics":{}},%s,%s]' % (BAD, TEXT), "invalid_event", None, id="the first reason of several"),
+])
+def test_a_dead_letter_names_the_place(gateway_with_queue, queue, body, reason, detail):
+    got = letter_of(gateway_with_queue, queue, body)
+    assert got[0] == reason
+    if detail is None:
+        assert got[1].startswith("[0].metrics") and got[1].endswith("; and 1 more")
+    else:
+        assert got[1] == detail
+
+
+BODIES_BY_REASON = {
+    "invalid_json": "{", "invalid_event": '{"metric":{"v":1}}', "invalid_value": BAD, "invalid_metric_name": '{"metrics":{"":1}}',
+    "invalid_label_name": '{"dimensions":{"-":"x"},"metrics":{"v":1}}',
+    "label_collision": '{"dimensions":{"a-b":"x","a_b":"x"},"metrics":{"v":1}}',
+    "metric_collision": '{"metrics":{"a-b":1,"a_b":1}}',
+    "too_many_labels": json.dumps({"dimensions": {f"d{i}": "x" for i in range(150)}, "metrics": {"v": 1}}),
+    "too_large": json.dumps({"dimensions": {"d": "x" * 2049}, "metrics": {"v": 1}}),
+    "too_old": '{"timestamp":1676398017000,"metrics":{"v":1}}', "in_future": '{"timestamp":4102444800000,"metrics":{"v":1}}',
+}
+
+
+@pytest.mark.parametrize("reason", BODIES_BY_REASON)
+def test_each_reason_is_the_same_in_report_error_dead_letter_and_metrics(gateway, gateway_with_queue, queue, reason):
+    body = BODIES_BY_REASON[reason]
+    error_type, message = gateway.refused(body)
+    assert error_type == reason
+    put_aside_as, detail = letter_of(gateway_with_queue, queue, body)
+    assert put_aside_as == reason
+    if reason not in ("too_old", "in_future"):  # those details may tell the age, which grows
+        assert detail == message
+    sent = gateway.sqs(body)
+    assert sent.result.metrics[f"rejected.{reason}"] == 1
+    if reason != "invalid_json":
+        (listed,) = gateway.direct(f"[{body}]").result.json["rejected"]
+        assert listed["reason"] == reason
+
+
+@pytest.mark.parametrize("wrap", [notification, eventbridge], ids=["SNS", "EventBridge"])
+def test_a_wrapped_message_is_put_aside_with_its_wrapper(gateway_with_queue, queue, wrap):
+    inner = json.loads(BAD)
+    body = json.dumps(wrap(inner))
+    reason, detail = letter_of(gateway_with_queue, queue, body)
+    assert reason == "invalid_value"
+    assert 'metrics.ph: "abc" is not a number' in detail
+
+
+def test_a_base64_body_is_put_aside_as_it_came(gateway_with_queue, queue):
+    reason, detail = letter_of(gateway_with_queue, queue, encoded(BAD))
+    assert (reason, detail) == ("invalid_value", 'metrics.ph: "abc" is not a number')
+
+
+def test_the_rest_of_an_array_message_is_stored_and_the_whole_put_aside(gateway_with_queue, queue):
+    now = now_ms()
+    body = json.dumps([{**EVENT, "timestamp": now}, json.loads(BAD)])
+    sent = gateway_with_queue.sqs(record(body, message_id="m-1"))
+    assert sent.result.failures == []
+    assert arrived(sent)
+    assert queue.letter().body == body
+
+
+def test_a_single_wrapped_event_that_is_refused_is_a_function_error(gateway):
+    for payload in (sns_records(BAD), notification(BAD), eventbridge(json.loads(BAD))):
+        reason, detail = gateway.refused(payload)
+        assert reason == "invalid_value"
+        assert 'metrics.ph: "abc" is not a number' in detail

@@ -1,0 +1,228 @@
+"""The time of an event and its age (contract: the event, rows `timestamp` and `age`)."""
+import json
+import random
+
+import pytest
+
+from support.events import now_ms
+from support.receiver import Receiver
+from support.sqs import record
+from test_event_one import Gateway, gateway  # noqa: F401  (a fixture)
+
+SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
+#: Room for the time between writing an event here and the start of the invocation, at the edges of what is allowed.
+SLACK = 3 * SECOND
+
+
+def at(literal):
+    return '{"timestamp":%s,"metrics":{"v":1}}' % literal
+
+
+# --- how it is written -----------------------------------------------------------------------------------------------
+
+WRITTEN = {
+    "a number": "{now}", "a string of digits": '"{now}"', "with a fraction": "{now}.25", "cut, not rounded": "{now}.9999",
+    "cut, where a double would round": "{now}.99999999999999999999", "with a point and zero": "{now}.0",
+    "with an exponent": "{now}e0", "with an exponent of one": "{tenth}e1", "in scientific form": "{first}.{rest}e12",
+    "in scientific form with a fraction": "{first}.{rest}9999E+12", "with a negative exponent": "{now}00e-2",
+    "with a negative exponent and a fraction": "{now}99e-2", "digits in escapes": '"\\u0031{rest}"',
+}
+
+
+@pytest.mark.parametrize("form", WRITTEN.values(), ids=WRITTEN)
+def test_a_timestamp_may_be_written_as(gateway, form):
+    now = now_ms() // 10 * 10
+    literal = form.format(now=now, tenth=now // 10, first=str(now)[0], rest=str(now)[1:])
+    assert gateway.accepted(at(literal)).time == now
+
+
+def test_a_fraction_is_cut_off_wherever_the_point_stands(gateway):
+    """Numbers with up to 25 digits of fraction, the point moved by an exponent: never rounded up to the next millisecond."""
+    source = random.Random(5)
+    now = now_ms()
+    literals = []
+    for number in range(2000):
+        nines = source.choice(["", "9" * source.randrange(1, 25), str(source.randrange(10**12)), "5"])
+        digits = f"{now - number}{nines}"
+        point = source.randrange(1, len(digits) + 3)  # digits before the point as it is written
+        exponent = len(str(now)) - point
+        written = digits[:point].ljust(point, "0") + ("." + digits[point:] if point < len(digits) else "")
+        literals.append(f"{written}e{exponent}")
+    sent = gateway.accepted("[%s]" % ",".join('{"dimensions":{"n":%d},"timestamp":%s,"metrics":{"v":1}}' % pair
+                                              for pair in enumerate(literals)))
+    times = {int(labels[0][1]): samples[0][0] for (_, labels), samples in sent.samples.items()}
+    assert [(literals[n], times[n]) for n in range(2000) if times[n] != now - n] == []
+
+
+@pytest.mark.parametrize("literal", [
+    '""', '" "', '"abc"', '"now"', '"2026-11-21T02:42:04Z"', '" {now}"', '"{now} "', '"-{now}"', '"+{now}"', '"0x18F"',
+    '"1_676_398_017_000"', '"1e12"', '"NaN"', '"Inf"', '"١٦٧٦٣٩٨٠١٧٠٠٠"', "true", "false", "[]", "[{now}]", "{{}}",
+    '{{"ms":{now}}}', "-1", "-{now}", "-0.5", "1e400", "-1e400", "1e99999999999999999999", '"%s"' % ("9" * 400), "9" * 400,
+], ids=lambda literal: literal[:30])
+def test_what_is_no_time_is_an_invalid_event(gateway, literal):
+    reason, detail = gateway.refused(at(literal.format(now=now_ms())))
+    assert reason == "invalid_event"
+    assert "timestamp" in detail
+
+
+UNITS = {
+    "seconds": ("{now_s}", "second"), "seconds with a fraction": ("{now_s}.5", "second"),
+    "seconds in a string": ('"{now_s}"', "second"), "zero": ("0", "second"), "one": ("1", "second"),
+    "just below 10^11": ("99999999999", "second"), "just below 10^11, with a fraction": ("99999999999.999", "second"),
+    "microseconds": ("{now}000", "microsecond"), "microseconds in a string": ('"{now}000"', "microsecond"),
+    "10^14": ("100000000000000", "microsecond"), "10^14 as 1e14": ("1e14", "microsecond"),
+    "just below 10^17": ("99999999999999999", "microsecond"),
+    "nanoseconds": ("{now}000000", "nanosecond"), "nanoseconds in a string": ('"{now}000000"', "nanosecond"),
+    "10^17": ("100000000000000000", "nanosecond"), "the largest i64": ("9223372036854775807", "nanosecond"),
+    "beyond an i64": ("9223372036854775808", "nanosecond"), "10^30": ("1e30", "nanosecond"),
+}
+
+
+@pytest.mark.parametrize("literal, unit", UNITS.values(), ids=UNITS)
+def test_another_unit_is_an_invalid_event_with_that_hint(gateway, literal, unit):
+    now = now_ms()
+    reason, detail = gateway.refused(at(literal.format(now=now, now_s=now // 1000)))
+    assert reason == "invalid_event"
+    words = detail.lower().replace("milliseconds", "ms")
+    assert unit in words
+    if unit == "second":
+        assert "microsecond" not in words and "nanosecond" not in words
+
+
+@pytest.mark.parametrize("literal, reason", [
+    pytest.param("100000000000", "too_old", id="10^11 is a time of 1973"),
+    pytest.param("1676398017000", "too_old", id="the ancestor's README"),
+    pytest.param("99999999999999", "in_future", id="just below 10^14 is a time of 5138"),
+    pytest.param("4102444800000", "in_future", id="2100"),
+])
+def test_milliseconds_of_other_centuries_are_too_old_or_in_the_future(gateway, literal, reason):
+    assert gateway.refused(at(literal))[0] == reason
+    assert gateway.refused(at('"%s"' % literal))[0] == reason
+
+
+# --- how old it is ---------------------------------------------------------------------------------------------------
+
+AGES = {
+    "an hour ago, less a little": (-HOUR + SLACK, None), "an hour ago and more": (-HOUR - 5, "too_old"),
+    "a day ago": (-24 * HOUR, "too_old"), "half an hour ago": (-HOUR // 2, None), "now": (0, None),
+    "nine seconds ahead": (9 * SECOND, None), "ten seconds ahead and more": (10 * SECOND + SLACK, "in_future"),
+    "a minute ahead": (MINUTE, "in_future"), "a day ahead": (24 * HOUR, "in_future"),
+}
+
+
+@pytest.mark.parametrize("offset, reason", AGES.values(), ids=AGES)
+def test_the_age_is_measured_from_the_start_of_the_invocation(gateway, offset, reason):
+    time = now_ms() + offset
+    if reason is None:
+        assert gateway.accepted(at(time)).time == time
+    else:
+        refused_as, detail = gateway.refused(at(time))
+        assert refused_as == reason
+        assert detail
+
+
+@pytest.mark.parametrize("offset, reason", AGES.values(), ids=AGES)
+def test_the_age_is_judged_by_sqs_as_well(gateway, offset, reason):
+    time = now_ms() + offset
+    sent = gateway.sqs(record(at(time), message_id="m-1"))
+    assert sent.result.failures == ([] if reason is None else ["m-1"])
+    assert sent.result.metrics.get("rejected", 0) == (0 if reason is None else 1)
+
+
+@pytest.fixture(scope="module")
+def patient_gateway():
+    with Receiver() as receiver:
+        one = Gateway(receiver, MAX_SAMPLE_AGE="2h", MAX_SAMPLE_LEAD="30m")
+        yield one
+        one.close()
+
+
+@pytest.mark.parametrize("offset, reason", [
+    (-2 * HOUR + SLACK, None), (-2 * HOUR - 5, "too_old"), (30 * MINUTE - SLACK, None), (30 * MINUTE + SLACK, "in_future"),
+])
+def test_the_limits_of_age_can_be_set(patient_gateway, offset, reason):
+    time = now_ms() + offset
+    if reason is None:
+        assert patient_gateway.accepted(at(time)).time == time
+    else:
+        assert patient_gateway.refused(at(time))[0] == reason
+
+
+# --- where it is missing ---------------------------------------------------------------------------------------------
+
+MISSING = {"missing": '{"metrics":{"v":1}}', "null": '{"metrics":{"v":1},"timestamp":null}'}
+
+
+@pytest.mark.parametrize("text", MISSING.values(), ids=MISSING)
+def test_a_direct_event_without_time_has_the_time_of_the_invocation(gateway, text):
+    before = now_ms()
+    time = gateway.accepted(text).time
+    assert before <= time <= now_ms()
+
+
+@pytest.mark.parametrize("text", MISSING.values(), ids=MISSING)
+def test_a_message_without_time_has_the_time_at_which_sqs_received_it(gateway, text):
+    sent_at = now_ms() - 20 * MINUTE
+    assert gateway.sqs(record(text, sent=sent_at)).time == sent_at
+
+
+@pytest.mark.parametrize("text", MISSING.values(), ids=MISSING)
+def test_the_attribute_of_a_redriven_message_goes_before(gateway, text):
+    first_sent = now_ms() - 30 * MINUTE
+    one = record(text, sent=now_ms() - MINUTE, attributes={"sent_timestamp": str(first_sent)})
+    assert gateway.sqs(one).time == first_sent
+
+
+def test_the_attribute_may_be_of_type_number(gateway):
+    first_sent = now_ms() - 30 * MINUTE
+    attribute = {"stringValue": str(first_sent), "stringListValues": [], "binaryListValues": [], "dataType": "Number"}
+    assert gateway.sqs(record(MISSING["missing"], attributes={"sent_timestamp": attribute})).time == first_sent
+
+
+def test_a_record_without_any_time_has_the_time_of_the_invocation(gateway):
+    before = now_ms()
+    time = gateway.sqs(record(MISSING["missing"], sent=before - 30 * MINUTE, system={"SentTimestamp": None})).time
+    assert before <= time <= now_ms()
+
+
+def test_an_events_own_time_goes_before_all_others(gateway):
+    own = now_ms() - 5 * MINUTE
+    one = record(at(own), sent=now_ms() - MINUTE, attributes={"sent_timestamp": str(own - MINUTE)})
+    assert gateway.sqs(one).time == own
+
+
+def test_a_time_that_was_filled_in_can_be_too_old(gateway):
+    one = record(MISSING["missing"], message_id="late", sent=now_ms() - 2 * HOUR)
+    sent = gateway.sqs(one)
+    assert sent.result.failures == ["late"]  # rejected, and there is no queue for dead letters
+    assert sent.result.metrics["rejected.too_old"] == 1
+    assert sent.writes == []
+
+
+def test_events_of_one_message_without_time_share_it(gateway):
+    sent_at = now_ms() - 20 * MINUTE
+    own = now_ms() - MINUTE
+    sent = gateway.sqs(record('[{"metrics":{"a":1}},{"metrics":{"b":2}},{"metrics":{"c":3},"timestamp":%d}]' % own,
+                              sent=sent_at))
+    assert {name: samples[0][0] for (name, _), samples in sent.samples.items()} == {"a": sent_at, "b": sent_at, "c": own}
+
+
+def test_each_record_has_its_own_time(gateway):
+    times = {f"m{index}": now_ms() - index * MINUTE for index in range(5)}
+    sent = gateway.sqs(*(record({"metrics": {name: 1}}, sent=time) for name, time in times.items()))
+    assert {name: samples[0][0] for (name, _), samples in sent.samples.items()} == times
+
+
+def test_the_times_of_wrappers_are_not_used(gateway):
+    inner = json.dumps({"metrics": {"v": 1}})
+    wrappers = [
+        {"Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:us-east-1:123456789012:t", "Message": inner,
+         "Timestamp": "2023-02-14T18:06:57.000Z"},
+        {"version": "0", "id": "i", "detail-type": "reading", "source": "sensors", "account": "123456789012",
+         "time": "2023-02-14T18:06:57Z", "region": "us-east-1", "resources": [], "detail": json.loads(inner)},
+    ]
+    sent_at = now_ms() - 20 * MINUTE
+    for wrapper in wrappers:
+        assert gateway.sqs(record(wrapper, sent=sent_at)).time == sent_at
+        before = now_ms()
+        assert before <= gateway.accepted(wrapper).time <= now_ms()

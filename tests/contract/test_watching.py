@@ -1,0 +1,220 @@
+"""The log: one metric line for each invocation, a line for each message that needs a look, and no secrets."""
+import json
+import re
+
+import pytest
+
+from support.events import BROKEN, BROKEN_TEXT, event, now_ms, too_old
+from support.http_server import closed_port
+from support.receiver import Answer
+from support.runtime_api import FUNCTION_NAME, SECRET_KEY, SESSION_TOKEN, exit_of, field
+from support.sqs import record
+from support.sqs import event as batch
+
+COUNTS = ["received", "delivered", "errored", "rejected", "dropped", "maybe_stored", "samples", "series", "requests",
+          "retries", "bytes", "inexact", "messages", "acknowledged", "dead_lettered", "handed_back"]
+STAGES = ["read_ms", "merge_ms", "encode_ms", "send_ms", "dead_letter_ms", "total_ms"]
+
+
+# --- the metric line -------------------------------------------------------------------------------------------------
+
+def test_the_metric_line_has_the_shape_of_the_embedded_metric_format(ingest):
+    before = now_ms()
+    line = ingest.invoke([event(), BROKEN]).metrics
+    head = line["_aws"]
+    assert set(head) == {"Timestamp", "CloudWatchMetrics"}
+    assert isinstance(head["Timestamp"], int) and before <= head["Timestamp"] <= now_ms()
+    [directive] = head["CloudWatchMetrics"]
+    assert directive["Namespace"] == "AmpPushGateway"
+    assert directive["Dimensions"] == [["FunctionName"]]
+    assert line["FunctionName"] == FUNCTION_NAME
+    assert 0 < len(directive["Metrics"]) <= 100
+    for metric in directive["Metrics"]:
+        assert set(metric) <= {"Name", "Unit", "StorageResolution"}
+        assert isinstance(line[metric["Name"]], (int, float)), metric
+        assert metric.get("Unit", "None") in {"Count", "Bytes", "Milliseconds", "None"}, metric
+    names = [metric["Name"] for metric in directive["Metrics"]]
+    assert len(set(names)) == len(names)
+
+
+def test_the_metric_line_has_every_count_and_the_milliseconds_of_every_stage(ingest):
+    line = ingest.invoke(event()).metrics
+    declared = {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert set(COUNTS + STAGES) <= declared
+    assert all(isinstance(line[name], int) for name in COUNTS)
+    assert all(line[name] >= 0 for name in STAGES)
+    assert line["total_ms"] >= line["send_ms"]
+
+
+def test_units_are_those_of_the_names(ingest):
+    metrics = ingest.invoke(event()).metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+    units = {metric["Name"]: metric.get("Unit") for metric in metrics}
+    assert {units[name] for name in STAGES} == {"Milliseconds"}
+    assert units["bytes"] == "Bytes"
+    assert units["received"] == "Count"
+
+
+def test_the_metric_line_names_request_and_trigger(ingest):
+    direct, sqs = ingest.invoke(event()), ingest.invoke(batch(event()))
+    assert direct.metrics["request_id"] == direct.request_id
+    # The words for the triggers are not fixed; that they differ is.
+    assert direct.metrics["trigger"] and sqs.metrics["trigger"]
+    assert direct.metrics["trigger"] != sqs.metrics["trigger"]
+
+
+def test_the_metric_line_counts_what_was_sent(ingest, receiver):
+    now = now_ms()
+    line = ingest.invoke([event({"a": 1, "b": 2}, timestamp=now), event({"a": 2}, timestamp=now + 1),
+                          event({"a": 2}, timestamp=now + 1)]).metrics
+    assert (line["received"], line["delivered"]) == (3, 3)
+    assert (line["samples"], line["series"]) == (3, 2)
+    assert (line["requests"], line["retries"]) == (1, 0)
+    assert line["bytes"] == sum(write.compressed_size for write in receiver.writes)
+    assert line["maybe_stored"] == 0
+
+
+def test_stage_times_are_those_of_the_stages(ingest, receiver):
+    receiver.answer(Answer(204, delay=0.2))
+    line = ingest.invoke(event()).metrics
+    assert 200 <= line["send_ms"] < 1000
+    assert 200 <= line["total_ms"] < 1000
+    assert line["read_ms"] + line["merge_ms"] + line["encode_ms"] < 100
+
+
+def test_reasons_are_counted_by_name_and_only_those_above_zero(ingest):
+    line = ingest.invoke([BROKEN, BROKEN, event(), {"metrics": {"__a": 1}}, too_old()]).metrics
+    assert {name: line[name] for name in line if name.startswith("rejected.")} == {
+        "rejected.invalid_value": 2, "rejected.invalid_metric_name": 1, "rejected.too_old": 1}
+    declared = {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+    assert {"rejected.invalid_value", "rejected.invalid_metric_name", "rejected.too_old"} <= declared
+    assert line["rejected"] == 4
+
+
+SCENARIOS = {
+    # name: (payload, receiver's answer, (received, delivered, errored, rejected, dropped),
+    #        (messages, acknowledged, dead_lettered, handed_back) without and with a dead-letter queue)
+    "direct, stored": (lambda: event(), 204, (1, 1, 0, 0, 0), (1, 1, 0, 0), (1, 1, 0, 0)),
+    "direct, refused": (lambda: BROKEN, 204, (1, 0, 0, 1, 0), (1, 0, 0, 1), (1, 0, 0, 1)),
+    "direct, errored": (lambda: event(), 503, (1, 0, 1, 0, 0), (1, 0, 0, 1), (1, 0, 0, 1)),
+    "direct, no json": (lambda: b"{", 204, (1, 0, 0, 1, 0), (1, 0, 0, 1), (1, 0, 0, 1)),
+    "direct, null": (lambda: b"null", 204, (1, 0, 0, 1, 0), (1, 0, 0, 1), (1, 0, 0, 1)),
+    "array, mixed": (lambda: [event(), BROKEN, BROKEN], 204, (3, 1, 0, 2, 0), (1, 1, 0, 0), (1, 1, 0, 0)),
+    "array, errored": (lambda: [event(), BROKEN], 503, (2, 0, 1, 1, 0), (1, 0, 0, 1), (1, 0, 0, 1)),
+    "array, empty": (lambda: [], 204, (0, 0, 0, 0, 0), (1, 1, 0, 0), (1, 1, 0, 0)),
+    "batch, stored": (lambda: batch(event({"a": 1}), event({"b": 1})), 204, (2, 2, 0, 0, 0), (2, 2, 0, 0), (2, 2, 0, 0)),
+    "batch, mixed": (lambda: batch(event({"a": 1}), BROKEN, [event({"b": 1}), BROKEN], "{"), 204, (5, 2, 0, 3, 0),
+                     (4, 1, 0, 3), (4, 1, 3, 0)),
+    "batch, errored": (lambda: batch(event(), BROKEN, [event({"b": 1}), BROKEN]), 503, (4, 0, 2, 2, 0), (3, 0, 0, 3),
+                       (3, 0, 1, 2)),
+    "batch, empty arrays": (lambda: batch("[]", "[]"), 204, (0, 0, 0, 0, 0), (2, 2, 0, 0), (2, 2, 0, 0)),
+}
+
+
+@pytest.mark.parametrize("queue", [False, True], ids=["without queue", "with queue"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_the_metric_line_adds_up(start, sqs, dead_letters, receiver, scenario, queue):
+    payload, status, events, without, with_queue = SCENARIOS[scenario]
+    env = {"DEAD_LETTER_QUEUE_URL": dead_letters.url, "AWS_ENDPOINT_URL_SQS": sqs.endpoint} if queue else {}
+    receiver.answer_with(lambda write: Answer(status))
+    line = start(**env).invoke(payload(), deadline_s=3).metrics
+    assert tuple(line[name] for name in ("received", "delivered", "errored", "rejected", "dropped")) == events
+    assert tuple(line[name] for name in ("messages", "acknowledged", "dead_lettered", "handed_back")) == \
+        (with_queue if queue else without)
+
+
+def test_the_metric_line_adds_up_where_the_dead_letter_queue_fails(start):
+    endpoint = f"http://127.0.0.1:{closed_port()}"
+    ingest = start(DEAD_LETTER_QUEUE_URL=f"{endpoint}/123456789012/q", AWS_ENDPOINT_URL_SQS=endpoint)
+    line = ingest.invoke(batch(event(), BROKEN), deadline_s=5).metrics
+    assert (line["messages"], line["acknowledged"], line["dead_lettered"], line["handed_back"]) == (2, 1, 0, 1)
+    line = ingest.invoke([event(), BROKEN], deadline_s=5).metrics
+    assert (line["messages"], line["acknowledged"], line["dead_lettered"], line["handed_back"]) == (1, 0, 0, 1)
+
+
+@pytest.mark.parametrize("level", ["off", "error", "warn", "info", "debug", "trace", "hyper=trace"])
+def test_the_metric_line_is_printed_whatever_rust_log_says(start, level):
+    ingest = start(RUST_LOG=level)
+    assert ingest.invoke(event()).metrics["delivered"] == 1
+    assert ingest.invoke(batch(event({"b": 1}), BROKEN)).metrics["received"] == 2
+
+
+def test_with_rust_log_off_nothing_but_the_metric_line_is_printed(start):
+    result = start(RUST_LOG="off").invoke(batch(event(), BROKEN))
+    assert len(result.raw_log.splitlines()) == 1
+
+
+def test_each_invocation_has_a_metric_line_of_its_own(ingest):
+    for _ in range(3):
+        assert ingest.invoke(event()).metrics["received"] == 1
+
+
+# --- lines for messages ----------------------------------------------------------------------------------------------
+
+def test_a_message_that_is_put_aside_has_one_warn_line_with_its_id_and_reason(ingest_with_queue):
+    result = ingest_with_queue.invoke(batch(record(BROKEN_TEXT, "m-1"), record(event(), "m-2"), record("{", "m-3")))
+    [first] = result.warnings(message_id="m-1")
+    assert field(first, "reason") == "invalid_value"
+    [third] = result.warnings(message_id="m-3")
+    assert field(third, "reason") == "invalid_json"
+    assert result.warnings(message_id="m-2") == []
+    assert len([line for line in result.warnings() if field(line, "message_id")]) == 2
+
+
+def test_a_message_that_is_handed_back_has_one_warn_line_with_its_id_and_reason(ingest, receiver):
+    receiver.answer_with(lambda write: Answer(503))
+    result = ingest.invoke(batch(record(BROKEN_TEXT, "m-1"), record(event(), "m-2")), deadline_s=3)
+    [first] = result.warnings(message_id="m-1")
+    assert field(first, "reason") == "invalid_value"
+    [second] = result.warnings(message_id="m-2")
+    assert field(second, "reason")
+
+
+def test_a_direct_message_that_is_handed_back_has_one_warn_line(ingest):
+    result = ingest.invoke(BROKEN)
+    [line] = result.warnings(message_id=result.request_id)
+    assert field(line, "reason") == "invalid_value"
+
+
+def test_a_delivered_message_has_a_debug_line_and_nothing_at_info(start):
+    result = start(RUST_LOG="debug").invoke(batch(record(event(), "m-1")))
+    assert len(result.lines("DEBUG", message_id="m-1")) == 1
+    assert "m-1" not in start().invoke(batch(record(event(), "m-1"))).raw_log
+
+
+def test_log_lines_are_json_with_a_level(start):
+    result = start(RUST_LOG="debug").invoke(batch(event(), BROKEN))
+    for line in result.raw_log.splitlines():
+        parsed = json.loads(line)
+        assert "_aws" in parsed or parsed["level"] in ("ERROR", "WARN", "INFO", "DEBUG", "TRACE")
+
+
+# --- secrets ---------------------------------------------------------------------------------------------------------
+
+MARK = "PAYLOAD-MARK-5f1d"
+
+
+@pytest.mark.parametrize("status", [204, 403, 400])
+@pytest.mark.parametrize("level", ["info", "debug", "trace"])
+def test_no_secret_signature_or_payload_is_ever_in_a_log(start, sqs, dead_letters, receiver, level, status):
+    ingest = start(RUST_LOG=level, DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
+    receiver.answer_with(lambda write: Answer(status, "no"))
+    marked = event({"ph": 1.5}, {"pond": MARK})
+    ingest.invoke(batch(record(marked, "m-1"), record({"metrics": {"ph": "abc"}, "dimensions": {"pond": MARK}}, "m-2"),
+                        record(f'{{"{MARK}', "m-3"), record([{"metrics": {"ph": 1}, "dimensions": {"pond": MARK}}, BROKEN],
+                                                            "m-4")), deadline_s=4)
+    ingest.invoke(marked, deadline_s=4)
+    ingest.invoke([marked, {**BROKEN, "dimensions": {"pond": MARK}}], deadline_s=4)
+    ingest.invoke(MARK.encode())
+    text = ingest.log_text()
+    assert receiver.writes
+    for secret in (SECRET_KEY, SESSION_TOKEN, MARK):
+        assert secret not in text, [line[:600] for line in text.splitlines() if secret in line][:3]
+    for write in receiver.writes:
+        assert write.header("Authorization").rpartition("Signature=")[2] not in text
+    assert not re.search(r"Signature=[0-9a-f]{16}", text)
+
+
+def test_no_secret_is_in_what_a_failed_start_says():
+    end = exit_of({"LATE_SAMPLES": "never", "RUST_LOG": "trace"})
+    for secret in (SECRET_KEY, SESSION_TOKEN):
+        assert secret not in end.text

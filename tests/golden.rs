@@ -1,0 +1,100 @@
+//! One folder a case under `tests/golden`, one file a stage: the message, the events in it, the merged samples, the
+//! request as `prost` reads it, and its bytes. A case that fails shows at which stage. `tests/golden/README.md` says how
+//! they are made anew.
+
+use amp_push_gateway::event::{Clock, Rules, read_message};
+use amp_push_gateway::model::{ItemId, Timestamp};
+use amp_push_gateway::series::merge;
+use amp_push_gateway::wire::proto::WriteRequest;
+use amp_push_gateway::wire::{Limits, encode};
+use prost::Message as _;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+const NOW: i64 = 1_676_398_020_000;
+const SENT: i64 = 1_676_398_019_000;
+
+struct Stages {
+    events: String,
+    series: String,
+    write_request: String,
+    body: String,
+}
+
+fn run(message: &str) -> Stages {
+    let clock = Clock { now: Timestamp(NOW), sent: Some(Timestamp(SENT)) };
+    let mut stages =
+        Stages { events: String::new(), series: String::new(), write_request: String::new(), body: String::new() };
+    let mut events = Vec::new();
+    let mut number = 0;
+    read_message(message, &clock, &Rules::default(), &mut |found| {
+        match found.event {
+            Ok(event) => {
+                let labels =
+                    event.labels.as_slice().iter().map(|label| format!("{}={:?}", label.name.as_str(), label.value));
+                let labels = labels.collect::<Vec<_>>().join(",");
+                for (name, value) in &event.metrics {
+                    writeln!(stages.events, "{number}: {}{{{labels}}} {value} @{}", name.as_str(), event.timestamp)
+                        .unwrap();
+                }
+                events.push((ItemId { message: 0, event: number }, event));
+            }
+            Err(refusal) => writeln!(stages.events, "{number}: {refusal}").unwrap(),
+        }
+        number += 1;
+    });
+    let mut contradictions = String::new();
+    let merged = merge(events, &mut |item, refusal| writeln!(contradictions, "{}: {refusal}", item.event).unwrap());
+    for row in merged.rows() {
+        let (name, labels) = merged.series(row.series);
+        let labels = labels.as_slice().iter().map(|label| format!("{}={:?}", label.name.as_str(), label.value));
+        let labels = labels.collect::<Vec<_>>().join(",");
+        writeln!(
+            stages.series,
+            "{}{{{labels}}} {} @{} of event {}",
+            name.as_str(),
+            row.value,
+            row.timestamp,
+            row.item.event
+        )
+        .unwrap();
+    }
+    stages.series.push_str(&contradictions);
+    for request in encode(&merged, &Limits::default()) {
+        let protobuf = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
+        writeln!(stages.write_request, "{:#?}", WriteRequest::decode(protobuf.as_slice()).unwrap()).unwrap();
+        for line in request.body.chunks(32) {
+            let hex: String = line.iter().map(|byte| format!("{byte:02x}")).collect();
+            writeln!(stages.body, "{hex}").unwrap();
+        }
+        stages.body.push('\n');
+    }
+    stages
+}
+
+#[test]
+fn every_stage_of_every_case_is_as_it_was() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut cases: Vec<_> =
+        fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_dir()).collect();
+    cases.sort();
+    assert!(cases.len() >= 6, "only {} cases in {}", cases.len(), root.display());
+    for case in cases {
+        let stages = run(&fs::read_to_string(case.join("message.json")).unwrap());
+        let files = [
+            ("events.txt", stages.events),
+            ("series.txt", stages.series),
+            ("write_request.txt", stages.write_request),
+            ("body.snappy.hex", stages.body),
+        ];
+        for (name, actual) in files {
+            let file = case.join(name);
+            if update {
+                fs::write(&file, &actual).unwrap();
+            }
+            assert_eq!(fs::read_to_string(&file).unwrap_or_default(), actual, "{}", file.display());
+        }
+    }
+}
