@@ -3,9 +3,10 @@
 #
 #   examples/invoke.sh amp-push-gateway examples/events/event.json
 #   some-script | examples/invoke.sh amp-push-gateway
-#   examples/invoke.sh --endpoint-url http://127.0.0.1:9000 amp-push-gateway examples/events/event.json   (pushgw serve)
+#   examples/invoke.sh --endpoint-url http://127.0.0.1:9001 amp-push-gateway examples/events/event.json   (pushgw serve)
 #
-# Works with version 1 and 2 of the CLI. The endpoint may also come from AWS_ENDPOINT_URL_LAMBDA.
+# Works with version 1 and 2 of the CLI. The endpoint may also come from AWS_ENDPOINT_URL_LAMBDA. The CLI wants a region and
+# credentials in any case; `pushgw serve` takes whatever they are.
 set -eu
 
 usage() {
@@ -20,6 +21,8 @@ if [ "${1:-}" = --endpoint-url ]; then
     endpoint=$2
     shift 2
 fi
+# Version 1 of the CLI does not know AWS_REGION, the variable of all SDKs.
+[ -z "${AWS_REGION:-}" ] || export AWS_DEFAULT_REGION="$AWS_REGION"
 [ $# -eq 1 ] || [ $# -eq 2 ] || usage
 function=$1
 events=${2:--}

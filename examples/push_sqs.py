@@ -9,6 +9,7 @@ Region, credentials and AWS_ENDPOINT_URL_SQS come from the environment, as with 
 
 import argparse
 import json
+import os
 import random
 import sys
 import time
@@ -64,7 +65,9 @@ def main():
     parser.add_argument("--count", type=int, default=25, help="number of events (default: 25)")
     arguments = parser.parse_args()
 
-    sent, failed = push(boto3.client("sqs"), arguments.queue_url, readings(arguments.count))
+    # boto3 itself knows AWS_DEFAULT_REGION and profiles, but not AWS_REGION, the variable of the other SDKs.
+    sqs = boto3.client("sqs", region_name=os.environ.get("AWS_REGION"))
+    sent, failed = push(sqs, arguments.queue_url, readings(arguments.count))
     print(f"{sent} events sent")
     for event, reason in failed:
         print(f"not sent: {reason}: {json.dumps(event)}", file=sys.stderr)

@@ -24,6 +24,9 @@
 //! Lower modules never use higher ones. `model`, `event`, `series` and `wire` know no clock, environment, random
 //! numbers, network or async.
 
+// Standard output is the log's, and the commands' that print.
+#![warn(clippy::print_stdout)]
+
 pub mod model;
 
 pub mod event;

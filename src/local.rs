@@ -1,7 +1,7 @@
 //! An AMP-like workspace and a Lambda-like invoke endpoint on one machine, for trying and testing.
 //!
 //! * [`tsdb`]: what a workspace stores and how it judges, as Prometheus' TSDB does. Pure.
-//! * [`signature`]: is this request signed as SigV4 wants it? Pure.
+//! * [`signature`]: is this request signed as `SigV4` wants it? Pure.
 //! * [`workspace`]: both behind HTTP, in memory, at the path that AMP uses.
 //! * [`invoke_endpoint`]: the Lambda Invoke API in front of the very handler that `ingest` runs.
 //! * [`dead_letters`]: a dead-letter queue in memory.

@@ -219,7 +219,7 @@ mod tests {
 
     fn merged(events: Vec<Event<'static>>) -> (Merged<'static>, Vec<u32>) {
         let mut refused = Vec::new();
-        let items = events.into_iter().enumerate().map(|(i, event)| (ItemId { message: 0, event: i as u32 }, event));
+        let items = (0..).zip(events).map(|(event_number, event)| (ItemId { message: 0, event: event_number }, event));
         let merged = merge(items, &mut |item, refusal| {
             assert_eq!(refusal.reason, Reason::DuplicateTimestamp);
             refused.push(item.event);
@@ -283,12 +283,12 @@ mod tests {
             let mut expected_refused = Vec::new();
             let mut expected_rows = 0;
             let mut built = Vec::new();
-            for (i, (label, time, metrics)) in events.iter().enumerate() {
+            for (i, (label, time, metrics)) in (0_u32..).zip(&events) {
                 let names: Vec<_> = metrics.iter().map(|(m, v)| (format!("m{m}"), f64::from(*v))).collect();
                 let pairs: Vec<_> = names.iter().map(|(m, v)| (m.as_str(), *v)).collect();
                 built.push(event(&format!("l{label}"), *time, &pairs));
                 if metrics.iter().any(|(m, v)| map.get(&(*label, *time, *m)).is_some_and(|known| known != v)) {
-                    expected_refused.push(i as u32);
+                    expected_refused.push(i);
                 } else {
                     expected_rows += metrics.len();
                     map.extend(metrics.iter().map(|(m, v)| ((*label, *time, *m), *v)));

@@ -1,6 +1,8 @@
 //! The house of `src/lib.rs`, held to its word: lower modules never use higher ones, and the pure ones know no clock,
 //! environment, network or async.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,5 @@
 use super::*;
+use tracing::Level;
 
 fn vars(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
     pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
@@ -119,7 +120,6 @@ fn external_labels_are_classic_unique_pairs() {
 #[test]
 fn dependencies_are_never_heard_below_warn() {
     let level_of = |text: &str, target: &str, level| parse::log_filter(text).unwrap().would_enable(target, &level);
-    use tracing::Level;
     for text in ["trace", "lambda_runtime=trace", "debug,aws_smithy_runtime=trace"] {
         assert!(!level_of(text, "lambda_runtime::x", Level::INFO), "{text}");
         assert!(!level_of(text, "aws_smithy_runtime", Level::INFO), "{text}");

@@ -17,7 +17,8 @@ pub(super) fn excerpt(text: &str) -> String {
 
 /// `metrics.ph: "abc" is not a number`, from its parts.
 pub(super) fn at(parent: &str, key: &str, fault: impl std::fmt::Display) -> String {
-    let mut detail = format!("{parent}.{}", excerpt(key));
+    let key = if key.is_empty() { "\"\"".to_owned() } else { excerpt(key) };
+    let mut detail = format!("{parent}.{key}");
     // Writing into a String cannot fail.
     let _infallible = write!(detail, ": {fault}");
     detail

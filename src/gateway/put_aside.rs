@@ -80,15 +80,16 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
                 hand_back(&mut fates[number], "the caller is told");
                 continue;
             }
-            if self.dead_letters.is_some()
-                && let Err(words) = self.put_aside_array(batch, message, number, ledger).await
-            {
+            if self.dead_letters.is_none() {
+                // All that there is to be done: the report lists them, and this line says where to look.
+                if let Fate::DeadLettered { reason, detail } = &fates[number] {
+                    tracing::warn!(message_id = %message.id, reason = reason.as_str(), detail, "events refused, reported only");
+                }
+                fates[number] = Fate::Acknowledged;
+            } else if let Err(words) = self.put_aside_array(batch, message, number, ledger).await {
                 hand_back(&mut fates[number], &words);
                 failure.get_or_insert(words);
-                continue;
             }
-            // Reported, and where there is a queue put aside: the caller need not send the array again.
-            fates[number] = Fate::Acknowledged;
         }
         failure
     }

@@ -38,9 +38,12 @@ impl<F: Fn(&WriteRequest) -> Result<u16, TransportError> + Send + Sync> Transpor
 impl DeadLetterQueue for Letters {
     async fn put(&self, letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), String>> {
         let mut taken = self.taken.lock().unwrap();
-        let refused = |letter: &DeadLetter| !self.refuse.is_empty() && letter.body.contains(self.refuse);
         let take = |letter: DeadLetter| {
-            if refused(&letter) { Err("refused".to_owned()) } else { Ok(taken.push(letter)) }
+            if !self.refuse.is_empty() && letter.body.contains(self.refuse) {
+                return Err("refused".to_owned());
+            }
+            taken.push(letter);
+            Ok(())
         };
         letters.into_iter().map(take).collect()
     }
@@ -133,6 +136,7 @@ fn has(request: &WriteRequest, metric: &str) -> bool {
     labels.into_iter().any(|label| label.name == "__name__" && label.value == metric)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "other receivers do not answer")]
 fn stored(_: &WriteRequest) -> Result<u16, TransportError> {
     Ok(204)
 }
@@ -285,9 +289,9 @@ proptest! {
         let handled = runtime.block_on(rig.handle(&gateway, &sqs(fifo, &messages)));
         let failures = failures(&handled);
         let letters = rig.letters.taken.lock().unwrap();
-        prop_assert_eq!(handled.metrics.messages as usize, messages.len());
-        prop_assert_eq!(handled.metrics.handed_back as usize, failures.len());
-        prop_assert_eq!(handled.metrics.dead_lettered as usize, letters.len());
+        prop_assert_eq!(handled.metrics.messages, messages.len() as u64);
+        prop_assert_eq!(handled.metrics.handed_back, failures.len() as u64);
+        prop_assert_eq!(handled.metrics.dead_lettered, letters.len() as u64);
         prop_assert!(letters.iter().all(|letter| !failures.contains(&letter.source_message_id)));
         if status == 200 {
             prop_assert!(failures.is_empty());

@@ -183,9 +183,8 @@ mod tests {
         };
         let planned = |sending: &Sending| {
             let reason = |event: &PlannedEvent| match event.expected {
-                Expected::Stored(_) => None,
-                // Only the whole batch shows it.
-                Expected::PutAside { reason: Reason::DuplicateTimestamp, .. } => None,
+                // Only the whole batch shows a time that stands twice.
+                Expected::Stored(_) | Expected::PutAside { reason: Reason::DuplicateTimestamp, .. } => None,
                 Expected::PutAside { reason, .. } | Expected::HandedBack { reason } => Some(reason),
             };
             sending.events.iter().map(reason).collect::<Vec<_>>()

@@ -62,7 +62,7 @@ pub(super) async fn serve<A, F>(
     drop(stop);
     let all_ended = async { while connections.join_next().await.is_some() {} };
     // What does not end in time is cut off when the set is dropped.
-    let _ = tokio::time::timeout(GRACE, all_ended).await;
+    let _all_ended_in_time = tokio::time::timeout(GRACE, all_ended).await.is_ok();
 }
 
 async fn accept(
@@ -87,7 +87,7 @@ where
     F: Future<Output = Response<Bytes>>,
 {
     // Answers are small and awaited.
-    let _ = stream.set_nodelay(true);
+    let _is_set = stream.set_nodelay(true).is_ok();
     let answer = &answer;
     let service = service_fn(move |request: Request<Incoming>| async move {
         let (parts, body) = request.into_parts();

@@ -1,4 +1,4 @@
-//! Is this request signed as SigV4 wants it? The receiving half of the protocol, recomputed from its description and
+//! Is this request signed as `SigV4` wants it? The receiving half of the protocol, recomputed from its description and
 //! not with the signer that the gateway uses, so that a mistake there cannot hide here.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>. Pure: the time is an
@@ -128,26 +128,26 @@ impl Verifier {
         let canonical = canonical::request(request, &authorization.signed_headers, &body_hash);
         let scope = format!("{}/{}/{}/aws4_request", authorization.date, authorization.region, authorization.service);
         let to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n{}", hex::encode(Sha256::digest(canonical)));
-        let signing_key = signing_key(&key.secret, &authorization);
+        let signing_key = signing_key(&key.secret, &authorization)?;
         // Compares in constant time.
-        mac(&signing_key, to_sign.as_bytes())
+        mac(&signing_key, to_sign.as_bytes())?
             .verify_slice(&authorization.signature)
             .map_err(|_| SignatureError::Mismatch)
     }
 }
 
 /// kSecret -> kDate -> kRegion -> kService -> kSigning.
-fn signing_key(secret: &str, authorization: &Authorization<'_>) -> Vec<u8> {
+fn signing_key(secret: &str, authorization: &Authorization<'_>) -> Result<Vec<u8>, SignatureError> {
     let steps = [authorization.date, authorization.region, authorization.service, "aws4_request"];
-    let derive = |key: Vec<u8>, step: &str| mac(&key, step.as_bytes()).finalize().into_bytes().to_vec();
-    steps.into_iter().fold(format!("AWS4{secret}").into_bytes(), derive)
+    let derive = |key: Vec<u8>, step: &str| Ok(mac(&key, step.as_bytes())?.finalize().into_bytes().to_vec());
+    steps.into_iter().try_fold(format!("AWS4{secret}").into_bytes(), derive)
 }
 
-#[expect(clippy::expect_used, reason = "HMAC takes a key of any length; its constructor is fallible for other MACs")]
-fn mac(key: &[u8], message: &[u8]) -> Hmac<Sha256> {
-    let mut mac = Hmac::new_from_slice(key).expect("any length is a key");
+/// HMAC takes a key of any length; its constructor is fallible for the sake of other MACs.
+fn mac(key: &[u8], message: &[u8]) -> Result<Hmac<Sha256>, SignatureError> {
+    let mut mac = Hmac::new_from_slice(key).map_err(|_| SignatureError::Mismatch)?;
     mac.update(message);
-    mac
+    Ok(mac)
 }
 
 /// `host`, the date and every other `x-amz-` header must be among them.

@@ -24,7 +24,7 @@ fn event(label: &str, metric: &str, timestamp: i64, value: Value) -> Event<'stat
 }
 
 fn merged(events: Vec<Event<'static>>) -> Merged<'static> {
-    let items = events.into_iter().enumerate().map(|(i, event)| (ItemId { message: 0, event: i as u32 }, event));
+    let items = (0..).zip(events).map(|(number, event)| (ItemId { message: 0, event: number }, event));
     merge(items, &mut |_, _| ())
 }
 
@@ -81,7 +81,7 @@ fn what_does_not_compress_is_cut_until_it_is_short_enough() {
     let mut state = 1_u64;
     let mut letter = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        char::from(b'!' + (state >> 33) as u8 % 90)
+        char::from(b'!' + u8::try_from((state >> 33) % 90).unwrap())
     };
     let events = (0..4_000).map(|_| event(&(0..600).map(|_| letter()).collect::<String>(), "a", 1, Value::Integer(1)));
     let merged = merged(events.collect());

@@ -33,9 +33,9 @@ impl Transport for Accepts {
 }
 
 /// What SQS hands over: `records` messages of about 740 bytes, each with one event of two metrics.
-fn payload(records: usize) -> Bytes {
-    let record = |i: usize| {
-        let (customer, device, time) = (i % 50, i % 500, NOW - 1_000 * (i / 500) as i64);
+fn payload(records: u32) -> Bytes {
+    let record = |i: u32| {
+        let (customer, device, time) = (i % 50, i % 500, NOW - 1_000 * i64::from(i / 500));
         let body = format!(
             r#"{{"dimensions": {{"customerId": "customer{customer}", "deviceId": "device-{device:05}"}}, "timestamp": {time}, "metrics": {{"temperature": "{}.{}", "ph": 6.{}}}}}"#,
             10 + i % 20,
@@ -98,14 +98,14 @@ struct FloorMetrics<'a> {
     ph: f64,
 }
 
-fn floor(payload: &[u8]) -> usize {
+fn floor(payload: &[u8]) -> u64 {
     let envelope: FloorEnvelope<'_> = serde_json::from_slice(payload).expect("an envelope");
     for record in &envelope.records {
         let event: FloorEvent<'_> = serde_json::from_str(&record.body).expect("an event");
         black_box((&record.message_id, event.dimensions.customer_id, event.dimensions.device_id));
         black_box((event.timestamp, event.metrics.temperature, event.metrics.ph));
     }
-    envelope.records.len()
+    envelope.records.len() as u64
 }
 
 fn gateway() -> Gateway<Signed<Accepts>, SqsDeadLetters> {
@@ -140,10 +140,10 @@ fn benches(criterion: &mut Criterion) {
     for records in [50, 1_000, 8_000] {
         let payload = payload(records);
         assert_eq!(
-            (floor(&payload) as u64, whole(&runtime, &gateway, payload.clone())),
-            (records as u64, records as u64)
+            (floor(&payload), whole(&runtime, &gateway, payload.clone())),
+            (u64::from(records), u64::from(records))
         );
-        group.throughput(Throughput::Elements(records as u64));
+        group.throughput(Throughput::Elements(records.into()));
         group.bench_function(format!("floor/{records}"), |b| b.iter(|| floor(&payload)));
         group.bench_function(format!("whole/{records}"), |b| {
             b.iter_batched(|| payload.clone(), |payload| whole(&runtime, &gateway, payload), BatchSize::SmallInput);
@@ -168,7 +168,7 @@ fn ratios(runtime: &tokio::runtime::Runtime, gateway: &Gateway<Signed<Accepts>, 
             })
             .collect();
         ratios.sort_by(f64::total_cmp);
-        let bytes = payload.len() / records;
+        let bytes = payload.len() / records as usize;
         println!("{records} records of {bytes} bytes: whole / floor = {:.2} (median of {})", ratios[100], ratios.len());
     }
 }

@@ -6,7 +6,12 @@ import re
 import pytest
 
 from support.events import now_ms
+from support.receiver import bits, double
+from support.sqs import event as sqs_event
+from support.sqs import record
 from test_cli_usage import pushgw
+from test_event_values import GOOD as GOOD_VALUES
+from test_event_values import NAN
 
 GOOD = '{"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7, "level": 3}}'
 BAD = '{"dimensions": {"customerId": "customer2"}, "metrics": {"temperature": 14.3, "ph": "abc"}}'
@@ -126,20 +131,72 @@ def test_nothing_is_sent_and_no_settings_are_needed(file, receiver):
     assert done.returncode == 0
 
 
+def documents(done):
+    """The JSON objects that were printed, one for each event."""
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 def test_json_says_the_same_to_a_script(file):
-    done = pushgw("check", "--json", file(GOOD, "a.json"), file(BAD, "b.json"))
+    now = now_ms()
+    good, bad = file(GOOD[:-1] + f', "timestamp": {now}}}', "a.json"), file(f"[{GOOD}, {BAD}]", "b.json")
+    done = pushgw("check", "--json", good, bad)
     assert done.returncode == 1
-    documents = [json.loads(line) for line in done.stdout.splitlines() if line.strip()] \
-        if not done.stdout.lstrip().startswith(("[", "{\n")) else [json.loads(done.stdout)]
-    text = json.dumps(documents)
-    for shown in ("temperature", "customer1", "invalid_value", "metrics.ph", "b.json"):
-        assert shown in text, done.stdout
+    first, second, third = documents(done)
+    assert (first["file"], first["ok"], first["timestamp"]) == (str(good), True, now)
+    assert first["samples"] == [
+        {"labels": {"__name__": name, "customerId": "customer1"}, "type": kind, "value": value}
+        for name, kind, value in (("temperature", "float", "14.3"), ("ph", "float", "6.7"), ("level", "integer", "3"))]
+    assert (second["file"], second["index"], second["ok"]) == (str(bad), 0, True)
+    assert (third["file"], third["index"], third["ok"], third["reason"]) == (str(bad), 1, False, "invalid_value")
+    assert 'metrics.ph: "abc" is not a number' in third["detail"]
 
 
-def test_json_keeps_every_value_exact(file):
-    done = pushgw("check", "--json", file('{"metrics": {"a": 9007199254740993, "b": 0.1, "c": "NaN", "d": 5e-324}}'))
-    assert done.returncode == 0, done.stderr
-    assert "9007199254740993" in done.stdout and "5e-324" in done.stdout and "NaN" in done.stdout
+def test_json_names_the_line_of_json_lines(file):
+    done = pushgw("check", "--json", file(f"{GOOD}\n\n{BAD}\n[{GOOD},{BAD}]\n", "x.jsonl"))
+    assert [(one["line"], one["index"], one["ok"]) for one in documents(done)] == [
+        (1, 0, True), (3, 0, False), (4, 0, True), (4, 1, False)]
+
+
+def test_the_literal_decides_whether_a_value_is_an_integer_or_a_float():
+    """The table of values once more: here the type itself can be seen, and what is sent of an integer that is inexact."""
+    text = "\n".join('{"metrics": {"v": %s}}' % param.values[0] for param in GOOD_VALUES)
+    done = pushgw("check", "--json", "-", stdin=text)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr
+    found = documents(done)
+    assert len(found) == len(GOOD_VALUES)
+    for param, document in zip(GOOD_VALUES, found):
+        literal, wire, inexact = param.values
+        (sample,) = document["samples"]
+        assert sample["type"] == ("integer" if "is an integer" in param.id else "float"), param.id
+        assert ("sent_as" in sample) == bool(inexact), param.id
+        if inexact:
+            assert float(sample["sent_as"]) == double(wire), param.id
+        assert (NAN if sample["value"] == "NaN" else bits(float(sample["value"]))) == wire, param.id
+
+
+def test_wrapped_messages_are_checked_as_a_trigger_would_hand_them_over(file):
+    assert pushgw("check", file(json.dumps(sqs_event(record(GOOD), record(f"[{GOOD}]"))))).returncode == 0
+    done = pushgw("check", "--json", file(json.dumps(sqs_event(record(GOOD), record(BAD)))))
+    assert done.returncode == 1
+    assert [one["ok"] for one in documents(done)] == [True, False]
+
+
+def test_external_labels_of_the_environment_are_shown(file):
+    done = pushgw("check", "--json", file(GOOD), EXTERNAL_LABELS="env=prod")
+    assert documents(done)[0]["samples"][0]["labels"] == {"__name__": "temperature", "customerId": "customer1", "env": "prod"}
+
+
+def test_the_limits_of_age_are_those_of_the_environment_or_are_not_judged(file):
+    old = file(REFUSED["too_old"])
+    assert pushgw("check", old, MAX_SAMPLE_AGE="36500d").returncode == 0
+    assert pushgw("check", "--any-age", old).returncode == 0
+    assert pushgw("check", "--any-age", file(REFUSED["in_future"])).returncode == 0
+
+
+def test_a_wrong_setting_is_exit_code_2(file):
+    done = pushgw("check", file(GOOD), MAX_SAMPLE_AGE="an hour")
+    assert done.returncode == 2
+    assert "MAX_SAMPLE_AGE" in done.stderr and "an hour" in done.stderr
 
 
 def test_a_large_file_is_checked(file):

@@ -44,16 +44,23 @@ def test_json_says_the_same_to_a_script():
     done = pushgw("demo", "--json")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
-    text = json.dumps(shown)
-    for name in "temperature", "ph", "customer", "invalid_":
-        assert name in text
+    assert {letter["reason"] for letter in shown["dead_letters"]} >= {"invalid_value", "invalid_json", "too_old"}
+    assert all(letter["detail"] and letter["body"] for letter in shown["dead_letters"])
+    names = {series["labels"]["__name__"] for series in shown["series"]}
+    assert names >= {"temperature", "ph"}
+    assert len({series["labels"]["customerId"] for series in shown["series"]}) >= 2
 
 
 def test_two_runs_show_the_same_series():
-    def series(text):
-        return sorted(set(re.findall(r'"(?:name|metric|__name__)":\s*"(\w+)"', text)))
-    first, second = (pushgw("demo", "--json").stdout for _ in range(2))
-    assert series(first) == series(second)
+    def series(*more):
+        return [one["labels"] for one in json.loads(pushgw("demo", "--json", *more).stdout)["series"]]
+    assert series() == series()
+    assert series("--seed", 7) == series("--seed", 7) != series()
+
+
+def test_the_fleet_may_be_larger():
+    shown = json.loads(pushgw("demo", "--json", "--devices", 200).stdout)
+    assert len({series["labels"]["deviceId"] for series in shown["series"]}) == 200
 
 
 def test_what_it_sends_to_a_real_prometheus_can_be_queried(prometheus):

@@ -218,6 +218,14 @@ def test_a_larger_payload_is_refused_as_lambda_refuses_it(server, size):
     invoke(server, GOOD)  # and it goes on
 
 
+@pytest.mark.parametrize("payload", [b"{", b"ph=6.7", b'{"metrics": {"v": 1}} x', b"\xff"])
+def test_a_payload_that_is_no_json_is_refused_as_lambda_refuses_it(server, payload):
+    with pytest.raises(ClientError) as raised:
+        invoke(server, payload)
+    assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    assert raised.value.response["Error"]["Code"] == "InvalidRequestContentException"
+
+
 def test_an_empty_payload_is_a_function_error(server):
     answer, body = invoke(server, b"")
     assert answer["FunctionError"] == "Unhandled"
@@ -256,6 +264,27 @@ def test_a_receiver_that_fails_is_the_function_error_delivery_failed(receiver):
     body = json.loads(body)
     assert body["errorType"] == "delivery_failed"
     assert "404" in body["errorMessage"]
+
+
+def test_dead_letters_are_kept_and_shown_at_the_end():
+    with serving("--keep-dead-letters") as server:
+        _, body = invoke(server, sqs_event(record(GOOD, message_id="good"), record(BAD, message_id="bad")))
+        assert json.loads(body) == {"batchItemFailures": []}
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        said = server.output()
+    assert 'metrics.ph: "abc" is not a number' in said
+    assert "temperature" in said and "customer1" in said
+
+
+def test_json_is_one_object_a_line():
+    with serving("--json") as server:
+        invoke(server, GOOD)
+        invoke(server, BAD)
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(10) == 0
+        lines = [json.loads(line) for line in server.output().splitlines() if line]
+    assert len(lines) >= 4 and all(isinstance(line, dict) for line in lines)
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)

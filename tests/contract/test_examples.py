@@ -173,6 +173,15 @@ def test_the_producer_bears_being_throttled_for_a_moment(push_sqs, sqs):
     assert len(queue.letters()) == 2
 
 
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_producer_takes_the_region_from_either_variable(push_sqs, sqs, variable):
+    queue = sqs.queue()
+    env = {"AWS_REGION": None, "AWS_DEFAULT_REGION": None, variable: "us-east-1"}
+    done = run(*push_sqs, "--queue-url", queue.url, "--count", 1, AWS_ENDPOINT_URL_SQS=sqs.endpoint, **env)
+    assert done.stdout == "1 events sent\n", done.stderr
+    assert len(queue.letters()) == 1
+
+
 @pytest.mark.parametrize("arguments", [[], ["--queue-url"], ["--unknown", "x"], ["--queue-url", "u", "--count", "many"]])
 def test_the_producer_says_how_it_is_used(push_sqs, arguments):
     done = run(*push_sqs, *arguments)
@@ -214,12 +223,27 @@ def test_invoke_takes_the_endpoint_from_the_environment_and_events_from_standard
         assert json.loads(done.stdout)["accepted"] == 1
 
 
-@pytest.mark.parametrize("path", [path for path in BROKEN if path.name.count(".") == 1], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in BROKEN if path.name.count(".") == 1 and path.stem != "invalid_json"],
+                         ids=name_of)
 def test_invoke_fails_with_the_error_of_a_broken_event(server, path):
     done = invoke("--endpoint-url", server.url, "amp-push-gateway", path)
     assert done.returncode == 1
     assert done.stdout == ""
     assert path.stem in done.stderr and "Unhandled" in done.stderr
+
+
+def test_invoke_fails_where_lambda_itself_refuses_the_payload(server):
+    done = invoke("--endpoint-url", server.url, "amp-push-gateway", EVENTS / "broken" / "invalid_json.json")
+    assert done.returncode not in (0, 1, 2)
+    assert done.stdout == ""
+    assert "InvalidRequestContent" in done.stderr
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_invoke_takes_the_region_from_either_variable(server, variable):
+    env = {"AWS_REGION": None, "AWS_DEFAULT_REGION": None, variable: "us-east-1"}
+    done = invoke("--endpoint-url", server.url, "amp-push-gateway", EVENTS / "event.json", **env)
+    assert done.returncode == 0, done.stderr
 
 
 def test_invoke_fails_where_nobody_answers(server):

@@ -115,7 +115,7 @@ impl Embedded {
     pub(crate) async fn stop(self) {
         drop(self.stop);
         // A workspace that panicked has said so on standard error.
-        let _ = self.task.await;
+        let _is_well = self.task.await.is_ok();
     }
 }
 

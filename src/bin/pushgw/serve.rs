@@ -54,15 +54,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Fault> {
     let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().map_err(|error| Fault::Failed(error.to_string()))?;
     let vars = Overrides::default().receiver(arguments.remote_write_url.as_deref());
-    let (vars, embedded) = match arguments.remote_write_url {
-        Some(_) => (vars, None),
-        None => {
-            let embedded = Embedded::start().await?;
-            (vars.embedded(&embedded), Some(embedded))
-        }
+    let (vars, embedded) = if arguments.remote_write_url.is_some() {
+        (vars, None)
+    } else {
+        let embedded = Embedded::start().await?;
+        (vars.embedded(&embedded), Some(embedded))
     };
     let settings = vars.settings()?;
-    connect::log_to_stderr(&settings, LevelFilter::ERROR);
+    // Each message that is put aside or handed back has a warning with its reason.
+    connect::log_to_stderr(&settings, LevelFilter::WARN);
     let in_memory = InMemoryDeadLetters::default();
     let (queue, queue_words) = queue(&settings, arguments.keep_dead_letters, &in_memory);
     let transport = signed_transport(&settings).map_err(|error| Fault::Failed(error.to_string()))?;

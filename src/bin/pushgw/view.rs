@@ -38,12 +38,12 @@ impl<T: fmt::Display> fmt::Display for Styled<T> {
 /// A line on standard output.
 pub(crate) fn line(text: &str) {
     // A reader that went away has heard enough.
-    let _ = writeln!(anstream::stdout().lock(), "{text}");
+    let _is_heard = writeln!(anstream::stdout().lock(), "{text}").is_ok();
 }
 
 /// A remark beside the result, on standard error.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(anstream::stderr().lock(), "{text}");
+    let _is_heard = writeln!(anstream::stderr().lock(), "{text}").is_ok();
 }
 
 /// A fault, on standard error.
@@ -51,12 +51,13 @@ pub(crate) fn error(text: &str) {
     note(&format!("{} {text}", Styled(BAD, "error:")));
 }
 
-/// `temperature{customerId="c1"}`; the bare name where there are no labels.
+/// `temperature{customerId="c1", deviceId="d1"}`, with blanks so that a table may break it; the bare name where there
+/// are no labels.
 pub(crate) fn series_name<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let (names, labels): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| *name == METRIC_NAME_LABEL);
     let metric = names.first().map_or("", |(_, value)| value);
     let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    if labels.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", labels.join(",")) }
+    if labels.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", labels.join(", ")) }
 }
 
 /// Labels as pairs.
@@ -106,7 +107,7 @@ mod tests {
     fn a_series_is_named_as_in_promql() {
         assert_eq!(series_name([("__name__", "ph")]), "ph");
         let labels = [("A", "1"), ("__name__", "ph"), ("b", "say \"x\"")];
-        assert_eq!(series_name(labels), r#"ph{A="1",b="say \"x\""}"#);
+        assert_eq!(series_name(labels), r#"ph{A="1", b="say \"x\""}"#);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Repeatable random numbers: SplitMix64 (Steele, Lea, Flood 2014), whose stream, unlike that of a crate, never
+//! Repeatable random numbers: `SplitMix64` (Steele, Lea, Flood 2014), whose stream, unlike that of a crate, never
 //! changes with a version.
 
 /// A stream of numbers.

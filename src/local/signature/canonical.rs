@@ -1,7 +1,6 @@
 //! The canonical form of a request: what both sides hash.
 
 use super::Received;
-use std::fmt::Write as _;
 
 /// Method, path, query, headers, their names, and the hash of the body, a line each.
 pub(super) fn request(request: &Received<'_>, signed_headers: &[&str], body_hash: &str) -> String {
@@ -29,8 +28,8 @@ fn path(wire: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte) {
             canonical.push(char::from(byte));
         } else {
-            // Writing to a string does not fail.
-            let _ = write!(canonical, "%{byte:02X}");
+            canonical.push('%');
+            canonical.push_str(&hex::encode_upper([byte]));
         }
     }
     canonical

@@ -65,6 +65,8 @@ pub(super) fn bytes(labels: &Labels) -> usize {
 mod tests {
     use super::*;
 
+    type Pairs = [(&'static str, &'static str)];
+
     fn faults(pairs: &[(&str, &str)]) -> Result<(), Fault> {
         let labels = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         check(&labels, &Rules { max_labels: 3, max_name_bytes: 8, max_value_bytes: 4, ..Rules::default() })
@@ -73,7 +75,7 @@ mod tests {
     #[test]
     fn each_fault_of_labels_has_its_name() {
         let named = ("__name__", "ph");
-        let table: [(&[(&str, &str)], Result<(), Fault>); 14] = [
+        let table: [(&Pairs, Result<(), Fault>); 14] = [
             (&[named], Ok(())),
             (&[("A", "1"), named, ("a", "é1")], Ok(())),
             (&[], Err(Fault::NoLabels)),

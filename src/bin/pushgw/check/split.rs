@@ -23,7 +23,7 @@ pub(super) fn parts(bytes: &[u8]) -> Vec<Part<'_>> {
     if lines.len() > 1 && good * 2 >= lines.len() { lines } else { whole }
 }
 
-/// serde_json does not recurse for what it ignores, so that depth is no matter here.
+/// `serde_json` does not recurse for what it ignores, so that depth is no matter here.
 fn is_json(bytes: &[u8]) -> bool {
     serde_json::from_slice::<IgnoredAny>(bytes).is_ok()
 }

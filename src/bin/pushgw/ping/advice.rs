@@ -63,7 +63,7 @@ fn of_status(asked: &Asked<'_>, answer: &Answer) -> String {
 /// What AWS says with a 403, in its words in lower case.
 fn of_403(asked: &Asked<'_>, words: &str) -> String {
     let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
-    let mut advice = if has(&["not authorized", "access denied", "accessdenied", "aps:remotewrite"]) {
+    let advice = if has(&["not authorized", "access denied", "accessdenied", "aps:remotewrite"]) {
         PERMISSION.to_owned()
     } else if has(&["signature expired", "not yet current", "request timestamp"]) {
         "the clock of this machine is more than five minutes off: set it, and try again".to_owned()
@@ -84,9 +84,7 @@ fn of_403(asked: &Asked<'_>, words: &str) -> String {
     if let (Some(of_host), Some(signed)) = (of_host, asked.region)
         && of_host != signed
     {
-        use std::fmt::Write as _;
-        // Writing to a string does not fail.
-        let _ = write!(advice, "; and the host is in {of_host}, but the signature is for {signed}");
+        return format!("{advice}; and the host is in {of_host}, but the signature is for {signed}");
     }
     advice
 }
