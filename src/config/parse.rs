@@ -82,6 +82,9 @@ fn label(pair: &str) -> Result<Label<'static>, String> {
     Ok(Label { name: translated, value: Cow::Owned(value.to_owned()) })
 }
 
+/// The Lambda runtime repeats each function error in an ERROR line of its own, the whole report of an array with it.
+const REPEATS_ERRORS: &str = "lambda_runtime::layers";
+
 /// The levels wanted of this crate. Dependencies are heard from `warn` on and no lower, whatever is asked for: at lower
 /// levels the Lambda runtime logs payloads and AWS SDKs log requests, and neither may stand in a log.
 pub(super) fn log_filter(text: &str) -> Result<Targets, String> {
@@ -97,9 +100,13 @@ pub(super) fn log_filter(text: &str) -> Result<Targets, String> {
         .filter(|(target, _)| target.starts_with(OWN_TARGET))
         .map(|(target, level)| (target.to_owned(), level));
     let default = asked.default_level().unwrap_or(LevelFilter::OFF);
-    Ok(Targets::new().with_default(default.min(LevelFilter::WARN)).with_target(OWN_TARGET, default).with_targets(own))
+    Ok(dependencies(default.min(LevelFilter::WARN)).with_target(OWN_TARGET, default).with_targets(own))
 }
 
 pub(super) fn default_log_filter() -> Targets {
-    Targets::new().with_default(LevelFilter::WARN).with_target(OWN_TARGET, LevelFilter::INFO)
+    dependencies(LevelFilter::WARN).with_target(OWN_TARGET, LevelFilter::INFO)
+}
+
+fn dependencies(level: LevelFilter) -> Targets {
+    Targets::new().with_default(level).with_target(REPEATS_ERRORS, LevelFilter::OFF)
 }

@@ -5,12 +5,17 @@ use crate::event::envelope::Record;
 use crate::event::{foreign_records, into_text};
 use crate::gateway::{Message, Trigger};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, default, rename = "Records")]
     records: Option<Vec<Record<'a>>>,
+    // With a key of an event beside them, records are a mistake of the sender, to be told as such.
+    metrics: Option<IgnoredAny>,
+    dimensions: Option<IgnoredAny>,
+    timestamp: Option<IgnoredAny>,
 }
 
 /// Records of SQS are its batch; everything else is the one message of a direct caller, whose shape is found where
@@ -29,7 +34,9 @@ fn sqs_records(payload: &[u8]) -> Option<Vec<Record<'_>>> {
     if payload.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
-    let records = serde_json::from_slice::<Envelope<'_>>(payload).ok()?.records?;
+    let envelope: Envelope<'_> = serde_json::from_slice(payload).ok()?;
+    let event_keys = [&envelope.metrics, &envelope.dimensions, &envelope.timestamp];
+    let records = envelope.records.filter(|_| event_keys.iter().all(|key| key.is_none()))?;
     let of_sqs = records.iter().all(|record| record.event_source == "aws:sqs") && foreign_records(&records).is_none();
     of_sqs.then_some(records)
 }

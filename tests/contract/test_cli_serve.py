@@ -2,6 +2,7 @@
 import contextlib
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
@@ -30,9 +31,9 @@ class Server:
     """One `pushgw serve` on a port that the system chooses."""
 
     def __init__(self, *arguments, **env):
-        self._output = tempfile.TemporaryFile()
+        self._streams = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process = subprocess.Popen([components.pushgw(), "serve", "--listen", "127.0.0.1:0", *arguments],
-                                        stdin=subprocess.DEVNULL, stdout=self._output, stderr=self._output,
+                                        stdin=subprocess.DEVNULL, stdout=self._streams[0], stderr=self._streams[1],
                                         env=environment(**env))
         end = time.monotonic() + 20
         while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", self.output())):
@@ -44,10 +45,18 @@ class Server:
         self.port = int(found[1])
         self.url = found[0]
 
+    @staticmethod
+    def _read(stream):
+        """The whole file, without moving the position at which the process writes (it shares ours)."""
+        return os.pread(stream.fileno(), os.fstat(stream.fileno()).st_size, 0).decode(errors="replace")
+
+    def printed(self):
+        """What it wrote to standard output so far."""
+        return self._read(self._streams[0])
+
     def output(self):
-        """All it wrote so far."""
-        self._output.seek(0)
-        return self._output.read().decode(errors="replace")
+        """All it wrote so far, standard error last."""
+        return self.printed() + self._read(self._streams[1])
 
     def client(self, **options):
         """A Lambda client as a user makes it, with the endpoint as the only difference."""
@@ -69,7 +78,8 @@ class Server:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
-        self._output.close()
+        for stream in self._streams:
+            stream.close()
 
 
 @contextlib.contextmanager
@@ -283,8 +293,11 @@ def test_json_is_one_object_a_line():
         invoke(server, BAD)
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(10) == 0
-        lines = [json.loads(line) for line in server.output().splitlines() if line]
-    assert len(lines) >= 4 and all(isinstance(line, dict) for line in lines)
+        lines = [json.loads(line) for line in server.printed().splitlines()]
+    assert [line["event"] for line in lines] == ["started", "invoked", "invoked", "stopped"]
+    assert lines[0]["url"] == server.url
+    assert (lines[1]["delivered"], lines[2]["error_type"]) == (1, "invalid_value")
+    assert {one["labels"]["__name__"] for one in lines[3]["series"]} == {"temperature", "ph"}
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)

@@ -1,5 +1,6 @@
 """The program `pushgw` as a whole: its commands, what is wrong usage, and `run`, through which all its tests start it."""
 import os
+import pty
 import re
 import subprocess
 
@@ -67,3 +68,43 @@ def test_wrong_usage_is_exit_code_2(arguments):
     assert done.returncode == 2
     assert done.stderr
     assert done.stdout == ""
+
+
+def on_a_terminal(*arguments, **env):
+    """What `pushgw` writes when standard output and error are a terminal."""
+    main, terminal = pty.openpty()
+    process = subprocess.Popen([components.pushgw(), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=terminal,
+                               stderr=terminal, cwd=ROOT, env=environment(TERM="xterm-256color", **env))
+    os.close(terminal)
+    shown = b""
+    try:
+        while piece := os.read(main, 65536):
+            shown += piece
+    except OSError:  # how Linux says that the other side of a terminal is closed
+        pass
+    os.close(main)
+    return process.wait(60), shown.decode()
+
+
+@pytest.mark.parametrize("arguments", [["check", "examples/events/event.json"], ["demo"]], ids=lambda one: one[0])
+def test_there_is_colour_on_a_terminal_unless_no_color_is_set(arguments):
+    status, shown = on_a_terminal(*arguments)
+    assert status == 0 and "\x1b[" in shown
+    status, shown = on_a_terminal(*arguments, NO_COLOR="1")
+    assert status == 0 and not re.search("\x1b\\[[0-9;]*m", shown)
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["check", "--json"]], ids=" ".join)
+@pytest.mark.parametrize("event, status", [('{"metrics":{"v":1}}', 0), ('{"metrics":{"v":"abc"}}', 1)], ids=["good", "bad"])
+def test_a_reader_that_goes_away_is_no_crash_and_does_not_hide_refusals(tmp_path, arguments, event, status):
+    path = tmp_path / "events.jsonl"
+    path.write_text(f"{event}\n" * 50_000)
+    process = subprocess.Popen([components.pushgw(), *arguments, path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.PIPE, env=environment())
+    process.stdout.readline()
+    process.stdout.close()
+    said = process.stderr.read().decode()
+    process.stderr.close()
+    assert "panicked" not in said
+    ended = process.wait(60)
+    assert ended == status

@@ -85,7 +85,6 @@ def test_the_event_of_the_ancestor_works_verbatim(into_prometheus, prometheus):
         assert (now, value) in samples[labels(customerId="customer1")]
 
 
-
 def test_one_binary_takes_all_triggers_in_turn(into_prometheus, prometheus, metric):
     now = now_ms()
     assert into_prometheus.invoke(event({metric: 1}, timestamp=now)).json["accepted"] == 1

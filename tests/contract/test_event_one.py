@@ -206,6 +206,20 @@ def test_an_unknown_key_is_refused_with_the_likely_one(gateway, text, named, lik
     assert re.search(rf"did you mean `?{likely}`?\?", detail), detail
 
 
+@pytest.mark.parametrize("text", [
+    pytest.param('{"metrics": {"v": 1}, "Records": []}', id="Records after"),
+    pytest.param('{"Records": [], "metrics": {"v": 1}}', id="Records before"),
+    pytest.param('{"metrics": {"v": 1}, "Records": null}', id="Records null"),
+    pytest.param('{"metrics": {"v": 1}, "detail": []}', id="detail"),
+    pytest.param('{"metrics": {"v": 1}, "Type": "Notification", "Message": "[]"}', id="Message"),
+    pytest.param('{"metrics": {"v": 1}, "detail-type": "t", "source": "s", "detail": []}', id="detail with its type"),
+])
+def test_an_event_that_has_a_wrappers_key_as_well_is_not_lost_in_silence(gateway, text):
+    assert gateway.refused(text)[0] == "invalid_event"
+    sent = gateway.sqs(record(text, message_id="m-1"))
+    assert sent.result.failures == ["m-1"]
+
+
 @pytest.mark.parametrize("key", ["xyzzy", "unit", "", "日本", "a\\nb"])
 def test_an_unknown_key_is_refused_and_named(gateway, key):
     reason, detail = gateway.refused('{"metrics": {"v": 1}, "%s": null}' % key)

@@ -134,8 +134,9 @@ pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Fault> {
     Ok(bytes)
 }
 
-/// Sends warnings to standard error: `RUST_LOG` decides, else `default`.
-pub(crate) fn log_to_stderr(settings: &Settings, default: tracing_subscriber::filter::LevelFilter) {
+/// Sends log lines to standard error, as JSON where `json`: `RUST_LOG` decides which, else `default`.
+pub(crate) fn log_to_stderr(settings: &Settings, default: tracing_subscriber::filter::LevelFilter, json: bool) {
+    use tracing_subscriber::Layer as _;
     use tracing_subscriber::filter::Targets;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
@@ -144,6 +145,7 @@ pub(crate) fn log_to_stderr(settings: &Settings, default: tracing_subscriber::fi
         None => Targets::new().with_default(default),
     };
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(io::stderr);
+    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // A second call would find a subscriber and change nothing.
     let _set = tracing_subscriber::registry().with(filter).with(lines).try_init();
 }

@@ -59,7 +59,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
         None => Some(Embedded::start().await?),
     };
     let settings = settings(arguments.remote_write_url.as_deref(), embedded.as_ref())?;
-    connect::log_to_stderr(&settings, LevelFilter::ERROR);
+    connect::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
     let seed = arguments.seed.unwrap_or_else(|| if embedded.is_some() { SEED } else { now.0.unsigned_abs() });
     let sendings = fleet::plan(fleet::Options { devices: arguments.devices, seed }, now);
     let letters = InMemoryDeadLetters::default();

@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
         embedded = Some(started);
     }
     let settings = vars.settings()?;
-    connect::log_to_stderr(&settings, LevelFilter::WARN);
+    connect::log_to_stderr(&settings, LevelFilter::WARN, false);
     let gateway = gateway::from_settings(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
     let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
     let invocation = Invocation { request_id: request_id(), started: wall_clock(), deadline };

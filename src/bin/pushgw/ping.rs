@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
     let settings = Overrides::default().receiver(arguments.remote_write_url.as_deref()).settings()?;
-    connect::log_to_stderr(&settings, LevelFilter::ERROR);
+    connect::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
     let transport = signed_transport(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
     let client = RemoteWriteClient::new(settings.remote_write_url(), transport)
         .map_err(|error| Fault::Usage(format!("{}: {error}", settings.remote_write_url())))?;

@@ -62,7 +62,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Fault> {
     };
     let settings = vars.settings()?;
     // Each message that is put aside or handed back has a warning with its reason.
-    connect::log_to_stderr(&settings, LevelFilter::WARN);
+    connect::log_to_stderr(&settings, LevelFilter::WARN, arguments.json);
     let in_memory = InMemoryDeadLetters::default();
     let (queue, queue_words) = queue(&settings, arguments.keep_dead_letters, &in_memory);
     let transport = signed_transport(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
