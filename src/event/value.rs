@@ -24,6 +24,7 @@ pub(super) fn read(name: &str, literal: &str) -> Result<Value, Refusal> {
             }
         }
         Some(b'-' | b'0'..=b'9') => number(literal),
+        Some(b'n') => return Err(not_a_number()),
         _ => return Err(refused(format!("{} is not a number, it is {}", excerpt(literal), kind(literal)))),
     };
     value.ok_or_else(|| refused(format!("{} is beyond the range of a double (about 1.8e308)", excerpt(literal))))
@@ -116,7 +117,7 @@ mod tests {
         let table = [
             (r#""abc""#, r#"invalid_value: metrics.ph: "abc" is not a number"#),
             ("true", "invalid_value: metrics.ph: true is not a number, it is a boolean"),
-            ("null", "invalid_value: metrics.ph: null is not a number, it is null"),
+            ("null", "invalid_value: metrics.ph: null is not a number"),
             ("[1]", "invalid_value: metrics.ph: [1] is not a number, it is an array"),
             ("1e309", "invalid_value: metrics.ph: 1e309 is beyond the range of a double (about 1.8e308)"),
         ];
