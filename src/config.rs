@@ -4,7 +4,6 @@ mod parse;
 
 use crate::amp;
 use crate::event::Rules;
-use crate::model::LabelSet;
 use aws_credential_types::Credentials;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -107,7 +106,7 @@ impl Settings {
         let mut errors = Vec::new();
         let defaults = Rules::default();
         let signed = read(vars, ENV_REMOTE_WRITE_AUTH, parse::is_sigv4, &mut errors).unwrap_or(true);
-        let remote_write_url = remote_write_url(vars, signed, &mut errors);
+        let remote_write_url = remote_write_url(vars, &mut errors);
         let signing_region = match (signed, &remote_write_url) {
             (true, Some(url)) => signing_region(vars, url, &mut errors),
             _ => None,
@@ -189,7 +188,7 @@ fn read<T>(
     parse(&value).map_err(|fault| errors.push(SettingsError { variable, value: Some(value), fault })).ok()
 }
 
-fn remote_write_url(vars: &impl Vars, signed: bool, errors: &mut Vec<SettingsError>) -> Option<Url> {
+fn remote_write_url(vars: &impl Vars, errors: &mut Vec<SettingsError>) -> Option<Url> {
     let set = [ENV_REMOTE_WRITE_URL, ENV_AWS_PROMETHEUS_ENDPOINT].into_iter().find(|name| vars.get(name).is_some());
     let Some(variable) = set else {
         let fault = format!(
@@ -200,25 +199,20 @@ fn remote_write_url(vars: &impl Vars, signed: bool, errors: &mut Vec<SettingsErr
         return None;
     };
     let url = read(vars, variable, parse::http_url, errors)?;
-    // A password belongs into no message.
-    if !url.username().is_empty() || url.password().is_some() {
-        let fault = "a user or password in the URL is not supported".to_owned();
-        errors.push(SettingsError { variable, value: Some("(hidden)".to_owned()), fault });
-        return None;
-    }
-    if let Some(fault) =
-        amp::fault_of(&url).filter(|_| signed || amp::region_of(url.host_str().unwrap_or("")).is_some())
-    {
+    if let Some(fault) = amp::fault_of(&url) {
         errors.push(SettingsError { variable, value: Some(url.to_string()), fault });
     }
     Some(url)
 }
 
 fn signing_region(vars: &impl Vars, url: &Url, errors: &mut Vec<SettingsError>) -> Option<String> {
-    let region = vars
-        .get(ENV_SIGV4_REGION)
+    let set = vars.get(ENV_SIGV4_REGION).is_some();
+    let region = read(vars, ENV_SIGV4_REGION, parse::region, errors)
         .or_else(|| amp::region_of(url.host_str()?).map(str::to_owned))
-        .or_else(|| vars.get(ENV_AWS_REGION));
+        .or_else(|| read(vars, ENV_AWS_REGION, parse::region, errors));
+    if set {
+        return region;
+    }
     if region.is_none() {
         let fault = format!(
             "no region to sign for: it is not set, {ENV_AWS_REGION} is not either, and the host of the URL names none; \
@@ -258,14 +252,11 @@ impl std::error::Error for SettingsErrors {}
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            Some(value) => write!(f, "{}={value}: {}", self.variable, self.fault),
+            Some(value) => write!(f, "{}={}: {}", self.variable, parse::without_password(value), self.fault),
             None => write!(f, "{}: {}", self.variable, self.fault),
         }
     }
 }
-
-/// Labels of a settings text; only what [`parse::labels`] gives.
-type ExternalLabels = LabelSet<'static>;
 
 #[cfg(test)]
 mod tests;

@@ -39,6 +39,8 @@ pub struct Event<'a> {
 pub struct Found<'a> {
     /// The text of the event; of the whole message where no event could be told apart in it.
     pub text: Cow<'a, str>,
+    /// When the queue took it, as far as the record around it knows.
+    pub sent: Option<Timestamp>,
     /// The event, or why it is refused.
     pub event: Result<Event<'a>, Refusal>,
 }
@@ -83,7 +85,7 @@ impl Found<'_> {
     /// The same, free of the text it was read from.
     #[must_use]
     pub fn into_owned(self) -> Found<'static> {
-        Found { text: Cow::Owned(self.text.into_owned()), event: self.event.map(Event::into_owned) }
+        Found { text: Cow::Owned(self.text.into_owned()), sent: self.sent, event: self.event.map(Event::into_owned) }
     }
 }
 

@@ -17,16 +17,20 @@ use crate::model::{ItemId, Outcome, Refusal, Timestamp};
 use crate::remote_write::{HttpTransport, RemoteWriteClient, Transport};
 use crate::{series, wire};
 use delivery::Delivery;
+use put_aside::PutAside;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tokio::time::Instant;
 
 pub use fate::Fate;
-pub use ledger::Ledger;
+pub use ledger::{Ledger, RefusedEvent};
 
-/// Outcomes are returned at least this long before the invocation's time is up.
+/// Outcomes are returned at least this long before the invocation's time is up, and [`MARGIN_PER_MESSAGE`] more.
 const MARGIN: Duration = Duration::from_millis(300);
+
+/// A function of 128 MB has a fourteenth of a processor: the log line and the answer for a message take it so long.
+const MARGIN_PER_MESSAGE: Duration = Duration::from_micros(150);
 
 /// Of the remaining time, what is kept for putting messages aside and answering.
 const RESERVE_FOR_DEAD_LETTERS: Duration = Duration::from_secs(2);
@@ -174,25 +178,23 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             series::merge(events, &mut |item, refusal| ledger.reject(item, placed(refusal, item, &shapes)))
         }));
         metrics.stages.merge = watch.lap();
-        let encoded = merged.and_then(|merged| {
-            let requests = catch_unwind(AssertUnwindSafe(|| wire::encode(&merged, &self.limits)))?;
-            Ok((merged, requests))
-        });
-        metrics.stages.encode = watch.lap();
 
-        let failure = match encoded {
-            Ok((merged, requests)) => {
-                let until = batch.deadline - MARGIN - self.reserve(batch.deadline);
-                let delivery = Delivery::send(&self.client, &requests, &merged, until).await;
-                delivery.record(&merged, &mut ledger, &mut metrics);
-                delivery.into_failure()
+        let answer_by = batch.deadline - margin(batch);
+        let failure = match &merged {
+            Ok(merged) => {
+                let until = answer_by - self.reserve(answer_by);
+                let mut delivery = Delivery::new(&self.client, merged, batch.request_id, until);
+                delivery.send_all(wire::encode(merged, &self.limits)).await;
+                delivery.record(batch, &shapes, &mut ledger, &mut metrics)
             }
-            Err(_) => Some("a defect of the gateway; see the log".to_owned()),
+            Err(_) => Some("a defect of the gateway; its log has the place".to_owned()),
         };
-        metrics.stages.send = watch.lap();
+        metrics.stages.send = watch.lap().saturating_sub(metrics.stages.encode);
 
         let mut fates = fate::fates(batch, &ledger, failure.as_deref());
-        let dead_letter_failure = self.put_aside(batch, &mut ledger, &shapes, &mut fates).await;
+        let put_aside =
+            PutAside { batch, ledger: &ledger, shapes: &shapes, until: answer_by, read_took: metrics.stages.read };
+        let dead_letter_failure = self.put_aside(&put_aside, &mut fates).await;
         metrics.stages.dead_letter = watch.lap();
 
         ledger.count_into(&mut metrics);
@@ -223,12 +225,17 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         (events, shapes)
     }
 
-    fn reserve(&self, deadline: Instant) -> Duration {
+    /// Of the time until `answer_by`, what sending leaves for putting aside.
+    fn reserve(&self, answer_by: Instant) -> Duration {
         if self.dead_letters.is_none() {
             return Duration::ZERO;
         }
-        RESERVE_FOR_DEAD_LETTERS.min((deadline - Instant::now()) / 4)
+        RESERVE_FOR_DEAD_LETTERS.min(answer_by.saturating_duration_since(Instant::now()) / 4)
     }
+}
+
+fn margin(batch: &Batch<'_>) -> Duration {
+    MARGIN + MARGIN_PER_MESSAGE * u32::try_from(batch.messages.len()).unwrap_or(u32::MAX)
 }
 
 /// With the event's index in front where its message is an array, as the refusals of the reading have it.

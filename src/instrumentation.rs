@@ -18,9 +18,18 @@ pub fn errors_only() -> Targets {
     Targets::new().with_default(tracing_subscriber::filter::LevelFilter::ERROR)
 }
 
-/// Sends log lines that pass `filter` to standard output, for the rest of the process.
+/// Tells of panics by their place alone: their messages can quote what was being read.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "panic: a defect of the gateway");
+    }));
+}
+
+/// Sends log lines that pass `filter`, and panics, to standard output, for the rest of the process.
 pub fn init(filter: Targets) {
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false).with_ansi(false);
     // A second call, in tests, finds a subscriber and changes nothing.
     let _set = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    log_panics();
 }

@@ -12,6 +12,8 @@ use crate::instrumentation::MetricLine;
 use crate::model::Timestamp;
 use crate::remote_write::Transport;
 use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::task::Poll;
 use tokio::time::Instant;
 
 /// One invocation.
@@ -53,6 +55,7 @@ pub async fn handle<T: Transport, D: DeadLetterQueue>(
     payload: Bytes,
     invocation: &Invocation,
 ) -> Handled {
+    let begun = Instant::now();
     let (trigger, messages) = payload::read(&payload, &invocation.request_id);
     let batch = Batch {
         trigger,
@@ -61,32 +64,64 @@ pub async fn handle<T: Transport, D: DeadLetterQueue>(
         started: invocation.started,
         deadline: invocation.deadline,
     };
-    let ingested = gateway.ingest(&batch).await;
+    let parsed = begun.elapsed();
+    let trigger = match trigger {
+        Trigger::Sqs { fifo: false } => "sqs",
+        Trigger::Sqs { fifo: true } => "sqs_fifo",
+        Trigger::Direct => "direct",
+    };
+    let Some(ingested) = catch_panic(gateway.ingest(&batch)).await else {
+        return defect(&batch, trigger);
+    };
     log_fates(&batch, &ingested);
-    let (answer, trigger) = match trigger {
-        Trigger::Sqs { fifo } => (Ok(answer::partial_batch(&batch, &ingested)), if fifo { "sqs_fifo" } else { "sqs" }),
-        Trigger::Direct => (answer::direct(&ingested), "direct"),
+    let answer = match batch.trigger {
+        Trigger::Sqs { .. } => Ok(answer::partial_batch(&batch, &ingested)),
+        Trigger::Direct => answer::direct(&ingested),
     };
     let mut metrics = ingested.metrics;
-    if trigger == "direct" {
+    if batch.trigger == Trigger::Direct {
         // A direct message is its invocation: what the caller hears is its fate.
         let messages = metrics.messages;
         metrics.dead_lettered = 0;
         (metrics.acknowledged, metrics.handed_back) = if answer.is_ok() { (messages, 0) } else { (0, messages) };
     }
+    metrics.stages.read += parsed;
+    metrics.stages.total = begun.elapsed();
     Handled { answer, metrics, trigger }
+}
+
+/// `None` where `future` panicked: a defect, after which the next invocation is as good as new.
+async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
+        polled.map_or(Poll::Ready(None), |poll| poll.map(Some))
+    })
+    .await
+}
+
+/// Everything is to be tried again; how many events there were is not known, so each message counts as one.
+fn defect(batch: &Batch<'_>, trigger: &'static str) -> Handled {
+    let messages = batch.messages.len() as u64;
+    let metrics =
+        MetricLine { received: messages, errored: messages, messages, handed_back: messages, ..MetricLine::default() };
+    let error = FunctionError {
+        error_type: "delivery_failed".to_owned(),
+        error_message: "a defect of the gateway; its log has the place".to_owned(),
+    };
+    Handled { answer: Err(error), metrics, trigger }
 }
 
 fn log_fates(batch: &Batch<'_>, ingested: &Ingested) {
     for (message, fate) in batch.messages.iter().zip(&ingested.fates) {
-        let message_id = message.id.as_ref();
+        let (message_id, request_id) = (message.id.as_ref(), batch.request_id);
         match fate {
-            Fate::Acknowledged => tracing::debug!(message_id, "message delivered"),
+            Fate::Acknowledged => tracing::debug!(request_id, message_id, "message acknowledged"),
             Fate::DeadLettered { reason, detail } => {
-                tracing::warn!(message_id, reason = reason.as_str(), detail, "message put aside");
+                tracing::warn!(request_id, message_id, reason = reason.as_str(), detail, "message put aside");
             }
             Fate::HandedBack { reason, detail } => {
-                tracing::warn!(message_id, reason, detail, "message handed back");
+                tracing::warn!(request_id, message_id, reason, detail, "message handed back");
             }
         }
     }

@@ -68,6 +68,13 @@ impl CredentialsSource {
             Self::Chain(chain) => Box::pin(chain.credentials()).await,
         }
     }
+
+    /// Asks the chain anew at the next need; what the environment gave stays.
+    pub async fn forget(&self) {
+        if let Self::Chain(chain) = self {
+            chain.last.lock().await.take();
+        }
+    }
 }
 
 // === impl Chain ===

@@ -7,10 +7,15 @@ use aws_sigv4::sign::v4;
 use aws_smithy_runtime_api::client::identity::Identity;
 use bytes::Bytes;
 use http::Request;
+use http::header::AUTHORIZATION;
 use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
 
 /// AMP's name in signatures.
 pub const SIGNING_NAME: &str = "aps";
+
+/// What stands in an answer instead of a secret.
+const HIDDEN: &str = "(hidden)";
 
 /// Signs each request with the credentials and the time of its sending. Without a signer it only passes on.
 #[derive(Debug)]
@@ -39,13 +44,49 @@ impl<T> Signed<T> {
 
 impl<T: Transport> Transport for Signed<T> {
     async fn send(&self, mut request: Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
-        if let Some(signer) = &self.signer {
-            let credentials = signer.credentials.credentials().await.map_err(TransportError::Credentials)?;
-            apply_signature(&mut request, &signer.region, &credentials.into(), SystemTime::now())
-                .map_err(TransportError::Credentials)?;
+        let Some(signer) = &self.signer else { return self.transport.send(request, timeout).await };
+        let started = Instant::now();
+        let found = tokio::time::timeout(timeout, signer.credentials.credentials()).await;
+        let credentials = found.map_err(|_| TransportError::Timeout)?.map_err(TransportError::Credentials)?;
+        let token = credentials.session_token().map(str::to_owned);
+        apply_signature(&mut request, &signer.region, &credentials.into(), SystemTime::now())
+            .map_err(TransportError::Credentials)?;
+        let signature = request
+            .headers()
+            .get(AUTHORIZATION)
+            .and_then(|value| value.to_str().ok()?.rsplit('=').next().map(str::to_owned));
+        let mut answer = self.transport.send(request, timeout.saturating_sub(started.elapsed())).await?;
+        // Front ends of AWS repeat the canonical request, token and all, where they do not agree with a signature.
+        for secret in [token, signature].into_iter().flatten() {
+            answer.body = hide(&answer.body, &secret);
         }
-        self.transport.send(request, timeout).await
+        Ok(answer)
     }
+
+    async fn forget_credentials(&self) {
+        if let Some(signer) = &self.signer {
+            signer.credentials.forget().await;
+        }
+    }
+}
+
+/// `text` without `secret`, and without the beginning of it at the end of a text that was cut.
+fn hide(text: &str, secret: &str) -> String {
+    let head: String = secret.chars().take(12).collect();
+    if head.len() < 12 {
+        return text.replace(secret, HIDDEN);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, from)) = rest.split_once(&head) {
+        let from = &rest[rest.len() - from.len() - head.len()..];
+        let alike = from.bytes().zip(secret.bytes()).take_while(|(a, b)| a == b).count();
+        shown.push_str(before);
+        shown.push_str(HIDDEN);
+        rest = &from[from.floor_char_boundary(alike)..];
+    }
+    shown.push_str(rest);
+    shown
 }
 
 /// Adds `Authorization`, `X-Amz-Date` and, for temporary credentials, `X-Amz-Security-Token` to a request that is
@@ -95,5 +136,20 @@ mod tests {
                         SignedHeaders=content-encoding;content-type;host;x-amz-date;x-amz-security-token, Signature=";
         assert!(authorization.starts_with(expected), "{authorization}");
         assert_eq!(request.headers()["x-amz-date"], "20230214T180657Z");
+    }
+
+    #[test]
+    fn a_secret_that_an_answer_repeats_is_hidden_whole_or_cut() {
+        let secret = "IQoJb3JpZ2luX2VjEXAMPLE";
+        let table = [
+            (format!("token:{secret}\nhost"), "token:(hidden)\nhost"),
+            (format!("{secret}{secret}"), "(hidden)(hidden)"),
+            (format!("cut {}", &secret[..15]), "cut (hidden)"),
+            ("nothing".to_owned(), "nothing"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(hide(&text, secret), expected);
+        }
+        assert_eq!(hide("a short é one", "short"), "a (hidden) é one");
     }
 }

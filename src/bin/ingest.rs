@@ -4,7 +4,7 @@ use amp_push_gateway::config::{Env, Settings};
 use amp_push_gateway::{gateway, instrumentation, lambda};
 use std::process::ExitCode;
 
-/// One thread: an invocation is one event at a time, and up to 1,769 MB a function has no second processor.
+/// One thread: up to 1,769 MB a function has no second processor.
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let settings = match Settings::from_vars(&Env) {

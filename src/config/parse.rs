@@ -1,6 +1,6 @@
 //! Texts of settings to values. Each error is a sentence that says what is allowed.
 
-use super::{ExternalLabels, LateSamples};
+use super::LateSamples;
 use crate::event::MAX_LABEL_VALUE_BYTES;
 use crate::model::{Label, LabelName, LabelSet};
 use std::borrow::Cow;
@@ -29,6 +29,9 @@ pub(super) fn late_samples(text: &str) -> Result<LateSamples, String> {
 pub(super) fn http_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|error| format!("{error}; expected an http or https URL"))?;
     match url.scheme() {
+        _ if !url.username().is_empty() || url.password().is_some() => {
+            Err("a user or password in the URL is not supported".to_owned())
+        }
         "http" | "https" if url.has_host() => Ok(url),
         _ => Err("expected an http or https URL".to_owned()),
     }
@@ -37,6 +40,21 @@ pub(super) fn http_url(text: &str) -> Result<Url, String> {
 pub(super) fn queue_url(text: &str) -> Result<Url, String> {
     let expected = "expected the URL of an SQS queue, such as https://sqs.<region>.amazonaws.com/<account>/<name>";
     http_url(text).ok().filter(|url| url.path().len() > 1).ok_or_else(|| expected.to_owned())
+}
+
+pub(super) fn region(text: &str) -> Result<String, String> {
+    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    if text.bytes().all(allowed) { Ok(text.to_owned()) } else { Err("expected a region such as eu-west-1".to_owned()) }
+}
+
+/// `text` as it may be shown: without what stands between the scheme and the host of a URL.
+pub(super) fn without_password(text: &str) -> Cow<'_, str> {
+    let Some((scheme, rest)) = text.split_once("://") else { return Cow::Borrowed(text) };
+    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
+    match authority.rsplit_once('@') {
+        Some((user, _)) => Cow::Owned(format!("{scheme}://(hidden){}", &rest[user.len()..])),
+        None => Cow::Borrowed(text),
+    }
 }
 
 /// One whole number and one unit: `90s`.
@@ -59,7 +77,7 @@ pub(super) fn milliseconds(text: &str) -> Result<i64, String> {
 }
 
 /// `env=prod,team=water`. Names are classic: one that would have to be translated is more likely a slip.
-pub(super) fn labels(text: &str) -> Result<ExternalLabels, String> {
+pub(super) fn labels(text: &str) -> Result<LabelSet<'static>, String> {
     let labels: Result<Vec<_>, _> = text.split(',').map(label).collect();
     LabelSet::new(labels?).map_err(|twice| format!("the name {} stands twice", twice.name.as_str()))
 }

@@ -7,13 +7,20 @@ use crate::amp::sdk_http_client;
 use aws_config::BehaviorVersion;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Region;
-use aws_sdk_sqs::error::DisplayErrorContext;
+use aws_sdk_sqs::error::ProvideErrorMetadata;
 use aws_sdk_sqs::types::{MessageAttributeValue, SendMessageBatchRequestEntry};
+use std::time::Duration;
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
 /// Entries of one `SendMessageBatch`.
 const BATCH: usize = 10;
+
+/// A batch that is given less time than this is not begun.
+const SHORTEST_SEND: Duration = Duration::from_millis(50);
+
+/// Characters of an error's words that are repeated, for each message that it keeps from being put aside.
+const MAX_WORDS: usize = 300;
 
 /// A queue of SQS.
 #[derive(Debug)]
@@ -68,6 +75,9 @@ impl SqsDeadLetters {
         deadline: Instant,
         results: &mut [Result<(), String>],
     ) {
+        if is_short(deadline) {
+            return;
+        }
         let numbers: Vec<_> = batch.iter().filter_map(|entry| entry.id().parse::<usize>().ok()).collect();
         let request = async {
             let client = self.client().await;
@@ -76,13 +86,17 @@ impl SqsDeadLetters {
         let answer = match tokio::time::timeout_at(deadline, Box::pin(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                let words = DisplayErrorContext(&error).to_string();
+                let words = in_words(&error);
                 return numbers.iter().for_each(|&number| results[number] = Err(words.clone()));
             }
             Err(_) => {
                 return numbers.iter().for_each(|&number| results[number] = Err("no answer in time".to_owned()));
             }
         };
+        // A letter that the answer does not name is not there.
+        for &number in &numbers {
+            results[number] = Err("the queue did not say".to_owned());
+        }
         for sent in answer.successful() {
             if let Some(result) = sent.id().parse::<usize>().ok().and_then(|number| results.get_mut(number)) {
                 *result = Ok(());
@@ -98,10 +112,12 @@ impl SqsDeadLetters {
 
 impl DeadLetterQueue for SqsDeadLetters {
     async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), String>> {
-        // A letter that no answer names is not there.
-        let mut results = vec![Err("the queue did not say".to_owned()); letters.len()];
+        let mut results = vec![Err("no time left to send it".to_owned()); letters.len()];
         let (mut batch, mut batch_size) = (Vec::new(), 0);
         for (number, letter) in letters.into_iter().enumerate() {
+            if is_short(deadline) {
+                break;
+            }
             let (entry, size) = match self.entry(number, letter) {
                 Ok(entry) => entry,
                 Err(words) => {
@@ -121,6 +137,24 @@ impl DeadLetterQueue for SqsDeadLetters {
         }
         results
     }
+}
+
+fn is_short(deadline: Instant) -> bool {
+    deadline.saturating_duration_since(Instant::now()) < SHORTEST_SEND
+}
+
+/// `QueueDoesNotExist: The specified queue does not exist.`, or the chain of causes where the queue did not answer.
+fn in_words(error: &(impl std::error::Error + ProvideErrorMetadata)) -> String {
+    let mut words = match (error.code(), error.message()) {
+        (Some(code), message) => format!("{code}: {}", message.unwrap_or("no message")),
+        _ => error.to_string(),
+    };
+    let mut source = if error.code().is_some() { None } else { error.source() };
+    while let Some(cause) = source {
+        words = format!("{words}: {cause}");
+        source = cause.source();
+    }
+    words.chars().take(MAX_WORDS).collect()
 }
 
 /// The region in `https://sqs.<region>.amazonaws.com/…`, so that a queue of another region is asked there.

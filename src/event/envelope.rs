@@ -66,7 +66,7 @@ pub struct MessageAttributes<'a> {
 pub struct MessageAttribute<'a> {
     /// Its value where it is a string or a number.
     #[serde(borrow, default, rename = "stringValue")]
-    pub string_value: Cow<'a, str>,
+    pub string_value: Option<Cow<'a, str>>,
 }
 
 /// What is read of an SNS notification.
@@ -90,7 +90,7 @@ impl Record<'_> {
     }
 
     fn carried_sent_timestamp(&self) -> Option<Timestamp> {
-        digits(&self.message_attributes.as_ref()?.sent_timestamp.as_ref()?.string_value)
+        digits(self.message_attributes.as_ref()?.sent_timestamp.as_ref()?.string_value.as_ref()?)
     }
 
     /// How often it was received; 1 where the queue does not say.

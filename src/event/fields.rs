@@ -1,7 +1,7 @@
 //! The fields of one event to an [`Event`].
 
 use super::entries;
-use super::place::{at, excerpt, kind};
+use super::place::{self, at, excerpt, kind};
 use super::{Clock, Event, Rules, timestamp, value};
 use crate::model::{Label, LabelName, LabelSet, LabelSetError, MetricName, NameError, Reason, Refusal, Value};
 use std::borrow::Cow;
@@ -111,7 +111,7 @@ fn unknown_key(key: &str) -> String {
         || "an event has only metrics, dimensions and timestamp".to_owned(),
         |known| format!("did you mean {known}?"),
     );
-    format!("{}: unknown key; {hint}", excerpt(key))
+    format!("{}: unknown key; {hint}", place::key(key))
 }
 
 fn labels(dimensions: &str) -> Result<LabelSet<'_>, Refusal> {

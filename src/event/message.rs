@@ -11,6 +11,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// How deep wrappers (SNS, EventBridge, records, base64) may nest.
@@ -38,12 +39,17 @@ pub enum Shape {
 /// A message that cannot be told apart into events (it is not JSON, or of another shape) is one refused event.
 /// Events borrow from `text`, except those that had to be unwrapped from an escaped string.
 pub fn read_message<'a>(text: &'a str, clock: &Clock, rules: &Rules, sink: &mut dyn FnMut(Found<'a>)) -> Shape {
-    Reader { clock: *clock, rules }.message(text, 0, sink)
+    Reader { clock: *clock, rules, next: &Cell::new(0), is_one_of_many: false }.message(text, 0, sink)
 }
 
+#[derive(Clone, Copy)]
 struct Reader<'r> {
     clock: Clock,
     rules: &'r Rules,
+    /// The number of the next event in the message.
+    next: &'r Cell<usize>,
+    /// Whether details are to name the event's number.
+    is_one_of_many: bool,
 }
 
 type Sink<'s, 'a> = &'s mut dyn FnMut(Found<'a>);
@@ -52,7 +58,7 @@ impl Reader<'_> {
     fn message<'a>(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         if wrappers > MAX_WRAPPERS {
             let detail = format!("wrappers nest more than {MAX_WRAPPERS} deep; {EXPECTED}");
-            return refuse(text, Refusal::new(Reason::InvalidEvent, detail), sink);
+            return self.refuse(text, Refusal::new(Reason::InvalidEvent, detail), sink);
         }
         let trimmed = text.trim_ascii_start();
         match trimmed.as_bytes().first() {
@@ -65,7 +71,7 @@ impl Reader<'_> {
     fn object<'a>(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         let fields = match fields(text) {
             Ok(fields) => fields,
-            Err(refusal) => return refuse(text, refusal, sink),
+            Err(refusal) => return self.refuse(text, refusal, sink),
         };
         if !fields.others.is_empty() && !fields.has_event_keys() {
             if let Some(inner) = wrapped(&fields) {
@@ -75,7 +81,7 @@ impl Reader<'_> {
                 return self.records(text, records, wrappers, sink);
             }
         }
-        sink(Found { text: Cow::Borrowed(text), event: self.event(fields) });
+        self.found(text, self.event(fields), sink);
         Shape::Single
     }
 
@@ -89,15 +95,12 @@ impl Reader<'_> {
     fn array<'a>(&self, text: &'a str, sink: Sink<'_, 'a>) -> Shape {
         let elements: Vec<&'a RawValue> = match checked(text).and_then(|()| from_str(text)) {
             Ok(elements) => elements,
-            Err(refusal) => return refuse(text, refusal, sink),
+            Err(refusal) => return self.refuse(text, refusal, sink),
         };
-        for (index, element) in elements.into_iter().enumerate() {
+        let reader = Reader { is_one_of_many: true, ..*self };
+        for element in elements {
             let text = element.get();
-            let event = self.element(text).map_err(|refusal| {
-                let separator = if refusal.detail.starts_with("the event ") { " " } else { "." };
-                Refusal::new(refusal.reason, format!("[{index}]{separator}{}", refusal.detail))
-            });
-            sink(Found { text: Cow::Borrowed(text), event });
+            reader.found(text, reader.element(text), sink);
         }
         Shape::Many
     }
@@ -111,6 +114,24 @@ impl Reader<'_> {
         self.event(fields)
     }
 
+    fn found<'a>(&self, text: &'a str, event: Result<Event<'a>, Refusal>, sink: Sink<'_, 'a>) {
+        let index = self.next.replace(self.next.get() + 1);
+        let placed = |refusal: Refusal| match self.is_one_of_many {
+            // Sentences on a whole event begin with an article, those on a part of it with its place.
+            true if refusal.detail.starts_with("the ") => {
+                Refusal::new(refusal.reason, format!("[{index}]: {}", refusal.detail))
+            }
+            true => Refusal::new(refusal.reason, format!("[{index}].{}", refusal.detail)),
+            false => refusal,
+        };
+        sink(Found { text: Cow::Borrowed(text), sent: self.clock.sent, event: event.map_err(placed) });
+    }
+
+    fn refuse<'a>(&self, text: &'a str, refusal: Refusal, sink: Sink<'_, 'a>) -> Shape {
+        self.found(text, Err(refusal), sink);
+        Shape::Single
+    }
+
     /// A panic here would be a defect of ours, and the same event would meet it at every delivery: it is put aside and
     /// the rest of its batch goes on.
     fn event<'a>(&self, fields: Fields<'a>) -> Result<Event<'a>, Refusal> {
@@ -122,10 +143,10 @@ impl Reader<'_> {
     fn records<'a>(&self, text: &'a str, records: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         let records: Vec<Record<'a>> = match serde_json::from_str(records) {
             Ok(records) => records,
-            Err(error) => return refuse(text, Refusal::new(Reason::InvalidEvent, unknown_records(&error)), sink),
+            Err(error) => return self.refuse(text, Refusal::new(Reason::InvalidEvent, unknown_records(&error)), sink),
         };
         if let Some(refusal) = foreign_records(&records) {
-            return refuse(text, refusal, sink);
+            return self.refuse(text, refusal, sink);
         }
         let mut shape = if records.len() == 1 { Shape::Single } else { Shape::Many };
         for record in records {
@@ -135,13 +156,13 @@ impl Reader<'_> {
                 (None, Some(body)) => match into_text(body.0) {
                     Ok(inner) => inner,
                     Err(refusal) => {
-                        refuse(text, refusal, sink);
+                        self.refuse(text, refusal, sink);
                         continue;
                     }
                 },
                 (None, None) => Cow::Borrowed(""),
             };
-            let reader = Reader { clock, ..*self };
+            let reader = Reader { clock, is_one_of_many: self.is_one_of_many || shape == Shape::Many, ..*self };
             if reader.unwrap(inner, wrappers, sink) == Shape::Many {
                 shape = Shape::Many;
             }
@@ -152,16 +173,16 @@ impl Reader<'_> {
     fn neither<'a>(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         let Err(error) = serde_json::from_str::<IgnoredAny>(text) else {
             let detail = format!("the message is {}; {EXPECTED}", kind(text.trim_ascii_start()));
-            return refuse(text, Refusal::new(Reason::InvalidEvent, detail), sink);
+            return self.refuse(text, Refusal::new(Reason::InvalidEvent, detail), sink);
         };
         let decoded = BASE64.decode(text.trim_ascii()).ok().filter(|bytes| !bytes.is_empty());
         match decoded.map(String::from_utf8) {
             Some(Ok(inner)) => self.unwrap(Cow::Owned(inner), wrappers, sink),
             Some(Err(_)) => {
                 let detail = format!("neither JSON ({error}) nor base64 of UTF-8 text");
-                refuse(text, Refusal::new(Reason::InvalidJson, detail), sink)
+                self.refuse(text, Refusal::new(Reason::InvalidJson, detail), sink)
             }
-            None => refuse(text, invalid_json(&error), sink),
+            None => self.refuse(text, invalid_json(&error), sink),
         }
     }
 }
@@ -187,14 +208,15 @@ pub(crate) fn foreign_records(records: &[Record<'_>]) -> Option<Refusal> {
     })?;
     let detail = match foreign.event_source.as_ref() {
         "" => format!("Records: without eventSource; {EXPECTED}"),
+        source @ ("aws:sqs" | "aws:sns") => format!("Records: of {source}, but without a message; {EXPECTED}"),
         source => format!("Records: of {} cannot be taken; {EXPECTED}", super::place::excerpt(source)),
     };
     Some(Refusal::new(Reason::InvalidEvent, detail))
 }
 
-/// The words for records that cannot be read.
+/// The words for records that cannot be read. Not `serde_json`'s own: they quote what they found, whole.
 fn unknown_records(error: &serde_json::Error) -> String {
-    format!("Records: {error}; {EXPECTED}")
+    format!("Records: not records of SQS or SNS (line {}, column {}); {EXPECTED}", error.line(), error.column())
 }
 
 /// The refusal of text that is not JSON.
@@ -213,11 +235,6 @@ pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Refusal> {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|error| refused(&error)),
         Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| refused(&error.utf8_error())),
     }
-}
-
-fn refuse<'a>(text: &'a str, refusal: Refusal, sink: Sink<'_, 'a>) -> Shape {
-    sink(Found { text: Cow::Borrowed(text), event: Err(refusal) });
-    Shape::Single
 }
 
 fn fields(text: &str) -> Result<Fields<'_>, Refusal> {

@@ -1,7 +1,5 @@
 //! Words for details: the place, and an excerpt of what stands there.
 
-use std::fmt::Write as _;
-
 /// Characters of a key or value that a detail shows: enough to find it, and details stay small.
 const EXCERPT_CHARS: usize = 64;
 
@@ -15,13 +13,14 @@ pub(super) fn excerpt(text: &str) -> String {
     cut
 }
 
+/// A key as places name it.
+pub(super) fn key(key: &str) -> String {
+    if key.is_empty() { "\"\"".to_owned() } else { excerpt(key) }
+}
+
 /// `metrics.ph: "abc" is not a number`, from its parts.
-pub(super) fn at(parent: &str, key: &str, fault: impl std::fmt::Display) -> String {
-    let key = if key.is_empty() { "\"\"".to_owned() } else { excerpt(key) };
-    let mut detail = format!("{parent}.{key}");
-    // Writing into a String cannot fail.
-    let _infallible = write!(detail, ": {fault}");
-    detail
+pub(super) fn at(parent: &str, name: &str, fault: impl std::fmt::Display) -> String {
+    format!("{parent}.{}: {fault}", key(name))
 }
 
 /// What kind of JSON value `literal` is, for sentences such as `is an array`.

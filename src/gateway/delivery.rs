@@ -1,128 +1,333 @@
-//! Requests to answers, and answers to outcomes of events.
+//! Requests to answers, and answers to outcomes of events: sends, tries again, and finds out who is refused.
 
-use super::Ledger;
-use crate::instrumentation::MetricLine;
-use crate::model::Outcome;
-use crate::remote_write::{Answer, Disposition, RemoteWriteClient, Transport, TransportError};
-use crate::series::{Merged, Row};
-use crate::wire::EncodedRequest;
-use std::ops::Range;
-use std::time::Duration;
+mod outcome;
+mod part;
+
+use crate::model::{ItemId, Reason, Refusal};
+use crate::remote_write::search::{Finding, Search, Step};
+use crate::remote_write::words::{Named, names_a_limit, reason};
+use crate::remote_write::{
+    Answer, Backoff, Disposition, RemoteWriteClient, Transport, TransportError, in_words, leaves_in_doubt,
+};
+use crate::series::Merged;
+use crate::wire::{EncodedRequest, Requests, encode_selection};
+use bytes::Bytes;
+use outcome::RowState;
+use part::Events;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// A request that is given less time than this is not begun.
-const SHORTEST_REQUEST: Duration = Duration::from_millis(50);
+const SHORTEST_TRY: Duration = Duration::from_millis(50);
 
-/// Longest wait for one answer.
-const LONGEST_REQUEST: Duration = Duration::from_secs(30);
+/// Longest wait for one answer: a receiver that hangs leaves time for another try.
+const LONGEST_TRY: Duration = Duration::from_secs(10);
 
-/// Characters of the receiver's words that are repeated.
-const MAX_WORDS: usize = 500;
+/// HTTP requests of one invocation; what is not settled by then comes again.
+const MAX_REQUESTS: u64 = 500;
 
-/// What became of the requests of a batch.
-pub(super) struct Delivery {
-    /// Rows that the receiver has stored.
-    written: Vec<Range<usize>>,
+/// Lines about failed requests in one invocation.
+const MAX_LOGGED: u32 = 20;
+
+const DEFECT: &str = "a defect of the gateway; its log has the place";
+
+type Answered = Result<Answer, TransportError>;
+
+/// The requests of a batch on their way.
+pub(super) struct Delivery<'d, 'a, T> {
+    client: &'d RemoteWriteClient<T>,
+    merged: &'d Merged<'a>,
+    /// Of the invocation, for log lines.
+    request_id: &'d str,
+    backoff: Backoff,
+    until: Instant,
+    /// By the numbers of [`Merged::rows`].
+    rows: Vec<RowState>,
+    refusals: BTreeMap<ItemId, Refused>,
     requests: u64,
+    retries: u64,
     bytes: u64,
-    /// The first request that failed.
+    logged: u32,
+    /// A request has failed for good: the receiver is down, and others are tried once.
+    exhausted: bool,
+    reloaded: bool,
+    /// Time spent on encoding.
+    encoding: Duration,
     failure: Option<String>,
+}
+
+/// An event that the receiver refuses.
+struct Refused {
+    refusal: Refusal,
+    /// Whether an earlier request may have stored it.
+    in_doubt: bool,
 }
 
 // === impl Delivery ===
 
-impl Delivery {
-    /// Sends `requests` one after another; those that cannot be answered before `until` are not begun.
-    pub(super) async fn send<T: Transport>(
-        client: &RemoteWriteClient<T>,
-        requests: &[EncodedRequest],
-        merged: &Merged<'_>,
+impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
+    pub(super) fn new(
+        client: &'d RemoteWriteClient<T>,
+        merged: &'d Merged<'a>,
+        request_id: &'d str,
         until: Instant,
     ) -> Self {
-        let mut delivery = Self { written: Vec::new(), requests: 0, bytes: 0, failure: None };
-        let mut failed_series = None;
-        for request in requests {
-            let (first, last) = (&merged.rows()[request.rows.start], &merged.rows()[request.rows.end - 1]);
-            // Later samples of a series whose earlier ones failed would make those out of order for ever.
-            let goes_on = failed_series == Some(first.series);
-            if goes_on || !delivery.send_one(client, request, until).await {
-                failed_series = Some(last.series);
-            }
+        Self {
+            request_id,
+            client,
+            merged,
+            backoff: Backoff::default(),
+            until,
+            rows: vec![RowState::default(); merged.rows().len()],
+            refusals: BTreeMap::new(),
+            requests: 0,
+            retries: 0,
+            bytes: 0,
+            logged: 0,
+            exhausted: false,
+            reloaded: false,
+            encoding: Duration::ZERO,
+            failure: None,
         }
-        delivery
     }
 
-    async fn send_one<T: Transport>(
-        &mut self,
-        client: &RemoteWriteClient<T>,
-        request: &EncodedRequest,
-        until: Instant,
-    ) -> bool {
-        let timeout = until.saturating_duration_since(Instant::now()).min(LONGEST_REQUEST);
-        if timeout < SHORTEST_REQUEST {
-            self.failure
-                .get_or_insert_with(|| "the invocation's time was up before the request could be sent".to_owned());
-            return false;
+    /// Sends `requests` one after another, each encoded when its turn has come; those that cannot be answered in time are
+    /// not begun.
+    pub(super) async fn send_all(&mut self, mut requests: Requests<'_, 'a>) {
+        while self.may_send() {
+            let started = Instant::now();
+            // Pure: should it ever panic, what is not sent is tried again.
+            let encoded = catch_unwind(AssertUnwindSafe(|| requests.next()));
+            self.encoding += started.elapsed();
+            let Ok(Some(request)) = encoded else {
+                if encoded.is_err() {
+                    self.failure.get_or_insert_with(|| DEFECT.to_owned());
+                }
+                return;
+            };
+            if !self.would_overtake(&request) {
+                self.send_request(&request).await;
+            }
         }
-        let answer = match tokio::time::timeout(timeout, client.send(request.body.clone(), timeout)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(TransportError::Timeout),
+    }
+
+    async fn send_request(&mut self, request: &EncodedRequest) {
+        let rows: Vec<usize> = request.rows.clone().collect();
+        let Some(answer) = self.send(&request.body, &rows).await else { return };
+        match self.finding(&answer, &rows, None) {
+            Finding::Written => self.written(&rows),
+            Finding::Failed => self.failed(&answer),
+            _ => self.search(request, answer).await,
+        }
+    }
+
+    /// Whether there is time and number for another request; says so where there is not.
+    fn may_send(&mut self) -> bool {
+        let out_of = if self.until.saturating_duration_since(Instant::now()) < SHORTEST_TRY {
+            "time"
+        } else if self.requests >= MAX_REQUESTS {
+            "requests"
+        } else {
+            return true;
         };
-        if !matches!(answer, Err(TransportError::Credentials(_))) {
-            self.requests += 1;
-            self.bytes += request.body.len() as u64;
-        }
-        match Disposition::of(&answer) {
-            Disposition::Written => {
-                self.written.push(request.rows.clone());
-                true
+        self.failure.get_or_insert_with(|| format!("the invocation ran out of {out_of} before all was sent"));
+        false
+    }
+
+    /// Whether it holds later samples of a series whose earlier ones are not stored: those would then be out of order
+    /// for ever.
+    fn would_overtake(&self, request: &EncodedRequest) -> bool {
+        let rows = self.merged.rows();
+        let series = rows[request.rows.start].series;
+        let earlier = (0..request.rows.start).rev().take_while(|&row| rows[row].series == series);
+        earlier.into_iter().any(|row| self.rows[row].is_pending())
+    }
+
+    /// Finds out which events of a refused request are refused, and stores the others.
+    async fn search(&mut self, request: &EncodedRequest, first: Answered) {
+        let events = Events::of(self.merged.rows(), request.rows.clone());
+        let mut search = Search::new(events.numbers());
+        let mut first = Some(first);
+        while let Some(part) = search.part().map(<[u32]>::to_vec) {
+            let rows = events.rows_of(&part, |row| !self.rows[row].is_written());
+            let answer = match first.take() {
+                Some(answer) => Some(answer),
+                None if rows.is_empty() => {
+                    search.answer(Finding::Written);
+                    continue;
+                }
+                None => self.send_selection(&rows).await,
+            };
+            let Some(answer) = answer else {
+                search.give_up();
+                return;
+            };
+            let finding = self.finding(&answer, &rows, Some((&events, &part)));
+            if finding == Finding::Written {
+                self.written(&rows);
             }
-            Disposition::NotWritten => {
-                let words = words(&answer);
-                tracing::warn!(answer = words, samples = request.rows.len(), "request failed");
-                self.failure.get_or_insert(words);
-                false
+            match search.answer(finding) {
+                Step::Settled(_) if finding == Finding::Written => {}
+                Step::Settled(_) if finding == Finding::Failed => self.failed(&answer),
+                Step::Settled(settled) => {
+                    for number in settled {
+                        self.refused(events.item(number), &answer, &rows);
+                    }
+                }
+                Step::Split => {}
+            }
+            self.doubt(&answer, &rows);
+        }
+    }
+
+    async fn send_selection(&mut self, rows: &[usize]) -> Option<Answered> {
+        let selected: Vec<_> = rows.iter().map(|&row| self.merged.rows()[row]).collect();
+        let body = encode_selection(self.merged, &selected)?;
+        self.send(&body, rows).await
+    }
+
+    /// Sends one body until its answer decides something or tries and time are used up; `None` where it was not begun.
+    /// All answers but the last leave their doubts; that of the last is the caller's to tell.
+    async fn send(&mut self, body: &Bytes, rows: &[usize]) -> Option<Answered> {
+        let mut tries = 0;
+        loop {
+            if !self.may_send() {
+                return None;
+            }
+            let timeout = self.until.saturating_duration_since(Instant::now()).min(LONGEST_TRY);
+            let answer = self.client.send(body.clone(), timeout).await;
+            tries += 1;
+            if !matches!(answer, Err(TransportError::Credentials(_))) {
+                self.requests += 1;
+                self.retries += u64::from(tries > 1);
+                self.bytes += body.len() as u64;
+            }
+            match self.wait_before_next(&answer, tries) {
+                None => return Some(answer),
+                Some(wait) => {
+                    self.log(&answer);
+                    self.doubt(&answer, rows);
+                    if matches!(Disposition::of(&answer, SystemTime::now()), Disposition::Unauthorized) {
+                        self.client.forget_credentials().await;
+                    }
+                    tokio::time::sleep(wait).await;
+                }
             }
         }
     }
 
-    /// Writes the outcome of each event that has rows: delivered where all of them are written, else errored.
-    pub(super) fn record(&self, merged: &Merged<'_>, ledger: &mut Ledger, metrics: &mut MetricLine) {
-        let rows = merged.rows();
-        for row in self.written.iter().flat_map(|range| &rows[range.clone()]) {
-            ledger.set(row.item, Outcome::Delivered);
-        }
-        for row in self.unwritten(rows) {
-            ledger.set(row.item, Outcome::Errored);
-        }
-        let mut last: Option<&Row> = None;
-        for row in self.written.iter().flat_map(|range| &rows[range.clone()]) {
-            metrics.samples += u64::from(last.is_none_or(|last| !last.is_same_sample(row)));
-            metrics.series += u64::from(last.is_none_or(|last| last.series != row.series));
-            metrics.inexact += u64::from(row.value.is_inexact() && ledger.outcome(row.item) == Outcome::Delivered);
-            last = Some(row);
-        }
-        metrics.requests += self.requests;
-        metrics.bytes += self.bytes;
+    /// How long to wait before the same is sent again; `None` where this answer is the last.
+    fn wait_before_next(&mut self, answer: &Answered, tries: u32) -> Option<Duration> {
+        let wait = match Disposition::of(answer, SystemTime::now()) {
+            Disposition::Unauthorized if !self.reloaded => {
+                self.reloaded = true;
+                Duration::ZERO
+            }
+            Disposition::Recoverable { .. } if self.exhausted => return None,
+            Disposition::Recoverable { at_once: true, .. } if tries == 1 => Duration::ZERO,
+            Disposition::Recoverable { retry_after, .. } => {
+                let wait = self.backoff.wait(tries, fastrand::f64()).map(|wait| retry_after.unwrap_or(wait));
+                let in_time = wait.filter(|wait| Instant::now() + *wait + SHORTEST_TRY < self.until);
+                self.exhausted = in_time.is_none();
+                in_time?
+            }
+            _ => return None,
+        };
+        Some(wait)
     }
 
-    pub(super) fn into_failure(self) -> Option<String> {
-        self.failure
+    /// What an answer says of a part; `among` are its events where a suspect is of use.
+    fn finding(&self, answer: &Answered, rows: &[usize], among: Option<(&Events, &[u32])>) -> Finding {
+        match (Disposition::of(answer, SystemTime::now()), answer) {
+            (Disposition::Written, _) => Finding::Written,
+            (Disposition::TooLarge, _) => Finding::TooLarge,
+            (Disposition::Refused, Ok(answer)) => {
+                let named = self.named(answer, rows);
+                let item = named.first().map(|&row| self.merged.rows()[row].item);
+                let suspect = among.zip(item).and_then(|((events, part), item)| events.place_of(item, part));
+                Finding::Refused { suspect }
+            }
+            _ => Finding::Failed,
+        }
     }
 
-    fn unwritten<'r>(&'r self, rows: &'r [Row]) -> impl Iterator<Item = &'r Row> {
-        let starts = std::iter::once(0).chain(self.written.iter().map(|range| range.end));
-        let ends = self.written.iter().map(|range| range.start).chain(std::iter::once(rows.len()));
-        starts.zip(ends).flat_map(move |(start, end)| &rows[start..end])
+    /// The rows of the sample that the words of a refusal name.
+    fn named(&self, answer: &Answer, rows: &[usize]) -> Vec<usize> {
+        let Some(named) = Named::find(&answer.body) else { return Vec::new() };
+        let all = self.merged.rows();
+        let mut last = None;
+        let mut of_series = |series| {
+            if let Some((known, is_it)) = last
+                && known == series
+            {
+                return is_it;
+            }
+            let (name, labels) = self.merged.series(series);
+            let is_it = named.is_series(name.as_str(), labels);
+            last = Some((series, is_it));
+            is_it
+        };
+        let mut found: Vec<usize> = rows.iter().copied().filter(|&row| of_series(all[row].series)).collect();
+        if let Some(time) = named.timestamp {
+            found.retain(|&row| all[row].timestamp == time);
+        }
+        // Words without a time that fit several samples name none of them.
+        let one_sample = found.windows(2).all(|pair| all[pair[0]].is_same_sample(&all[pair[1]]));
+        if one_sample { found } else { Vec::new() }
     }
-}
 
-/// `the receiver answered 400: out of order sample`, cut to a bound.
-fn words(answer: &Result<Answer, TransportError>) -> String {
-    let words = match answer {
-        Ok(Answer { status, body, .. }) if body.is_empty() => format!("the receiver answered {status}"),
-        Ok(Answer { status, body, .. }) => format!("the receiver answered {status}: {body}"),
-        Err(error) => error.to_string(),
-    };
-    words.chars().take(MAX_WORDS).collect()
+    fn written(&mut self, rows: &[usize]) {
+        let all = self.merged.rows();
+        for &row in rows {
+            // Equal samples of other events are stored with it.
+            let before = (0..row).rev().take_while(|&other| all[other].is_same_sample(&all[row]));
+            let after = (row + 1..all.len()).take_while(|&other| all[other].is_same_sample(&all[row]));
+            for same in before.chain(after) {
+                self.rows[same].set_written();
+            }
+            self.rows[row].set_written();
+        }
+    }
+
+    /// One event was alone in a request that was refused or too large.
+    fn refused(&mut self, item: ItemId, answer: &Answered, rows: &[usize]) {
+        let Ok(words) = answer else { return };
+        if words.status != 413 && names_a_limit(&words.body) {
+            return self.failed(answer);
+        }
+        self.log(answer);
+        let named = self.named(words, rows);
+        let asked = if named.is_empty() { rows } else { &named };
+        let in_doubt = asked.iter().any(|&row| self.rows[row].is_in_doubt());
+        let reason = if words.status == 413 { Reason::TooLarge } else { reason(&words.body) };
+        for &row in rows {
+            self.rows[row].set_refused();
+        }
+        self.refusals.entry(item).or_insert(Refused { refusal: Refusal::new(reason, in_words(answer)), in_doubt });
+    }
+
+    fn failed(&mut self, answer: &Answered) {
+        self.log(answer);
+        self.failure.get_or_insert_with(|| in_words(answer));
+    }
+
+    /// Notes which rows an answer leaves in doubt: all but the sample that it names as refused.
+    fn doubt(&mut self, answer: &Answered, rows: &[usize]) {
+        if !leaves_in_doubt(answer) {
+            return;
+        }
+        let named = answer.as_ref().map_or_else(|_| Vec::new(), |answer| self.named(answer, rows));
+        for &row in rows.iter().filter(|row| !named.contains(row)) {
+            self.rows[row].set_in_doubt();
+        }
+    }
+
+    fn log(&mut self, answer: &Answered) {
+        self.logged += 1;
+        if self.logged <= MAX_LOGGED {
+            tracing::warn!(request_id = self.request_id, answer = in_words(answer), "request failed");
+        }
+    }
 }

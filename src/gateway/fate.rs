@@ -4,7 +4,6 @@ use super::ledger::{Ledger, Verdict};
 use super::{Batch, Trigger};
 use crate::instrumentation::MetricLine;
 use crate::model::Reason;
-use std::borrow::Cow;
 use std::collections::HashSet;
 
 /// What is done with a message.
@@ -67,24 +66,16 @@ pub(super) fn count_into(fates: &[Fate], metrics: &mut MetricLine) {
 }
 
 fn first_refusal(ledger: &Ledger, message: usize) -> Fate {
-    let mut refused = ledger.refused_of(message).filter(|(_, reason, _)| !ledger.drops(*reason));
-    let Some((_, reason, detail)) = refused.next() else {
+    let mut refused = ledger.refused_of(message).filter(|refused| !ledger.drops(refused.reason));
+    let Some(first) = refused.next() else {
         return Fate::Acknowledged;
     };
-    let mut detail = detail.map_or_else(|| general_detail(reason).into_owned(), str::to_owned);
+    let mut detail = first.words().into_owned();
     let more = refused.count();
     if more > 0 {
         // The end must survive the cut of the whole.
         detail = detail.chars().take(900).collect();
         detail.extend(["; and ", &more.to_string(), " more"]);
     }
-    Fate::DeadLettered { reason, detail }
-}
-
-/// For refusals whose own words were not kept.
-pub(super) fn general_detail(reason: Reason) -> Cow<'static, str> {
-    match reason {
-        Reason::DuplicateTimestamp => "another value for the series and time of an earlier event".into(),
-        _ => format!("refused as {reason}").into(),
-    }
+    Fate::DeadLettered { reason: first.reason, detail }
 }

@@ -4,11 +4,12 @@ use crate::config::LateSamples;
 use crate::instrumentation::MetricLine;
 use crate::model::{ItemId, Outcome, Reason, Refusal};
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// Details that are kept. A payload of 6 MB can hold two million refused events; their details would not fit into the
-/// memory of the function, and the report lists a thousand. A dead letter's detail beyond them is read again.
-const MAX_DETAILS: usize = 10_000;
+/// Details that are kept of events refused when they were read, of those refused later, and of those that are dropped,
+/// beside the first of each message. A payload of 6 MB can hold two million refused events; their details would not fit
+/// into the memory of the function, and a report lists a thousand. Those of dead letters beyond them are read again.
+const MAX_DETAILS: usize = 5_000;
 
 /// The outcome of every event. Its size is two bytes an event.
 #[derive(Debug)]
@@ -18,6 +19,33 @@ pub struct Ledger {
     first: Vec<u32>,
     outcomes: Vec<Outcome>,
     details: BTreeMap<u32, Cow<'static, str>>,
+    /// How many details of each [`Kept`] there are.
+    kept: [usize; 3],
+    /// By message, whether the detail of a rejected event is kept.
+    has_detail: Vec<bool>,
+    /// Rejected events that the receiver may hold all the same.
+    maybe_stored: BTreeSet<u32>,
+}
+
+/// Whose detail it is, for the room that there is for each.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kept {
+    Read,
+    Later,
+    Dropped,
+}
+
+/// An event that is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RefusedEvent<'l> {
+    /// Its number in the batch, or in the message that was asked about.
+    pub event: usize,
+    /// Why.
+    pub reason: Reason,
+    /// The sentence to the reason, where it was kept.
+    pub detail: Option<&'l str>,
+    /// Whether the receiver may hold it all the same.
+    pub maybe_stored: bool,
 }
 
 /// The worst of a message's events, with late samples that are dropped taken for delivered.
@@ -28,16 +56,39 @@ pub(super) enum Verdict {
     Errored,
 }
 
+// === impl RefusedEvent ===
+
+impl<'l> RefusedEvent<'l> {
+    /// The sentence to the reason; a general one where its own was not kept.
+    #[must_use]
+    pub fn words(&self) -> Cow<'l, str> {
+        match (self.detail, self.reason) {
+            (Some(detail), _) => Cow::Borrowed(detail),
+            (None, Reason::DuplicateTimestamp) => "another value for the series and time of an earlier event".into(),
+            (None, reason) => format!("refused as {reason}").into(),
+        }
+    }
+}
+
 // === impl Ledger ===
 
 impl Ledger {
     pub(super) fn new(late_samples: LateSamples) -> Self {
-        Self { late_samples, first: Vec::new(), outcomes: Vec::new(), details: BTreeMap::new() }
+        Self {
+            late_samples,
+            first: Vec::new(),
+            outcomes: Vec::new(),
+            details: BTreeMap::new(),
+            kept: [0; 3],
+            has_detail: Vec::new(),
+            maybe_stored: BTreeSet::new(),
+        }
     }
 
     /// Begins the next message: events that are added belong to it.
     pub(super) fn open_message(&mut self) {
         self.first.push(number(self.outcomes.len()));
+        self.has_detail.push(false);
     }
 
     pub(super) fn add(&mut self, outcome: Outcome) -> ItemId {
@@ -47,20 +98,27 @@ impl Ledger {
         ItemId { message, event }
     }
 
+    /// An event that was refused when it was read.
     pub(super) fn add_rejected(&mut self, refusal: Refusal) {
-        self.keep(number(self.outcomes.len()), refusal.detail);
-        self.add(Outcome::Rejected(refusal.reason));
+        let kind = if self.drops(refusal.reason) { Kept::Dropped } else { Kept::Read };
+        let item = self.add(Outcome::Rejected(refusal.reason));
+        self.keep(item, kind, refusal.detail);
     }
 
+    /// An event that was good when it was read.
     pub(super) fn reject(&mut self, item: ItemId, refusal: Refusal) {
-        let event = self.event_number(item);
-        self.keep(event, refusal.detail);
-        self.outcomes[event as usize] = Outcome::Rejected(refusal.reason);
+        let kind = if self.drops(refusal.reason) { Kept::Dropped } else { Kept::Later };
+        self.set(item, Outcome::Rejected(refusal.reason));
+        self.keep(item, kind, refusal.detail);
     }
 
     pub(super) fn set(&mut self, item: ItemId, outcome: Outcome) {
         let event = self.event_number(item);
         self.outcomes[event as usize] = outcome;
+    }
+
+    pub(super) fn mark_maybe_stored(&mut self, item: ItemId) {
+        self.maybe_stored.insert(self.event_number(item));
     }
 
     /// The outcome of one event.
@@ -87,16 +145,16 @@ impl Ledger {
         self.late_samples == LateSamples::Drop && reason.is_late()
     }
 
-    /// The events of the whole batch with a reason, in order: number, reason, and detail where it was kept.
-    pub fn refused(&self) -> impl Iterator<Item = (usize, Reason, Option<&str>)> {
+    /// The refused events of the whole batch, in order.
+    pub fn refused(&self) -> impl Iterator<Item = RefusedEvent<'_>> {
         self.refused_in(0..self.outcomes.len())
     }
 
     /// The same of one message; numbers count from its first event.
-    pub fn refused_of(&self, message: usize) -> impl Iterator<Item = (usize, Reason, Option<&str>)> {
+    pub fn refused_of(&self, message: usize) -> impl Iterator<Item = RefusedEvent<'_>> {
         let range = self.range(message);
         let start = range.start;
-        self.refused_in(range).map(move |(event, reason, detail)| (event - start, reason, detail))
+        self.refused_in(range).map(move |refused| RefusedEvent { event: refused.event - start, ..refused })
     }
 
     pub(super) fn verdict(&self, message: usize) -> Verdict {
@@ -113,6 +171,8 @@ impl Ledger {
 
     pub(super) fn count_into(&self, metrics: &mut MetricLine) {
         metrics.received = self.outcomes.len() as u64;
+        let maybe_stored = self.refused().filter(|refused| refused.maybe_stored && !self.drops(refused.reason));
+        metrics.maybe_stored = maybe_stored.count() as u64;
         for outcome in &self.outcomes {
             match *outcome {
                 Outcome::Delivered => metrics.delivered += 1,
@@ -129,10 +189,11 @@ impl Ledger {
         }
     }
 
-    fn refused_in(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = (usize, Reason, Option<&str>)> {
-        range.filter_map(|event| match self.outcomes[event] {
-            Outcome::Rejected(reason) => Some((event, reason, self.details.get(&number(event)).map(Cow::as_ref))),
-            _ => None,
+    fn refused_in(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = RefusedEvent<'_>> {
+        range.filter_map(|event| {
+            let Outcome::Rejected(reason) = self.outcomes[event] else { return None };
+            let detail = self.details.get(&number(event)).map(Cow::as_ref);
+            Some(RefusedEvent { event, reason, detail, maybe_stored: self.maybe_stored.contains(&number(event)) })
         })
     }
 
@@ -145,9 +206,12 @@ impl Ledger {
         self.first[item.message as usize] + item.event
     }
 
-    fn keep(&mut self, event: u32, detail: Cow<'static, str>) {
-        if self.details.len() < MAX_DETAILS {
-            self.details.insert(event, detail);
+    fn keep(&mut self, item: ItemId, kind: Kept, detail: Cow<'static, str>) {
+        let is_first = kind != Kept::Dropped && !self.has_detail[item.message as usize];
+        if is_first || self.kept[kind as usize] < MAX_DETAILS {
+            self.kept[kind as usize] += 1;
+            self.has_detail[item.message as usize] |= kind != Kept::Dropped;
+            self.details.insert(self.event_number(item), detail);
         }
     }
 }

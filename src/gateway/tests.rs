@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex};
 
 const NOW: i64 = 1_676_398_020_000;
 
+type Answered = Result<Answer, TransportError>;
+
 /// Answers by what is in the request; keeps what it was sent.
 struct Receiver<F> {
     answer: F,
@@ -25,13 +27,13 @@ struct Letters {
     taken: Arc<Mutex<Vec<DeadLetter>>>,
 }
 
-impl<F: Fn(&WriteRequest) -> Result<u16, TransportError> + Send + Sync> Transport for Receiver<F> {
+impl<F: Fn(&WriteRequest) -> Answered + Send + Sync> Transport for Receiver<F> {
     async fn send(&self, request: http::Request<Bytes>, _: Duration) -> Result<Answer, TransportError> {
         let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).unwrap();
         let decoded = WriteRequest::decode(protobuf.as_slice()).unwrap();
         let answer = (self.answer)(&decoded);
         self.requests.lock().unwrap().push(decoded);
-        answer.map(|status| Answer { status, retry_after: None, body: "words".to_owned() })
+        answer
     }
 }
 
@@ -70,7 +72,7 @@ impl Rig {
 
     fn gateway<F>(&self, answer: F) -> Gateway<Receiver<F>, Letters>
     where
-        F: Fn(&WriteRequest) -> Result<u16, TransportError> + Send + Sync,
+        F: Fn(&WriteRequest) -> Answered + Send + Sync,
     {
         let mut vars: BTreeMap<String, String> =
             self.vars.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -85,7 +87,7 @@ impl Rig {
 
     async fn handle<F>(&self, gateway: &Gateway<Receiver<F>, Letters>, payload: &str) -> Handled
     where
-        F: Fn(&WriteRequest) -> Result<u16, TransportError> + Send + Sync,
+        F: Fn(&WriteRequest) -> Answered + Send + Sync,
     {
         let invocation = Invocation {
             request_id: "request-1".to_owned(),
@@ -136,16 +138,20 @@ fn has(request: &WriteRequest, metric: &str) -> bool {
     labels.into_iter().any(|label| label.name == "__name__" && label.value == metric)
 }
 
+fn stored(_: &WriteRequest) -> Answered {
+    says(204, "")
+}
+
 #[expect(clippy::unnecessary_wraps, reason = "other receivers do not answer")]
-fn stored(_: &WriteRequest) -> Result<u16, TransportError> {
-    Ok(204)
+fn says(status: u16, words: &str) -> Answered {
+    Ok(Answer { status, retry_after: None, body: words.to_owned() })
 }
 
 #[tokio::test]
 async fn an_event_of_two_requests_takes_the_worse_of_their_answers_and_others_are_spared() {
     // Each series gets a request of its own.
     let rig = Rig { limits: wire::Limits { decoded: 1, compressed: 900_000 }, ..Rig::new() };
-    let gateway = rig.gateway(|request| Ok(if has(request, "bad") { 503 } else { 200 }));
+    let gateway = rig.gateway(|request| says(if has(request, "bad") { 404 } else { 200 }, "words"));
     let bodies =
         [("", r#"{"metrics":{"a":1}}"#), ("", r#"{"metrics":{"b":1,"bad":1}}"#), ("", r#"{"metrics":{"c":1}}"#)];
     let handled = rig.handle(&gateway, &sqs(false, &bodies)).await;
@@ -160,7 +166,7 @@ async fn later_samples_of_a_series_wait_where_its_earlier_ones_failed() {
     let events: Vec<_> =
         (0..=60_000).map(|i| format!(r#"{{"timestamp":{},"metrics":{{"a":{i}}}}}"#, NOW - i)).collect();
     let rig = Rig::new();
-    let gateway = rig.gateway(|_| Err(TransportError::Timeout));
+    let gateway = rig.gateway(|_| says(404, ""));
     let handled = rig.handle(&gateway, &format!("[{}]", events.join(","))).await;
     assert_eq!(rig.requests(), 1);
     assert_eq!(handled.metrics.errored, 60_001);
@@ -172,7 +178,7 @@ async fn later_samples_of_a_series_wait_where_its_earlier_ones_failed() {
 #[tokio::test]
 async fn a_fifo_group_stops_at_its_first_errored_message_and_no_other_group_does() {
     let rig = Rig { limits: wire::Limits { decoded: 1, compressed: 900_000 }, ..Rig::new() };
-    let gateway = rig.gateway(|request| Ok(if has(request, "bad") { 500 } else { 200 }));
+    let gateway = rig.gateway(|request| says(if has(request, "bad") { 404 } else { 200 }, "words"));
     let bodies = [
         ("a", r#"{"metrics":{"a1":1}}"#),
         ("b", r#"{"nonsense":1}"#),
@@ -258,6 +264,199 @@ async fn a_contradiction_in_an_array_is_named_with_its_index() {
     assert!(detail.starts_with("[2].metrics.a: 2 at "), "{detail}");
 }
 
+fn series(request: &WriteRequest) -> Vec<String> {
+    let name = |series: &crate::wire::proto::TimeSeries| {
+        series.labels.iter().find(|label| label.name == "__name__").unwrap().value.clone()
+    };
+    request.timeseries.iter().map(name).collect()
+}
+
+fn events(metrics: &[&str]) -> String {
+    let bodies: Vec<_> = metrics.iter().map(|metric| ("", format!(r#"{{"metrics":{{"{metric}":1}}}}"#))).collect();
+    sqs(false, &bodies.iter().map(|(group, body)| (*group, body.as_str())).collect::<Vec<_>>())
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_work_in_a_moment_is_tried_again_with_growing_waits_and_then_handed_back() {
+    let rig = Rig::new();
+    let handled = rig.handle(&rig.gateway(|_| says(503, "busy")), &events(&["a"])).await;
+    assert_eq!((rig.requests(), handled.metrics.requests, handled.metrics.retries), (5, 5, 4));
+    assert_eq!(failures(&handled), ["0"]);
+    assert!((0.75..2.25).contains(&handled.metrics.stages.send.as_secs_f64()), "{:?}", handled.metrics.stages);
+    let rig = Rig::new();
+    let requests = Arc::clone(&rig.requests);
+    let recovers = rig.gateway(move |_| says(if requests.lock().unwrap().len() < 2 { 429 } else { 200 }, ""));
+    let handled = rig.handle(&recovers, &events(&["a"])).await;
+    assert_eq!((handled.metrics.delivered, handled.metrics.requests, handled.metrics.retries), (1, 3, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn retry_after_is_waited_for_unless_the_time_does_not_allow_it() {
+    let later = |seconds: &str| Ok(Answer { status: 429, retry_after: Some(seconds.to_owned()), body: String::new() });
+    for (seconds, requests, waited) in [("3", 5, 12.0), ("20", 2, 20.0), ("86400", 1, 0.0)] {
+        let rig = Rig::new();
+        let handled = rig.handle(&rig.gateway(|_| later(seconds)), &events(&["a"])).await;
+        assert_eq!(rig.requests(), requests, "{seconds}");
+        let send = handled.metrics.stages.send.as_secs_f64();
+        assert!((waited..waited + 0.5).contains(&send), "{seconds}: {send}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_connection_is_tried_again_at_once_and_credentials_are_reloaded_once() {
+    for fault in [Err(TransportError::Network("reset".to_owned())), says(403, "expired")] {
+        let rig = Rig::new();
+        let requests = Arc::clone(&rig.requests);
+        let once = rig.gateway(move |_| {
+            if requests.lock().unwrap().is_empty() { fault.clone() } else { stored(&WriteRequest::default()) }
+        });
+        let handled = rig.handle(&once, &events(&["a"])).await;
+        assert_eq!((handled.metrics.delivered, rig.requests()), (1, 2));
+        assert_eq!(handled.metrics.stages.send, Duration::ZERO);
+    }
+    let rig = Rig::new();
+    let handled = rig.handle(&rig.gateway(|_| says(403, "")), &events(&["a"])).await;
+    assert_eq!((handled.metrics.errored, rig.requests()), (1, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_guilty_are_found_and_the_others_stored() {
+    let refuses = |request: &WriteRequest| {
+        if series(request).iter().any(|name| name.starts_with("bad")) {
+            says(400, "user=1_ws-1: err: sample invalid")
+        } else {
+            stored(request)
+        }
+    };
+    let rig = Rig::new();
+    let names = ["a", "b", "bad1", "c", "d", "e", "bad2", "f"];
+    let handled = rig.handle(&rig.gateway(refuses), &events(&names)).await;
+    assert!(failures(&handled).is_empty());
+    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (6, 2));
+    let letters = rig.letters.taken.lock().unwrap();
+    let put_aside: Vec<_> = letters.iter().map(|letter| letter.source_message_id.as_str()).collect();
+    assert_eq!(put_aside, ["2", "6"]);
+    assert_eq!(letters[0].reason, Reason::RefusedByReceiver);
+    assert_eq!(letters[0].detail, "the receiver answered 400: user=1_ws-1: err: sample invalid");
+    // Nothing is sent again that was answered 2xx.
+    let requests = rig.requests.lock().unwrap();
+    let accepted = requests.iter().filter(|request| !series(request).iter().any(|name| name.starts_with("bad")));
+    let mut sent: Vec<_> = accepted.flat_map(series).collect();
+    sent.sort();
+    assert_eq!(sent, ["a", "b", "c", "d", "e", "f"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn words_that_name_a_sample_shorten_the_search() {
+    let names: Vec<_> = (0..200).map(|i| format!("m{i}")).collect();
+    let refuses = |request: &WriteRequest| {
+        if series(request).contains(&"m77".to_owned()) {
+            says(400, &format!(r#"out of order sample. timestamp={NOW}, series={{__name__="m77"}}"#))
+        } else {
+            stored(request)
+        }
+    };
+    let rig = Rig::new();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let handled = rig.handle(&rig.gateway(refuses), &events(&names)).await;
+    assert_eq!((handled.metrics.delivered, handled.metrics.rejected, rig.requests()), (199, 1, 4));
+    let letters = rig.letters.taken.lock().unwrap();
+    // It was named each time, so no request can have stored it.
+    assert_eq!((letters[0].reason, letters[0].maybe_stored), (Reason::OutOfOrder, false));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_request_in_doubt_may_have_stored_is_marked() {
+    let rig = Rig::new();
+    let requests = Arc::clone(&rig.requests);
+    let stores_and_fails =
+        rig.gateway(
+            move |_| if requests.lock().unwrap().is_empty() { says(500, "") } else { says(400, "out of order sample") },
+        );
+    let handled = rig.handle(&stores_and_fails, &events(&["a"])).await;
+    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (1, 1));
+    assert!(rig.letters.taken.lock().unwrap()[0].maybe_stored);
+    let rig = Rig::new();
+    let handled = rig.handle(&rig.gateway(|_| says(400, "out of order sample")), &events(&["a"])).await;
+    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (1, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_of_the_workspace_hands_back_only_what_is_over_it() {
+    let limited = |request: &WriteRequest| {
+        if series(request).contains(&"new".to_owned()) {
+            says(400, "per-user series limit of 3 exceeded")
+        } else {
+            stored(request)
+        }
+    };
+    let rig = Rig::new();
+    let handled = rig.handle(&rig.gateway(limited), &events(&["a", "new", "b"])).await;
+    assert_eq!(failures(&handled), ["1"]);
+    assert_eq!((handled.metrics.delivered, handled.metrics.errored), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_that_is_too_large_is_split_and_one_event_alone_is_refused() {
+    let small = |request: &WriteRequest| {
+        if request.timeseries.len() > 1 || has(request, "big") { says(413, "") } else { stored(request) }
+    };
+    let rig = Rig::new();
+    let handled = rig.handle(&rig.gateway(small), &events(&["a", "b", "big", "c"])).await;
+    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (3, 1));
+    assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::TooLarge);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_search_ends_with_the_requests_of_an_invocation_and_the_rest_is_handed_back() {
+    let names: Vec<_> = (0..1_000).map(|i| format!("m{i}")).collect();
+    let rig = Rig::new();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let handled = rig.handle(&rig.gateway(|_| says(400, "")), &events(&names)).await;
+    assert_eq!(rig.requests(), 500);
+    assert!(handled.metrics.rejected > 200 && handled.metrics.errored > 200, "{:?}", handled.metrics);
+}
+
+/// Panics where another would send.
+struct Broken;
+
+impl Transport for Broken {
+    async fn send(&self, _: http::Request<Bytes>, _: Duration) -> Answered {
+        panic!("a defect, for the test of it")
+    }
+}
+
+#[tokio::test]
+async fn a_defect_hands_everything_back_and_is_counted() {
+    let vars = [("REMOTE_WRITE_URL", "http://receiver/write"), ("REMOTE_WRITE_AUTH", "none")];
+    let vars: BTreeMap<_, _> = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let gateway = Gateway::new(&Settings::from_vars(&vars).unwrap(), Broken, None::<Letters>).unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let invocation = Invocation { request_id: "r".to_owned(), started: Timestamp(NOW), deadline };
+    for _ in 0..2 {
+        let handled = handle(&gateway, Bytes::from(events(&["a", "b"])), &invocation).await;
+        assert_eq!(handled.answer.unwrap_err().error_type, "delivery_failed");
+        adds_up(&handled.metrics);
+        assert_eq!(handled.metrics.handed_back, 2);
+    }
+}
+
+#[tokio::test]
+async fn each_letter_has_its_detail_whatever_else_is_refused() {
+    let rig = Rig::new();
+    let flood = format!("[{}]", vec!["{}"; 12_000].join(","));
+    let handled =
+        rig.handle(&rig.gateway(stored), &sqs(false, &[("", &flood), ("", r#"{"metrics":{"ph":"abc"}}"#)])).await;
+    assert_eq!(handled.metrics.dead_lettered, 2);
+    assert_eq!(rig.letters.taken.lock().unwrap()[1].detail, r#"metrics.ph: "abc" is not a number"#);
+    let contradiction =
+        format!(r#"[{{"metrics":{{"a":1}}}},{{"metrics":{{"a":2}}}},{}]"#, vec!["{}"; 12_000].join(","));
+    let rig = Rig::new();
+    let handled = rig.handle(&rig.gateway(stored), &contradiction).await;
+    let report: serde_json::Value = serde_json::from_str(&handled.answer.unwrap()).unwrap();
+    assert!(report["rejected"][0]["detail"].as_str().unwrap().starts_with("[1].metrics.a: 2 at "));
+}
+
 /// One of a few bodies, good, refused, or with several events.
 fn body() -> impl Strategy<Value = &'static str> {
     prop_oneof![
@@ -280,11 +479,11 @@ proptest! {
     #[test]
     fn property_test_every_item_gets_exactly_one_outcome(
         messages in proptest::collection::vec((prop_oneof![Just("a"), Just("b")], body()), 0..12),
-        fifo: bool, status in prop_oneof![Just(200_u16), Just(500)], split: bool,
+        fifo: bool, status in prop_oneof![Just(200_u16), Just(404), Just(400), Just(413)], split: bool,
     ) {
         let decoded = if split { 1 } else { 3_000_000 };
         let rig = Rig { limits: wire::Limits { decoded, compressed: 900_000 }, ..Rig::new() };
-        let gateway = rig.gateway(move |request| Ok(if has(request, "bad") { status } else { 200 }));
+        let gateway = rig.gateway(move |request| says(if has(request, "bad") { status } else { 200 }, ""));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let handled = runtime.block_on(rig.handle(&gateway, &sqs(fifo, &messages)));
         let failures = failures(&handled);
@@ -293,8 +492,13 @@ proptest! {
         prop_assert_eq!(handled.metrics.handed_back, failures.len() as u64);
         prop_assert_eq!(handled.metrics.dead_lettered, letters.len() as u64);
         prop_assert!(letters.iter().all(|letter| !failures.contains(&letter.source_message_id)));
-        if status == 200 {
+        if status != 404 {
             prop_assert!(failures.is_empty());
+        }
+        if matches!(status, 400 | 413) {
+            // Only whole messages with such an event are put aside for it.
+            let of_receiver = letters.iter().filter(|letter| letter.detail.contains("the receiver answered"));
+            prop_assert!(of_receiver.into_iter().all(|letter| letter.body.contains("\"bad\"")));
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::FunctionError;
 use crate::event::Shape;
-use crate::gateway::{Batch, Fate, Ingested};
-use crate::model::Reason;
+use crate::gateway::{Batch, Fate, Ingested, RefusedEvent};
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// Refused events that a report lists.
 const MAX_LISTED: usize = 1_000;
@@ -43,7 +43,7 @@ struct Report<'a> {
 struct Listed<'a> {
     index: usize,
     reason: &'static str,
-    detail: &'a str,
+    detail: Cow<'a, str>,
 }
 
 /// Names the messages that are to be delivered again.
@@ -69,11 +69,10 @@ pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
         return Err(FunctionError { error_type: "delivery_failed".to_owned(), error_message });
     }
     if ingested.shapes == [Shape::Single]
-        && let Some((_, reason, detail)) =
-            ingested.ledger.refused().find(|(_, reason, _)| !ingested.ledger.drops(*reason))
+        && let Some(refused) = ingested.ledger.refused().find(|refused| !ingested.ledger.drops(refused.reason))
     {
-        let error_message = detail.unwrap_or(reason.as_str()).to_owned();
-        return Err(FunctionError { error_type: reason.as_str().to_owned(), error_message });
+        let error_message = refused.words().into_owned();
+        return Err(FunctionError { error_type: refused.reason.as_str().to_owned(), error_message });
     }
     let report = report(ingested);
     if ingested.dead_letter_failure.is_some() {
@@ -84,8 +83,8 @@ pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
 
 fn report(ingested: &Ingested) -> String {
     let (ledger, metrics) = (&ingested.ledger, &ingested.metrics);
-    let rejected = ledger.refused().filter(|(_, reason, _)| !ledger.drops(*reason));
-    let dropped = ledger.refused().filter(|(_, reason, _)| ledger.drops(*reason));
+    let rejected = ledger.refused().filter(|refused| !ledger.drops(refused.reason));
+    let dropped = ledger.refused().filter(|refused| ledger.drops(refused.reason));
     json(&Report {
         accepted: metrics.delivered,
         rejected_count: metrics.rejected,
@@ -99,9 +98,8 @@ fn report(ingested: &Ingested) -> String {
     })
 }
 
-/// Details of the first 10,000 refusals are kept, ten times as many as are listed.
-fn listed((index, reason, detail): (usize, Reason, Option<&str>)) -> Listed<'_> {
-    Listed { index, reason: reason.as_str(), detail: detail.unwrap_or_default() }
+fn listed(refused: RefusedEvent<'_>) -> Listed<'_> {
+    Listed { index: refused.event, reason: refused.reason.as_str(), detail: refused.words() }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]

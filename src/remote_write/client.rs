@@ -22,20 +22,6 @@ pub struct RemoteWriteClient<T> {
     transport: T,
 }
 
-/// What an answer says of the samples of its request.
-///
-/// | answer | disposition |
-/// |---|---|
-/// | 2xx | `Written`: all of them are stored (202: a replica's, left out on purpose) |
-/// | any other, or none | `NotWritten`: none of them is known to be stored |
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Disposition {
-    /// Stored.
-    Written,
-    /// Not known to be stored.
-    NotWritten,
-}
-
 // === impl RemoteWriteClient ===
 
 impl<T: Transport> RemoteWriteClient<T> {
@@ -60,7 +46,13 @@ impl<T: Transport> RemoteWriteClient<T> {
         headers.insert(CONTENT_TYPE, PROTOBUF);
         headers.insert(USER_AGENT, PRODUCT);
         headers.insert(VERSION, VERSION_1);
-        self.transport.send(request, timeout).await
+        // Boxed: the future of an HTTP request is 10 kB, and everything that waits for it would hold it.
+        Box::pin(self.transport.send(request, timeout)).await
+    }
+
+    /// Forgets credentials, so that the next request is signed with fresh ones.
+    pub async fn forget_credentials(&self) {
+        self.transport.forget_credentials().await;
     }
 
     /// Sends a request without series: it tests URL, signature and permission and stores nothing.
@@ -69,42 +61,5 @@ impl<T: Transport> RemoteWriteClient<T> {
     /// Where no answer came.
     pub async fn ping(&self, timeout: Duration) -> Result<Answer, TransportError> {
         self.send(Bytes::from_static(EMPTY_BLOCK), timeout).await
-    }
-}
-
-// === impl Disposition ===
-
-impl Disposition {
-    /// Of an answer, or the lack of one.
-    #[must_use]
-    pub fn of(answer: &Result<Answer, TransportError>) -> Self {
-        match answer {
-            Ok(Answer { status: 200..=299, .. }) => Self::Written,
-            _ => Self::NotWritten,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_2xx_is_written() {
-        let answer = |status| Ok(Answer { status, retry_after: None, body: String::new() });
-        for status in [200, 202, 204, 299] {
-            assert_eq!(Disposition::of(&answer(status)), Disposition::Written, "{status}");
-        }
-        for status in [100, 199, 300, 301, 400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503] {
-            assert_eq!(Disposition::of(&answer(status)), Disposition::NotWritten, "{status}");
-        }
-        let none = [
-            TransportError::Timeout,
-            TransportError::Network(String::new()),
-            TransportError::Credentials(String::new()),
-        ];
-        for error in none {
-            assert_eq!(Disposition::of(&Err(error)), Disposition::NotWritten);
-        }
     }
 }

@@ -6,12 +6,16 @@ use rustls::{ClientConfig, RootCertStore};
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A connection takes one round trip for TCP and two for TLS; AMP answers in the function's own region.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Front ends of AWS close idle connections after about 20 s; a connection that is given up earlier is never found dead.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Longest wait for the words of an error after its status.
+const WORDS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A client with one pool of connections.
 #[derive(Clone, Debug)]
@@ -48,18 +52,22 @@ impl HttpTransport {
 
 impl Transport for HttpTransport {
     async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
-        let mut request = reqwest::Request::try_from(request).map_err(fault)?;
-        *request.timeout_mut() = Some(timeout);
-        let mut response = self.client.execute(request).await.map_err(fault)?;
+        let until = Instant::now() + timeout;
+        let request = reqwest::Request::try_from(request).map_err(fault)?;
+        let sent = tokio::time::timeout_at(until, self.client.execute(request)).await;
+        let mut response = sent.map_err(|_| TransportError::Timeout)?.map_err(fault)?;
         let status = response.status().as_u16();
         let header = response.headers().get(http::header::RETRY_AFTER);
         let retry_after = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut words = Vec::new();
-        // The status is the answer: a body that breaks off takes nothing back.
-        while words.len() < MAX_WORDS_BYTES
-            && let Ok(Some(chunk)) = response.chunk().await
-        {
-            words.extend_from_slice(&chunk[..chunk.len().min(MAX_WORDS_BYTES - words.len())]);
+        // The status is the answer: a body that breaks off or stalls takes nothing back, and of a success it says nothing.
+        if !response.status().is_success() {
+            let until = until.min(Instant::now() + WORDS_TIMEOUT);
+            while words.len() < MAX_WORDS_BYTES
+                && let Ok(Ok(Some(chunk))) = tokio::time::timeout_at(until, response.chunk()).await
+            {
+                words.extend_from_slice(&chunk[..chunk.len().min(MAX_WORDS_BYTES - words.len())]);
+            }
         }
         Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&words).trim().to_owned() })
     }
@@ -69,6 +77,7 @@ fn fault(error: reqwest::Error) -> TransportError {
     if error.is_timeout() {
         return TransportError::Timeout;
     }
+    let is_connect = error.is_connect();
     // Without the URL, which may hold a password.
     let error = error.without_url();
     let mut words = error.to_string();
@@ -78,5 +87,5 @@ fn fault(error: reqwest::Error) -> TransportError {
         words.push_str(&cause.to_string());
         source = cause.source();
     }
-    TransportError::Network(words)
+    if is_connect { TransportError::Connect(words) } else { TransportError::Network(words) }
 }

@@ -15,6 +15,11 @@ pub trait Transport: Send + Sync {
         request: ::http::Request<Bytes>,
         timeout: Duration,
     ) -> impl Future<Output = Result<Answer, TransportError>> + Send;
+
+    /// Forgets credentials, so that the next request is signed with fresh ones.
+    fn forget_credentials(&self) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 }
 
 /// What the receiver answered.
@@ -35,7 +40,9 @@ pub enum TransportError {
     Credentials(String),
     /// No answer in time.
     Timeout,
-    /// The connection failed, or what came back was not HTTP.
+    /// No connection: nothing was sent.
+    Connect(String),
+    /// The connection broke, or what came back was not HTTP.
     Network(String),
 }
 
@@ -46,6 +53,7 @@ impl fmt::Display for TransportError {
         match self {
             Self::Credentials(cause) => write!(f, "no credentials to sign with: {cause}"),
             Self::Timeout => f.write_str("no answer in time"),
+            Self::Connect(cause) => write!(f, "no connection: {cause}"),
             Self::Network(cause) => write!(f, "network fault: {cause}"),
         }
     }

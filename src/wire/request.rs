@@ -39,64 +39,104 @@ impl Default for Limits {
     }
 }
 
-/// Cuts all of `merged` into requests, in the order of its rows. A series that does not fit into one request goes on
-/// in the next, later samples after earlier ones: requests must be sent one after another.
+/// Cuts all of `merged` into requests, in the order of its rows, each encoded when it is asked for: labels times metrics
+/// can make a payload of 200 kB into requests of a gigabyte. A series that does not fit into one request goes on in the
+/// next, later samples after earlier ones: requests must be sent one after another.
 ///
 /// No request is empty; without rows there is none.
 #[must_use]
-pub fn encode(merged: &Merged<'_>, limits: &Limits) -> Vec<EncodedRequest> {
-    let mut requests = Vec::new();
-    let mut encoder = Encoder { merged, limits, snappy: snap::raw::Encoder::new(), protobuf: Vec::new() };
-    let mut start = 0;
-    let mut len = 0;
-    let mut last_series = None;
-    for piece in pieces(merged.rows(), 0..merged.rows().len()) {
-        let series = merged.rows()[piece.start].series;
-        let piece_len = protobuf::series_len(merged, &merged.rows()[piece.clone()]);
-        if len > 0 && (len + piece_len > limits.decoded || last_series == Some(series)) {
-            encoder.compress(start..piece.start, &mut requests);
-            (start, len) = (piece.start, 0);
-        }
-        len += piece_len;
-        last_series = Some(series);
-    }
-    encoder.compress(start..merged.rows().len(), &mut requests);
-    requests
+pub fn encode<'e, 'a>(merged: &'e Merged<'a>, limits: &'e Limits) -> Requests<'e, 'a> {
+    Requests { merged, limits, next: 0, halves: Vec::new(), snappy: snap::raw::Encoder::new(), protobuf: Vec::new() }
 }
 
-struct Encoder<'e, 'a> {
+/// Requests, one at a time.
+pub struct Requests<'e, 'a> {
     merged: &'e Merged<'a>,
     limits: &'e Limits,
+    /// The first row that is in no request yet.
+    next: usize,
+    /// What came out too long and was cut, the earliest last.
+    halves: Vec<Range<usize>>,
     snappy: snap::raw::Encoder,
     protobuf: Vec<u8>,
 }
 
-impl Encoder<'_, '_> {
-    /// Encodes `rows` into one request, or into more where the snappy block comes out too long.
-    fn compress(&mut self, rows: Range<usize>, requests: &mut Vec<EncodedRequest>) {
-        if rows.is_empty() {
-            return;
-        }
-        self.protobuf.clear();
-        for piece in pieces(self.merged.rows(), rows.clone()) {
-            protobuf::series(self.merged, &self.merged.rows()[piece], &mut self.protobuf);
-        }
-        let mut body = vec![0; snap::raw::max_compress_len(self.protobuf.len())];
-        // It fails only for a buffer that is too short or an input over 4 GiB; nothing sent is then nothing answered,
-        // and the events of these rows are tried again.
-        let Ok(len) = self.snappy.compress(&self.protobuf, &mut body) else { return };
-        let half = halve(self.merged.rows(), &rows);
-        match half {
-            Some(middle) if len > self.limits.compressed => {
-                self.compress(rows.start..middle, requests);
-                self.compress(middle..rows.end, requests);
+// === impl Requests ===
+
+impl Requests<'_, '_> {
+    /// The next rows that fit into the decoded size; no series goes on within them.
+    fn cut(&mut self) -> Option<Range<usize>> {
+        let all = self.merged.rows();
+        let start = self.next;
+        let (mut len, mut last_series) = (0, None);
+        for piece in pieces(all, start..all.len()) {
+            let series = all[piece.start].series;
+            let piece_len = protobuf::series_len(self.merged, &all[piece.clone()]);
+            if len > 0 && (len + piece_len > self.limits.decoded || last_series == Some(series)) {
+                break;
             }
-            _ => {
-                body.truncate(len);
-                requests.push(EncodedRequest { body: Bytes::from(body), decoded_len: self.protobuf.len(), rows });
+            len += piece_len;
+            last_series = Some(series);
+            self.next = piece.end;
+        }
+        (start < self.next).then_some(start..self.next)
+    }
+}
+
+impl Iterator for Requests<'_, '_> {
+    type Item = EncodedRequest;
+
+    fn next(&mut self) -> Option<EncodedRequest> {
+        let all = self.merged.rows();
+        loop {
+            let rows = self.halves.pop().or_else(|| self.cut())?;
+            // Without a block nothing is sent and nothing answered: the events of these rows are tried again.
+            let Some(body) = block(self.merged, &all[rows.clone()], &mut self.snappy, &mut self.protobuf) else {
+                continue;
+            };
+            match halve(all, &rows) {
+                Some(middle) if body.len() > self.limits.compressed => {
+                    self.halves.extend([middle..rows.end, rows.start..middle]);
+                }
+                _ => {
+                    let decoded_len = self.protobuf.len();
+                    return Some(EncodedRequest { body: Bytes::from(body), decoded_len, rows });
+                }
             }
         }
     }
+}
+
+impl std::fmt::Debug for Requests<'_, '_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Requests").field("next", &self.next).field("halves", &self.halves).finish_non_exhaustive()
+    }
+}
+
+/// Encodes `rows`, a selection of those of one request in the same order, into one request, whatever its size.
+///
+/// `None` only where snappy refuses the input, which it does above 4 GiB.
+#[must_use]
+pub fn encode_selection(merged: &Merged<'_>, rows: &[Row]) -> Option<Bytes> {
+    let mut protobuf = Vec::new();
+    block(merged, rows, &mut snap::raw::Encoder::new(), &mut protobuf).map(Bytes::from)
+}
+
+/// The snappy block of `rows`; their protobuf is left in `protobuf`.
+fn block(
+    merged: &Merged<'_>,
+    rows: &[Row],
+    snappy: &mut snap::raw::Encoder,
+    protobuf: &mut Vec<u8>,
+) -> Option<Vec<u8>> {
+    protobuf.clear();
+    for piece in pieces(rows, 0..rows.len()) {
+        protobuf::series(merged, &rows[piece], protobuf);
+    }
+    let mut body = vec![0; snap::raw::max_compress_len(protobuf.len())];
+    let len = snappy.compress(protobuf, &mut body).ok()?;
+    body.truncate(len);
+    Some(body)
 }
 
 /// The runs of rows of one series within `range`, cut at [`MAX_SERIES_ROWS`].

@@ -1,11 +1,15 @@
 use super::proto::{Label, Sample, TimeSeries, WriteRequest};
-use super::{EncodedRequest, Limits, encode};
+use super::{EncodedRequest, Limits};
 use crate::event::Event;
 use crate::model::{self, ItemId, LabelName, LabelSet, MetricName, Timestamp, Value};
 use crate::series::{Merged, merge};
 use proptest::prelude::*;
 use prost::Message as _;
 use std::borrow::Cow;
+
+fn encode(merged: &Merged<'_>, limits: &Limits) -> Vec<EncodedRequest> {
+    super::encode(merged, limits).collect()
+}
 
 fn labels(pairs: &[(String, String)]) -> LabelSet<'static> {
     let label = |(name, value): &(String, String)| model::Label {

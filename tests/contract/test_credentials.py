@@ -17,14 +17,17 @@ KEY, SECRET, TOKEN = "ASIALATEKEY", "late/secret+key", "late//token=="
 class CredentialsEndpoint(HttpServer):
     """What Lambda offers in some environments instead of variables. `working` may be switched."""
 
-    def __init__(self):
+    def __init__(self, lives=datetime.timedelta(hours=1)):
         self.working = True
+        self.lives = lives
+        self.asked = 0
         super().__init__()
 
     def respond(self, request):
         if not self.working:
             return 500, {}, b"not yet"
-        expiry = datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(hours=1)
+        self.asked += 1
+        expiry = datetime.datetime.now(datetime.timezone.utc) + self.lives
         return 200, {"Content-Type": "application/json"}, json.dumps({
             "AccessKeyId": KEY, "SecretAccessKey": SECRET, "Token": TOKEN,
             "Expiration": expiry.strftime("%Y-%m-%dT%H:%M:%SZ")}).encode()
@@ -81,3 +84,13 @@ def test_a_queue_is_used_with_signing_switched_off_for_the_receiver(sqs, dead_le
         assert ingest.invoke(batch(record(BROKEN_TEXT, "m-1"), record(event(), "m-2"))).failures == []
         receiver.check()
     assert dead_letters.letter().body == BROKEN_TEXT
+
+
+@pytest.mark.parametrize("seconds, asked", [(3600, 1), (30, 2)])
+def test_credentials_are_kept_until_shortly_before_they_expire(late_receiver, seconds, asked):
+    with CredentialsEndpoint(lives=datetime.timedelta(seconds=seconds)) as endpoint, \
+            Ingest({"REMOTE_WRITE_URL": late_receiver.remote_write_url,
+                    "AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoint.url + "/credentials"}, credentials=False) as ingest:
+        assert ingest.invoke(event()).ok
+        assert ingest.invoke(event()).ok
+        assert endpoint.asked == asked

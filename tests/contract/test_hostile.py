@@ -288,3 +288,27 @@ def test_several_processes_beside_each_other_do_not_disturb_each_other(receiver)
     for thread in threads:
         thread.join()
     assert results == dict.fromkeys(range(4), 1)
+
+
+def test_labels_times_metrics_do_not_multiply_into_memory(ingest_with_queue, receiver):
+    # 220 kB that make a gigabyte of requests: what time allows is sent, the rest is handed back.
+    wide = {"dimensions": {f"d{n}": "x" * 2000 for n in range(50)}, "metrics": {f"m{n}": n for n in range(10_000)}}
+    result = ingest_with_queue.invoke(batch(record(event({"ph": 1}), "m-1"), record(wide, "m-2")), deadline_s=4, timeout=10)
+    assert result.failures in ([], ["m-2"])
+    assert receiver.metric("ph")
+    assert result.seconds < 4
+    assert ingest_with_queue.peak_memory() < 64_000_000
+
+
+def test_an_answer_whose_body_never_ends_is_an_answer(start, receiver):
+    receiver.answer_with(lambda write: Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", hold=True))
+    result = start().invoke(batch(record(event({"a": 1}), "m-1"), record(event({"b": 1}), "m-2")), deadline_s=10)
+    assert result.failures == []
+    assert result.seconds < 2
+
+
+def test_where_no_time_is_left_for_dead_letters_none_is_begun(ingest_with_queue, dead_letters):
+    result = ingest_with_queue.invoke(batch(*(record("{}", f"m-{n}") for n in range(10_000))), deadline_s=-5)
+    assert len(result.failures) == 10_000
+    assert result.metrics["dead_letter_ms"] < 100
+    assert dead_letters.letters() == []

@@ -15,9 +15,9 @@ from support.sqs import record
 from support.sqs import event as batch
 
 OK_STATUSES = [200, 201, 202, 204, 299]
-# Until the search for the guilty exists, every answer but 2xx leaves its events errored.
-OTHER_STATUSES = [300, 301, 302, 303, 304, 307, 308, 400, 401, 402, 403, 404, 405, 408, 409, 410, 413, 415, 418, 422, 429,
-                  451, 499, 500, 501, 502, 503, 504, 529, 599]
+REFUSALS = {400: "out_of_order", 409: "out_of_order", 422: "out_of_order", 413: "too_large"}
+OTHER_STATUSES = [300, 301, 302, 303, 304, 307, 308, 401, 402, 403, 404, 405, 408, 410, 415, 418, 429, 451, 499, 500, 501,
+                  502, 503, 504, 529, 599]
 FAULTS = {
     "reset": Answer(reset=True),
     "not HTTP": Answer(raw=b"SSH-2.0-OpenSSH_9.2\r\n"),
@@ -34,6 +34,16 @@ FAULTS = {
 def test_2xx_is_delivered(ingest, receiver, status):
     receiver.answer_with(lambda write: Answer(status, b"" if status == 204 else b"fine"))
     assert ingest.invoke(event()).json["accepted"] == 1
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_an_event_that_is_refused_alone_is_put_aside_with_the_reason_that_the_answer_gives(ingest_with_queue, receiver,
+                                                                                         dead_letters, status):
+    receiver.answer_with(lambda write: Answer(status, b"out of order sample"))
+    assert ingest_with_queue.invoke(batch(record(event(), "m-1")), deadline_s=3).failures == []
+    letter = dead_letters.letter()
+    assert letter.attributes["reason"] == REFUSALS[status]
+    assert letter.attributes["detail"].startswith(f"the receiver answered {status}")
 
 
 @pytest.mark.parametrize("status", OTHER_STATUSES)
@@ -115,7 +125,7 @@ def test_redirects_are_not_followed(ingest, receiver, status):
 def test_a_very_long_error_text_is_no_harm(ingest, receiver):
     receiver.answer_with(lambda write: Answer(400, b"x" * 20_000_000))
     result = ingest.invoke(event(), deadline_s=10)
-    assert result.error_type == "delivery_failed"
+    assert result.error_type == "refused_by_receiver"
     assert len(result.error_message) < 10_000
     assert all(len(line) < 20_000 for line in result.raw_log.splitlines())
     assert ingest.peak_memory() < 40_000_000

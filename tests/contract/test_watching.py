@@ -218,3 +218,34 @@ def test_no_secret_is_in_what_a_failed_start_says():
     end = exit_of({"LATE_SAMPLES": "never", "RUST_LOG": "trace"})
     for secret in (SECRET_KEY, SESSION_TOKEN):
         assert secret not in end.text
+
+
+def test_a_receiver_that_repeats_what_it_was_sent_gives_no_secret_away(ingest, receiver):
+    # Front ends of AWS repeat the canonical request where they do not agree with a signature.
+    def echo(write):
+        signed = write.header("Authorization")
+        return Answer(403, f"x-amz-security-token:{write.header('X-Amz-Security-Token')} authorization:{signed}")
+    receiver.answer_with(echo)
+    result = ingest.invoke(event(), deadline_s=5)
+    for text in (ingest.log_text(), result.error_message):
+        assert SESSION_TOKEN not in text and "(hidden)" in text
+        for write in receiver.writes:
+            assert write.header("Authorization").rpartition("Signature=")[2] not in text
+
+
+@pytest.mark.parametrize("payload", [
+    {"Records": [MARK * 10_000]},
+    {"Records": MARK * 10_000},
+    {"Records": [{"eventSource": "aws:sns", "Sns": MARK * 10_000}]},
+    {"Records": [{"eventSource": "aws:sqs", "body": 1, "messageId": MARK}]},
+], ids=["a record", "the records", "a notification", "a body"])
+def test_a_detail_does_not_quote_what_was_found_where_records_should_be(ingest, payload):
+    result = ingest.invoke(payload)
+    assert result.error_type == "invalid_event"
+    assert MARK not in ingest.log_text() + result.error_message
+
+
+def test_lines_of_an_invocation_carry_its_id(ingest, receiver):
+    receiver.answer_with(lambda write: Answer(404))
+    result = ingest.invoke(batch(record(event(), "m-1")), deadline_s=5)
+    assert [line["request_id"] for line in result.warnings(message_id="m-1")] == [result.request_id]

@@ -119,7 +119,7 @@ fn check(
             Err(error) => {
                 let detail = format!("byte {} is not UTF-8", error.valid_up_to());
                 let refusal = Refusal::new(Reason::InvalidJson, detail);
-                show(Found { text: Cow::Borrowed(""), event: Err(refusal) });
+                show(Found { text: Cow::Borrowed(""), sent: None, event: Err(refusal) });
             }
         }
     }

@@ -10,7 +10,12 @@ class Reset(Exception):
 
 
 class Raw(Exception):
-    """Raised by `respond` to put these bytes on the wire, whatever they are, and hang up."""
+    """Raised by `respond` to put these bytes on the wire, whatever they are, and hang up; with `hold` only when the server
+    is closed."""
+
+    def __init__(self, text, hold=False):
+        super().__init__(text)
+        self.hold = hold
 
 
 class HttpServer:
@@ -22,6 +27,7 @@ class HttpServer:
 
     def __init__(self):
         owner = self
+        self.closed = threading.Event()
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -42,6 +48,8 @@ class HttpServer:
                 except Raw as raw:
                     self.wfile.write(raw.args[0])
                     self.wfile.flush()
+                    if raw.hold:
+                        owner.closed.wait()
                     self.close_connection = True
                     return
                 self.send_response(status)
@@ -79,6 +87,7 @@ class HttpServer:
         raise NotImplementedError
 
     def close(self):
+        self.closed.set()
         self._server.shutdown()
         self._server.server_close()
 

@@ -25,10 +25,11 @@ _USER_AGENT = re.compile(r"amp-push-gateway/\d+\.\d+\.\d+\S*( .*)?")
 
 class Answer:
     """What the receiver says: a status with body and headers, after a delay; or `reset=True` (the connection is cut),
-    or `raw=b"..."` (bytes that need not be HTTP)."""
+    or `raw=b"..."` (bytes that need not be HTTP; with `hold=True` the connection then stays open)."""
 
-    def __init__(self, status=204, body=b"", headers=None, delay=0.0, reset=False, raw=None):
+    def __init__(self, status=204, body=b"", headers=None, delay=0.0, reset=False, raw=None, hold=False):
         self.status, self.headers, self.delay, self.reset, self.raw = status, headers or {}, delay, reset, raw
+        self.hold = hold
         self.body = body.encode() if isinstance(body, str) else body
 
 
@@ -42,6 +43,25 @@ class Write:
         self.series = []
         self.status = None
         self.faults = []
+        #: What the request was answered with: an `Answer`.
+        self.answer = None
+        #: The (labels, timestamp), or only (metric, timestamp), that the text of the answer names, as far as the judge says.
+        self.named = self.half_named = None
+
+    @property
+    def text(self):
+        """The text of the answer."""
+        return self.answer.body.decode("utf-8", "replace") if self.answer else ""
+
+    @property
+    def samples(self):
+        """The samples of the request: [(labels, timestamp, bits)]."""
+        return [(tuple(series.labels), when, value) for series in self.series for when, value in series.samples]
+
+    @property
+    def access_key(self):
+        """The access key that the request is signed with."""
+        return (self.header("Authorization") or "").partition("Credential=")[2].partition("/")[0]
 
     @property
     def acknowledged(self):
@@ -52,12 +72,15 @@ class Write:
 
 
 class Receiver(HttpServer):
-    """See the module. `auth="none"` wants requests unsigned; `check_path=False` takes any path."""
+    """See the module. `auth="none"` wants requests unsigned; `several_senders=True` allows a series in two requests at the
+    same time. Other credentials than the first are made known with `know`."""
 
     def __init__(self, auth="sigv4", region="us-east-1", session_token=SESSION_TOKEN, path=PATH,
-                 access_key=ACCESS_KEY, secret_key=SECRET_KEY):
+                 access_key=ACCESS_KEY, secret_key=SECRET_KEY, several_senders=False):
         self.auth, self.region, self.session_token, self.path = auth, region, session_token, path
         self.secrets = {access_key: secret_key}
+        self._tokens = {}
+        self._several_senders = several_senders
         self._answers, self._function = [], None
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -72,6 +95,11 @@ class Receiver(HttpServer):
         self.arrived = threading.Event()
         super().__init__()
         self.remote_write_url = self.url + path
+
+    def know(self, access_key, secret_key, session_token):
+        """Makes credentials known: a signature of theirs is right (whether it is allowed is for the answer to say)."""
+        self.secrets[access_key] = secret_key
+        self._tokens[access_key] = session_token
 
     def answer(self, *answers):
         """Queues answers for the next requests."""
@@ -92,7 +120,7 @@ class Receiver(HttpServer):
         keys = [tuple(series.labels) for series in write.series]
         with self._lock:
             for key in keys:
-                if self._in_flight[key]:
+                if self._in_flight[key] and not self._several_senders:
                     write.faults.append(f"series {key} in two requests at the same time")
                 self._in_flight[key] += 1
             self.writes.append(write)
@@ -102,6 +130,7 @@ class Receiver(HttpServer):
         try:
             if answer is None:
                 answer = self._function(write) if self._function else Answer()
+            write.answer = answer
             if answer.delay:
                 self._closing.wait(answer.delay)
             write.status = answer.status
@@ -110,7 +139,7 @@ class Receiver(HttpServer):
                 raise Reset
             if answer.raw is not None:
                 write.status = None
-                raise Raw(answer.raw)
+                raise Raw(answer.raw, answer.hold)
             return answer.status, answer.headers, answer.body
         finally:
             with self._lock:
@@ -136,7 +165,8 @@ class Receiver(HttpServer):
             if names.count(name) > 1:
                 found.append(f"the header {name} twice")
         if self.auth == "sigv4":
-            found += sigv4.faults(request, self.secrets, self.region, session_token=self.session_token)
+            found += sigv4.faults(request, self.secrets, self.region,
+                                  session_token=self._tokens.get(write.access_key, self.session_token))
         elif request.header("Authorization") is not None:
             found.append("signed, though told not to sign")
         try:

@@ -33,7 +33,7 @@ pub(super) fn advise(asked: &Asked<'_>, answer: &Result<Answer, TransportError>)
             "{} did not answer in time: check the network between here and there (proxy, security group, VPC endpoint)",
             asked.url
         ),
-        Err(TransportError::Network(cause)) => {
+        Err(TransportError::Connect(cause) | TransportError::Network(cause)) => {
             format!("{} could not be reached ({}): {}", asked.url, words(cause), of_network(asked, cause))
         }
     }

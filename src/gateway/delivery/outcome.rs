@@ -1,0 +1,102 @@
+//! What is known of each row, and what follows for its event.
+
+use super::{Delivery, Refused};
+use crate::event::Shape;
+use crate::gateway::{Batch, Ledger, Trigger};
+use crate::instrumentation::MetricLine;
+use crate::model::{Outcome, Reason};
+use crate::series::Row;
+
+/// One byte for each sample.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct RowState {
+    settled: Settled,
+    in_doubt: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+enum Settled {
+    #[default]
+    Pending,
+    Written,
+    Refused,
+}
+
+// === impl RowState ===
+
+impl RowState {
+    pub(super) fn is_pending(self) -> bool {
+        self.settled == Settled::Pending
+    }
+
+    pub(super) fn is_written(self) -> bool {
+        self.settled == Settled::Written
+    }
+
+    pub(super) fn is_in_doubt(self) -> bool {
+        self.in_doubt
+    }
+
+    pub(super) fn set_written(&mut self) {
+        self.settled = Settled::Written;
+    }
+
+    pub(super) fn set_refused(&mut self) {
+        self.settled = Settled::Refused;
+    }
+
+    /// It was in a request whose answer does not say whether it is stored.
+    pub(super) fn set_in_doubt(&mut self) {
+        self.in_doubt = true;
+    }
+}
+
+// === impl Delivery ===
+
+impl<T> Delivery<'_, '_, T> {
+    /// Writes the outcome of each event that has rows, the worst of its rows: errored where one is not known to be
+    /// stored, else rejected where one was refused, else delivered. Gives the first failure in words.
+    pub(in crate::gateway) fn record(
+        self,
+        batch: &Batch<'_>,
+        shapes: &[Shape],
+        ledger: &mut Ledger,
+        metrics: &mut MetricLine,
+    ) -> Option<String> {
+        let rows = self.merged.rows();
+        let with = |settled| {
+            rows.iter().zip(&self.rows).filter(move |(_, state)| state.settled == settled).map(|(row, _)| row)
+        };
+        for row in with(Settled::Written) {
+            ledger.set(row.item, Outcome::Delivered);
+        }
+        for (item, Refused { mut refusal, in_doubt }) in self.refusals {
+            if shapes[item.message as usize] == Shape::Many {
+                refusal.detail = format!("[{}]: {}", item.event, refusal.detail).into();
+            }
+            let seen_before =
+                batch.trigger == Trigger::Direct || batch.messages[item.message as usize].receive_count > 1;
+            let of_what_is_stored =
+                matches!(refusal.reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
+            ledger.reject(item, refusal);
+            if of_what_is_stored && (in_doubt || seen_before) {
+                ledger.mark_maybe_stored(item);
+            }
+        }
+        for row in with(Settled::Pending) {
+            ledger.set(row.item, Outcome::Errored);
+        }
+        let mut last: Option<&Row> = None;
+        for row in with(Settled::Written) {
+            metrics.samples += u64::from(last.is_none_or(|last| !last.is_same_sample(row)));
+            metrics.series += u64::from(last.is_none_or(|last| last.series != row.series));
+            metrics.inexact += u64::from(row.value.is_inexact() && ledger.outcome(row.item) == Outcome::Delivered);
+            last = Some(row);
+        }
+        metrics.stages.encode = self.encoding;
+        metrics.requests += self.requests;
+        metrics.retries += self.retries;
+        metrics.bytes += self.bytes;
+        self.failure
+    }
+}

@@ -1,0 +1,48 @@
+//! The events of one request, oldest first, and which rows of it are whose. Pure.
+
+use crate::model::ItemId;
+use crate::series::Row;
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// Numbers events of a request in the order of their times.
+pub(super) struct Events {
+    items: Vec<ItemId>,
+    numbers: HashMap<ItemId, u32>,
+    /// The event of each row of the request, and the row.
+    rows: Vec<(u32, usize)>,
+}
+
+// === impl Events ===
+
+impl Events {
+    pub(super) fn of(all: &[Row], range: Range<usize>) -> Self {
+        // An event has one time, so the order of its first row is its own.
+        let mut by_time: Vec<_> = all[range.clone()].iter().map(|row| (row.timestamp, row.item)).collect();
+        by_time.sort_unstable();
+        by_time.dedup();
+        let items: Vec<_> = by_time.into_iter().map(|(_, item)| item).collect();
+        let numbers: HashMap<_, _> = items.iter().copied().zip(0..).collect();
+        let rows = range.map(|row| (numbers[&all[row].item], row)).collect();
+        Self { items, numbers, rows }
+    }
+
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        (0..).zip(&self.items).map(|(number, _)| number).collect()
+    }
+
+    pub(super) fn item(&self, number: u32) -> ItemId {
+        self.items[number as usize]
+    }
+
+    /// Where in `part`, which is in ascending order, the event is.
+    pub(super) fn place_of(&self, item: ItemId, part: &[u32]) -> Option<usize> {
+        part.binary_search(self.numbers.get(&item)?).ok()
+    }
+
+    /// The rows of the events in `part` that are `wanted`, in their order.
+    pub(super) fn rows_of(&self, part: &[u32], wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+        let in_part = |number: &u32| part.binary_search(number).is_ok();
+        self.rows.iter().filter(|(number, row)| in_part(number) && wanted(*row)).map(|(_, row)| *row).collect()
+    }
+}

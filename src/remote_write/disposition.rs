@@ -1,0 +1,168 @@
+//! The table of answers: what each says of its request, and what is done next. Pure.
+
+use super::transport::{Answer, TransportError};
+use super::words;
+use std::time::{Duration, SystemTime};
+
+/// A longer `Retry-After` is cut to this: SQS waits at no cost, a function that sleeps is paid for.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// What an answer says of its request.
+///
+/// | answer | disposition | then | if it stays |
+/// |---|---|---|---|
+/// | 2xx | `Written` (202: a replica's, left out on purpose) | – | delivered |
+/// | 400, 409, 422 | `Refused`: some sample of it | find the guilty | rejected; errored where the text names a workspace limit |
+/// | 413 | `TooLarge` | split in two | one event alone: `too_large` |
+/// | 401, 403 | `Unauthorized` | reload credentials and sign again, once | errored |
+/// | 408, 429, 5xx, no answer in time, network fault, not HTTP | `Recoverable` | wait, growing; `Retry-After` up to 30 s | errored |
+/// | anything else (3xx, 404, 405, 415), no credentials | `Unrecoverable` | no retry now | errored |
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Disposition {
+    /// All of it is stored.
+    Written,
+    /// Some sample of it is refused; of the others some receivers have stored all and some none.
+    Refused,
+    /// It is longer than the receiver takes; nothing is stored.
+    TooLarge,
+    /// The signature, its credentials or their permission; nothing is stored.
+    Unauthorized,
+    /// It may work in a moment.
+    Recoverable {
+        /// How long the receiver wants to be left alone.
+        retry_after: Option<Duration>,
+        /// Whether to try at once: the connection was found dead, as after the function was frozen.
+        at_once: bool,
+    },
+    /// It will not work before somebody mends something.
+    Unrecoverable,
+}
+
+// === impl Disposition ===
+
+impl Disposition {
+    /// Of an answer, or the lack of one, at `now`.
+    #[must_use]
+    pub fn of(answer: &Result<Answer, TransportError>, now: SystemTime) -> Self {
+        let waiting = |retry_after| Self::Recoverable { retry_after, at_once: false };
+        match answer {
+            Ok(Answer { status: 200..=299, .. }) => Self::Written,
+            Ok(Answer { status: 400 | 409 | 422, .. }) => Self::Refused,
+            Ok(Answer { status: 413, .. }) => Self::TooLarge,
+            Ok(Answer { status: 401 | 403, .. }) => Self::Unauthorized,
+            Ok(Answer { status: 408 | 429 | 500..=599, retry_after, .. }) => {
+                waiting(retry_after.as_deref().and_then(|text| wait(text, now)))
+            }
+            Err(TransportError::Timeout | TransportError::Connect(_)) => waiting(None),
+            Err(TransportError::Network(_)) => Self::Recoverable { retry_after: None, at_once: true },
+            Ok(_) | Err(TransportError::Credentials(_)) => Self::Unrecoverable,
+        }
+    }
+}
+
+/// Whether samples of a request that got this answer may be stored all the same.
+#[must_use]
+pub fn leaves_in_doubt(answer: &Result<Answer, TransportError>) -> bool {
+    match answer {
+        Ok(Answer { status, .. }) => matches!(status, 400 | 408 | 409 | 422 | 500..=599),
+        Err(TransportError::Timeout | TransportError::Network(_)) => true,
+        Err(TransportError::Connect(_) | TransportError::Credentials(_)) => false,
+    }
+}
+
+/// `Retry-After` in seconds or as a date, cut to [`MAX_RETRY_AFTER`].
+fn wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
+    let text = retry_after.trim();
+    let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        // More digits than fit are more than the longest wait.
+        Duration::from_secs(text.parse().unwrap_or(u64::MAX))
+    } else {
+        httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+/// `the receiver answered 400: out of order sample`, cut to a bound.
+#[must_use]
+pub fn in_words(answer: &Result<Answer, TransportError>) -> String {
+    match answer {
+        Ok(Answer { status, body, .. }) if body.is_empty() => format!("the receiver answered {status}"),
+        Ok(Answer { status, body, .. }) => format!("the receiver answered {status}: {}", words::cut(body)),
+        Err(error) => words::cut(&error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: u64 = 1_676_398_020;
+
+    fn of(status: u16, retry_after: Option<&str>) -> Disposition {
+        let answer = Answer { status, retry_after: retry_after.map(str::to_owned), body: String::new() };
+        Disposition::of(&Ok(answer), SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
+    }
+
+    const WAITING: Disposition = Disposition::Recoverable { retry_after: None, at_once: false };
+
+    #[test]
+    fn each_row_of_the_table() {
+        let table = [
+            (vec![200, 202, 204, 299], Disposition::Written),
+            (vec![400, 409, 422], Disposition::Refused),
+            (vec![413], Disposition::TooLarge),
+            (vec![401, 403], Disposition::Unauthorized),
+            (vec![408, 429, 500, 501, 502, 503, 504, 599], WAITING),
+            (vec![100, 199, 300, 301, 304, 404, 405, 410, 415, 600], Disposition::Unrecoverable),
+        ];
+        for (statuses, expected) in table {
+            for status in statuses {
+                assert_eq!(of(status, None), expected, "{status}");
+            }
+        }
+        let none = [
+            (TransportError::Timeout, WAITING),
+            (TransportError::Connect(String::new()), WAITING),
+            (TransportError::Network(String::new()), Disposition::Recoverable { retry_after: None, at_once: true }),
+            (TransportError::Credentials(String::new()), Disposition::Unrecoverable),
+        ];
+        for (error, expected) in none {
+            assert_eq!(Disposition::of(&Err(error.clone()), SystemTime::now()), expected, "{error}");
+        }
+    }
+
+    #[test]
+    fn retry_after_is_seconds_or_a_date_and_never_more_than_half_a_minute() {
+        let table = [
+            (Some("7"), Some(7)),
+            (Some(" 0 "), Some(0)),
+            (Some("86400"), Some(30)),
+            (Some("99999999999999999999999999"), Some(30)),
+            (Some("Tue, 14 Feb 2023 18:07:05 GMT"), Some(5)),
+            (Some("Tue, 14 Feb 2023 18:00:00 GMT"), Some(0)),
+            (Some("Fri, 14 Feb 2200 18:00:00 GMT"), Some(30)),
+            (Some("soon"), None),
+            (Some("-1"), None),
+            (Some(""), None),
+            (None, None),
+        ];
+        for (text, seconds) in table {
+            let expected = Disposition::Recoverable { retry_after: seconds.map(Duration::from_secs), at_once: false };
+            assert_eq!(of(429, text), expected, "{text:?}");
+            assert_eq!(of(503, text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_reached_the_receiver_and_may_be_stored_is_in_doubt() {
+        let answer = |status| Ok(Answer { status, retry_after: None, body: String::new() });
+        for status in [400, 408, 409, 422, 500, 503] {
+            assert!(leaves_in_doubt(&answer(status)), "{status}");
+        }
+        for status in [200, 301, 401, 403, 404, 413, 415, 429] {
+            assert!(!leaves_in_doubt(&answer(status)), "{status}");
+        }
+        assert!(leaves_in_doubt(&Err(TransportError::Timeout)));
+        assert!(!leaves_in_doubt(&Err(TransportError::Connect(String::new()))));
+    }
+}

@@ -1,0 +1,232 @@
+//! What the words of a refusal say: which reason, and which sample. Pure.
+//!
+//! Cortex (and so AMP) names the first refused sample: `out of order sample. timestamp=2021-11-30T16:12:55.053Z,
+//! series={__name__="x", a="b"}`; Prometheus names none; some answers are empty. Words are a hint where to look, and
+//! the reason of what was found.
+
+use crate::model::{LabelSet, METRIC_NAME_LABEL, Reason, Timestamp};
+use std::collections::BTreeMap;
+
+/// Characters of the receiver's words that are repeated.
+const MAX_CHARS: usize = 500;
+
+/// `words`, cut to a bound.
+pub(super) fn cut(words: &str) -> String {
+    words.chars().take(MAX_CHARS).collect()
+}
+
+/// Whether the words name a limit of the workspace: its capacity grows, so what is over it may work later.
+#[must_use]
+pub fn names_a_limit(words: &str) -> bool {
+    let words = normal(words);
+    ["per user series limit", "per metric series limit", "per labelset series limit"]
+        .iter()
+        .any(|limit| words.contains(limit))
+}
+
+/// The reason that the words give.
+///
+/// | words | reason |
+/// |---|---|
+/// | `too new`, `too far in the future` | `in_future` |
+/// | `out of order`, `too old sample` | `out_of_order` |
+/// | `duplicate sample`, `new value for timestamp` | `duplicate_timestamp` |
+/// | `timestamp too old`, `max sample age`, `out of bounds` | `too_old` |
+/// | any other | `refused_by_receiver` |
+#[must_use]
+pub fn reason(words: &str) -> Reason {
+    const TABLE: [(Reason, &[&str]); 4] = [
+        (Reason::InFuture, &["too new", "too far in the future"]),
+        (Reason::OutOfOrder, &["out of order", "too old sample"]),
+        (Reason::DuplicateTimestamp, &["duplicate sample", "new value for timestamp"]),
+        (Reason::TooOld, &["timestamp too old", "max sample age", "out of bounds"]),
+    ];
+    let words = normal(words);
+    let row = TABLE.iter().find(|(_, phrases)| phrases.iter().any(|phrase| words.contains(phrase)));
+    row.map_or(Reason::RefusedByReceiver, |(reason, _)| *reason)
+}
+
+/// The sample that the words name.
+#[derive(PartialEq, Eq, Debug)]
+pub struct Named {
+    labels: BTreeMap<String, String>,
+    /// Its time, where they say it.
+    pub timestamp: Option<Timestamp>,
+}
+
+// === impl Named ===
+
+impl Named {
+    /// The first label set in `words`, `name{a="b"}` or `{__name__="name", a="b"}`, and the time beside it.
+    #[must_use]
+    pub fn find(words: &str) -> Option<Self> {
+        let open = words.find('{')?;
+        let mut labels = BTreeMap::new();
+        let mut rest = &words[open + 1..];
+        while !rest.trim_start().starts_with('}') {
+            let (name, after) = rest.split_once("=\"")?;
+            let (value, after) = quoted(after)?;
+            labels.insert(name.trim_matches([' ', ',', '"']).to_owned(), value);
+            rest = after;
+        }
+        let before = &words[..open];
+        let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').map_or(0, |at| at + 1);
+        let name = &before[start..];
+        if !name.is_empty() && !labels.contains_key(METRIC_NAME_LABEL) {
+            labels.insert(METRIC_NAME_LABEL.to_owned(), name.to_owned());
+        }
+        // Not within the labels, whose values may be anything.
+        let timestamp = time(before).or_else(|| time(rest));
+        Some(Self { labels, timestamp })
+    }
+
+    /// Whether it is this series.
+    #[must_use]
+    pub fn is_series(&self, name: &str, labels: &LabelSet<'_>) -> bool {
+        self.labels.len() == labels.len() + 1
+            && self.labels.get(METRIC_NAME_LABEL).is_some_and(|own| own == name)
+            && labels
+                .as_slice()
+                .iter()
+                .all(|label| self.labels.get(label.name.as_str()).is_some_and(|own| *own == label.value))
+    }
+}
+
+/// Lower case, and blanks for the hyphens and underscores that some writers put between words.
+fn normal(words: &str) -> String {
+    words.to_lowercase().replace(['-', '_'], " ")
+}
+
+/// The contents of a quoted string with Go's escapes, and what comes after its closing quote.
+fn quoted(text: &str) -> Option<(String, &str)> {
+    let mut value = String::new();
+    let mut chars = text.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '"' => return Some((value, &text[at + 1..])),
+            '\\' => match chars.next()?.1 {
+                'n' => value.push('\n'),
+                't' => value.push('\t'),
+                'r' => value.push('\r'),
+                escaped => value.push(escaped),
+            },
+            c => value.push(c),
+        }
+    }
+    None
+}
+
+/// The first word that is a time: milliseconds, or RFC 3339 as Go prints it.
+fn time(words: &str) -> Option<Timestamp> {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.');
+    words.split(|c| !is_part(c)).map(|word| word.trim_matches([':', '.'])).find_map(|word| {
+        // Twelve digits are a day of 1973, fourteen one of 5138.
+        let milliseconds = (12..=14).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
+        if milliseconds { word.parse().ok().map(Timestamp) } else { rfc3339(word) }
+    })
+}
+
+/// `2021-11-30T16:12:55.053Z`, in UTC only.
+fn rfc3339(text: &str) -> Option<Timestamp> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let (hms, fraction) = time.split_once('.').unwrap_or((time, ""));
+    let numbers =
+        |text: &str, separator| -> Option<Vec<i64>> { text.split(separator).map(|part| part.parse().ok()).collect() };
+    let (date, hms) = (numbers(date, '-')?, numbers(hms, ':')?);
+    let (&[year, month, day], &[hour, minute, second]) = (date.as_slice(), hms.as_slice()) else { return None };
+    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+        return None;
+    }
+    // Days since the epoch of the proleptic Gregorian calendar, years beginning in March.
+    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 719_469;
+    let millis: i64 = format!("{fraction:0<3}").get(..3)?.parse().ok()?;
+    Some(Timestamp((((days * 24 + hour) * 60 + minute) * 60 + second) * 1_000 + millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Label, LabelName};
+    use std::borrow::Cow;
+
+    fn labels(pairs: &[(&'static str, &'static str)]) -> LabelSet<'static> {
+        let label = |(name, value): &(&'static str, &'static str)| Label {
+            name: LabelName::translate(Cow::Borrowed(name)).unwrap(),
+            value: Cow::Borrowed(value),
+        };
+        LabelSet::new(pairs.iter().map(label).collect()).unwrap()
+    }
+
+    #[test]
+    fn words_give_reasons() {
+        let table = [
+            ("user=1_ws-1: err: out of order sample. timestamp=…, series={…}", Reason::OutOfOrder),
+            ("Out-of-order sample", Reason::OutOfOrder),
+            ("too old sample", Reason::OutOfOrder),
+            ("sample-too-old: too old sample, timestamp too old", Reason::OutOfOrder),
+            ("duplicate sample for timestamp", Reason::DuplicateTimestamp),
+            ("new-value-for-timestamp", Reason::DuplicateTimestamp),
+            ("timestamp too new: 1 metric: \"x\"", Reason::InFuture),
+            ("the sample is too far in the future", Reason::InFuture),
+            ("timestamp too old: 1 metric: \"x\"", Reason::TooOld),
+            ("greater_than_max_sample_age", Reason::TooOld),
+            ("out of bounds", Reason::TooOld),
+            ("sample invalid metric name: \"a.b\"", Reason::RefusedByReceiver),
+            ("", Reason::RefusedByReceiver),
+        ];
+        for (words, expected) in table {
+            assert_eq!(reason(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn limits_of_the_workspace_are_known() {
+        for words in
+            ["per-user series limit of 5 exceeded", "per-metric series limit of 5", "per_labelset_series_limit"]
+        {
+            assert!(names_a_limit(words), "{words}");
+        }
+        assert!(!names_a_limit("series has too many labels (actual: 31, limit: 30)"));
+    }
+
+    #[test]
+    fn the_sample_is_found_in_the_words_of_several_receivers() {
+        let set = labels(&[("a", "b"), ("c", "d\"e\\f")]);
+        let table = [
+            r#"user=1_ws-1: err: out of order sample. timestamp=2021-11-30T16:12:55.053Z, series={__name__="x", a="b", c="d\"e\\f"}"#,
+            r#"out of order sample (timestamp=1638288775053) for series x{a="b",c="d\"e\\f"}"#,
+            r#"timestamp too old: 1638288775053 metric: 'x{a="b", c="d\"e\\f"}'"#,
+        ];
+        for words in table {
+            let named = Named::find(words).unwrap();
+            assert!(named.is_series("x", &set), "{words}: {named:?}");
+            assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{words}");
+        }
+        let named = Named::find(table[0]).unwrap();
+        assert!(!named.is_series("y", &set) && !named.is_series("x", &labels(&[("a", "b")])));
+    }
+
+    #[test]
+    fn words_that_name_no_sample_are_no_hint() {
+        for words in ["", "out of order sample", "{", "{a=", "{a=\"b", "{a=\"b\\", "}{", "{}{}"] {
+            assert!(Named::find(words).is_none_or(|named| !named.is_series("x", &labels(&[("a", "b")]))), "{words}");
+        }
+    }
+
+    #[test]
+    fn dates_are_counted_as_everyone_counts_them() {
+        let table = [
+            ("1970-01-01T00:00:00Z", Some(0)),
+            ("2000-02-29T12:00:00.5Z", Some(951_825_600_500)),
+            ("2023-02-14T18:06:57.000999Z", Some(1_676_398_017_000)),
+            ("2024-12-31T23:59:59.999Z", Some(1_735_689_599_999)),
+            ("2023-13-01T00:00:00Z", None),
+            ("2023-02-14", None),
+            ("yesterday", None),
+        ];
+        for (text, expected) in table {
+            assert_eq!(rfc3339(text), expected.map(Timestamp), "{text}");
+        }
+    }
+}
