@@ -6,7 +6,11 @@ import subprocess
 import pytest
 
 from support.components import ROOT, pushgw
+from support.events import event
+from support.receiver import Answer
 from support.runtime_api import exit_of
+from support.sqs import event as batch
+from support.sqs import record
 
 README = (ROOT / "README.md").read_text()
 LONG = {"MAX_SAMPLE_AGE": "3650d"}
@@ -63,6 +67,24 @@ def test_the_reasons_are_all_there():
     listed = {name for cell in first_cells for name in re.findall(r"`([a-z_]+)`", cell)}
     source = (ROOT / "src" / "model" / "outcome.rs").read_text()
     assert listed == set(re.findall(r'=> "([a-z_]+)"', source))
+
+
+def test_the_log_queries_ask_for_lines_and_fields_that_are_printed(start, receiver, sqs, dead_letters):
+    receiver.answer(Answer(404))
+    ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
+    ingest.invoke(batch(record(event(), "m-1"), record("{", "m-2")), deadline_s=5)
+    ingest.invoke(batch(record(event(), "m-3"), record("{", "m-4")), deadline_s=5)
+    reported = start()
+    reported.invoke([{"metrics": {}}])
+    lines = [json.loads(line) for line in (ingest.log_text() + reported.log_text()).splitlines()]
+    asked = section("Watching it")
+    messages = {line["message"] for line in lines}
+    for message in re.findall(r'"([a-z]+ [a-z, ]+|invocation)"', asked):
+        assert message in messages, message
+    fields = {field for line in lines for field in line}
+    for named in re.findall(r"^\| fields @timestamp, (.*)$", asked, re.M):
+        assert set(named.split(", ")) <= fields
+    assert {"message_id", "answer", "errored", "rejected", "dropped"} <= fields
 
 
 @pytest.mark.parametrize("verb", sorted(set(re.findall(r"cargo run --release -- ([a-z]+)", README))))
