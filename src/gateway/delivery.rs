@@ -280,14 +280,17 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
 
     fn written(&mut self, rows: &[usize]) {
         let all = self.merged.rows();
+        let mut last: Option<usize> = None;
         for &row in rows {
-            // Equal samples of other events are stored with it.
-            let before = (0..row).rev().take_while(|&other| all[other].is_same_sample(&all[row]));
-            let after = (row + 1..all.len()).take_while(|&other| all[other].is_same_sample(&all[row]));
-            for same in before.chain(after) {
-                self.rows[same].set_written();
+            // Equal samples of other events are stored with it. They stand side by side, in the order of the payload.
+            if last.is_none_or(|last| !all[last].is_same_sample(&all[row])) {
+                let before = (0..row).rev().take_while(|&other| all[other].is_same_sample(&all[row]));
+                let after = (row..all.len()).take_while(|&other| all[other].is_same_sample(&all[row]));
+                for same in before.chain(after) {
+                    self.rows[same].set_written();
+                }
             }
-            self.rows[row].set_written();
+            last = Some(row);
         }
     }
 

@@ -347,6 +347,21 @@ async fn the_guilty_are_found_and_the_others_stored() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_equal_sample_is_stored_for_all_its_events_though_one_of_them_is_refused() {
+    let refuses = |request: &WriteRequest| if has(request, "bad") { says(400, "") } else { stored(request) };
+    let rig = Rig::new();
+    let bodies = [r#"{"metrics":{"a":1,"bad":1}}"#, r#"{"metrics":{"a":1}}"#, r#"{"metrics":{"a":1,"b":2}}"#];
+    let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &bodies.map(|body| ("", body)))).await;
+    assert!(failures(&handled).is_empty());
+    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (2, 1));
+    // Two hundred thousand events of one sample are one sample, and no square of them.
+    let many = format!("[{}]", vec![r#"{"metrics":{"a":1}}"#; 200_000].join(","));
+    let rig = Rig::new();
+    let handled = rig.handle(&rig.gateway(stored), &many).await;
+    assert_eq!((handled.metrics.delivered, handled.metrics.samples), (200_000, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn words_that_name_a_sample_shorten_the_search() {
     let names: Vec<_> = (0..200).map(|i| format!("m{i}")).collect();
     let refuses = |request: &WriteRequest| {
