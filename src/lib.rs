@@ -19,7 +19,8 @@
 //! * [`gateway`]: the use case. Messages in, one outcome for each event and one fate for each message out.
 //! * [`lambda`]: which trigger is this payload, and what answer does its caller expect.
 //! * [`config`], [`instrumentation`]: settings, with all faults reported at once; logs and own metrics.
-//! * [`local`] (feature `cli`): an AMP-like workspace in memory and a local invoke endpoint, for trying and testing.
+//! * [`local`] (feature `cli`): an AMP-like workspace in memory, a local invoke endpoint and an event source for a queue, for
+//!   trying and testing.
 //!
 //! Lower modules never use higher ones. `model`, `event`, `series` and `wire` know no clock, environment, random
 //! numbers, network or async.

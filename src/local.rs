@@ -4,6 +4,8 @@
 //! * [`signature`]: is this request signed as `SigV4` wants it? Pure.
 //! * [`workspace`]: both behind HTTP, in memory, at the path that AMP uses.
 //! * [`invoke_endpoint`]: the Lambda Invoke API in front of the very handler that `ingest` runs.
+//! * [`event_source`]: polls an SQS queue and invokes that handler, as Lambda's event source mapping does.
+//! * [`sqs`]: a client of SQS, and what its errors mean.
 //! * [`dead_letters`]: a dead-letter queue in memory.
 //! * [`fleet`]: water sensors that do not exist, and what they send. Pure and seeded.
 //!
@@ -11,13 +13,16 @@
 //! samples, letters.
 
 pub mod dead_letters;
+pub mod event_source;
 pub mod fleet;
 pub mod invoke_endpoint;
 pub mod signature;
+pub mod sqs;
 pub mod tsdb;
 pub mod workspace;
 
 mod http;
+mod runner;
 
 use crate::model::Timestamp;
 use std::time::{SystemTime, UNIX_EPOCH};

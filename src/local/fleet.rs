@@ -8,12 +8,15 @@ mod broken;
 mod payload;
 mod random;
 mod sensor;
+mod stream;
 
 use super::tsdb::Labels;
 use crate::model::{Reason, Timestamp, Value};
 use payload::{Message, Sent};
 use random::Random;
 use sensor::Sensor;
+
+pub use stream::{ALL_BROKEN, DEVICE_LABEL, METRIC_PREFIX, SEED_LABEL, Stream, StreamOptions, Streamed};
 
 /// Readings of each sensor, one a minute: well inside the hour that AMP accepts.
 pub const READINGS: u32 = 15;

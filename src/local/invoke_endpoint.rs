@@ -9,35 +9,25 @@ mod request;
 mod response;
 
 use super::http::{self as server, Body};
-use super::wall_clock;
-use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::Gateway;
-use crate::instrumentation::MetricLine;
-use crate::lambda::{FunctionError, Handled, Invocation, handle};
-use crate::remote_write::Transport;
+use super::runner::{Runner, crashed};
+use crate::lambda::Handled;
 use background::Background;
 use bytes::Bytes;
 use http::{Request, Response};
 use request::{Call, parse};
 use std::fmt;
-use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::time::Instant;
 
+pub use super::runner::{Function, request_id};
 pub use request::InvocationType;
 
 /// Bytes of the payload of a synchronous invocation.
 pub const MAX_SYNC_BYTES: usize = 6 << 20;
 /// Bytes of the payload of an asynchronous one (256 KB until October 2025).
 pub const MAX_ASYNC_BYTES: usize = 1 << 20;
-
-/// What is behind the endpoint.
-pub trait Function: Send + Sync + 'static {
-    /// Runs the function once.
-    fn invoke(&self, payload: Bytes, invocation: &Invocation) -> impl Future<Output = Handled> + Send;
-}
 
 /// How invocations are run.
 #[derive(Clone, Debug)]
@@ -69,18 +59,10 @@ pub struct Invoked<'a> {
 pub type Observer = Arc<dyn Fn(&Invoked<'_>) + Send + Sync>;
 
 /// Runs the function and tells the observer.
-struct Runner<F> {
-    function: Arc<F>,
-    settings: Settings,
+struct Watched<F> {
+    runner: Runner<F>,
+    retry_delays: Vec<Duration>,
     observer: Observer,
-}
-
-// === impl Function ===
-
-impl<T: Transport + 'static, D: DeadLetterQueue + 'static> Function for Gateway<T, D> {
-    async fn invoke(&self, payload: Bytes, invocation: &Invocation) -> Handled {
-        handle(self, payload, invocation).await
-    }
 }
 
 // === impl Settings ===
@@ -101,7 +83,8 @@ pub async fn run<F: Function>(
     settings: Settings,
     observer: Observer,
 ) {
-    let runner = Arc::new(Runner { function, settings, observer });
+    let runner = Runner::new(function, settings.timeout);
+    let runner = Arc::new(Watched { runner, retry_delays: settings.retry_delays, observer });
     let background = Background::new();
     let answer = {
         let background = background.clone();
@@ -116,7 +99,7 @@ pub async fn run<F: Function>(
 
 async fn respond<F: Function>(
     request: Request<Body>,
-    runner: &Arc<Runner<F>>,
+    runner: &Arc<Watched<F>>,
     background: &Background,
 ) -> Response<Bytes> {
     let request_id = request_id();
@@ -143,10 +126,9 @@ async fn respond<F: Function>(
     response::with_request_id(answer, &request_id)
 }
 
-// === impl Runner ===
+// === impl Watched ===
 
-impl<F: Function> Runner<F> {
-    /// One run, ended by Lambda's words where it takes too long or panics.
+impl<F: Function> Watched<F> {
     async fn once(
         &self,
         request_id: &str,
@@ -156,19 +138,7 @@ impl<F: Function> Runner<F> {
     ) -> Handled {
         let started = Instant::now();
         let payload_bytes = payload.len();
-        let timeout = self.settings.timeout;
-        let invocation =
-            Invocation { request_id: request_id.to_owned(), started: wall_clock(), deadline: started + timeout };
-        let function = Arc::clone(&self.function);
-        let mut run = tokio::spawn(async move { function.invoke(payload, &invocation).await });
-        let handled = match tokio::time::timeout(timeout, &mut run).await {
-            Ok(Ok(handled)) => handled,
-            Ok(Err(_)) => failed(crashed()),
-            Err(_) => {
-                run.abort();
-                failed(timed_out(request_id, timeout))
-            }
-        };
+        let handled = self.runner.run(request_id, payload).await;
         let retry_in = retry_in.filter(|_| handled.answer.is_err());
         let duration = started.elapsed();
         (self.observer)(&Invoked { request_id, invocation_type, payload_bytes, handled: &handled, duration, retry_in });
@@ -176,7 +146,7 @@ impl<F: Function> Runner<F> {
     }
 
     async fn with_retries(&self, request_id: &str, payload: Bytes) {
-        let delays = self.settings.retry_delays.iter().copied().map(Some).chain([None]);
+        let delays = self.retry_delays.iter().copied().map(Some).chain([None]);
         for delay in delays {
             let handled = self.once(request_id, InvocationType::Event, payload.clone(), delay).await;
             match delay {
@@ -187,40 +157,9 @@ impl<F: Function> Runner<F> {
     }
 }
 
-fn failed(error: FunctionError) -> Handled {
-    Handled { answer: Err(error), metrics: MetricLine::default(), trigger: "direct" }
-}
-
-fn crashed() -> FunctionError {
-    FunctionError {
-        error_type: "Runtime.ExitError".to_owned(),
-        error_message: "the function panicked; the panic's message is on standard error".to_owned(),
-    }
-}
-
-fn timed_out(request_id: &str, timeout: Duration) -> FunctionError {
-    FunctionError {
-        error_type: "Sandbox.Timedout".to_owned(),
-        error_message: format!(
-            "RequestId: {request_id} Error: Task timed out after {:.2} seconds",
-            timeout.as_secs_f64()
-        ),
-    }
-}
-
-/// A random UUID. Hash maps' own seeds are random enough for an id that nobody guesses for gain.
-#[must_use]
-pub fn request_id() -> String {
-    let random = || RandomState::new().build_hasher().finish();
-    let (high, low) = (random(), random());
-    let variant = 0x8000 | (low >> 48 & 0x3fff);
-    let (first, second, third) = (high >> 32, high >> 16 & 0xffff, high & 0xfff);
-    format!("{first:08x}-{second:04x}-4{third:03x}-{variant:04x}-{:012x}", low & 0xffff_ffff_ffff)
-}
-
-impl<F> fmt::Debug for Runner<F> {
+impl<F> fmt::Debug for Watched<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runner").field("settings", &self.settings).finish_non_exhaustive()
+        f.debug_struct("Watched").field("retry_delays", &self.retry_delays).finish_non_exhaustive()
     }
 }
 

@@ -180,8 +180,11 @@ fn check_headers(headers: &HeaderMap) -> Result<(), (StatusCode, String)> {
     Ok(())
 }
 
-/// Bounded before a byte is allocated: a snappy block says its decoded length first.
-fn decode(body: &[u8]) -> Result<WriteRequest, String> {
+/// The body of a request, taken apart. Bounded before a byte is allocated: a snappy block says its decoded length first.
+///
+/// # Errors
+/// The words of the answer, where it is too long, no snappy block, or no write request.
+pub fn decode(body: &[u8]) -> Result<WriteRequest, String> {
     let length = snap::raw::decompress_len(body).map_err(|error| format!("snappy: {error}"))?;
     if length > MAX_DECODED_BYTES {
         return Err(format!("received message larger than max ({length} vs {MAX_DECODED_BYTES})"));

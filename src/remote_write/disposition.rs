@@ -12,7 +12,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// | answer | disposition | then | if it stays |
 /// |---|---|---|---|
 /// | 2xx | `Written` (202: a replica's, left out on purpose) | – | delivered |
-/// | 400, 409, 422 | `Refused`: some sample of it | find the guilty | rejected; errored where the text names a workspace limit |
+/// | 400, 409, 422, and 429 whose text names a workspace limit (AMP has used both) | `Refused`: some sample of it | find the guilty | rejected; errored where the text names a workspace limit |
 /// | 413 | `TooLarge` | split in two | one event alone: `too_large` |
 /// | 401, 403 | `Unauthorized` | reload credentials and sign again, once | errored |
 /// | 408, 429, 5xx, no answer in time, network fault, not HTTP | `Recoverable` | wait, growing; `Retry-After` up to 30 s | errored |
@@ -48,6 +48,7 @@ impl Disposition {
         match answer {
             Ok(Answer { status: 200..=299, .. }) => Self::Written,
             Ok(Answer { status: 400 | 409 | 422, .. }) => Self::Refused,
+            Ok(Answer { status: 429, body, .. }) if words::names_a_limit(body) => Self::Refused,
             Ok(Answer { status: 413, .. }) => Self::TooLarge,
             Ok(Answer { status: 401 | 403, .. }) => Self::Unauthorized,
             Ok(Answer { status: 408 | 429 | 500..=599, retry_after, .. }) => {
@@ -64,6 +65,7 @@ impl Disposition {
 #[must_use]
 pub fn leaves_in_doubt(answer: &Result<Answer, TransportError>) -> bool {
     match answer {
+        Ok(Answer { status: 429, body, .. }) => words::names_a_limit(body),
         Ok(Answer { status, .. }) => matches!(status, 400 | 408 | 409 | 422 | 500..=599),
         Err(TransportError::Timeout | TransportError::Network(_)) => true,
         Err(TransportError::Connect(_) | TransportError::Credentials(_)) => false,

@@ -92,9 +92,30 @@ impl Named {
     }
 }
 
-/// Lower case, and blanks for the hyphens and underscores that some writers put between words.
+/// The receiver's own words: lower case, with blanks for the hyphens and underscores that some writers put between words,
+/// and without what it quotes. Names and labels are the producer's and say what they like.
 fn normal(words: &str) -> String {
-    words.to_lowercase().replace(['-', '_'], " ")
+    let mut own = String::with_capacity(words.len());
+    let (mut quoted, mut escaped, mut depth) = (false, false, 0_u32);
+    for c in words.chars() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ if quoted => {}
+            '{' => {
+                // A metric's name stands before its labels.
+                let name = own.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
+                own.truncate(name.len());
+                depth += 1;
+            }
+            '}' => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            '-' | '_' => own.push(' '),
+            c => own.extend(c.to_lowercase()),
+        }
+    }
+    own
 }
 
 /// The contents of a quoted string with Go's escapes, and what comes after its closing quote.
@@ -116,12 +137,12 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// The first word that is a time: milliseconds, or RFC 3339 as Go prints it.
+/// The first word that is a time: RFC 3339 as Go prints it, or milliseconds, thirteen digits from 2001 to 2286 (an AWS
+/// account has twelve).
 fn time(words: &str) -> Option<Timestamp> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.');
     words.split(|c| !is_part(c)).map(|word| word.trim_matches([':', '.'])).find_map(|word| {
-        // Twelve digits are a day of 1973, fourteen one of 5138.
-        let milliseconds = (12..=14).contains(&word.len()) && word.bytes().all(|b| b.is_ascii_digit());
+        let milliseconds = word.len() == 13 && word.bytes().all(|b| b.is_ascii_digit());
         if milliseconds { word.parse().ok().map(Timestamp) } else { rfc3339(word) }
     })
 }
@@ -181,6 +202,20 @@ mod tests {
     }
 
     #[test]
+    fn what_the_words_quote_is_not_their_own() {
+        let table = [
+            (r#"duplicate sample for timestamp. series={__name__="x", a="out of order"}"#, Reason::DuplicateTimestamp),
+            (r#"too old sample for out_of_order_total{a="too new \" out of bounds"}"#, Reason::OutOfOrder),
+            (r#"invalid: metric: "out_of_order""#, Reason::RefusedByReceiver),
+            (r#"refused {a="too new"#, Reason::RefusedByReceiver),
+        ];
+        for (words, expected) in table {
+            assert_eq!(reason(words), expected, "{words}");
+        }
+        assert!(!names_a_limit(r#"duplicate sample {a="per-user series limit of 5 exceeded"}"#));
+    }
+
+    #[test]
     fn limits_of_the_workspace_are_known() {
         for words in
             ["per-user series limit of 5 exceeded", "per-metric series limit of 5", "per_labelset_series_limit"]
@@ -194,7 +229,7 @@ mod tests {
     fn the_sample_is_found_in_the_words_of_several_receivers() {
         let set = labels(&[("a", "b"), ("c", "d\"e\\f")]);
         let table = [
-            r#"user=1_ws-1: err: out of order sample. timestamp=2021-11-30T16:12:55.053Z, series={__name__="x", a="b", c="d\"e\\f"}"#,
+            r#"user=123456789012_ws-1: err: out of order sample. timestamp=2021-11-30T16:12:55.053Z, series={__name__="x", a="b", c="d\"e\\f"}"#,
             r#"out of order sample (timestamp=1638288775053) for series x{a="b",c="d\"e\\f"}"#,
             r#"timestamp too old: 1638288775053 metric: 'x{a="b", c="d\"e\\f"}'"#,
         ];

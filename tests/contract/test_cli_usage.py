@@ -11,7 +11,7 @@ from support.components import ROOT
 from support.runtime_api import CREDENTIALS
 from support.sqs import REGION
 
-COMMANDS = ["demo", "serve", "invoke", "check", "ping"]
+COMMANDS = ["demo", "serve", "invoke", "check", "ping", "send", "redrive", "load"]
 
 
 def environment(**env):

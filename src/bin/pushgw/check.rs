@@ -1,17 +1,16 @@
 //! `pushgw check`: what would be sent, or why not. Nothing is sent.
 
 mod shown;
-mod split;
 
 use super::connect::{self, Overrides};
 use super::fault::{Fault, Verdict};
+use super::split::{self, Part};
 use super::view;
 use amp_push_gateway::config;
 use amp_push_gateway::event::{Clock, Found, Rules, read_message};
 use amp_push_gateway::local::wall_clock;
 use amp_push_gateway::model::{Reason, Refusal};
 use shown::Shown;
-use split::Part;
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

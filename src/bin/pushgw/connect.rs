@@ -83,6 +83,15 @@ impl Overrides {
         [config::ENV_REMOTE_WRITE_URL, config::ENV_AWS_PROMETHEUS_ENDPOINT].iter().any(|name| self.get(name).is_some())
     }
 
+    /// The settings where events are only judged. Where to write is of no interest, and need not be set.
+    pub(crate) fn checking() -> Result<Settings, Fault> {
+        Self::default()
+            .set(config::ENV_REMOTE_WRITE_URL, "http://localhost/")
+            .set(config::ENV_REMOTE_WRITE_AUTH, "none")
+            .without(&[config::ENV_DEAD_LETTER_QUEUE_URL, config::ENV_LATE_SAMPLES])
+            .settings()
+    }
+
     pub(crate) fn settings(&self) -> Result<Settings, Fault> {
         Settings::from_vars(self).map_err(|errors| Fault::settings(&errors))
     }

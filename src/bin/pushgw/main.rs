@@ -8,8 +8,13 @@ mod connect;
 mod demo;
 mod fault;
 mod invoke;
+mod load;
 mod ping;
+mod redrive;
+mod send;
 mod serve;
+mod split;
+mod stop;
 mod view;
 
 use clap::{Parser, Subcommand};
@@ -30,9 +35,12 @@ struct Cli {
 enum Verb {
     Demo(demo::Arguments),
     Serve(serve::Arguments),
+    Send(send::Arguments),
     Invoke(invoke::Arguments),
     Check(check::Arguments),
     Ping(ping::Arguments),
+    Redrive(redrive::Arguments),
+    Load(load::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -56,9 +64,12 @@ async fn run(verb: Verb) -> Result<Verdict, Fault> {
     match verb {
         Verb::Demo(arguments) => demo::run(&arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,
+        Verb::Send(arguments) => send::run(arguments).await,
         Verb::Invoke(arguments) => invoke::run(&arguments).await,
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Ping(arguments) => ping::run(&arguments).await,
+        Verb::Redrive(arguments) => redrive::run(&arguments).await,
+        Verb::Load(arguments) => load::run(&arguments).await,
     }
 }
 

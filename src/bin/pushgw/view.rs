@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 pub(crate) use number::{count, duration, sparkline, wire_value};
-pub(crate) use table::{dead_letters, series_table};
+pub(crate) use table::{dead_letters, rows, series_table};
 
 /// What is well.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();

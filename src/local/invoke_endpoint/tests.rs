@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::instrumentation::MetricLine;
+use crate::lambda::{FunctionError, Invocation};
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;

@@ -30,7 +30,12 @@ ACCOUNT = "123456789012"
 ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:water-metrics"
 FIFO_ARN = ARN + ".fifo"
 
+# moto asks for the time several times for each message that a queue holds, in a costly way: said once here, long queues stay
+# quick.
 _SERVER = """
+import time
+import moto.sqs.models
+moto.sqs.models.unix_time_millis = lambda: time.time() * 1000
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)

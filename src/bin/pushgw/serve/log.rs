@@ -1,49 +1,121 @@
-//! What `serve` says while it runs: a line for the start, one for each invocation, and what there is at the end.
+//! What `serve` says while it runs: a line for the start, one for each invocation and each batch of the queue, and what
+//! there is at the end.
 
+use super::polling::Polled;
 use crate::view::{self, Styled, count, dead_letters, duration, letter_json, series_json, series_table, utc};
 use amp_push_gateway::dead_letter::DeadLetter;
+use amp_push_gateway::lambda::Handled;
+use amp_push_gateway::local::event_source::Batch;
 use amp_push_gateway::local::invoke_endpoint::Invoked;
 use amp_push_gateway::local::tsdb::StoredSeries;
 use amp_push_gateway::local::wall_clock;
 use serde_json::json;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 /// Characters of an error's message on a line of the log.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 const EXAMPLE: &str = r#"{"dimensions":{"customerId":"customer1"},"metrics":{"temperature":"14.3","ph":6.7}}"#;
 
-/// Where it listens, and how it is invoked.
-pub(super) fn started(json: bool, address: SocketAddr, written: &str, dead_letters: &str) {
-    let url = format!("http://{address}");
-    if json {
-        let started = json!({"event": "started", "url": url, "written_to": written, "dead_letters": dead_letters});
-        return view::line(&started.to_string());
+/// To people, or to scripts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Log {
+    pub(super) json: bool,
+}
+
+// === impl Log ===
+
+impl Log {
+    /// Where it listens and what it polls, and how it is invoked.
+    pub(super) fn started(self, address: SocketAddr, polled: Option<&Polled>, written: &str, dead_letters: &str) {
+        let url = format!("http://{address}");
+        if self.json {
+            let started = json!({
+                "event": "started",
+                "url": url,
+                "queue": polled.map(polled_json),
+                "written_to": written,
+                "dead_letters": dead_letters,
+            });
+            return view::line(&started.to_string());
+        }
+        view::line(&format!("{} {url}", Styled(view::HEADING, "listening on")));
+        if let Some(polled) = polled {
+            view::line(&polled_words(polled));
+        }
+        view::line(&format!("events go to  {written}"));
+        view::line(&format!("dead letters  {dead_letters}"));
+        view::line(&format!(
+            "try           aws lambda invoke --endpoint-url {url} --region eu-central-1 --no-sign-request \
+             --function-name ingest --cli-binary-format raw-in-base64-out --payload '{EXAMPLE}' /dev/stdout"
+        ));
     }
-    view::line(&format!("{} {url}", Styled(view::HEADING, "listening on")));
-    view::line(&format!("events go to  {written}"));
-    view::line(&format!("dead letters  {dead_letters}"));
-    view::line(&format!(
-        "try           aws lambda invoke --endpoint-url {url} --region eu-central-1 --no-sign-request \
-         --function-name ingest --cli-binary-format raw-in-base64-out --payload '{EXAMPLE}' /dev/stdout"
-    ));
+
+    /// One line for one invocation.
+    pub(super) fn invoked(self, invoked: &Invoked<'_>) {
+        view::line(&if self.json { invoked_json(invoked).to_string() } else { invoked_line(invoked) });
+    }
+
+    /// One line for one batch of the queue.
+    pub(super) fn batch(self, batch: &Batch<'_>) {
+        view::line(&if self.json { batch_json(batch).to_string() } else { batch_line(batch) });
+    }
+
+    /// What the workspace and the queue of this process hold.
+    pub(super) fn stopped(self, stored: Option<Vec<StoredSeries>>, letters: &[DeadLetter]) {
+        if self.json {
+            let series = stored.map(|stored| stored.iter().map(series_json).collect::<Vec<_>>());
+            let letters: Vec<_> = letters.iter().map(letter_json).collect();
+            return view::line(&json!({"event": "stopped", "series": series, "dead_letters": letters}).to_string());
+        }
+        if let Some(stored) = stored {
+            let samples = stored.iter().map(|series| series.samples.len() as u64).sum();
+            let heading = Styled(view::HEADING, "stored");
+            view::line(&format!("{heading}: {} series, {}", stored.len(), count(samples, "sample")));
+            if !stored.is_empty() {
+                view::line(&series_table(&stored, None));
+            }
+        }
+        if !letters.is_empty() {
+            view::line(&format!("{}: {}", Styled(view::HEADING, "dead letters"), letters.len()));
+            view::line(&dead_letters(letters));
+        }
+    }
 }
 
-/// One line for one run of the function.
-pub(super) fn invoked(json: bool, invoked: &Invoked<'_>) {
-    view::line(&if json { invoked_json(invoked).to_string() } else { invoked_line(invoked) });
-}
-
-fn invoked_json(invoked: &Invoked<'_>) -> serde_json::Value {
-    let metrics = &invoked.handled.metrics;
-    let error = invoked.handled.answer.as_ref().err();
+fn polled_json(polled: &Polled) -> serde_json::Value {
     json!({
-        "event": "invoked",
+        "url": polled.url.as_str(),
+        "arn": polled.facts.arn,
+        "batch_size": polled.settings.batch_size,
+        "batch_window_seconds": polled.settings.window_on(&polled.facts).as_secs_f64(),
+        "concurrency": polled.settings.concurrency,
+        "visibility_timeout_seconds": polled.facts.visibility.as_secs(),
+    })
+}
+
+fn polled_words(polled: &Polled) -> String {
+    let window = polled.settings.window_on(&polled.facts);
+    let gathered = if window.is_zero() { "at once".to_owned() } else { format!("after {}", duration(window)) };
+    format!(
+        "polling       {}: batches of up to {} {gathered}, {} at a time; a failed message comes again after {} s",
+        polled.url,
+        polled.settings.batch_size,
+        polled.settings.concurrency,
+        polled.facts.visibility.as_secs()
+    )
+}
+
+/// What an invocation and a batch have in common.
+fn handled_json(event: &str, request_id: &str, handled: &Handled, took: Duration) -> serde_json::Value {
+    let metrics = &handled.metrics;
+    let error = handled.answer.as_ref().err();
+    json!({
+        "event": event,
         "time": utc(wall_clock()),
-        "request_id": invoked.request_id,
-        "invocation_type": invoked.invocation_type.as_str(),
-        "payload_bytes": invoked.payload_bytes,
-        "milliseconds": u64::try_from(invoked.duration.as_millis()).unwrap_or(u64::MAX),
+        "request_id": request_id,
+        "milliseconds": milliseconds(took),
         "received": metrics.received,
         "delivered": metrics.delivered,
         "errored": metrics.errored,
@@ -56,12 +128,69 @@ fn invoked_json(invoked: &Invoked<'_>) -> serde_json::Value {
         "handed_back": metrics.handed_back,
         "error_type": error.map(|error| &error.error_type),
         "error_message": error.map(|error| &error.error_message),
-        "retry_in_milliseconds": invoked.retry_in.map(|delay| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX)),
     })
 }
 
+fn invoked_json(invoked: &Invoked<'_>) -> serde_json::Value {
+    let mut shown = handled_json("invoked", invoked.request_id, invoked.handled, invoked.duration);
+    shown["invocation_type"] = invoked.invocation_type.as_str().into();
+    shown["payload_bytes"] = invoked.payload_bytes.into();
+    shown["retry_in_milliseconds"] = invoked.retry_in.map(milliseconds).into();
+    shown
+}
+
+fn batch_json(batch: &Batch<'_>) -> serde_json::Value {
+    let mut shown = handled_json("batch", batch.request_id, batch.handled, batch.duration);
+    shown["messages"] = batch.messages.into();
+    shown["payload_bytes"] = batch.payload_bytes.into();
+    shown["deleted"] = batch.deleted.into();
+    shown["kept"] = batch.kept.into();
+    shown["failure"] = batch.failure.into();
+    shown
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn invoked_line(invoked: &Invoked<'_>) -> String {
-    let metrics = &invoked.handled.metrics;
+    let retry = invoked.retry_in.map_or(String::new(), |delay| format!("; next try in {}", duration(delay)));
+    format!(
+        "{} {} {}{}{retry} {}",
+        Styled(view::QUIET, utc(wall_clock())),
+        invoked.invocation_type.as_str(),
+        counts(invoked.handled),
+        error_words(invoked.handled),
+        Styled(
+            view::QUIET,
+            format!("({} bytes, {}, {})", invoked.payload_bytes, duration(invoked.duration), invoked.request_id)
+        )
+    )
+}
+
+fn batch_line(batch: &Batch<'_>) -> String {
+    let kept = if batch.kept > 0 { format!(", {} to come again", batch.kept) } else { String::new() };
+    // The words of a function error are there already.
+    let failure = batch.failure.filter(|_| batch.handled.answer.is_ok());
+    let failure =
+        failure.map_or(String::new(), |words| format!("; {} {}", Styled(view::BAD, "batch failed:"), cut(words)));
+    format!(
+        "{} queue {}{}{failure}; {}: {} deleted{kept} {}",
+        Styled(view::QUIET, utc(wall_clock())),
+        counts(batch.handled),
+        error_words(batch.handled),
+        count(batch.messages as u64, "message"),
+        batch.deleted,
+        Styled(
+            view::QUIET,
+            format!("({} bytes, {}, {})", batch.payload_bytes, duration(batch.duration), batch.request_id)
+        )
+    )
+}
+
+/// `3 events: 2 stored, 1 refused`.
+fn counts(handled: &Handled) -> String {
+    let metrics = &handled.metrics;
     let mut counts = vec![format!("{}: {} stored", count(metrics.received, "event"), metrics.delivered)];
     let others = [
         (metrics.rejected, "refused"),
@@ -72,43 +201,15 @@ fn invoked_line(invoked: &Invoked<'_>) -> String {
     ];
     let others = others.into_iter().filter(|(number, _)| *number > 0);
     counts.extend(others.map(|(number, what)| format!("{number} {what}")));
-    let retry = invoked.retry_in.map_or(String::new(), |delay| format!("; next try in {}", duration(delay)));
-    let error = match &invoked.handled.answer {
-        Ok(_) => String::new(),
-        Err(error) => {
-            let message: String = error.error_message.chars().take(MAX_MESSAGE_CHARS).collect();
-            format!("; {} {}: {message}", Styled(view::BAD, "function error"), error.error_type)
-        }
-    };
-    format!(
-        "{} {} {} {}{error}{retry}",
-        Styled(view::QUIET, utc(wall_clock())),
-        invoked.invocation_type.as_str(),
-        counts.join(", "),
-        Styled(
-            view::QUIET,
-            format!("({} bytes, {}, {})", invoked.payload_bytes, duration(invoked.duration), invoked.request_id)
-        )
-    )
+    counts.join(", ")
 }
 
-/// What the workspace and the queue of this process hold.
-pub(super) fn stopped(json: bool, stored: Option<Vec<StoredSeries>>, letters: &[DeadLetter]) {
-    if json {
-        let series = stored.map(|stored| stored.iter().map(series_json).collect::<Vec<_>>());
-        let letters: Vec<_> = letters.iter().map(letter_json).collect();
-        return view::line(&json!({"event": "stopped", "series": series, "dead_letters": letters}).to_string());
-    }
-    if let Some(stored) = stored {
-        let samples = stored.iter().map(|series| series.samples.len() as u64).sum();
-        let heading = Styled(view::HEADING, "stored");
-        view::line(&format!("{heading}: {} series, {}", stored.len(), count(samples, "sample")));
-        if !stored.is_empty() {
-            view::line(&series_table(&stored, None));
-        }
-    }
-    if !letters.is_empty() {
-        view::line(&format!("{}: {}", Styled(view::HEADING, "dead letters"), letters.len()));
-        view::line(&dead_letters(letters));
-    }
+fn error_words(handled: &Handled) -> String {
+    handled.answer.as_ref().err().map_or(String::new(), |error| {
+        format!("; {} {}: {}", Styled(view::BAD, "function error"), error.error_type, cut(&error.error_message))
+    })
+}
+
+fn cut(words: &str) -> String {
+    words.chars().take(MAX_MESSAGE_CHARS).collect()
 }

@@ -45,6 +45,18 @@ pub(crate) fn dead_letters(letters: &[DeadLetter]) -> String {
     with_rest(&table, letters.len())
 }
 
+/// Rows under a header; `numbers` are the columns that are aligned to the right.
+pub(crate) fn rows(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> String {
+    let mut table = table(header);
+    table.add_rows(rows);
+    for &column in numbers {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
 fn table(header: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING).set_style(TableComponent::HeaderLines, '─').set_header(header);

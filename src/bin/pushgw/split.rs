@@ -4,14 +4,14 @@ use serde::de::IgnoredAny;
 
 /// One message of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Part<'a> {
+pub(crate) struct Part<'a> {
     /// Its line, counted from 1, where the file is of JSON lines.
-    pub(super) line: Option<usize>,
-    pub(super) bytes: &'a [u8],
+    pub(crate) line: Option<usize>,
+    pub(crate) bytes: &'a [u8],
 }
 
 /// The messages of a file. It is of JSON lines where it is not JSON as a whole and at least every second line of it is.
-pub(super) fn parts(bytes: &[u8]) -> Vec<Part<'_>> {
+pub(crate) fn parts(bytes: &[u8]) -> Vec<Part<'_>> {
     let whole = vec![Part { line: None, bytes }];
     if is_json(bytes) {
         return whole;

@@ -1,0 +1,148 @@
+//! How much load, and is that within bounds? Pure.
+
+use crate::fault::Fault;
+use amp_push_gateway::local::fleet::{ALL_BROKEN, StreamOptions};
+use std::time::Duration;
+
+/// Samples that are kept in mind until they are found.
+const MAX_SAMPLES: u64 = 2_000_000;
+/// Without a number of events or a time.
+const DURATION: u64 = 10;
+
+/// How much load.
+#[derive(clap::Args, Debug)]
+#[group(skip)]
+pub(super) struct Arguments {
+    /// Events a second.
+    #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=50_000))]
+    rate: u32,
+    /// For how long, in seconds. Default: 10.
+    #[arg(long, value_name = "SECONDS", conflicts_with = "count", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    duration: Option<u64>,
+    /// How many events, instead of for how long.
+    #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=2_000_000))]
+    count: Option<u64>,
+    /// How many devices take turns. Each has its own series.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    devices: u32,
+    /// Metrics of each event.
+    #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    metrics: u32,
+    /// The share of events that are broken, from 0 to 1.
+    #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
+    broken: u64,
+    /// Events of one device group that travel as one message, an array.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=500))]
+    events_per_message: u32,
+    /// Names, values and which events are broken follow from this number.
+    #[arg(long, value_name = "NUMBER", default_value_t = 42)]
+    seed: u64,
+}
+
+/// A load within bounds.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Plan {
+    pub(super) rate: u32,
+    pub(super) count: u64,
+    pub(super) events_per_message: usize,
+    pub(super) stream: StreamOptions,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, Fault> {
+        let rate = arguments.rate;
+        let count = arguments.count.unwrap_or_else(|| u64::from(rate) * arguments.duration.unwrap_or(DURATION));
+        let samples = count * u64::from(arguments.metrics);
+        if samples > MAX_SAMPLES {
+            return Err(Fault::Usage(format!(
+                "{count} events of {} metrics are {samples} samples; at most {MAX_SAMPLES} are kept in mind until they are \
+                 found: expected less of --rate, --duration, --count or --metrics",
+                arguments.metrics
+            )));
+        }
+        if u64::from(rate) > u64::from(arguments.devices) * 1_000 {
+            return Err(Fault::Usage(format!(
+                "--rate {rate}: {} devices have no more than {} times of their own in a second, one each millisecond; \
+                 expected more --devices",
+                arguments.devices,
+                u64::from(arguments.devices) * 1_000
+            )));
+        }
+        let stream = StreamOptions {
+            devices: arguments.devices,
+            metrics: arguments.metrics,
+            broken: arguments.broken,
+            seed: arguments.seed,
+        };
+        Ok(Self { rate, count, events_per_message: arguments.events_per_message as usize, stream })
+    }
+
+    /// How many events are due after `elapsed`.
+    pub(super) fn due(&self, elapsed: Duration) -> u64 {
+        let due = elapsed.as_millis() * u128::from(self.rate) / 1_000 + 1;
+        u64::try_from(due).unwrap_or(u64::MAX).min(self.count)
+    }
+
+    /// How long it takes at this rate.
+    pub(super) fn lasts(&self) -> Duration {
+        Duration::from_millis(self.count.saturating_mul(1_000) / u64::from(self.rate))
+    }
+}
+
+/// `0.05` in millionths.
+fn share(text: &str) -> Result<u64, String> {
+    let share: f64 = text.parse().map_err(|_| "expected a number from 0 to 1".to_owned())?;
+    if !(0.0..=1.0).contains(&share) {
+        return Err("expected a number from 0 to 1".to_owned());
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "from 0 to 1"
+    )]
+    Ok((share * ALL_BROKEN as f64) as u64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arguments() -> Arguments {
+        Arguments {
+            rate: 100,
+            duration: None,
+            count: None,
+            devices: 1,
+            metrics: 1,
+            broken: 0,
+            events_per_message: 1,
+            seed: 1,
+        }
+    }
+
+    #[test]
+    fn events_are_due_at_their_rate_and_no_more_than_asked_for() {
+        let plan = Plan::new(&arguments()).unwrap();
+        assert_eq!((plan.count, plan.lasts()), (1_000, Duration::from_secs(10)));
+        let table = [(0, 1), (9, 1), (10, 2), (1_000, 101), (9_990, 1_000), (60_000, 1_000)];
+        for (milliseconds, due) in table {
+            assert_eq!(plan.due(Duration::from_millis(milliseconds)), due, "{milliseconds}");
+        }
+    }
+
+    #[test]
+    fn loads_out_of_bounds_are_refused_with_what_to_change() {
+        for (arguments, expected) in [
+            (Arguments { count: Some(100_000), metrics: 21, ..arguments() }, "--metrics"),
+            (Arguments { rate: 1_001, ..arguments() }, "--devices"),
+        ] {
+            let Err(Fault::Usage(words)) = Plan::new(&arguments) else { panic!("{arguments:?}") };
+            assert!(words.contains(expected), "{words}");
+        }
+        assert_eq!([share("0"), share("0.25"), share("1")], [Ok(0), Ok(250_000), Ok(ALL_BROKEN)]);
+        assert!(["-0.1", "1.1", "NaN", "x", ""].iter().all(|text| share(text).is_err()));
+    }
+}

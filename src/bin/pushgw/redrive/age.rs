@@ -1,0 +1,122 @@
+//! How old are the events of a message? Pure.
+
+use super::letter::{Letter, Message, Shape};
+use amp_push_gateway::event::{Clock, Rules, read_message};
+use amp_push_gateway::model::Timestamp;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Milliseconds since the epoch; what lies outside is in another unit, and no time for the gateway.
+const TIMES: std::ops::Range<i64> = 100_000_000_000..100_000_000_000_000;
+
+/// The times of the events of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Ages {
+    pub(super) oldest: Timestamp,
+    pub(super) newest: Timestamp,
+    /// Whether an event brings no time of its own.
+    pub(super) any_without_time: bool,
+}
+
+// === impl Ages ===
+
+impl Ages {
+    /// Of the message of `letter`; none where it has no message, or one without events.
+    pub(super) fn of(letter: &Letter, now: Timestamp) -> Option<Self> {
+        match &letter.message {
+            Message::Whole(text) => read(text, letter.sent, now),
+            // Whatever a device calls a time, nobody here knows.
+            Message::ForAFile { .. } => {
+                letter.sent.map(|sent| Self { oldest: sent, newest: sent, any_without_time: true })
+            }
+            Message::Missing { .. } => None,
+        }
+    }
+
+    /// Whether sending the message of a letter of this `shape` again could only see it refused again. Of our own letters
+    /// the good events are stored already, so that one event that is too old is enough; of others, all must be.
+    pub(super) fn is_too_old(&self, shape: Shape, now: Timestamp, max_age_ms: i64) -> bool {
+        let decisive = if shape == Shape::Gateway { self.oldest } else { self.newest };
+        now.since(decisive) > max_age_ms
+    }
+}
+
+fn read(text: &str, sent: Option<Timestamp>, now: Timestamp) -> Option<Ages> {
+    let rules = Rules { max_sample_age_ms: i64::MAX, max_sample_lead_ms: i64::MAX, ..Rules::default() };
+    let mut ages: Option<Ages> = None;
+    read_message(text, &Clock { now, sent }, &rules, &mut |found| {
+        let own = own_time(&found.text);
+        let taken = found.event.as_ref().ok().map(|event| event.timestamp);
+        let time = taken.or(own).or(found.sent).or(sent).unwrap_or(now);
+        let all = ages.get_or_insert(Ages { oldest: time, newest: time, any_without_time: false });
+        all.oldest = all.oldest.min(time);
+        all.newest = all.newest.max(time);
+        all.any_without_time |= own.is_none();
+    });
+    ages
+}
+
+/// The time in an event that may be refused for something else.
+fn own_time(event: &str) -> Option<Timestamp> {
+    #[derive(Deserialize)]
+    struct Timed<'a> {
+        #[serde(borrow)]
+        timestamp: Option<&'a RawValue>,
+    }
+    let timed: Timed<'_> = serde_json::from_str(event).ok()?;
+    let literal = timed.timestamp?.get().trim_matches('"');
+    #[expect(clippy::cast_possible_truncation, reason = "the range below refuses what is cut off")]
+    let time = literal.parse().ok().or_else(|| literal.parse::<f64>().ok().map(|time| time as i64))?;
+    TIMES.contains(&time).then_some(Timestamp(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_700_000_000_000;
+    const HOUR: i64 = 3_600_000;
+
+    fn ages(text: &str, sent: Option<i64>) -> Option<(i64, i64, bool)> {
+        let ages = read(text, sent.map(Timestamp), Timestamp(NOW))?;
+        Some((NOW - ages.oldest.0, NOW - ages.newest.0, ages.any_without_time))
+    }
+
+    #[test]
+    fn the_age_is_that_of_the_event_else_of_the_sending() {
+        let at = |age: i64| format!("{{\"timestamp\":{},\"metrics\":{{\"ph\":6.7}}}}", NOW - age);
+        let refused = format!("{{\"timestamp\":\"{}\",\"metrics\":{{\"ph\":\"abc\"}}}}", NOW - 7);
+        let seconds = "{\"timestamp\":1700000000,\"metrics\":{\"ph\":1}}";
+        let fraction = format!("{{\"timestamp\":{}.75,\"metrics\":{{}}}}", NOW - 8);
+        let table = [
+            (at(5), Some(9), Some((5, 5, false))),
+            ("{\"metrics\":{\"ph\":6.7}}".to_owned(), Some(9), Some((9, 9, true))),
+            ("{\"metrics\":{\"ph\":6.7}}".to_owned(), None, Some((0, 0, true))),
+            (refused, Some(9), Some((7, 7, false))),
+            (fraction, Some(9), Some((8, 8, false))),
+            (seconds.to_owned(), Some(9), Some((9, 9, true))),
+            ("temperature=14.3".to_owned(), Some(9), Some((9, 9, true))),
+            (format!("[{},{}]", at(5), at(HOUR)), Some(9), Some((HOUR, 5, false))),
+            ("[]".to_owned(), Some(9), None),
+        ];
+        for (text, sent, expected) in table {
+            assert_eq!(ages(&text, sent.map(|age: i64| NOW - age)), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn one_old_event_of_our_own_letter_is_enough_and_all_of_another() {
+        let mixed = Ages { oldest: Timestamp(NOW - 2 * HOUR), newest: Timestamp(NOW), any_without_time: false };
+        let old = Ages { newest: Timestamp(NOW - HOUR - 1), ..mixed };
+        let edge = Ages { oldest: Timestamp(NOW - HOUR), ..mixed };
+        for (ages, shape, expected) in [
+            (mixed, Shape::Gateway, true),
+            (mixed, Shape::Queue, false),
+            (mixed, Shape::Lambda, false),
+            (old, Shape::Queue, true),
+            (edge, Shape::Gateway, false),
+        ] {
+            assert_eq!(ages.is_too_old(shape, Timestamp(NOW), HOUR), expected, "{ages:?} {shape:?}");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What the error action of an IoT rule sends: <https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html>.
+//! Pure.
+
+use super::letter::{Letter, Message, Received, Shape};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+
+/// The reason of all of them; which action failed is in the detail.
+pub(super) const ACTION_FAILED: &str = "iot_action_failed";
+
+const NOT_AN_EVENT: &str = "it holds what the device published, not the event that the rule makes of it: write it to a \
+                            file, and publish it again or mend it there";
+
+/// An error action's message, as far as it is used.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Record {
+    rule_name: String,
+    #[serde(default)]
+    topic: String,
+    base64_original_payload: String,
+    #[serde(default)]
+    failures: Vec<Failure>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[derive(Default)]
+struct Failure {
+    failed_action: String,
+    failed_resource: String,
+    error_message: String,
+}
+
+/// The letter in the record `text`, if it is one.
+pub(super) fn record(received: &Received, text: &str) -> Option<Letter> {
+    if !text.trim_ascii_start().starts_with('{') {
+        return None;
+    }
+    let record: Record = serde_json::from_str(text).ok()?;
+    let payload = STANDARD.decode(&record.base64_original_payload).ok();
+    // What is no text cannot be a line of a file; its record can.
+    let original = payload.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned());
+    Some(Letter {
+        id: received.id.clone(),
+        shape: Shape::Iot,
+        reason: ACTION_FAILED.to_owned(),
+        detail: detail(&record),
+        message: Message::ForAFile { text: original, why: NOT_AN_EVENT },
+        sent: received.sent,
+        maybe_stored: false,
+        group: None,
+    })
+}
+
+fn detail(record: &Record) -> String {
+    let place = format!("rule {}, topic {}", record.rule_name, record.topic);
+    let Some(first) = record.failures.first() else { return format!("{place}: no failure is named") };
+    let more = match record.failures.len() {
+        1 => String::new(),
+        all => format!("; and {} more", all - 1),
+    };
+    format!("{place}: {} on {}: {}{more}", first.failed_action, first.failed_resource, first.error_message)
+}

@@ -1,0 +1,112 @@
+//! Messages as the payload of a direct invocation, and its answer as their outcomes. Pure.
+
+use super::outcome::Outcome;
+use amp_push_gateway::lambda::FunctionError;
+use amp_push_gateway::model::Reason;
+use serde::Deserialize;
+
+/// The report of a direct invocation.
+#[derive(Deserialize)]
+struct Report {
+    #[serde(default)]
+    rejected_count: u64,
+    #[serde(default)]
+    rejected: Vec<Listed>,
+    #[serde(default)]
+    dropped: Vec<Listed>,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    index: usize,
+    reason: String,
+    detail: String,
+}
+
+/// One message as it is, several as an array.
+pub(super) fn payload(messages: &[&str]) -> String {
+    match messages {
+        [message] => (*message).to_owned(),
+        _ => format!("[{}]", messages.join(",")),
+    }
+}
+
+/// The outcome of each of `count` messages, from what the function answered.
+pub(super) fn outcomes(answer: &Result<String, FunctionError>, count: usize) -> Vec<Outcome> {
+    match answer {
+        Ok(answer) => reported(answer, count),
+        // The good ones are stored; what is refused was not put aside, but its sender hears of it here.
+        Err(error) if error.error_type == "dead_letter_failed" => reported(&error.error_message, count),
+        Err(error) if count == 1 && is_reason(&error.error_type) => {
+            vec![Outcome::Rejected(format!("{}: {}", error.error_type, error.error_message))]
+        }
+        Err(error) => {
+            let words = format!("the function failed with {}: {}", error.error_type, error.error_message);
+            vec![Outcome::unsent(words, true); count]
+        }
+    }
+}
+
+/// A function that answers with anything but a report has taken the messages.
+fn reported(answer: &str, count: usize) -> Vec<Outcome> {
+    let mut outcomes = vec![Outcome::Sent; count];
+    let Ok(report) = serde_json::from_str::<Report>(answer) else { return outcomes };
+    for Listed { index, reason, detail } in report.dropped.iter().chain(&report.rejected).rev() {
+        // A message that travelled alone may hold several events; all but its first refusal are only counted.
+        let more = report.rejected_count.saturating_sub(1);
+        let more = if count == 1 && more > 0 { format!("; and {more} more") } else { String::new() };
+        if let Some(outcome) = outcomes.get_mut(if count == 1 { 0 } else { *index }) {
+            *outcome = Outcome::Rejected(format!("{reason}: {detail}{more}"));
+        }
+    }
+    outcomes
+}
+
+fn is_reason(word: &str) -> bool {
+    Reason::ALL.iter().any(|reason| reason.as_str() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rejected(words: &str) -> Outcome {
+        Outcome::Rejected(words.to_owned())
+    }
+
+    fn failed(error_type: &str, message: &str, count: usize) -> Vec<Outcome> {
+        let error = FunctionError { error_type: error_type.to_owned(), error_message: message.to_owned() };
+        outcomes(&Err(error), count)
+    }
+
+    #[test]
+    fn one_message_is_its_payload_and_several_are_an_array() {
+        assert_eq!(payload(&["{\"a\":1}"]), "{\"a\":1}");
+        assert_eq!(payload(&["{}", " {}\n"]), "[{}, {}\n]");
+    }
+
+    #[test]
+    fn what_a_report_lists_is_rejected_and_the_rest_is_sent() {
+        let report = r#"{"accepted":2,"rejected_count":1,"rejected":[{"index":1,"reason":"invalid_value","detail":"[1].metrics.ph: x"}],"samples":2}"#;
+        let expected = [Outcome::Sent, rejected("invalid_value: [1].metrics.ph: x"), Outcome::Sent];
+        assert_eq!(outcomes(&Ok(report.to_owned()), 3), expected);
+        assert_eq!(failed("dead_letter_failed", report, 3), expected);
+        for other in ["null", "{}", "\"thanks\""] {
+            assert_eq!(outcomes(&Ok(other.to_owned()), 2), [Outcome::Sent, Outcome::Sent], "{other}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_several_events_is_rejected_once_with_their_number() {
+        let report = r#"{"rejected_count":2,"rejected":[{"index":3,"reason":"too_old","detail":"[3].x"},{"index":5,"reason":"in_future","detail":"y"}]}"#;
+        assert_eq!(outcomes(&Ok(report.to_owned()), 1), [rejected("too_old: [3].x; and 1 more")]);
+    }
+
+    #[test]
+    fn a_function_error_is_a_reason_or_may_pass() {
+        assert_eq!(failed("invalid_value", "metrics.ph: x", 1), [rejected("invalid_value: metrics.ph: x")]);
+        for (error_type, count) in [("delivery_failed", 1), ("Sandbox.Timedout", 2), ("invalid_value", 2)] {
+            assert!(failed(error_type, "x", count).iter().all(Outcome::may_pass), "{error_type}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Messages to a Lambda function, by its Invoke API.
+
+mod endpoint;
+mod http;
+
+use super::direct;
+use super::outcome::Outcome;
+use super::target::Numbered;
+use crate::fault::Fault;
+use amp_push_gateway::lambda::FunctionError;
+use endpoint::Endpoint;
+use http::{Answer, Client};
+use serde::Deserialize;
+use std::time::Duration;
+use url::Url;
+
+/// Characters of a refusal's words that are repeated.
+const MAX_WORDS: usize = 300;
+
+/// Whether the answer of the function is waited for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Synchronous,
+    Asynchronous,
+}
+
+/// A function, and how it is invoked.
+#[derive(Debug)]
+pub(super) struct Function {
+    endpoint: Endpoint,
+    kind: Kind,
+    client: Client,
+}
+
+/// What Lambda says of a call that never reached the function.
+#[derive(Deserialize)]
+struct Refused {
+    #[serde(alias = "Message")]
+    message: String,
+}
+
+/// The payload of a function error.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ErrorPayload {
+    #[serde(default)]
+    error_type: String,
+    #[serde(default)]
+    error_message: String,
+}
+
+// === impl Function ===
+
+impl Function {
+    /// The function `name` at `endpoint`, else where the environment says.
+    pub(super) fn new(name: &str, endpoint: Option<Url>, kind: Kind, timeout: Duration) -> Result<Self, Fault> {
+        let endpoint = Endpoint::new(name, endpoint)?;
+        let client = Client::new(endpoint.region.clone(), timeout)?;
+        Ok(Self { endpoint, kind, client })
+    }
+
+    /// Its name, with where it is.
+    pub(super) fn name(&self) -> String {
+        format!("{} at {}", self.endpoint.name, self.endpoint.url.origin().ascii_serialization())
+    }
+
+    pub(super) fn is_asynchronous(&self) -> bool {
+        self.kind == Kind::Asynchronous
+    }
+
+    pub(super) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
+        let texts: Vec<_> = messages.iter().map(|message| message.text).collect();
+        let invocation_type = if self.is_asynchronous() { "Event" } else { "RequestResponse" };
+        let answer = self.client.post(&self.endpoint.url, invocation_type, direct::payload(&texts)).await;
+        match answer {
+            Ok(answer) => outcomes(&answer, messages.len()),
+            Err(unsent) => vec![Outcome::Unsent(unsent); messages.len()],
+        }
+    }
+}
+
+/// What Lambda, or the function, made of `count` messages.
+fn outcomes(answer: &Answer, count: usize) -> Vec<Outcome> {
+    match answer.status {
+        202 => vec![Outcome::Sent; count],
+        200..300 if answer.is_function_error => {
+            let error = serde_json::from_str(&answer.body).unwrap_or_else(|_| ErrorPayload {
+                error_type: "Unhandled".to_owned(),
+                error_message: answer.body.clone(),
+            });
+            let error = FunctionError { error_type: error.error_type, error_message: cut(&error.error_message) };
+            direct::outcomes(&Err(error), count)
+        }
+        200..300 => direct::outcomes(&Ok(answer.body.clone()), count),
+        status => {
+            let words = serde_json::from_str::<Refused>(&answer.body).map_or(answer.body.clone(), |said| said.message);
+            let kind = answer.error_type.as_deref().map_or(String::new(), |kind| format!(" {kind}"));
+            let may_pass = status == 429 || status >= 500;
+            vec![Outcome::unsent(format!("Lambda answered {status}{kind}: {}", cut(&words)), may_pass); count]
+        }
+    }
+}
+
+/// A report that stands in an error's words is whole JSON, and is left so.
+fn cut(words: &str) -> String {
+    if words.starts_with('{') { words.to_owned() } else { words.chars().take(MAX_WORDS).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, is_function_error: bool, body: &str) -> Answer {
+        Answer { status, is_function_error, error_type: None, body: body.to_owned() }
+    }
+
+    fn outcome(status: u16, is_function_error: bool, body: &str) -> Outcome {
+        outcomes(&answer(status, is_function_error, body), 1).remove(0)
+    }
+
+    #[test]
+    fn each_answer_of_lambda_has_its_outcome() {
+        let rejected = |words: &str| Outcome::Rejected(words.to_owned());
+        let table = [
+            (202, false, "", Outcome::Sent),
+            (200, false, r#"{"accepted":1,"rejected_count":0,"rejected":[]}"#, Outcome::Sent),
+            (
+                200,
+                true,
+                r#"{"errorType":"invalid_value","errorMessage":"metrics.ph: x"}"#,
+                rejected("invalid_value: metrics.ph: x"),
+            ),
+            (200, true, "gone", Outcome::unsent("the function failed with Unhandled: gone", true)),
+            (
+                429,
+                false,
+                r#"{"message":"Rate Exceeded."}"#,
+                Outcome::unsent("Lambda answered 429: Rate Exceeded.", true),
+            ),
+            (502, false, "<html>", Outcome::unsent("Lambda answered 502: <html>", true)),
+            (
+                403,
+                false,
+                r#"{"Message":"no permission"}"#,
+                Outcome::unsent("Lambda answered 403: no permission", false),
+            ),
+        ];
+        for (status, is_function_error, body, expected) in table {
+            assert_eq!(outcome(status, is_function_error, body), expected, "{status} {body}");
+        }
+        let named = Answer { error_type: Some("ResourceNotFoundException".to_owned()), ..answer(404, false, "{}") };
+        let expected = Outcome::unsent("Lambda answered 404 ResourceNotFoundException: {}", false);
+        assert_eq!(outcomes(&named, 1), [expected]);
+    }
+
+    #[test]
+    fn a_report_in_an_error_is_read_whole() {
+        let detail = "x".repeat(1_000);
+        let report = serde_json::json!({
+            "rejected_count": 1,
+            "rejected": [{"index": 1, "reason": "invalid_value", "detail": detail}],
+        });
+        let body = serde_json::json!({"errorType": "dead_letter_failed", "errorMessage": report.to_string()});
+        let expected = [Outcome::Sent, Outcome::Rejected(format!("invalid_value: {detail}"))];
+        assert_eq!(outcomes(&answer(200, true, &body.to_string()), 2), expected);
+    }
+}

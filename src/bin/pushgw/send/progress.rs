@@ -1,0 +1,231 @@
+//! What was settled so far, in a file, so that a run that was ended goes on where it stopped.
+
+use super::input::Input;
+use crate::fault::Fault;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+/// Messages by what became of them.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
+pub(super) struct Totals {
+    /// Taken by whom they were sent to.
+    pub(super) sent: u64,
+    /// Refused before sending.
+    pub(super) refused: u64,
+    /// Rejected by the function or the receiver.
+    pub(super) rejected: u64,
+    /// They cannot be sent as they are.
+    pub(super) failed: u64,
+}
+
+/// Which messages are settled: all below a number, and some beyond.
+#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
+pub(super) struct Settled {
+    below: usize,
+    beyond: BTreeSet<usize>,
+}
+
+/// The file's content.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    /// A hash of what is sent.
+    input: String,
+    /// To whom.
+    target: String,
+    settled: Settled,
+    totals: Totals,
+}
+
+/// How far a run has come, and the file that knows it where there is one.
+#[derive(Debug)]
+pub(super) struct Progress {
+    path: Option<PathBuf>,
+    saved: Saved,
+}
+
+// === impl Settled ===
+
+impl Settled {
+    pub(super) fn has(&self, number: usize) -> bool {
+        number < self.below || self.beyond.contains(&number)
+    }
+
+    pub(super) fn add(&mut self, number: usize) {
+        if number >= self.below {
+            self.beyond.insert(number);
+        }
+        while self.beyond.remove(&self.below) {
+            self.below += 1;
+        }
+    }
+}
+
+// === impl Progress ===
+
+impl Progress {
+    /// Reads the file at `path`, where there is one; nothing is settled where it does not exist yet.
+    pub(super) fn open(path: Option<&Path>, inputs: &[Input], target: &str) -> Result<Self, Fault> {
+        let fresh = Saved {
+            input: if path.is_some() { hash(inputs) } else { String::new() },
+            target: target.to_owned(),
+            settled: Settled::default(),
+            totals: Totals::default(),
+        };
+        let Some(path) = path else { return Ok(Self { path: None, saved: fresh }) };
+        let saved = match fs::read(path) {
+            Ok(bytes) => Some(read(path, &bytes, &fresh)?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Fault::unreadable(path, &error)),
+        };
+        let progress = Self { path: Some(path.to_owned()), saved: saved.unwrap_or(fresh) };
+        // A place that cannot be written to is better told before anything is sent.
+        progress.save().map_err(|error| Fault::Usage(unwritable(path, &error)))?;
+        Ok(progress)
+    }
+
+    pub(super) fn totals(&self) -> Totals {
+        self.saved.totals
+    }
+
+    pub(super) fn has(&self, number: usize) -> bool {
+        self.saved.settled.has(number)
+    }
+
+    /// Nothing more is to be done for this message.
+    pub(super) fn settle(&mut self, number: usize, count: impl FnOnce(&mut Totals) -> &mut u64) {
+        self.saved.settled.add(number);
+        *count(&mut self.saved.totals) += 1;
+    }
+
+    /// Writes the file anew, so that it is whole at any time.
+    pub(super) fn keep(&self) -> Result<(), Fault> {
+        let path = self.path.as_deref().unwrap_or(Path::new(""));
+        self.save().map_err(|error| Fault::Failed(unwritable(path, &error)))
+    }
+
+    fn save(&self) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".new");
+        let mut file = fs::File::create(&beside)?;
+        file.write_all(&serde_json::to_vec(&self.saved)?)?;
+        fs::rename(beside, path)
+    }
+}
+
+fn read(path: &Path, bytes: &[u8], fresh: &Saved) -> Result<Saved, Fault> {
+    let usage = |what: &str| {
+        Fault::Usage(format!(
+            "--resume {}: {what}; name another file, or delete this one to send everything from the beginning",
+            path.display()
+        ))
+    };
+    let saved: Saved =
+        serde_json::from_slice(bytes).map_err(|error| usage(&format!("it is no progress of `send`: {error}")))?;
+    if saved.input != fresh.input {
+        return Err(usage("it belongs to other events"));
+    }
+    if saved.target != fresh.target {
+        return Err(usage(&format!("it belongs to a sending to {}, not to {}", saved.target, fresh.target)));
+    }
+    Ok(saved)
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> String {
+    format!("--resume {}: it cannot be written: {error}", path.display())
+}
+
+/// Of contents and their lengths; names may change.
+fn hash(inputs: &[Input]) -> String {
+    let mut hash = Sha256::new();
+    for input in inputs {
+        hash.update(input.bytes.len().to_le_bytes());
+        hash.update(&input.bytes);
+    }
+    hex::encode(hash.finalize())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let path = std::env::temp_dir().join(format!("pushgw-{}-{name}", std::process::id()));
+            fs::create_dir_all(&path).unwrap();
+            Self(path)
+        }
+
+        fn file(&self) -> PathBuf {
+            self.0.join("events.progress")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).unwrap();
+        }
+    }
+
+    fn input(text: &str) -> Vec<Input> {
+        vec![Input { name: "f".to_owned(), bytes: text.as_bytes().to_vec() }]
+    }
+
+    #[test]
+    fn a_run_goes_on_where_the_last_one_stopped() {
+        let folder = Folder::new("goes-on");
+        let file = folder.file();
+        let mut first = Progress::open(Some(&file), &input("x"), "queue q").unwrap();
+        for number in [0, 1, 3] {
+            first.settle(number, |totals| &mut totals.sent);
+        }
+        first.settle(4, |totals| &mut totals.refused);
+        first.keep().unwrap();
+        let second = Progress::open(Some(&file), &input("x"), "queue q").unwrap();
+        assert_eq!((0..6).map(|number| second.has(number)).collect::<Vec<_>>(), [true, true, false, true, true, false]);
+        assert_eq!(second.totals(), Totals { sent: 3, refused: 1, ..Totals::default() });
+    }
+
+    #[test]
+    fn a_file_of_another_sending_is_wrong_usage() {
+        let folder = Folder::new("another");
+        let file = folder.file();
+        Progress::open(Some(&file), &input("x"), "queue q").unwrap();
+        let fault = |text: &str, target: &str| Progress::open(Some(&file), &input(text), target).unwrap_err();
+        assert!(fault("y", "queue q").to_string().contains("other events"));
+        assert!(fault("x", "queue r").to_string().contains("to queue q, not to queue r"));
+        fs::write(&file, "{}").unwrap();
+        assert!(fault("x", "queue q").to_string().contains("no progress"));
+        assert_eq!(fault("x", "queue q").exit_code(), 2);
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_written_is_told_at_once() {
+        let folder = Folder::new("unwritable");
+        let fault = Progress::open(Some(&folder.0.join("no/such/file")), &input("x"), "q").unwrap_err();
+        assert!(fault.exit_code() == 2 && fault.to_string().contains("cannot be written"), "{fault}");
+    }
+
+    proptest! {
+        #[test]
+        fn settled_is_what_was_added_in_any_order(numbers in proptest::collection::vec(0..40_usize, 0..60)) {
+            let mut settled = Settled::default();
+            for &number in &numbers {
+                settled.add(number);
+            }
+            for number in 0..41 {
+                prop_assert_eq!(settled.has(number), numbers.contains(&number));
+            }
+            let read: Settled = serde_json::from_str(&serde_json::to_string(&settled).unwrap()).unwrap();
+            prop_assert_eq!(read, settled);
+        }
+    }
+}

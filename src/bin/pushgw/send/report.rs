@@ -1,0 +1,211 @@
+//! What was sent, refused, rejected and not sent, to people and to scripts.
+
+use super::progress::Totals;
+use crate::view::{self, Styled, count, duration};
+use serde_json::json;
+use std::fmt;
+use std::time::Duration;
+
+/// Messages that people are shown of each kind.
+const MAX_SHOWN: usize = 20;
+/// Messages that are kept of each kind, and that scripts get.
+const MAX_LISTED: usize = 1_000;
+
+/// A message and what was said of it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Told {
+    place: String,
+    words: String,
+}
+
+/// Those of one kind, the first of them with their words.
+#[derive(Clone, Default, Debug)]
+pub(super) struct List(Vec<Told>);
+
+/// The whole.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) target: String,
+    /// Messages given, and the events in them.
+    pub(super) messages: u64,
+    pub(super) events: u64,
+    /// Of this run and those that it goes on from.
+    pub(super) totals: Totals,
+    /// Settled by those.
+    pub(super) before: u64,
+    pub(super) refused: List,
+    pub(super) rejected: List,
+    pub(super) failed: List,
+    /// Why sending ended before its end, and where.
+    pub(super) ended: Option<Ended>,
+    pub(super) resumable: bool,
+    pub(super) took: Duration,
+}
+
+/// The end of a sending that did not come to its end.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Ended {
+    /// Where the first message stands that is not settled.
+    pub(super) place: String,
+    pub(super) words: String,
+}
+
+// === impl List ===
+
+impl List {
+    pub(super) fn add(&mut self, place: impl fmt::Display, words: impl fmt::Display) {
+        if self.0.len() < MAX_LISTED {
+            self.0.push(Told { place: place.to_string(), words: words.to_string() });
+        }
+    }
+
+    /// So many of one kind, and the first of them.
+    fn show(&self, f: &mut fmt::Formatter<'_>, heading: &str, total: u64) -> fmt::Result {
+        if total == 0 {
+            return Ok(());
+        }
+        write!(f, "\n{}: {}", Styled(view::BAD, heading), total)?;
+        for Told { place, words } in self.0.iter().take(MAX_SHOWN) {
+            write!(f, "\n  {} {words}", Styled(view::QUIET, place))?;
+        }
+        let shown = self.0.len().min(MAX_SHOWN) as u64;
+        match total - shown.min(total) {
+            0 => Ok(()),
+            // Those of earlier runs are known by their number only.
+            more => write!(f, "\n  {}", Styled(view::QUIET, format_args!("and {more} more"))),
+        }
+    }
+
+    fn json(&self) -> Vec<serde_json::Value> {
+        self.0.iter().map(|told| json!({"place": told.place, "message": told.words})).collect()
+    }
+}
+
+// === impl Report ===
+
+impl Report {
+    /// Messages that are neither there nor refused.
+    fn unsent(&self) -> u64 {
+        let Totals { sent, refused, rejected, failed } = self.totals;
+        self.messages.saturating_sub(sent + refused + rejected + failed)
+    }
+
+    /// Whether every message is there.
+    pub(super) fn is_good(&self) -> bool {
+        self.totals.sent == self.messages
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        json!({
+            "ok": self.is_good(),
+            "target": self.target,
+            "messages": self.messages,
+            "events": self.events,
+            "sent": self.totals.sent,
+            "refused_count": self.totals.refused,
+            "refused": self.refused.json(),
+            "rejected_count": self.totals.rejected,
+            "rejected": self.rejected.json(),
+            "failed_count": self.totals.failed,
+            "failed": self.failed.json(),
+            "unsent": self.unsent(),
+            "settled_before": self.before,
+            "ended_at": self.ended.as_ref().map(|ended| &ended.place),
+            "ended_because": self.ended.as_ref().map(|ended| &ended.words),
+            "milliseconds": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
+        })
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let style = if self.is_good() { view::GOOD } else { view::BAD };
+        write!(
+            f,
+            "{} {} of {} ({}) to {} in {}",
+            Styled(style, "sent"),
+            self.totals.sent,
+            count(self.messages, "message"),
+            count(self.events, "event"),
+            self.target,
+            duration(self.took)
+        )?;
+        if self.before > 0 {
+            write!(f, "; {} of them settled before, and not sent again", self.before)?;
+        }
+        self.refused.show(f, "refused before sending", self.totals.refused)?;
+        self.rejected.show(f, "rejected", self.totals.rejected)?;
+        self.failed.show(f, "not taken", self.totals.failed)?;
+        if self.totals.refused > 0 {
+            write!(
+                f,
+                "\nmend the refused ones and send them again; `pushgw check` shows each event, --no-check sends them as they are"
+            )?;
+        }
+        let Some(ended) = &self.ended else { return Ok(()) };
+        let again = if self.resumable {
+            "the same command goes on from there"
+        } else {
+            "everything from there on is still to be sent; with --resume FILE the next run would know where"
+        };
+        write!(
+            f,
+            "\n{}: {}, from {} on: {}\n{again}",
+            Styled(view::BAD, "not sent"),
+            self.unsent(),
+            ended.place,
+            ended.words
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(totals: Totals, ended: Option<Ended>) -> Report {
+        Report {
+            target: "the queue q".to_owned(),
+            messages: 30,
+            events: 31,
+            totals,
+            before: 0,
+            refused: List::default(),
+            rejected: List::default(),
+            failed: List::default(),
+            ended,
+            resumable: true,
+            took: Duration::from_millis(3),
+        }
+    }
+
+    #[test]
+    fn a_good_sending_is_one_line() {
+        let report = report(Totals { sent: 30, ..Totals::default() }, None);
+        assert!(report.is_good());
+        let shown = anstream::adapter::strip_str(&report.to_string()).to_string();
+        assert_eq!(shown, "sent 30 of 30 messages (31 events) to the queue q in 3 ms");
+    }
+
+    #[test]
+    fn what_is_not_there_is_listed_and_what_to_do_is_said() {
+        let ended = Ended { place: "f:29".to_owned(), words: "AccessDenied: no".to_owned() };
+        let mut report = report(Totals { sent: 4, refused: 22, ..Totals::default() }, Some(ended));
+        (0..22).for_each(|line| report.refused.add(format_args!("f:{line}"), "too_old: x"));
+        assert!(!report.is_good());
+        let shown = anstream::adapter::strip_str(&report.to_string()).to_string();
+        for part in [
+            "sent 4 of 30",
+            "refused before sending: 22",
+            "f:19 too_old: x",
+            "and 2 more",
+            "not sent: 4, from f:29 on: AccessDenied: no",
+            "goes on",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(!shown.contains("f:20"));
+        assert_eq!(report.json()["refused"].as_array().unwrap().len(), 22);
+        assert_eq!(report.json()["unsent"], 4);
+    }
+}

@@ -1,0 +1,148 @@
+//! The queue behind `serve`: its options, what Lambda would refuse of them, and the poller.
+
+use super::log::Log;
+use crate::fault::Fault;
+use crate::view;
+use amp_push_gateway::dead_letter::is_fifo;
+use amp_push_gateway::local::event_source::{self, Observer, QueueFacts, Settings, SqsQueue};
+use amp_push_gateway::local::invoke_endpoint::Function;
+use std::sync::Arc;
+use std::time::Duration;
+use url::Url;
+
+/// What Lambda gives a batch of a FIFO queue at most, and no window to gather it.
+const MAX_FIFO_BATCH: usize = 10;
+const DEFAULT_BATCH: usize = 50;
+/// In seconds.
+const DEFAULT_WINDOW: u64 = 20;
+
+/// The queue and how it is polled.
+#[derive(clap::Args, Debug)]
+#[group(skip)]
+pub(super) struct Arguments {
+    /// Poll this SQS queue too, as Lambda's event source mapping does.
+    #[arg(long, value_name = "URL")]
+    queue_url: Option<Url>,
+    /// Messages of a batch, at most: up to 10,000, of a FIFO queue up to 10. Default: 50, of a FIFO queue 10.
+    #[arg(long, value_name = "NUMBER", requires = "queue_url", value_parser = batch_size)]
+    batch_size: Option<usize>,
+    /// How long a batch gathers messages, in seconds: up to 300, but no longer than half of the queue's visibility timeout;
+    /// 0 hands over at once what one receive brings, at most ten. Default: 20, of a FIFO queue 0, as there is no other.
+    #[arg(long, value_name = "SECONDS", requires = "queue_url", value_parser = clap::value_parser!(u64).range(0..=300))]
+    batch_window: Option<u64>,
+    /// Batches in flight at a time.
+    #[arg(long, value_name = "NUMBER", requires = "queue_url", default_value_t = 2, value_parser = concurrency)]
+    concurrency: usize,
+}
+
+/// A queue that answered, ready to be polled.
+#[derive(Debug)]
+pub(super) struct Polled {
+    pub(super) url: Url,
+    pub(super) facts: QueueFacts,
+    pub(super) settings: Settings,
+    queue: SqsQueue,
+}
+
+fn batch_size(text: &str) -> Result<usize, String> {
+    whole(text, 10_000)
+}
+
+fn concurrency(text: &str) -> Result<usize, String> {
+    whole(text, 1_000)
+}
+
+fn whole(text: &str, most: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
+}
+
+/// Asks the queue what it is; `None` where there is none to poll.
+pub(super) async fn prepare(arguments: &Arguments, timeout: Duration) -> Result<Option<Polled>, Fault> {
+    let Some(url) = arguments.queue_url.clone() else { return Ok(None) };
+    let settings = settings(arguments, is_fifo(url.as_str()), timeout)?;
+    let queue = SqsQueue::new(&url).await;
+    let facts = queue.facts().await.map_err(|failed| {
+        Fault::Failed(format!(
+            "{url} does not say what it is: {}; expected the URL of an SQS queue, and permission for \
+             sqs:GetQueueAttributes, sqs:ReceiveMessage and sqs:DeleteMessage",
+            failed.words
+        ))
+    })?;
+    if facts.visibility < timeout + settings.window_on(&facts) {
+        view::note(&format!(
+            "warning: the queue shows a message again after {} s, and a batch may take longer: {} s to gather and {} s \
+             in the function; messages may be handled twice (a shorter --timeout or --batch-window, or a longer \
+             visibility timeout)",
+            facts.visibility.as_secs(),
+            settings.window_on(&facts).as_secs(),
+            timeout.as_secs()
+        ));
+    }
+    Ok(Some(Polled { url, facts, settings, queue }))
+}
+
+fn settings(arguments: &Arguments, fifo: bool, timeout: Duration) -> Result<Settings, Fault> {
+    let (batch_size, window) = match (fifo, arguments.batch_size, arguments.batch_window) {
+        (true, Some(size), _) if size > MAX_FIFO_BATCH => {
+            return Err(Fault::Usage(format!(
+                "--batch-size {size}: Lambda takes at most {MAX_FIFO_BATCH} messages of a FIFO queue at a time"
+            )));
+        }
+        (true, _, Some(window @ 1..)) => {
+            return Err(Fault::Usage(format!(
+                "--batch-window {window}: Lambda gathers no batches of a FIFO queue; only 0 is allowed there"
+            )));
+        }
+        (true, size, _) => (size.unwrap_or(MAX_FIFO_BATCH), 0),
+        (false, size, window) => (size.unwrap_or(DEFAULT_BATCH), window.unwrap_or(DEFAULT_WINDOW)),
+    };
+    let window = Duration::from_secs(window);
+    Ok(Settings { batch_size, window, concurrency: arguments.concurrency, timeout })
+}
+
+/// Polls until `shutdown`; where there is no queue it has nothing to do.
+pub(super) async fn run<F: Function>(
+    polled: Option<Polled>,
+    shutdown: impl Future<Output = ()>,
+    function: Arc<F>,
+    log: Log,
+) {
+    let Some(Polled { facts, settings, queue, .. }) = polled else { return };
+    let observer: Observer = Arc::new(move |batch| log.batch(batch));
+    event_source::run(Arc::new(queue), facts, shutdown, function, settings, observer).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(fifo: bool, batch_size: Option<usize>, batch_window: Option<u64>) -> Result<(usize, u64), String> {
+        let arguments = Arguments { queue_url: None, batch_size, batch_window, concurrency: 2 };
+        let settings = settings(&arguments, fifo, Duration::from_secs(30)).map_err(|fault| fault.to_string())?;
+        Ok((settings.batch_size, settings.window.as_secs()))
+    }
+
+    #[test]
+    fn batches_are_what_lambda_allows_for_the_kind_of_queue() {
+        let table = [
+            (false, None, None, (50, 20)),
+            (false, Some(10_000), Some(0), (10_000, 0)),
+            (true, None, None, (10, 0)),
+            (true, Some(3), Some(0), (3, 0)),
+        ];
+        for (fifo, size, window, expected) in table {
+            assert_eq!(settled(fifo, size, window), Ok(expected), "{fifo} {size:?} {window:?}");
+        }
+        assert!(settled(true, Some(11), None).unwrap_err().starts_with("--batch-size 11:"));
+        assert!(settled(true, None, Some(20)).unwrap_err().starts_with("--batch-window 20:"));
+    }
+
+    #[test]
+    fn numbers_are_whole_and_bounded() {
+        assert_eq!([batch_size("1"), batch_size("10000"), concurrency("1000")], [Ok(1), Ok(10_000), Ok(1_000)]);
+        for wrong in ["0", "10001", "-1", "2.5", "ten", ""] {
+            assert!(batch_size(wrong).unwrap_err().contains("1 to 10000"), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! A message as the queue gave it to the record that a function is handed. Pure.
+//!
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use std::collections::BTreeMap;
+
+const HEAD: &str = "{\"Records\":[";
+const TAIL: &str = "]}";
+
+/// A message as the queue gave it.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Received {
+    /// Its id, the same at each delivery.
+    pub message_id: String,
+    /// What it is deleted with, another at each delivery.
+    pub receipt_handle: String,
+    /// The message.
+    pub body: String,
+    /// MD5 of it in hexadecimal digits.
+    pub md5_of_body: String,
+    /// What the queue knows of it: `SentTimestamp`, `ApproximateReceiveCount`, `MessageGroupId` and so on.
+    pub attributes: BTreeMap<String, String>,
+    /// What the sender said of it.
+    pub message_attributes: BTreeMap<String, Attribute>,
+}
+
+/// A message attribute.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub struct Attribute {
+    /// `String`, `Number` or `Binary`, each with or without a label of the sender's.
+    pub data_type: String,
+    /// The value of a string or a number.
+    pub string_value: Option<String>,
+    /// The value of what is binary.
+    pub binary_value: Option<Vec<u8>>,
+}
+
+/// One record of an event, ready to be sent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Record {
+    pub(super) message_id: String,
+    pub(super) receipt_handle: String,
+    /// Its group on a FIFO queue.
+    pub(super) group: Option<String>,
+    json: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Shape<'a> {
+    message_id: &'a str,
+    receipt_handle: &'a str,
+    body: &'a str,
+    attributes: &'a BTreeMap<String, String>,
+    message_attributes: BTreeMap<&'a str, AttributeShape<'a>>,
+    md5_of_body: &'a str,
+    event_source: &'static str,
+    #[serde(rename = "eventSourceARN")]
+    event_source_arn: &'a str,
+    aws_region: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AttributeShape<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    string_value: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    binary_value: Option<String>,
+    string_list_values: [(); 0],
+    binary_list_values: [(); 0],
+    data_type: &'a str,
+}
+
+// === impl Record ===
+
+impl Record {
+    /// The record of a message from the queue with this ARN.
+    pub(super) fn new(received: &Received, queue_arn: &str) -> Self {
+        let attributes = received.message_attributes.iter();
+        let shape = Shape {
+            message_id: &received.message_id,
+            receipt_handle: &received.receipt_handle,
+            body: &received.body,
+            attributes: &received.attributes,
+            message_attributes: attributes.map(|(name, attribute)| (name.as_str(), shape_of(attribute))).collect(),
+            md5_of_body: &received.md5_of_body,
+            event_source: "aws:sqs",
+            event_source_arn: queue_arn,
+            aws_region: region_of(queue_arn),
+        };
+        Self {
+            message_id: received.message_id.clone(),
+            receipt_handle: received.receipt_handle.clone(),
+            group: received.attributes.get("MessageGroupId").cloned(),
+            // Strings alone, which always serialise.
+            json: serde_json::to_string(&shape).unwrap_or_default(),
+        }
+    }
+
+    /// Bytes that it adds to an event.
+    pub(super) fn size(&self) -> usize {
+        self.json.len() + ",".len()
+    }
+}
+
+/// The event that a function is invoked with.
+pub(super) fn event(records: &[Record]) -> String {
+    let records: Vec<_> = records.iter().map(|record| record.json.as_str()).collect();
+    format!("{HEAD}{}{TAIL}", records.join(","))
+}
+
+/// Bytes of an event without records.
+pub(super) const EMPTY_EVENT_BYTES: usize = HEAD.len() + TAIL.len();
+
+fn shape_of(attribute: &Attribute) -> AttributeShape<'_> {
+    AttributeShape {
+        string_value: attribute.string_value.as_deref(),
+        binary_value: attribute.binary_value.as_ref().map(|value| STANDARD.encode(value)),
+        string_list_values: [],
+        binary_list_values: [],
+        data_type: &attribute.data_type,
+    }
+}
+
+/// `arn:aws:sqs:<region>:<account>:<name>`.
+fn region_of(queue_arn: &str) -> &str {
+    queue_arn.split(':').nth(3).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ARN: &str = "arn:aws:sqs:eu-west-1:123456789012:water-metrics.fifo";
+
+    fn received() -> Received {
+        let string = |text: &str| Attribute {
+            data_type: "String".to_owned(),
+            string_value: Some(text.to_owned()),
+            binary_value: None,
+        };
+        let binary =
+            Attribute { data_type: "Binary.raw".to_owned(), string_value: None, binary_value: Some(vec![0, 255]) };
+        Received {
+            message_id: "m-1".to_owned(),
+            receipt_handle: "r-1".to_owned(),
+            body: "{\"metrics\": {\"ph\": 6.7}}".to_owned(),
+            md5_of_body: "5d41402abc4b2a76b9719d911017c592".to_owned(),
+            attributes: [("SentTimestamp", "1676398017000"), ("MessageGroupId", "g")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+            message_attributes: [("sent_timestamp".to_owned(), string("1676398016000")), ("raw".to_owned(), binary)]
+                .into(),
+        }
+    }
+
+    #[test]
+    fn a_record_has_the_shape_that_lambda_gives_it() {
+        let record = Record::new(&received(), ARN);
+        let expected = serde_json::json!({"Records": [{
+            "messageId": "m-1",
+            "receiptHandle": "r-1",
+            "body": "{\"metrics\": {\"ph\": 6.7}}",
+            "attributes": {"SentTimestamp": "1676398017000", "MessageGroupId": "g"},
+            "messageAttributes": {
+                "sent_timestamp": {"stringValue": "1676398016000", "stringListValues": [], "binaryListValues": [], "dataType": "String"},
+                "raw": {"binaryValue": "AP8=", "stringListValues": [], "binaryListValues": [], "dataType": "Binary.raw"},
+            },
+            "md5OfBody": "5d41402abc4b2a76b9719d911017c592",
+            "eventSource": "aws:sqs",
+            "eventSourceARN": ARN,
+            "awsRegion": "eu-west-1",
+        }]});
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&event(std::slice::from_ref(&record))).unwrap(), expected);
+        assert_eq!(record.group.as_deref(), Some("g"));
+    }
+
+    #[test]
+    fn an_event_without_records_is_one_too() {
+        assert_eq!(event(&[]), "{\"Records\":[]}");
+    }
+
+    proptest! {
+        #[test]
+        fn any_body_comes_back_as_it_was_and_sizes_add_up(bodies in proptest::collection::vec(any::<String>(), 1..5)) {
+            let records: Vec<_> = bodies
+                .iter()
+                .map(|body| Record::new(&Received { body: body.clone(), ..received() }, ARN))
+                .collect();
+            let event = event(&records);
+            let size = EMPTY_EVENT_BYTES + records.iter().map(Record::size).sum::<usize>();
+            prop_assert_eq!(event.len() + ",".len(), size);
+            let read: serde_json::Value = serde_json::from_str(&event).unwrap();
+            let found: Vec<_> = read["Records"].as_array().unwrap().iter().map(|record| record["body"].as_str().unwrap()).collect();
+            prop_assert_eq!(found, bodies);
+        }
+    }
+}

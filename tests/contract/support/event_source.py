@@ -1,0 +1,160 @@
+"""Lambda's event source mapping for a real queue, small: polls, batches, invokes, deletes what was acknowledged, shows the rest
+again. It can be as unkind as the real one: deletions that are lost (a message is delivered twice), functions that are
+killed and started again.
+
+    source = EventSource(queue, start=lambda: Ingest({...}), workers=2, deadline_s=3)
+    source.start()
+    ...
+    source.drain(30)           # until the queue is empty
+    source.close()
+    source.deliveries          # message id -> the receive counts with which it was handed over
+"""
+import random
+import threading
+import time
+from collections import defaultdict
+
+from .runtime_api import IngestExited
+from .sqs import REGION, _attribute
+
+
+class EventSource:
+    """See the module. `check(result, records)` is called for every answer; what it raises ends up in `faults`.
+    `unkind` is a random generator while messages may be delivered twice and functions killed, None for kindness."""
+
+    def __init__(self, queue, start, workers=2, batch=(1, 60), deadline_s=3.0, visibility_s=8, check=None, unkind=None,
+                 lose_deletion=0.02, kill=0.03):
+        self._queue, self._start_ingest, self._check = queue, start, check
+        self._batch, self._deadline, self._visibility = batch, deadline_s, visibility_s
+        self._unkind, self._lose_deletion, self._kill = unkind, lose_deletion, kill
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(workers)]
+        #: message id -> receive counts, in order; and the time that SQS says it was sent.
+        self.deliveries, self.sent = defaultdict(list), {}
+        #: Message ids that were acknowledged and deleted.
+        self.done = set()
+        self.invocations = self.killed = self.deletions_lost = self.handed_back = 0
+        #: Sentences on answers that broke a rule, and on workers that broke.
+        self.faults = []
+
+    def start(self):
+        for thread in self._threads:
+            thread.start()
+
+    def be_kind(self):
+        """From now on no function is killed and no deletion is lost."""
+        self._unkind = None
+
+    def drain(self, timeout):
+        """Waits until the queue holds nothing more, seen or unseen; whether that came to be."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end and not self.faults:
+            answer = self._queue.client.get_queue_attributes(QueueUrl=self._queue.url, AttributeNames=[
+                "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"])["Attributes"]
+            if not any(int(value) for value in answer.values()):
+                return True
+            time.sleep(0.1)  # between two looks at the queue
+        return False
+
+    def close(self):
+        self._closing.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    def _draw(self, probability):
+        with self._lock:
+            return self._unkind is not None and self._unkind.random() < probability
+
+    def _work(self, number):
+        generator, ingest = random.Random(number), None
+        try:
+            while not self._closing.is_set():
+                records = self._receive(generator.randint(*self._batch))
+                if not records:
+                    self._closing.wait(0.05)
+                    continue
+                ingest = ingest or self._start_ingest()
+                if not self._deliver(ingest, records, generator):
+                    ingest.close()
+                    ingest = None
+        except Exception as why:  # a worker that breaks must be seen
+            self.faults.append(f"worker {number}: {type(why).__name__}: {why}")
+        finally:
+            if ingest:
+                ingest.close()
+
+    def _receive(self, wanted):
+        records = []
+        while len(records) < wanted:
+            messages = self._queue.client.receive_message(
+                QueueUrl=self._queue.url, MaxNumberOfMessages=min(10, wanted - len(records)), AttributeNames=["All"],
+                MessageAttributeNames=["All"], VisibilityTimeout=self._visibility).get("Messages", [])
+            for message in messages:
+                attributes = {name: _attribute(value.get("StringValue"), value["DataType"])
+                              for name, value in message.get("MessageAttributes", {}).items()}
+                records.append({"messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"],
+                                "body": message["Body"], "attributes": message["Attributes"], "messageAttributes": attributes,
+                                "md5OfBody": message["MD5OfBody"], "eventSource": "aws:sqs",
+                                "eventSourceARN": self._queue.arn, "awsRegion": REGION})
+            if not messages:
+                break
+        with self._lock:
+            for one in records:
+                self.deliveries[one["messageId"]].append(int(one["attributes"]["ApproximateReceiveCount"]))
+                self.sent[one["messageId"]] = int(one["attributes"]["SentTimestamp"])
+        return records
+
+    def _deliver(self, ingest, records, generator):
+        """One invocation; whether the process lives on."""
+        self.invocations += 1
+        killer, struck = None, threading.Event()
+
+        def strike():
+            struck.set()
+            ingest.process.kill()
+
+        if self._draw(self._kill):
+            killer = threading.Timer(generator.choice([0.001, 0.003, 0.01, 0.05, 0.3]), strike)
+            killer.start()
+        try:
+            result = ingest.invoke({"Records": records}, deadline_s=self._deadline)
+        except IngestExited:
+            if not struck.is_set():
+                raise
+            self.killed += 1
+            self._show_again(records, generator)
+            return False
+        finally:
+            if killer:
+                killer.cancel()
+                killer.join()
+        if self._check:
+            try:
+                self._check(result, records)
+            except AssertionError as why:
+                self.faults.append(str(why)[:2000])
+        failed = set(result.failures) if result.ok else {one["messageId"] for one in records}
+        self.handed_back += len(failed)
+        acknowledged = [one for one in records if one["messageId"] not in failed]
+        self._show_again([one for one in records if one["messageId"] in failed], generator)
+        deleted = []
+        for one in acknowledged:
+            if self._draw(self._lose_deletion):
+                self.deletions_lost += 1
+                self._show_again([one], generator)
+            else:
+                deleted.append(one)
+        for start in range(0, len(deleted), 10):
+            self._queue.client.delete_message_batch(QueueUrl=self._queue.url, Entries=[
+                {"Id": str(index), "ReceiptHandle": one["receiptHandle"]}
+                for index, one in enumerate(deleted[start:start + 10])])
+        with self._lock:
+            self.done.update(one["messageId"] for one in deleted)
+        return not struck.is_set()
+
+    def _show_again(self, records, generator):
+        for start in range(0, len(records), 10):
+            self._queue.client.change_message_visibility_batch(QueueUrl=self._queue.url, Entries=[
+                {"Id": str(index), "ReceiptHandle": one["receiptHandle"], "VisibilityTimeout": generator.choice([0, 0, 1])}
+                for index, one in enumerate(records[start:start + 10])])

@@ -1,0 +1,406 @@
+"""`pushgw redrive`: what lies on a dead-letter queue is shown, and goes back whole, once, and with its own time."""
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from support import components
+from support.events import BROKEN_TEXT, event, now_ms
+from support.sqs import SqsFront, broken
+from test_cli_usage import environment, on_a_terminal, pushgw
+
+HOUR = 3600 * 1000
+
+
+def ours(reason, **more):
+    """The attributes of the gateway's own letter."""
+    return {"reason": reason, "detail": f"the detail of {reason}", "source_message_id": "m-1",
+            "sent_timestamp": str(now_ms() - 1000), **{name: str(value) for name, value in more.items()}}
+
+
+def failure_record(payload, error="delivery_failed", at=None):
+    """What Lambda's on-failure destination gets of an asynchronous invocation."""
+    at = time.time() if at is None else at / 1000
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at * 1000) % 1000:03}Z"
+    return json.dumps({
+        "version": "1.0", "timestamp": stamp,
+        "requestContext": {"requestId": "r-1", "functionArn": "arn:aws:lambda:us-east-1:123456789012:function:f:$LATEST",
+                           "condition": "RetriesExhausted", "approximateInvokeCount": 3},
+        "requestPayload": payload,
+        "responseContext": {"statusCode": 200, "executedVersion": "$LATEST", "functionError": "Unhandled"},
+        "responsePayload": {"errorType": error, "errorMessage": f"the words of {error}"}})
+
+
+def error_action(published):
+    """What the error action of an IoT rule sends."""
+    return json.dumps({
+        "ruleName": "water", "topic": "sensors/1", "cloudwatchTraceId": "t", "clientId": "c",
+        "base64OriginalPayload": base64.b64encode(published.encode()).decode(),
+        "failures": [{"failedAction": "SqsAction", "failedResource": "water-metrics", "errorMessage": "denied"}]})
+
+
+def moved(sqs, dead_letters, body):
+    """Puts `body` on a queue of its own and lets SQS move it after one delivery."""
+    policy = json.dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": "1"})
+    source = sqs.queue(RedrivePolicy=policy, VisibilityTimeout="0")
+    source.send(body)
+    for _ in range(3):
+        source.client.receive_message(QueueUrl=source.url, MaxNumberOfMessages=10)
+
+
+@pytest.fixture
+def four_shapes(sqs, dead_letters):
+    """One letter of each shape; their bodies by reason, as they must be sent."""
+    bodies = {"invalid_value": BROKEN_TEXT, "max_receives": json.dumps(event({"moved": 1})),
+              "delivery_failed": '{"metrics": {"lambda": 2}}', "iot_action_failed": '{"t": 14.3}'}
+    dead_letters.send(bodies["invalid_value"], ours("invalid_value"))
+    moved(sqs, dead_letters, bodies["max_receives"])
+    dead_letters.send(failure_record(json.loads(bodies["delivery_failed"])))
+    dead_letters.send(error_action(bodies["iot_action_failed"]))
+    return bodies
+
+
+@pytest.fixture
+def redrive(dead_letters):
+    """Runs `pushgw redrive` on the queue of dead letters; with `--json` its object, and its exit code."""
+    def run(*arguments, queue=dead_letters, **env):
+        done = pushgw("redrive", "--queue-url", queue.url, "--json", *arguments, **env)
+        assert done.returncode in (0, 1), done.stderr
+        shown = json.loads(done.stdout)
+        assert shown["ok"] == (done.returncode == 0)
+        return shown, done.returncode
+    return run
+
+
+def by_reason(shown):
+    return {one["reason"]: one for one in shown["reasons"]}
+
+
+def bodies(queue):
+    return sorted(letter.body for letter in queue.letters())
+
+
+def test_a_dry_run_shows_all_four_shapes_and_leaves_every_letter(four_shapes, dead_letters, redrive):
+    for _ in range(2):
+        shown, status = redrive()
+        assert status == 0 and shown["dry_run"] and shown["letters"] == 4
+        reasons = by_reason(shown)
+        assert {reason: one["from"] for reason, one in reasons.items()} == {
+            "invalid_value": "gateway", "max_receives": "queue", "delivery_failed": "lambda", "iot_action_failed": "iot"}
+        for reason, body in four_shapes.items():
+            (example,) = reasons[reason]["examples"]
+            assert example["body"] == body and example["detail"]
+        assert "the words of delivery_failed" in reasons["delivery_failed"]["examples"][0]["detail"]
+        assert "water-metrics" in reasons["iot_action_failed"]["examples"][0]["detail"]
+    assert len(dead_letters.letters()) == 4, "shown again at once"
+
+
+def test_people_are_shown_a_table_examples_and_what_to_do(four_shapes, dead_letters):
+    done = pushgw("redrive", "--queue-url", dead_letters.url)
+    assert done.returncode == 0, done.stderr
+    for part in [*four_shapes, *four_shapes.values(), "the detail of invalid_value", "--to-file", "dry run"]:
+        assert part in done.stdout, f"{part} in {done.stdout}"
+
+
+def test_a_dry_run_of_many_letters_counts_each_once(dead_letters, redrive):
+    dead_letters.send_all([event({"ph": number}) for number in range(75)])
+    shown, _ = redrive()
+    assert (shown["letters"], by_reason(shown)["max_receives"]["letters"]) == (75, 75)
+    assert len(by_reason(shown)["max_receives"]["examples"]) == 3
+    assert len(dead_letters.letters()) == 75
+
+
+def test_chosen_reasons_go_back_and_the_others_stay(sqs, four_shapes, dead_letters, redrive):
+    source = sqs.queue()
+    shown, status = redrive("--to", source.url, "--reason", "max_receives", "--reason", "delivery_failed")
+    assert status == 0 and (shown["sent"], shown["left"]) == (2, {"not_chosen": 2})
+    assert bodies(source) == sorted([four_shapes["max_receives"], four_shapes["delivery_failed"]])
+    assert len(dead_letters.letters()) == 2
+
+
+def test_what_goes_back_is_delivered_with_its_original_time(sqs, dead_letters, redrive, receiver, ingest):
+    first = now_ms() - 1_200_000
+    dead_letters.send({"metrics": {"own": 1}}, ours("refused_by_receiver", sent_timestamp=first))
+    dead_letters.send(failure_record({"metrics": {"async": 2}}, at=first + 1))
+    dead_letters.send({"timestamp": first + 2, "metrics": {"timed": 3}})
+    source = sqs.queue()
+    assert redrive("--to", source.url, "--all")[0]["sent"] == 3
+    batch = source.lambda_event()
+    for one in batch["Records"]:
+        assert set(one["messageAttributes"]) == {"sent_timestamp"}
+    source.settle(batch, ingest.invoke(batch))
+    assert receiver.values() == {("own", ()): [(first, 1)], ("async", ()): [(first + 1, 2)], ("timed", ()): [(first + 2, 3)]}
+    assert dead_letters.letters() == [] and source.letters() == []
+
+
+def test_a_message_that_sqs_moved_keeps_the_time_at_which_it_was_sent(sqs, dead_letters, redrive):
+    moved(sqs, dead_letters, '{"metrics": {"ph": 6.7}}')
+    (example,) = by_reason(redrive()[0])["max_receives"]["examples"]
+    source = sqs.queue()
+    redrive("--to", source.url, "--all")
+    assert source.letter().attributes["sent_timestamp"] == str(example["sent_timestamp"])
+
+
+def test_what_a_device_published_goes_to_a_file_and_never_to_the_queue(sqs, dead_letters, redrive, tmp_path):
+    dead_letters.send(error_action('{"t": 14.3}'))
+    source, path = sqs.queue(), tmp_path / "letters.jsonl"
+    shown, status = redrive("--to", source.url, "--all")
+    assert status == 1 and shown["left"] == {"only_to_file": 1}
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", source.url, "--all")
+    assert done.returncode == 1 and "what the device published" in done.stdout
+    shown, status = redrive("--to", source.url, "--to-file", path, "--all")
+    assert status == 0 and (shown["sent"], shown["filed"]) == (0, 1)
+    assert path.read_text() == '{"t": 14.3}\n'
+    assert source.letters() == [] and dead_letters.letters() == []
+
+
+def test_a_file_gets_one_line_a_letter_and_is_appended_to(dead_letters, redrive, tmp_path):
+    path = tmp_path / "letters.jsonl"
+    path.write_text('{"kept": true}\n')
+    written = ['{"metrics": {"a": 1.0}, "timestamp": 1676398017000}', '{"metrics":\n{"b":\r\n1e3}}', "ph=6.7\n", '["é"]']
+    for body in written:
+        dead_letters.send(body, ours("invalid_json"))
+    shown, status = redrive("--to-file", path, "--reason", "invalid_json")
+    assert status == 0 and (shown["filed"], shown["filed_without_time"]) == (4, 3)
+    lines = path.read_text().splitlines()
+    assert lines[0] == '{"kept": true}'
+    assert sorted(lines[1:]) == sorted([written[0], '{"metrics": {"b":  1e3}}', '"ph=6.7\\n"', '["é"]'])
+    assert dead_letters.letters() == []
+
+
+def test_a_file_that_cannot_be_written_costs_no_letter(dead_letters, tmp_path):
+    dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to-file", tmp_path / "no" / "folder", "--all")
+    assert done.returncode == 2 and "no/folder" in done.stderr
+    if os.path.exists("/dev/full"):
+        done = pushgw("redrive", "--queue-url", dead_letters.url, "--to-file", "/dev/full", "--all")
+        assert done.returncode != 0
+    assert len(dead_letters.letters()) == 1
+
+
+def test_what_is_too_old_is_counted_and_not_sent_unless_asked_for(sqs, dead_letters, redrive, tmp_path):
+    dead_letters.send(event({"ph": 1}, timestamp=now_ms() - 2 * HOUR))
+    dead_letters.send({"metrics": {"ph": 2}}, ours("invalid_value", sent_timestamp=now_ms() - 2 * HOUR))
+    dead_letters.send(event({"ph": 3}))
+    source = sqs.queue()
+    assert (redrive()[0]["too_old"], redrive(MAX_SAMPLE_AGE="3h")[0]["too_old"]) == (2, 0)
+    shown, status = redrive("--to", source.url, "--all")
+    assert status == 1 and (shown["sent"], shown["left"]) == (1, {"too_old": 2})
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", source.url, "--all")
+    assert "could only be refused again" in done.stdout
+    shown, status = redrive("--to", source.url, "--all", "--include-too-old")
+    assert status == 0 and shown["sent"] == 2
+    assert len(source.letters()) == 3
+
+
+def test_what_may_be_stored_goes_nowhere_unless_asked_for(sqs, dead_letters, redrive, tmp_path):
+    dead_letters.send(event({"ph": 1}), ours("out_of_order", maybe_stored="true"))
+    source = sqs.queue()
+    for way in ["--to", source.url], ["--to-file", tmp_path / "f"]:
+        shown, status = redrive(*way, "--all")
+        assert status == 1 and shown["left"] == {"maybe_stored": 1} and shown["maybe_stored"] == 1
+    shown, status = redrive("--to", source.url, "--all", "--include-maybe-stored")
+    assert status == 0 and shown["sent"] == 1
+    assert "reason" not in source.letter().attributes
+
+
+def test_a_fifo_source_gets_the_group_and_each_letter_once(sqs, redrive):
+    letters, source = sqs.queue(fifo=True), sqs.queue(fifo=True)
+    for number in range(12):
+        letters.send(event({"ph": number}), ours("refused_by_receiver"), group=f"g{number % 3}")
+    shown, status = redrive("--to", source.url, "--all", queue=letters)
+    assert status == 0 and shown["sent"] == 12
+    got = source.letters()
+    groups = {}
+    for letter in got:
+        groups.setdefault(letter.system["MessageGroupId"], []).append(json.loads(letter.body)["metrics"]["ph"])
+    assert groups == {f"g{number}": list(range(number, 12, 3)) for number in range(3)}
+    assert len({letter.system["MessageDeduplicationId"] for letter in got}) == 12
+
+
+def test_a_letter_from_a_standard_queue_is_in_the_group_rejected(sqs, dead_letters, redrive):
+    dead_letters.send(event({"ph": 1}))
+    source = sqs.queue(fifo=True)
+    redrive("--to", source.url, "--all")
+    assert source.letter().system["MessageGroupId"] == "rejected"
+
+
+def test_messages_of_a_mebibyte_go_one_by_one_and_one_without_room_for_its_time_stays(sqs, dead_letters, redrive):
+    def padded(size):
+        text = json.dumps(event({"ph": 1}))
+        return text + " " * (size - len(text))
+    for size in (1_000_000, 1_000_000, 1024 * 1024):
+        dead_letters.send(padded(size))
+    source = sqs.queue()
+    shown, status = redrive("--to", source.url, "--all")
+    assert status == 1 and (shown["sent"], shown["left"]) == (2, {"too_long": 1})
+    assert [len(body) for body in bodies(source)] == [1_000_000] * 2
+    assert len(dead_letters.letters()) == 1
+
+
+def test_what_a_batch_call_refuses_stays_and_is_told(sqs, dead_letters):
+    for name in "good", "poison", "good":
+        dead_letters.send(event({name: 1}))
+
+    def spoil(call, answer):
+        if call.action == "SendMessageBatch":
+            bad = {entry["Id"] for entry in call.request["Entries"] if "poison" in entry["MessageBody"]}
+            answer["Failed"] = [{"Id": one, "SenderFault": True, "Code": "InvalidMessageContents", "Message": "no"}
+                                for one in bad]
+            answer["Successful"] = [one for one in answer["Successful"] if one["Id"] not in bad]
+        return answer
+
+    source = sqs.queue()
+    with SqsFront(sqs, spoil=spoil) as front:
+        done = pushgw("redrive", "--queue-url", dead_letters.url, "--json", "--to", source.url, "--all",
+                      AWS_ENDPOINT_URL_SQS=front.url)
+    shown = json.loads(done.stdout)
+    assert done.returncode == 1 and (shown["sent"], shown["failed"]) == (2, 1)
+    assert "InvalidMessageContents" in str(shown["failures"])
+    assert "poison" in dead_letters.letter().body
+
+
+def test_a_delete_that_fails_for_some_is_tried_again(sqs, dead_letters):
+    for number in range(3):
+        dead_letters.send(event({"ph": number}))
+    refused = []
+
+    def spoil(call, answer):
+        if call.action == "DeleteMessageBatch" and not refused:
+            refused.append(call)
+            one = answer["Successful"].pop()
+            answer["Failed"] = [{"Id": one["Id"], "SenderFault": False, "Code": "InternalError", "Message": "again"}]
+        return answer
+
+    source = sqs.queue()
+    with SqsFront(sqs, spoil=spoil) as front:
+        done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", source.url, "--all",
+                      AWS_ENDPOINT_URL_SQS=front.url)
+    assert done.returncode == 0, done.stdout
+    assert len(source.letters()) == 3 and dead_letters.letters() == []
+
+
+def test_a_source_that_refuses_everything_ends_the_run_and_costs_no_letter(sqs, dead_letters):
+    dead_letters.send_all([event({"ph": number}) for number in range(30)])
+    source = sqs.queue()
+    with SqsFront(sqs, hook=lambda call: broken() if call.action == "SendMessageBatch" else None) as front:
+        done = pushgw("redrive", "--queue-url", dead_letters.url, "--json", "--to", source.url, "--all",
+                      AWS_ENDPOINT_URL_SQS=front.url)
+        assert len([call for call in front.calls if call.action == "ReceiveMessage"]) == 1
+    shown = json.loads(done.stdout)
+    assert done.returncode == 1 and (shown["ended"], shown["failed"]) == ("failed", 10)
+    assert len(dead_letters.letters()) == 30 and source.letters() == []
+
+
+@pytest.mark.parametrize("which", ["dead letters", "source"])
+def test_a_queue_that_does_not_exist_is_said_before_any_letter_is_touched(sqs, dead_letters, which):
+    dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
+    missing = sqs.missing_queue_url()
+    urls = (missing, dead_letters.url) if which == "dead letters" else (dead_letters.url, missing)
+    done = pushgw("redrive", "--queue-url", urls[0], "--to", urls[1], "--all")
+    assert done.returncode == 1 and missing in done.stderr, done.stderr
+    assert dead_letters.letter().system["ApproximateReceiveCount"] == "1"
+
+
+def test_max_bounds_what_is_looked_at(sqs, dead_letters, redrive):
+    dead_letters.send_all([event({"ph": number}) for number in range(30)])
+    source = sqs.queue()
+    shown, status = redrive("--to", source.url, "--all", "--max", 13)
+    assert status == 0 and (shown["sent"], shown["ended"]) == (13, "max")
+    assert len(source.letters()) == 13 and len(dead_letters.letters()) == 17
+
+
+def start(front, letters, source, *arguments):
+    return subprocess.Popen([components.pushgw(), "redrive", "--queue-url", letters.url, "--to", source.url, "--all", "--json",
+                             *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                            env=environment(AWS_ENDPOINT_URL_SQS=front.url))
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
+def test_a_run_that_is_stopped_finishes_its_batch_and_shows_the_rest_again(sqs, dead_letters, redrive, stop):
+    dead_letters.send_all([event({"ph": number}) for number in range(40)])
+    source, running = sqs.queue(), []
+
+    def hook(call):
+        if call.action == "SendMessageBatch" and len(running) == 1:
+            running.pop().send_signal(stop)
+            time.sleep(0.3)  # the signal arrives while the batch is under way
+        return None
+
+    with SqsFront(sqs, hook=hook) as front:
+        running.append(start(front, dead_letters, source))
+        process = running[0]
+        said, _ = process.communicate(timeout=30)
+    shown = json.loads(said)
+    assert process.returncode == 1 and (shown["ended"], shown["sent"], shown["hidden"]) == ("stopped", 10, 0)
+    shown, _ = redrive("--to", source.url, "--all")
+    assert shown["sent"] == 30
+    sent = bodies(source)
+    assert len(sent) == len(set(sent)) == 40 and dead_letters.letters() == []
+
+
+def test_a_run_that_is_killed_loses_nothing_and_repeats_at_most_the_batch_under_way(sqs, dead_letters, redrive):
+    dead_letters.send_all([event({"ph": number}) for number in range(45)])
+    source, running, handles = sqs.queue(), [], {}
+
+    def spoil(call, answer):
+        for message in answer.get("Messages", []):
+            handles[message["MessageId"]] = message["ReceiptHandle"]
+        return answer
+
+    def hook(call):
+        if call.action == "DeleteMessageBatch" and call.number > 8:
+            running[0].kill()  # between write and delete
+            running[0].wait()
+            return broken()
+        return None
+
+    with SqsFront(sqs, hook=hook, spoil=spoil) as front:
+        running.append(start(front, dead_letters, source))
+        running[0].communicate(timeout=30)
+    assert running[0].returncode == -signal.SIGKILL
+    for handle in handles.values():  # instead of waiting until --hide is over
+        try:
+            dead_letters.client.change_message_visibility(QueueUrl=dead_letters.url, ReceiptHandle=handle,
+                                                          VisibilityTimeout=0)
+        except dead_letters.client.exceptions.ClientError:
+            pass  # deleted
+    shown, status = redrive("--to", source.url, "--all")
+    assert status == 0
+    sent = bodies(source)
+    assert len(set(sent)) == 45 and len(sent) <= 55
+    assert dead_letters.letters() == []
+
+
+@pytest.mark.parametrize("arguments", [
+    [], ["--queue-url", "no url"], ["--queue-url", "http://q/1/a", "--to", "http://q/1/b"],
+    ["--queue-url", "http://q/1/a", "--reason", "too_old"], ["--queue-url", "http://q/1/a", "--all"],
+    ["--queue-url", "http://q/1/a", "--to", "http://q/1/a", "--all"],
+    ["--queue-url", "http://q/1/a", "--to", "http://q/1/b", "--all", "--reason", "too_old"],
+    ["--queue-url", "http://q/1/a", "--max", "0"],
+], ids=" ".join)
+def test_wrong_usage_is_exit_code_2_and_asks_no_queue(arguments):
+    done = pushgw("redrive", *arguments)
+    assert done.returncode == 2 and done.stderr and done.stdout == ""
+
+
+def test_a_wrong_setting_is_said(dead_letters):
+    done = pushgw("redrive", "--queue-url", dead_letters.url, MAX_SAMPLE_AGE="old")
+    assert done.returncode == 2 and "MAX_SAMPLE_AGE=old" in done.stderr
+
+
+def test_a_reason_that_no_letter_has_is_said(sqs, dead_letters):
+    dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", sqs.queue().url, "--reason", "invalid_valeu")
+    assert done.returncode == 0 and "no letter has the reason invalid_valeu" in done.stderr
+
+
+def test_a_terminal_is_shown_progress(dead_letters):
+    dead_letters.send_all([event({"ph": number}) for number in range(20)])
+    status, shown = on_a_terminal("redrive", "--queue-url", dead_letters.url)
+    assert status == 0 and re.search(r"of about 20 letters", shown)

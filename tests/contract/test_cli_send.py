@@ -1,0 +1,467 @@
+"""`pushgw send`: events onto a queue, to a function, or straight to a receiver."""
+import json
+import re
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from support import components, sigv4
+from support.events import BROKEN, BROKEN_TEXT, event, now_ms
+from support.http_server import HttpServer
+from support.receiver import Answer
+from support.runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
+from support.sqs import REGION, SqsFront, broken, throttled
+from test_cli_serve import serving
+from test_cli_serve_queue import eventually, left_on, numbered, values
+from test_cli_usage import environment, on_a_terminal, pushgw
+
+
+def lines(events):
+    return "".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in events)
+
+
+@pytest.fixture
+def file(tmp_path):
+    """Writes events as JSON lines into a file."""
+    def write(events, name="events.jsonl"):
+        path = tmp_path / name
+        path.write_text(lines(events))
+        return path
+    return write
+
+
+def bodies(queue):
+    return [letter.body for letter in queue.letters()]
+
+
+def started(*arguments, **env):
+    return subprocess.Popen([components.pushgw(), "send", *map(str, arguments)], stdin=subprocess.DEVNULL,
+                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**env))
+
+
+# --- onto a queue ----------------------------------------------------------------------------------------------------
+
+def test_each_line_is_a_message_byte_for_byte(sqs, file):
+    queue = sqs.queue()
+    texts = [json.dumps(one, separators=(" , ", " :  ")) for one in numbered(23)] + ['[{"dimensions":{"site":"Küche"},"metrics":{"a":1}}]']
+    done = pushgw("send", file(texts), "--queue-url", queue.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sent 24 of 24 messages (24 events)" in done.stdout
+    assert bodies(queue) == texts
+
+
+def test_one_document_is_one_message(sqs, tmp_path):
+    queue = sqs.queue()
+    text = json.dumps([event(), event()], indent=2)
+    (tmp_path / "array.json").write_text(text)
+    done = pushgw("send", tmp_path / "array.json", "--queue-url", queue.url)
+    assert done.returncode == 0 and "1 message (2 events)" in done.stdout
+    assert bodies(queue) == [text]
+
+
+def test_json_lines_come_from_standard_input_too(sqs):
+    queue = sqs.queue()
+    texts = [json.dumps(one) for one in numbered(3)]
+    done = pushgw("send", "-", "--queue-url", queue.url, stdin=lines(texts))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert bodies(queue) == texts
+
+
+def test_an_event_can_be_typed(sqs):
+    queue = sqs.queue()
+    now = now_ms()
+    done = pushgw("send", "--queue-url", queue.url, "--metric", "temperature=14.30", "--metric", "ph=NaN",
+                  "--label", "customerId=customer1", "--timestamp", now)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [body] = bodies(queue)
+    assert json.loads(body, parse_float=str) == {"dimensions": {"customerId": "customer1"}, "timestamp": now,
+                                                 "metrics": {"temperature": "14.30", "ph": "NaN"}}
+
+
+@pytest.mark.parametrize("arguments, reason", [
+    (["--metric", "ph=abc"], "invalid_value"),
+    (["--metric", "a=1", "--metric", "a=2"], "metric_collision"),
+    (["--metric", "a=1", "--timestamp", "1676398017000"], "too_old"),
+    (["--metric", "a=1", "--timestamp", "1676398017"], "invalid_event"),
+], ids=lambda one: "_".join(one) if isinstance(one, list) else one)
+def test_what_is_typed_is_checked_as_any_event(sqs, arguments, reason):
+    queue = sqs.queue()
+    done = pushgw("send", "--queue-url", queue.url, *arguments)
+    assert done.returncode == 1
+    assert reason in done.stdout
+    assert left_on(queue) == 0
+
+
+def test_ten_go_together_and_no_more_than_a_mebibyte(sqs, file):
+    queue = sqs.queue()
+    small = numbered(25)
+    with SqsFront(sqs) as front:
+        pushgw("send", file(small), "--queue-url", queue.url, AWS_ENDPOINT_URL_SQS=front.url)
+        assert [len(call.bodies()) for call in front.calls] == [10, 10, 5]
+    large = [event({"a": 1}, {str(number): "x" * 2000 for number in range(140)}) for _ in range(5)]
+    with SqsFront(sqs) as front:
+        done = pushgw("send", file(large), "--queue-url", queue.url, AWS_ENDPOINT_URL_SQS=front.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [len(call.bodies()) for call in front.calls] == [3, 2]
+
+
+def test_a_message_larger_than_sqs_takes_is_refused_up_front(sqs, tmp_path):
+    queue = sqs.queue()
+    path = tmp_path / "large.json"
+    path.write_text(json.dumps([event()] * 20_000))
+    done = pushgw("send", path, "--queue-url", queue.url)
+    assert done.returncode == 1
+    assert "too_large" in done.stdout and "JSON lines" in done.stdout
+    assert left_on(queue) == 0
+
+
+def test_broken_events_are_refused_with_their_place_and_the_others_are_sent(sqs, file):
+    queue = sqs.queue()
+    path = file([event(), BROKEN, "{", event()])
+    done = pushgw("send", path, "--queue-url", queue.url)
+    assert done.returncode == 1
+    assert f'{path}:2 invalid_value: metrics.ph: "abc" is not a number' in done.stdout
+    assert f"{path}:3 invalid_json" in done.stdout
+    assert "sent 2 of 4" in done.stdout
+    assert len(bodies(queue)) == 2
+
+
+def test_unchecked_they_are_sent_as_they_are(sqs, file):
+    queue = sqs.queue()
+    texts = [json.dumps(event()), BROKEN_TEXT, "{"]
+    done = pushgw("send", file(texts), "--queue-url", queue.url, "--no-check")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert bodies(queue) == texts
+
+
+def test_the_rules_are_those_of_the_settings(sqs, file):
+    queue = sqs.queue()
+    path = file([event(timestamp=now_ms() - 2 * 3600 * 1000)])
+    assert pushgw("send", path, "--queue-url", queue.url).returncode == 1
+    assert pushgw("send", path, "--queue-url", queue.url, MAX_SAMPLE_AGE="3h").returncode == 0
+    assert pushgw("send", path, "--queue-url", queue.url, MAX_SAMPLE_AGE="soon").returncode == 2
+
+
+def test_what_the_queue_refuses_in_part_is_sent_again_alone(sqs, file):
+    queue = sqs.queue()
+    texts = [json.dumps(one) for one in numbered(10)]
+    spoiled = []
+
+    def spoil(call, answer):
+        if not spoiled:
+            spoiled.append(call)
+            refused = {"3", "7"}
+            failed = [{"Id": one, "SenderFault": False, "Code": "InternalError", "Message": "again"} for one in refused]
+            kept = [one for one in answer["Successful"] if one["Id"] not in refused]
+            return {**answer, "Successful": kept, "Failed": failed}
+        return answer
+
+    with SqsFront(sqs, spoil=spoil) as front:
+        done = pushgw("send", file(texts), "--queue-url", queue.url, AWS_ENDPOINT_URL_SQS=front.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert [call.bodies() for call in front.calls] == [texts, [texts[3], texts[7]]]
+
+
+def test_what_the_queue_never_takes_is_told_and_the_rest_goes_on(sqs, file):
+    queue = sqs.queue()
+    path = file(numbered(12))
+
+    def spoil(call, answer):
+        first, *rest = answer["Successful"]
+        failed = [{"Id": first["Id"], "SenderFault": True, "Code": "InvalidMessageContents", "Message": "no"}]
+        return {**answer, "Successful": rest, "Failed": failed}
+
+    with SqsFront(sqs, spoil=spoil) as front:
+        done = pushgw("send", path, "--queue-url", queue.url, AWS_ENDPOINT_URL_SQS=front.url)
+        assert len(front.calls) == 2
+    assert done.returncode == 1
+    assert "sent 10 of 12" in done.stdout
+    for line in (1, 11):
+        assert f"{path}:{line} InvalidMessageContents: no" in done.stdout
+
+
+@pytest.mark.parametrize("fault", [throttled, broken], ids=lambda one: one.__name__)
+def test_a_queue_that_fails_for_a_while_gets_everything(sqs, file, fault):
+    queue = sqs.queue()
+    with SqsFront(sqs, lambda call: fault() if call.number <= 2 else None) as front:
+        done = pushgw("send", file(numbered(12)), "--queue-url", queue.url, AWS_ENDPOINT_URL_SQS=front.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(front.calls) == 4
+    assert len(bodies(queue)) == 12
+
+
+def test_a_queue_that_fails_for_ever_is_given_up_after_six_tries(sqs, file):
+    queue = sqs.queue()
+    path = file(numbered(25))
+    with SqsFront(sqs, lambda call: broken() if call.number > 1 else None) as front:
+        done = pushgw("send", path, "--queue-url", queue.url, AWS_ENDPOINT_URL_SQS=front.url)
+        assert len(front.calls) == 7
+    assert done.returncode == 1
+    assert "sent 10 of 25" in done.stdout
+    assert f"not sent: 15, from {path}:11 on: InternalError" in done.stdout
+
+
+def test_a_queue_that_is_not_there_is_asked_once(sqs, file):
+    with SqsFront(sqs) as front:
+        done = pushgw("send", file(numbered(3)), "--queue-url", sqs.missing_queue_url(), AWS_ENDPOINT_URL_SQS=front.url)
+        assert len(front.calls) == 1
+    assert done.returncode == 1
+    assert "sent 0 of 3" in done.stdout and "does not exist" in done.stdout
+
+
+def test_a_fifo_queue_wants_a_group(sqs, file):
+    queue = sqs.queue(fifo=True)
+    done = pushgw("send", file(numbered(3)), "--queue-url", queue.url)
+    assert done.returncode == 2
+    assert "--group-id" in done.stderr
+
+
+def test_a_fifo_queue_keeps_the_order_and_takes_nothing_twice(sqs, file):
+    queue = sqs.queue(fifo=True)
+    same = json.dumps(event({"same": 1}))
+    texts = [*(json.dumps(one) for one in numbered(23)), same, same]
+    path = file(texts)
+    for _ in range(2):
+        done = pushgw("send", path, "--queue-url", queue.url, "--group-id", "device-1")
+        assert done.returncode == 0, done.stdout + done.stderr
+    letters = queue.letters()
+    assert [letter.body for letter in letters] == texts
+    assert {letter.system["MessageGroupId"] for letter in letters} == {"device-1"}
+
+
+def test_json_is_one_object(sqs, file):
+    queue = sqs.queue()
+    path = file([event(), BROKEN, [event(), event()]])
+    done = pushgw("send", path, "--queue-url", queue.url, "--json")
+    assert done.returncode == 1
+    report = json.loads(done.stdout)
+    assert {name: report[name] for name in ("ok", "messages", "events", "sent", "refused_count", "unsent")} == {
+        "ok": False, "messages": 3, "events": 4, "sent": 2, "refused_count": 1, "unsent": 0}
+    assert report["refused"] == [{"place": f"{path}:2", "message": 'invalid_value: metrics.ph: "abc" is not a number'}]
+
+
+def test_many_have_a_bar_on_a_terminal(sqs, file):
+    queue = sqs.queue()
+    status, shown = on_a_terminal("send", file(numbered(2000)), "--queue-url", queue.url)
+    assert status == 0
+    assert re.search(r"\d+/2000 messages", shown)
+    assert left_on(queue) == 2000
+
+
+# --- stopped and resumed ---------------------------------------------------------------------------------------------
+
+def slow_after(calls, reached):
+    """A hook that lets some calls pass and takes its time for the one after them."""
+    def hook(call):
+        if call.number > calls:
+            reached.set()
+            time.sleep(1.5)
+        return None
+    return hook
+
+
+def test_a_killed_run_goes_on_where_it_stopped(sqs, file, tmp_path):
+    queue = sqs.queue()
+    texts = [json.dumps(one) for one in numbered(95)]
+    path, state = file(texts), tmp_path / "events.progress"
+    reached = threading.Event()
+    with SqsFront(sqs, slow_after(4, reached)) as front:
+        process = started(path, "--queue-url", queue.url, "--resume", state, AWS_ENDPOINT_URL_SQS=front.url)
+        assert reached.wait(20)
+        process.kill()
+        process.communicate()
+    eventually(lambda: left_on(queue) == 50)
+    done = pushgw("send", path, "--queue-url", queue.url, "--resume", state, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads(done.stdout)
+    assert (report["settled_before"], report["sent"], report["unsent"]) == (40, 95, 0)
+    found = bodies(queue)
+    assert set(found) == set(texts)
+    assert len(found) == 105, "the batch whose answer was lost is there twice, and nothing else"
+
+
+def test_asked_to_stop_it_finishes_its_batch_and_says_where_it_is(sqs, file, tmp_path):
+    queue = sqs.queue()
+    path, state = file(numbered(95)), tmp_path / "events.progress"
+    reached = threading.Event()
+    with SqsFront(sqs, slow_after(2, reached)) as front:
+        process = started(path, "--queue-url", queue.url, "--resume", state, AWS_ENDPOINT_URL_SQS=front.url)
+        assert reached.wait(20)
+        process.send_signal(signal.SIGTERM)
+        said, _ = process.communicate(timeout=20)
+    assert process.returncode == 1
+    assert f"not sent: 65, from {path}:31 on: it was asked to stop" in said
+    assert "the same command goes on from there" in said
+    assert left_on(queue) == 30
+    assert pushgw("send", path, "--queue-url", queue.url, "--resume", state).returncode == 0
+    assert left_on(queue) == 95, "nothing twice"
+
+
+def test_a_run_that_failed_goes_on_and_a_finished_one_sends_nothing(sqs, file, tmp_path):
+    queue = sqs.queue()
+    path, state = file([*numbered(15), BROKEN]), tmp_path / "events.progress"
+    with SqsFront(sqs, lambda call: broken() if call.number > 1 else None) as front:
+        done = pushgw("send", path, "--queue-url", queue.url, "--resume", state, AWS_ENDPOINT_URL_SQS=front.url)
+    assert done.returncode == 1 and "the same command goes on from there" in done.stdout
+    for _ in range(2):
+        done = pushgw("send", path, "--queue-url", queue.url, "--resume", state)
+        assert "sent 15 of 16" in done.stdout and "settled before" in done.stdout
+        assert done.returncode == 1, "the refused one is still refused"
+        assert left_on(queue) == 15
+
+
+def test_a_state_of_other_events_or_another_queue_is_exit_code_2(sqs, file, tmp_path):
+    queue, state = sqs.queue(), tmp_path / "events.progress"
+    path = file([event()])
+    assert pushgw("send", path, "--queue-url", queue.url, "--resume", state).returncode == 0
+    other = pushgw("send", file([event(), event()], "other"), "--queue-url", queue.url, "--resume", state)
+    elsewhere = pushgw("send", path, "--queue-url", sqs.queue().url, "--resume", state)
+    for done, said in ((other, "other events"), (elsewhere, queue.url)):
+        assert done.returncode == 2
+        assert said in done.stderr
+    assert left_on(queue) == 1
+
+
+def test_standard_input_cannot_be_resumed(sqs, tmp_path):
+    done = pushgw("send", "-", "--queue-url", sqs.queue().url, "--resume", tmp_path / "x", stdin=lines([event()]))
+    assert done.returncode == 2
+    assert "standard input" in done.stderr
+
+
+# --- to a function ---------------------------------------------------------------------------------------------------
+
+def test_a_function_gets_events_in_arrays_and_stores_them(receiver, file):
+    with serving("--remote-write-url", receiver.remote_write_url, "--json") as server:
+        done = pushgw("send", file(numbered(1200)), "--function-name", "ingest", "--endpoint-url", server.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        runs = [json.loads(line) for line in server.printed().splitlines()][1:]
+    assert [run["received"] for run in runs] == [500, 500, 200]
+    assert sorted(values(receiver)) == list(range(1200))
+
+
+def test_what_the_function_rejects_is_told_with_its_place(receiver, file):
+    path = file([event({"a": 1}), BROKEN, event({"b": 1}), [event({"c": 1}), BROKEN]])
+    with serving("--remote-write-url", receiver.remote_write_url, "--keep-dead-letters") as server:
+        done = pushgw("send", path, "--function-name", "ingest", "--no-check", AWS_ENDPOINT_URL_LAMBDA=server.url)
+    assert done.returncode == 1
+    assert "sent 2 of 4" in done.stdout and "rejected: 2" in done.stdout
+    for line in (2, 4):
+        assert re.search(rf'{re.escape(str(path))}:{line} invalid_value: .*metrics\.ph: "abc" is not a number', done.stdout)
+    assert receiver.metric("a") and receiver.metric("b") and receiver.metric("c")
+
+
+def test_wrapped_messages_and_arrays_travel_by_themselves(receiver, file):
+    detail = {"detail-type": "x", "source": "y", "detail": event({"wrapped": 1})}
+    with serving("--remote-write-url", receiver.remote_write_url, "--json") as server:
+        done = pushgw("send", file([event({"a": 1}), event({"b": 1}), detail, [event({"c": 1})], event({"d": 1})]),
+                      "--function-name", "ingest", "--endpoint-url", server.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        runs = [json.loads(line) for line in server.printed().splitlines()][1:]
+    assert [run["received"] for run in runs] == [2, 1, 1, 1]
+    assert {name for name, _ in receiver.samples()} == {"a", "b", "c", "d", "wrapped"}
+
+
+def test_an_asynchronous_invocation_is_not_waited_for(receiver, file):
+    receiver.answer_with(lambda write: Answer(delay=1))
+    with serving("--remote-write-url", receiver.remote_write_url) as server:
+        begun = time.monotonic()
+        done = pushgw("send", file(numbered(3)), "--function-name", "ingest", "--endpoint-url", server.url, "--asynchronous")
+        took = time.monotonic() - begun
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert took < 1 and values(receiver) == []
+        eventually(lambda: len(values(receiver)) == 3)
+
+
+def test_a_function_that_could_not_deliver_is_invoked_again(receiver, file):
+    receiver.answer(Answer(404, "away"))
+    with serving("--remote-write-url", receiver.remote_write_url) as server:
+        done = pushgw("send", file(numbered(3)), "--function-name", "ingest", "--endpoint-url", server.url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert sorted(values(receiver)) == [0, 1, 2]
+
+
+class Lambda(HttpServer):
+    """Answers each invocation as it is told and judges its signature."""
+
+    def __init__(self, *answers):
+        self.answers, self.requests, self.faults = list(answers), [], []
+        super().__init__()
+
+    def respond(self, request):
+        self.requests.append(request)
+        self.faults += sigv4.faults(request, {ACCESS_KEY: SECRET_KEY}, REGION, "lambda", SESSION_TOKEN)
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def test_invocations_are_signed_and_name_the_function(file):
+    arn = f"arn:aws:lambda:{REGION}:123456789012:function:ingest:live"
+    with Lambda((200, {}, b"{}")) as server:
+        done = pushgw("send", file(numbered(2)), "--function-name", arn, "--endpoint-url", server.url, AWS_REGION=None,
+                      AWS_DEFAULT_REGION=None)
+        assert done.returncode == 0, done.stdout + done.stderr
+        [request] = server.requests
+        assert server.faults == []
+    assert request.method == "POST"
+    assert request.path == f"/2015-03-31/functions/{arn.replace(':', '%3A')}/invocations"
+    assert request.header("X-Amz-Invocation-Type") == "RequestResponse"
+    assert len(json.loads(request.body)) == 2
+
+
+@pytest.mark.parametrize("answers, calls, status, said", [
+    ([(429, {}, b'{"message": "Rate Exceeded."}'), (502, {}, b""), (200, {}, b"{}")], 3, 0, "sent 2 of 2"),
+    ([(404, {"x-amzn-errortype": "ResourceNotFoundException"}, b'{"Message": "Function not found"}')], 1, 1,
+     "Lambda answered 404 ResourceNotFoundException: Function not found"),
+    ([(403, {}, b'{"Message": "no permission"}')], 1, 1, "Lambda answered 403: no permission"),
+    ([(500, {}, b"")], 6, 1, "Lambda answered 500"),
+], ids=["passes", "not-there", "forbidden", "fails"])
+def test_refusals_of_lambda_are_tried_again_where_they_may_pass(file, answers, calls, status, said):
+    with Lambda(*answers) as server:
+        done = pushgw("send", file(numbered(2)), "--function-name", "f", "--endpoint-url", server.url)
+        assert len(server.requests) == calls
+    assert done.returncode == status
+    assert said in done.stdout
+
+
+def test_without_a_region_or_credentials_it_says_so(file):
+    path = file([event()])
+    done = pushgw("send", path, "--function-name", "f", AWS_REGION=None, AWS_DEFAULT_REGION=None)
+    assert done.returncode == 2 and "AWS_REGION" in done.stderr
+    none = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_SESSION_TOKEN": None}
+    done = pushgw("send", path, "--function-name", "f", "--endpoint-url", "http://127.0.0.1:9", **none)
+    assert done.returncode == 1 and "no credentials to sign with" in done.stdout
+
+
+# --- straight to a receiver ------------------------------------------------------------------------------------------
+
+def test_a_receiver_is_written_to_through_the_handler(receiver, file):
+    done = pushgw("send", file(numbered(700)), "--remote-write-url", receiver.remote_write_url)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "sent 700 of 700" in done.stdout
+    assert sorted(values(receiver)) == list(range(700))
+    assert len(receiver.writes) == 2
+
+
+def test_a_receiver_that_is_away_is_told(receiver, file):
+    receiver.answer_with(lambda write: Answer(404, "no such workspace"))
+    path = file(numbered(2))
+    done = pushgw("send", path, "--remote-write-url", receiver.remote_write_url)
+    assert done.returncode == 1
+    assert f"not sent: 2, from {path}:1 on" in done.stdout and "404" in done.stdout
+
+
+# --- usage -----------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("arguments", [
+    [], ["-"], ["--queue-url", "http://h/1/q"], ["-", "--queue-url", "http://h/1/q", "--function-name", "f"],
+    ["-", "--metric", "a=1", "--queue-url", "http://h/1/q"], ["--metric", "a", "--queue-url", "http://h/1/q"],
+    ["--label", "a=1", "--queue-url", "http://h/1/q"], ["-", "--queue-url", "no-url"],
+    ["-", "--function-name", "f", "--group-id", "g"], ["-", "--queue-url", "http://h/1/q", "--asynchronous"],
+    ["missing.jsonl", "--queue-url", "http://127.0.0.1:9/1/q"],
+], ids=" ".join)
+def test_wrong_usage_is_exit_code_2(arguments):
+    done = pushgw("send", *arguments)
+    assert done.returncode == 2
+    assert done.stderr and done.stdout == ""

@@ -1,0 +1,345 @@
+"""`pushgw serve --queue-url`: polls a queue as Lambda's event source mapping does, on one machine."""
+import contextlib
+import json
+import signal
+import subprocess
+import threading
+import time
+
+import pytest
+
+from support import components
+from support.events import BROKEN_TEXT, event, now_ms
+from support.receiver import Answer
+from support.remote_write import double
+from support.sqs import SqsFront, broken
+from test_cli_serve import invoke, serving
+from test_cli_usage import environment, pushgw
+
+
+@contextlib.contextmanager
+def polling(queue, receiver, *arguments, **env):
+    """A `pushgw serve` that polls `queue`, hands over at once, and writes to `receiver`."""
+    window = [] if "--batch-window" in arguments or queue.fifo else ["--batch-window", "0"]
+    given = ["--queue-url", queue.url, "--remote-write-url", receiver.remote_write_url, "--timeout", "5", "--json"]
+    with serving(*given, *window, *arguments, **env) as server:
+        # The queue's URL is one of this machine too.
+        eventually(lambda: "\n" in server.printed())
+        server.url = json.loads(server.printed().splitlines()[0])["url"]
+        yield server
+
+
+def batches(server):
+    """What it said of each batch so far."""
+    lines = [json.loads(line) for line in server.printed().splitlines() if line.startswith("{")]
+    return [line for line in lines if line["event"] == "batch"]
+
+
+def eventually(condition, seconds=30):
+    """Waits until `condition()` is true."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"not within {seconds} s"
+        time.sleep(0.02)
+
+
+def left_on(queue):
+    """Messages on the queue, hidden ones too."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = queue.client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
+    return sum(int(found[name]) for name in names)
+
+
+def values(receiver, metric="number"):
+    """The values of a metric that the receiver has acknowledged, in the order in which they came."""
+    return [double(bits) for write in receiver.writes if write.acknowledged for labels, _, bits in write.samples
+            if dict(labels)["__name__"] == metric]
+
+
+def numbered(count, start=0):
+    """Events with a number each, a millisecond apart, so that none is a duplicate of another."""
+    now = now_ms() - count
+    return [event({"number": number}, timestamp=now + number) for number in range(start, count)]
+
+
+def stop(server):
+    server.process.send_signal(signal.SIGTERM)
+    assert server.process.wait(20) == 0, server.output()
+
+
+def test_what_is_on_the_queue_is_stored_and_deleted(sqs, receiver):
+    queue = sqs.queue()
+    queue.send_all(numbered(25))
+    with polling(queue, receiver) as server:
+        eventually(lambda: left_on(queue) == 0)
+        stop(server)
+        said = batches(server)
+    assert sorted(values(receiver)) == list(range(25))
+    assert sum(batch["deleted"] for batch in said) == sum(batch["messages"] for batch in said) == 25
+    assert all(batch["kept"] == 0 and batch["failure"] is None for batch in said)
+
+
+def test_the_whole_loop_from_send_to_the_receiver(sqs, receiver, tmp_path):
+    queue = sqs.queue()
+    path = tmp_path / "events.jsonl"
+    path.write_text("".join(json.dumps(one) + "\n" for one in numbered(57)))
+    with polling(queue, receiver):
+        done = pushgw("send", path, "--queue-url", queue.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        eventually(lambda: left_on(queue) == 0)
+    assert sorted(values(receiver)) == list(range(57))
+
+
+def test_an_event_without_a_time_has_that_of_its_message(sqs, receiver):
+    queue = sqs.queue()
+    first_sent = now_ms() - 60_000
+    queue.send(event({"redriven": 1}, timestamp=None), attributes={"sent_timestamp": str(first_sent)})
+    before = now_ms()
+    queue.send(event({"fresh": 1}, timestamp=None))
+    with polling(queue, receiver):
+        eventually(lambda: left_on(queue) == 0)
+    [(redriven, _)], [(fresh, _)] = receiver.metric("redriven"), receiver.metric("fresh")
+    assert redriven == first_sent
+    assert before - 1000 <= fresh <= now_ms()
+
+
+def test_broken_messages_are_put_aside_with_their_reason(sqs, receiver, dead_letters):
+    queue = sqs.queue()
+    queue.send_all([*numbered(3), BROKEN_TEXT])
+    with polling(queue, receiver, DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint):
+        eventually(lambda: left_on(queue) == 0)
+    letter = dead_letters.letter()
+    assert (letter.body, letter.attributes["reason"]) == (BROKEN_TEXT, "invalid_value")
+    assert sorted(values(receiver)) == [0, 1, 2]
+
+
+def test_without_a_dead_letter_queue_sqs_moves_a_broken_message_after_its_receives(sqs, receiver, dead_letters):
+    redrive = json.dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": "2"})
+    queue = sqs.queue(VisibilityTimeout="1", RedrivePolicy=redrive)
+    queue.send(BROKEN_TEXT)
+    with polling(queue, receiver) as server:
+        eventually(lambda: left_on(dead_letters) == 1)
+        assert [batch["kept"] for batch in batches(server)] == [1, 1]
+    letter = dead_letters.letter()
+    assert (letter.body, letter.attributes) == (BROKEN_TEXT, {})
+
+
+def test_while_the_receiver_is_down_messages_come_again_and_are_stored_later(sqs, receiver):
+    queue = sqs.queue(VisibilityTimeout="3")
+    down = threading.Event()
+    down.set()
+    receiver.answer_with(lambda write: Answer(404, "away") if down.is_set() else Answer())
+    queue.send_all(numbered(12))
+    with polling(queue, receiver) as server:
+        eventually(lambda: sum(batch["kept"] for batch in batches(server)) >= 12)
+        assert left_on(queue) == 12 and values(receiver) == []
+        down.clear()
+        eventually(lambda: left_on(queue) == 0)
+    assert sorted(values(receiver)) == list(range(12))
+
+
+def test_only_the_messages_that_failed_come_again(sqs, receiver):
+    queue = sqs.queue(VisibilityTimeout="2")
+    queue.send_all([*numbered(2), BROKEN_TEXT])
+    with polling(queue, receiver) as server:
+        eventually(lambda: len([one for one in batches(server) if one["kept"]]) >= 2)
+        assert all((one["messages"], one["deleted"]) == (1, 0) for one in batches(server)[1:] if one["kept"])
+    assert left_on(queue) == 1
+    assert sorted(values(receiver)) == [0, 1]
+
+
+def test_a_group_of_a_fifo_queue_is_stored_in_order(sqs, receiver):
+    queue = sqs.queue(fifo=True)
+    for number, one in enumerate(numbered(45)):
+        queue.send({**one, "dimensions": {"group": f"g{number % 3}"}}, group=f"g{number % 3}")
+    with polling(queue, receiver, "--concurrency", "3") as server:
+        eventually(lambda: left_on(queue) == 0 and batches(server))
+        assert max(batch["messages"] for batch in batches(server)) <= 10
+    for group in range(3):
+        own = [double(bits) for write in receiver.writes for labels, _, bits in write.samples
+               if dict(labels).get("group") == f"g{group}"]
+        assert own == list(range(group, 45, 3))
+
+
+def test_nothing_overtakes_a_failed_message_of_its_group(sqs, receiver):
+    queue = sqs.queue(fifo=True, VisibilityTimeout="2")
+    refused = []
+
+    def once(write):
+        if any(double(bits) == 1 for _, _, bits in write.samples) and not refused:
+            refused.append(write)
+            return Answer(404, "not now")
+        return Answer()
+
+    receiver.answer_with(once)
+    for one in numbered(4):
+        queue.send(one, group="g")
+    with polling(queue, receiver, "--batch-size", "1"):
+        eventually(lambda: left_on(queue) == 0)
+    assert refused and values(receiver) == [0, 1, 2, 3]
+
+
+def test_stopped_in_the_middle_it_finishes_what_is_in_flight_and_loses_nothing(sqs, receiver):
+    queue = sqs.queue(VisibilityTimeout="4")
+    queue.send_all([event({"number": number}, {"n": str(number)}) for number in range(40)])
+    receiver.answer_with(lambda write: Answer(delay=0.7))
+    with polling(queue, receiver, "--batch-size", "5") as server:
+        assert receiver.arrived.wait(20)
+        stop(server)
+        said = batches(server)
+    stored = values(receiver)
+    assert 0 < len(stored) < 40
+    assert len(stored) == sum(batch["deleted"] for batch in said) == 40 - left_on(queue)
+    receiver.answer_with(lambda write: Answer())
+    with polling(queue, receiver):
+        eventually(lambda: left_on(queue) == 0)
+    assert sorted(values(receiver)) == list(range(40)), "each once: what was finished was deleted"
+
+
+def test_killed_in_the_middle_it_loses_nothing(sqs, receiver):
+    queue = sqs.queue(VisibilityTimeout="3")
+    queue.send_all([event({"number": number}, {"n": str(number)}) for number in range(40)])
+    receiver.answer_with(lambda write: Answer(delay=0.5))
+    with polling(queue, receiver, "--batch-size", "5") as server:
+        eventually(lambda: batches(server))
+        server.process.kill()
+        server.process.wait()
+    receiver.answer_with(lambda write: Answer())
+    with polling(queue, receiver):
+        eventually(lambda: left_on(queue) == 0)
+    assert set(values(receiver)) == set(range(40))
+
+
+def test_a_window_gathers_a_batch(sqs, receiver):
+    queue = sqs.queue(VisibilityTimeout="30")
+    with polling(queue, receiver, "--batch-window", "3") as server:
+        for one in numbered(3):
+            queue.send(one)
+            time.sleep(0.3)
+        eventually(lambda: left_on(queue) == 0 and batches(server))
+        assert [batch["messages"] for batch in batches(server)] == [3]
+
+
+def test_no_more_batches_are_in_flight_than_allowed(sqs, receiver):
+    queue = sqs.queue()
+    queue.send_all([event({"number": number}, {"n": str(number)}) for number in range(12)])
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def slow(write):
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.3)
+        with lock:
+            now[0] -= 1
+        return Answer()
+
+    receiver.answer_with(slow)
+    with polling(queue, receiver, "--batch-size", "1", "--concurrency", "3"):
+        eventually(lambda: left_on(queue) == 0)
+    assert most[0] == 3
+
+
+def test_a_queue_that_fails_for_a_while_is_asked_again(sqs, receiver):
+    queue = sqs.queue()
+    queue.send_all(numbered(3))
+    failing = [3]
+
+    def hook(call):
+        if call.action == "ReceiveMessage" and failing[0]:
+            failing[0] -= 1
+            return broken()
+        return None
+
+    with SqsFront(sqs, hook) as front:
+        with polling(queue, receiver, AWS_ENDPOINT_URL_SQS=front.url) as server:
+            eventually(lambda: left_on(queue) == 0)
+            assert "panicked" not in server.output()
+    assert sorted(values(receiver)) == [0, 1, 2]
+
+
+def test_a_deletion_that_fails_in_part_is_tried_again(sqs, receiver):
+    queue = sqs.queue()
+    queue.send_all(numbered(4))
+    spoiled = []
+
+    def spoil(call, answer):
+        if call.action == "DeleteMessageBatch" and not spoiled:
+            spoiled.append(call)
+            first, *rest = answer["Successful"]
+            failed = [{"Id": first["Id"], "SenderFault": False, "Code": "InternalError", "Message": "again"}]
+            return {**answer, "Successful": rest, "Failed": failed}
+        return answer
+
+    with SqsFront(sqs, spoil=spoil) as front:
+        with polling(queue, receiver, AWS_ENDPOINT_URL_SQS=front.url) as server:
+            eventually(lambda: batches(server))
+            deletions = [call for call in front.calls if call.action == "DeleteMessageBatch"]
+            assert [len(call.request["Entries"]) for call in deletions] == [4, 1]
+            assert batches(server)[0]["deleted"] == 4
+
+
+def test_the_invoke_endpoint_works_beside_the_queue(sqs, receiver):
+    queue = sqs.queue()
+    with polling(queue, receiver) as server:
+        _, body = invoke(server, event({"invoked": 1}))
+        queue.send(event({"queued": 1}))
+        eventually(lambda: left_on(queue) == 0)
+    assert json.loads(body)["accepted"] == 1
+    assert receiver.metric("invoked") and receiver.metric("queued")
+
+
+def test_people_are_told_what_is_polled_and_each_batch(sqs):
+    queue = sqs.queue(VisibilityTimeout="60")
+    with serving("--queue-url", queue.url, "--batch-window", "0", "--timeout", "5") as server:
+        queue.send(event({"temperature": 14.3}))
+        eventually(lambda: left_on(queue) == 0 and "1 deleted" in server.printed())
+        stop(server)
+        said = server.output()
+    assert queue.url in said and "comes again after 60 s" in said
+    assert "1 event: 1 stored" in said and "temperature" in said
+    assert "warning" not in said
+
+
+def test_a_visibility_timeout_that_is_too_short_is_told(sqs, receiver):
+    queue = sqs.queue(VisibilityTimeout="2")
+    with polling(queue, receiver) as server:
+        assert "messages may be handled twice" in server.output()
+
+
+def test_a_queue_that_is_not_there_is_exit_code_1(sqs):
+    done = pushgw("serve", "--listen", "127.0.0.1:0", "--queue-url", sqs.missing_queue_url(), timeout=30)
+    assert done.returncode == 1
+    assert "no-such-queue" in done.stderr and "sqs:ReceiveMessage" in done.stderr
+    assert "listening" not in done.stdout
+
+
+@pytest.mark.parametrize("arguments, said", [
+    (["--batch-size", "11"], "--batch-size 11"),
+    (["--batch-window", "20"], "--batch-window 20"),
+    (["--batch-size", "0"], "1 to 10000"),
+    (["--concurrency", "many"], "1 to 1000"),
+], ids=lambda one: " ".join(one) if isinstance(one, list) else "")
+def test_what_lambda_would_refuse_is_exit_code_2(sqs, arguments, said):
+    queue = sqs.queue(fifo=True)
+    done = pushgw("serve", "--listen", "127.0.0.1:0", "--queue-url", queue.url, *arguments, timeout=30)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_options_of_a_queue_want_a_queue():
+    for option in ("--batch-size", "--batch-window", "--concurrency"):
+        assert pushgw("serve", option, "1", timeout=20).returncode == 2
+
+
+def test_it_stops_at_once_while_it_waits_for_messages(sqs, receiver):
+    queue = sqs.queue()
+    process = subprocess.Popen([components.pushgw(), "serve", "--listen", "127.0.0.1:0", "--queue-url", queue.url,
+                                "--remote-write-url", receiver.remote_write_url], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment())
+    process.stdout.readline()
+    started = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+    process.stdout.close()
+    assert time.monotonic() - started < 3

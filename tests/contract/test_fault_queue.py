@@ -1,0 +1,113 @@
+"""The dead-letter queue under faults: a message is acknowledged only where its letter lies on the queue."""
+import pytest
+
+from support import proxy
+from support.events import BROKEN_TEXT, event
+from support.faults import Stand
+from support.sqs import SqsFront, broken, record, throttled
+
+FAULTS = {"throttled": throttled, "5xx": broken, "reset": lambda call: "reset"}
+
+
+@pytest.fixture
+def front(sqs):
+    with SqsFront(sqs) as one:
+        yield one
+
+
+@pytest.fixture
+def stand(sqs, front):
+    with Stand(sqs, queue_endpoint=front.url) as one:
+        yield one
+
+
+def mixed(count=12):
+    return [record(BROKEN_TEXT if n % 3 == 0 else event({"ph": n}, {"pond": str(n)}), f"m-{n}") for n in range(count)]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_while_the_queue_fails_refused_messages_are_handed_back_and_the_others_stored(stand, front, fault):
+    front._hook = FAULTS[fault]
+    records = mixed()
+    result = stand.deliver(*records, deadline_s=4.0)
+    assert sorted(result.failures) == ["m-0", "m-3", "m-6", "m-9"]
+    assert len(front.calls) >= 2
+    assert (result.metrics["delivered"], result.metrics["rejected"], result.metrics["handed_back"]) == (8, 4, 4)
+    assert stand.tsdb.count() == 8
+    front._hook = None
+    assert stand.deliver_again(records, result).failures == []
+    assert set(stand.letters()) == {"m-0", "m-3", "m-6", "m-9"}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_fault_of_the_queue_that_passes_loses_nothing(stand, front, fault):
+    front._hook = lambda call: FAULTS[fault](call) if call.number == 1 else None
+    assert stand.deliver(*mixed()).failures == []
+    assert set(stand.letters()) == {"m-0", "m-3", "m-6", "m-9"}
+    assert stand.tsdb.count() == 8
+
+
+def fails(ids, sender_fault=False):
+    """A spoil: SQS takes none of the letters of these messages, though it says 200."""
+    def spoil(call, answer):
+        if call.action != "SendMessageBatch":
+            return answer
+        bad = {entry["Id"] for entry in call.request["Entries"]
+               if entry["MessageAttributes"]["source_message_id"]["StringValue"] in ids}
+        kept = [one for one in answer.get("Successful", []) if one["Id"] not in bad]
+        failed = [{"Id": one, "SenderFault": sender_fault, "Code": "InternalError", "Message": "no"} for one in sorted(bad)]
+        return {**answer, "Successful": kept, "Failed": failed}
+    return spoil
+
+
+@pytest.mark.parametrize("sender_fault", [False, True], ids=["the queue's fault", "the sender's fault"])
+def test_exactly_the_letters_that_a_batch_call_refuses_are_handed_back(stand, front, sender_fault):
+    front._spoil = fails({"m-3", "m-9"}, sender_fault)
+    result = stand.deliver(*mixed(), deadline_s=6.0)
+    assert sorted(result.failures) == ["m-3", "m-9"]
+    assert result.metrics["dead_lettered"] == 2
+
+
+def test_letters_that_a_batch_call_refuses_once_are_tried_again_or_handed_back(stand, front):
+    # Section 4: "the queue's own 5xx and throttling are tried again too". Of single letters in a call that went well nothing
+    # is said: they may be tried again or be handed back; what is acknowledged lies on the queue.
+    spoil = fails({"m-3"})
+    front._spoil = lambda call, answer: spoil(call, answer) if call.number == 1 else answer
+    result = stand.deliver(*mixed(), deadline_s=6.0)
+    assert set(result.failures) <= {"m-3"}
+    assert set(stand.letters()) >= {"m-0", "m-6", "m-9"} | ({"m-3"} - set(result.failures))
+
+
+def test_a_queue_that_answers_nonsense_hands_the_refused_messages_back(stand, front):
+    front._hook = lambda call: (200, {"Content-Type": "application/x-amz-json-1.0"}, b"<html>captive portal</html>")
+    result = stand.deliver(*mixed(), deadline_s=4.0)
+    assert sorted(result.failures) == ["m-0", "m-3", "m-6", "m-9"]
+
+
+def test_a_queue_that_says_nothing_of_some_letters_hands_those_back(stand, front):
+    def forgetful(call, answer):
+        return {**answer, "Successful": answer["Successful"][:1], "Failed": []}
+    front._spoil = forgetful
+    result = stand.deliver(*mixed(), deadline_s=4.0)
+    assert len(result.failures) == 3
+
+
+def test_receiver_and_queue_failing_at_once_hand_everything_back_in_time(stand, front):
+    stand.proxy.fault_with(lambda exchange: proxy.hang())
+    front._hook = broken
+    records = mixed()
+    result = stand.deliver(*records, deadline_s=2.0)
+    assert len(result.failures) == 12
+    stand.proxy.fault_with(None)
+    front._hook = None
+    assert stand.deliver_again(records, result).failures == []
+    assert stand.tsdb.count() == 8
+    assert len(stand.letters()) == 4
+
+
+def test_a_receiver_that_hangs_leaves_time_for_the_letters(stand):
+    # Section 3: the refused message is put aside whatever becomes of the others.
+    stand.proxy.fault_with(lambda exchange: proxy.hang())
+    result = stand.deliver(*mixed(), deadline_s=3.0)
+    assert len(result.failures) == 8
+    assert set(stand.letters()) == {"m-0", "m-3", "m-6", "m-9"}

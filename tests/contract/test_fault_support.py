@@ -1,0 +1,162 @@
+"""The judges of the faults judged: the judge of samples against a real Prometheus, and the proxy byte by byte."""
+import http.client
+import random
+import socket
+import time
+
+import pytest
+
+from support import proxy, remote_write
+from support.events import now_ms
+from support.prometheus import Prometheus
+from support.proxy import FaultProxy
+from support.receiver import Receiver
+from support.remote_write import bits
+from support.tsdb import Tsdb, go_labels, go_time
+
+SERIES = [tuple([("__name__", "judged"), ("n", str(number))]) for number in range(4)]
+
+
+class Write:
+    def __init__(self, series):
+        self.series = [remote_write.Series(list(labels), samples, 0, 0) for labels, samples in series]
+        self.named = self.half_named = None
+
+
+def body_of(series):
+    return remote_write.snappy_block_encode(remote_write.encode(series))
+
+
+def post(port, path, body, timeout=10):
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+    try:
+        connection.request("POST", path, body, {"Content-Encoding": "snappy", "Content-Type": "application/x-protobuf",
+                                                "X-Prometheus-Remote-Write-Version": "0.1.0"})
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def random_requests(generator, count, now):
+    """Requests of a few series around the present: newer, older, equal, other values, the future."""
+    last = {}
+    for _ in range(count):
+        request = []
+        for labels in generator.sample(SERIES, generator.randint(1, 3)):
+            offset = generator.choice([-50_000, -30_000, -10_000, -5_000, 0, 0, 1_000, 2_000, 700_000])
+            times = sorted({now + offset + generator.choice([0, 0, 1_000]) for _ in range(generator.choice([1, 1, 2]))})
+            if labels in last and generator.random() < 0.2:
+                times = [last[labels]]
+            last[labels] = max(times[-1], last.get(labels, 0))
+            request.append((labels, [(when, bits(generator.choice([1.5, 1.5, 2.5]))) for when in times]))
+        yield request
+        now += generator.choice([0, 0, 1_000, 20_000])
+
+
+@pytest.mark.parametrize("window_s", [0, 60])
+def test_the_judge_says_and_keeps_what_a_real_prometheus_says_and_keeps(window_s):
+    judge = Tsdb(flavour="prometheus", window_ms=window_s * 1000)
+    statuses, now = [], now_ms() - 400_000
+    with Prometheus(out_of_order_window=f"{window_s}s") as real:
+        port = int(real.url.rpartition(":")[2])
+        for request in random_requests(random.Random(window_s), 250, now):
+            judged = judge.judge(Write(request))
+            status, text = post(port, "/api/v1/write", body_of(request))
+            assert (status, text) == (judged.status, judged.body.decode()), request
+            statuses.append(text.split(" for ")[0].strip())
+        found = real.api("query", query="judged[3h]", time=time.time() + 900)["result"]  # it took samples of the future
+        got = {one["metric"]["n"]: {round(when * 1000): value for when, value in one["values"]} for one in found}
+    held = {dict(labels)["n"]: {when: f"{remote_write.double(value):g}" for when, value in one.samples.items()}
+            for labels, one in judge.series.items()}
+    if window_s:  # of two values at one time outside of order, which one a query shows is not defined
+        got, held = ({n: set(samples) for n, samples in side.items()} for side in (got, held))
+    assert got == held
+    wanted = {"", "duplicate sample", "out of bounds: timestamp is too far in the future",
+              "too old sample" if window_s else "out of order sample"}
+    assert wanted <= set(statuses), set(statuses)
+
+
+def test_the_judge_keeps_the_valid_rest_or_nothing():
+    now = now_ms()
+    for flavour, kept in (("amp", 2), ("prometheus", 1)):
+        judge = Tsdb(flavour=flavour)
+        judge.put(SERIES[0], now, bits(1))
+        write = Write([(SERIES[0], [(now - 5000, bits(1))]), (SERIES[1], [(now, bits(1))])])
+        assert judge.judge(write).status == 400
+        assert judge.count() == kept
+        assert write.named == ((SERIES[0], now - 5000) if flavour == "amp" else None)
+        assert judge.refused[(SERIES[0], now - 5000, bits(1))] == {"out_of_order"}
+
+
+def test_amps_words_are_those_of_cortex():
+    judge, now = Tsdb(), 1_767_225_600_120
+    judge.put(SERIES[0], now, bits(1))
+    judge.clock = lambda: now
+    text = judge.judge(Write([(SERIES[0], [(now - 20, bits(1))])])).body.decode()
+    assert text == 'user=123456789012_ws-00000000-0000-0000-0000-000000000001: err: out of order sample. ' \
+                   'timestamp=2026-01-01T00:00:00.1Z, series={__name__="judged", n="0"}'
+    assert go_time(now - 120) == "2026-01-01T00:00:00Z"
+    assert go_labels([("a", 'b"c')]) == '{a="b\\"c"}'
+
+
+def test_a_workspace_that_is_full_takes_the_series_that_it_knows():
+    now = now_ms()
+    judge = Tsdb(series_limit=1)
+    judge.put(SERIES[0], now - 1000, bits(1))
+    answer = judge.judge(Write([(SERIES[0], [(now, bits(1))]), (SERIES[1], [(now, bits(1))])]))
+    assert answer.status == 400 and b"per-user series limit of 1 exceeded" in answer.body
+    assert judge.value(SERIES[0], now) == bits(1) and judge.count() == 2
+
+
+# --- the proxy -------------------------------------------------------------------------------------------------------
+
+BODY = body_of([(SERIES[0], [(1000, bits(1))])])
+
+
+@pytest.fixture
+def behind():
+    with Receiver(auth="none", path="/write") as receiver, FaultProxy(receiver.address) as front:
+        yield receiver, front
+
+
+def test_what_passes_the_proxy_is_answered_as_the_receiver_did(behind):
+    receiver, front = behind
+    assert post(front.port, "/write", BODY) == (204, "")
+    assert len(receiver.writes) == 1
+    [exchange] = front.exchanges
+    assert (exchange.status, exchange.forwarded, exchange.samples) == (204, True, [(SERIES[0], 1000, bits(1))])
+
+
+@pytest.mark.parametrize("fault, status, stored", [
+    (proxy.answer(503, "no"), 503, False), (proxy.answer(500, "no", stored=True), 500, True),
+    (proxy.reset_before_body(), None, False), (proxy.reset_in_body(), None, False),
+    (proxy.reset_after_body(), None, False), (proxy.reset_after_body(stored=True), None, True),
+    (proxy.raw(b"SSH"), None, False), (proxy.raw(b""), None, False), (proxy.hang(), None, False),
+    (proxy.hang(stored=True), None, True), (proxy.drip(0.001), 204, True), (proxy.late(0.01), 204, True),
+], ids=str)
+def test_the_proxy_does_what_it_is_told_and_the_next_request_passes(behind, fault, status, stored):
+    receiver, front = behind
+    front.faults(fault)
+    if status is None:
+        with pytest.raises((OSError, http.client.HTTPException)):
+            post(front.port, "/write", BODY, timeout=0.5)
+    else:
+        assert post(front.port, "/write", BODY)[0] == status
+    assert len(receiver.writes) == (1 if stored else 0)
+    assert front.exchanges[0].status == status
+    assert post(front.port, "/write", BODY) == (204, "")
+
+
+def test_the_proxy_can_go_away_and_come_back_on_the_same_port(behind):
+    _, front = behind
+    held = socket.create_connection(("127.0.0.1", front.port))
+    end = time.monotonic() + 5
+    while not front.connections and time.monotonic() < end:
+        time.sleep(0.001)  # until the connection has been taken
+    front.down()
+    assert held.recv(1) == b""
+    with pytest.raises(OSError):
+        post(front.port, "/write", BODY)
+    front.up()
+    assert post(front.port, "/write", BODY) == (204, "")
