@@ -15,5 +15,5 @@ pub mod words;
 pub use backoff::Backoff;
 pub use client::RemoteWriteClient;
 pub use disposition::{Disposition, in_words, leaves_in_doubt};
-pub use http::HttpTransport;
+pub use http::{HttpTransport, causes, http_client};
 pub use transport::{Answer, MAX_WORDS_BYTES, Transport, TransportError};

@@ -4,6 +4,7 @@
 use super::letter::{DeadLetter, MAX_MESSAGE_BYTES, NO_GROUP};
 use super::{DeadLetterQueue, is_fifo};
 use crate::amp::sdk_http_client;
+use crate::remote_write::causes;
 use aws_config::BehaviorVersion;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Region;
@@ -86,7 +87,7 @@ impl SqsDeadLetters {
         let answer = match tokio::time::timeout_at(deadline, Box::pin(request)).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
-                let words = in_words(&error);
+                let words = queue_error_in_words(&error);
                 return numbers.iter().for_each(|&number| results[number] = Err(words.clone()));
             }
             Err(_) => {
@@ -143,17 +144,12 @@ fn is_short(deadline: Instant) -> bool {
     deadline.saturating_duration_since(Instant::now()) < SHORTEST_SEND
 }
 
-/// `QueueDoesNotExist: The specified queue does not exist.`, or the chain of causes where the queue did not answer.
-fn in_words(error: &(impl std::error::Error + ProvideErrorMetadata)) -> String {
-    let mut words = match (error.code(), error.message()) {
+/// `QueueDoesNotExist: The specified queue does not exist.`, or the causes where the queue did not answer; cut to a bound.
+pub fn queue_error_in_words(error: &(impl std::error::Error + ProvideErrorMetadata)) -> String {
+    let words = match (error.code(), error.message()) {
         (Some(code), message) => format!("{code}: {}", message.unwrap_or("no message")),
-        _ => error.to_string(),
+        _ => causes(error),
     };
-    let mut source = if error.code().is_some() { None } else { error.source() };
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
     words.chars().take(MAX_WORDS).collect()
 }
 

@@ -2,16 +2,13 @@
 
 use crate::amp::sdk_http_client;
 use crate::config::{Env, Vars as _};
+use crate::dead_letter::queue_error_in_words;
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Region;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use std::error::Error as _;
 use url::Url;
-
-/// Characters of an error's words that are repeated.
-const MAX_WORDS: usize = 300;
 
 /// Why a call of SQS, or one entry of it, failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -67,16 +64,7 @@ where
             (_, Some(400..500)) => is_throttling(error.code()),
             _ => true,
         };
-        let mut words = match (error.code(), error.message()) {
-            (Some(code), message) => format!("{code}: {}", message.unwrap_or("no message")),
-            _ => error.to_string(),
-        };
-        let mut cause = if error.code().is_some() { None } else { error.source() };
-        while let Some(error) = cause {
-            words = format!("{words}: {error}");
-            cause = error.source();
-        }
-        Self { words: words.chars().take(MAX_WORDS).collect(), may_pass }
+        Self { words: queue_error_in_words(&error), may_pass }
     }
 }
 

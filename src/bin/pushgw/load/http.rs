@@ -1,9 +1,8 @@
 //! HTTP for the two things that are asked directly: a local invoke endpoint, and a Prometheus.
 
 use crate::fault::Fault;
-use rustls::{ClientConfig, RootCertStore};
+use amp_push_gateway::remote_write::{causes, http_client};
 use std::error::Error;
-use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
@@ -59,23 +58,6 @@ impl Http {
     }
 }
 
-fn build() -> Result<reqwest::Client, Box<dyn Error>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let redirect = reqwest::redirect::Policy::none();
-    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).redirect(redirect).timeout(TIMEOUT).build()?)
-}
-
-fn causes(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        words = format!("{words}: {cause}");
-        source = cause.source();
-    }
-    words
+fn build() -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> {
+    Ok(http_client()?.timeout(TIMEOUT).build()?)
 }

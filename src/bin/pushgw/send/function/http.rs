@@ -3,14 +3,13 @@
 use crate::fault::Fault;
 use crate::send::outcome::Unsent;
 use amp_push_gateway::amp::CredentialsSource;
+use amp_push_gateway::remote_write::{causes, http_client};
 use aws_credential_types::Credentials;
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use bytes::Bytes;
 use http::Request;
-use rustls::{ClientConfig, RootCertStore};
 use std::error::Error;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use url::Url;
 
@@ -44,7 +43,7 @@ pub(super) struct Client {
 impl Client {
     /// Signs for `region`, and gives up a function that takes longer than `timeout`.
     pub(super) fn new(region: String, timeout: Duration) -> Result<Self, Fault> {
-        let client = build(timeout).map_err(|error| Fault::Failed(in_words(&*error)))?;
+        let client = build(timeout).map_err(|error| Fault::Failed(causes(&*error)))?;
         Ok(Self { http: client, credentials: CredentialsSource::new(None, &region), region })
     }
 
@@ -52,7 +51,7 @@ impl Client {
     pub(super) async fn post(&self, url: &Url, invocation_type: &str, payload: String) -> Result<Answer, Unsent> {
         let no_credentials = |words| Unsent { words: format!("no credentials to sign with: {words}"), may_pass: false };
         let credentials = self.credentials.credentials().await.map_err(no_credentials)?;
-        let unusable = |error: &dyn Error| Unsent { words: in_words(error), may_pass: false };
+        let unusable = |error: &dyn Error| Unsent { words: causes(error), may_pass: false };
         let mut request = Request::post(url.as_str())
             .header("content-type", "application/json")
             .header("x-amz-invocation-type", invocation_type)
@@ -61,7 +60,7 @@ impl Client {
         apply_signature(&mut request, &self.region, credentials, SystemTime::now())
             .map_err(|error| unusable(&*error))?;
         let request = reqwest::Request::try_from(request).map_err(|error| unusable(&error))?;
-        let broken = |error: reqwest::Error| Unsent { words: in_words(&error), may_pass: true };
+        let broken = |error: reqwest::Error| Unsent { words: causes(&error), may_pass: true };
         let answer = self.http.execute(request).await.map_err(broken)?;
         let header = |name: &str| Some(answer.headers().get(name)?.to_str().ok()?.to_owned());
         Ok(Answer {
@@ -74,20 +73,8 @@ impl Client {
 }
 
 fn build(timeout: Duration) -> Result<reqwest::Client, Box<dyn Error + Send + Sync>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    let tls = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let client = reqwest::Client::builder()
-        .tls_backend_preconfigured(tls)
-        .redirect(reqwest::redirect::Policy::none())
-        .connect_timeout(CONNECT_TIMEOUT)
-        .timeout(timeout + GRACE)
-        .user_agent(concat!("amp-push-gateway/", env!("CARGO_PKG_VERSION"), " pushgw"))
-        .build()?;
-    Ok(client)
+    let builder = http_client()?.connect_timeout(CONNECT_TIMEOUT).timeout(timeout + GRACE);
+    Ok(builder.user_agent(concat!("amp-push-gateway/", env!("CARGO_PKG_VERSION"), " pushgw")).build()?)
 }
 
 /// Adds `Authorization`, `X-Amz-Date` and, for temporary credentials, `X-Amz-Security-Token`.
@@ -111,17 +98,6 @@ fn apply_signature(
     let (instructions, _) = sign(signable, &params.into())?.into_parts();
     instructions.apply_to_request_http1x(request);
     Ok(())
-}
-
-/// An error with the causes that its own words leave out.
-fn in_words(error: &dyn Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        words = format!("{words}: {error}");
-        cause = error.source();
-    }
-    words
 }
 
 #[cfg(test)]
