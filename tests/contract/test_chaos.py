@@ -39,7 +39,7 @@ BACKLOG = 250
 # --- what is sent ----------------------------------------------------------------------------------------------------
 
 class Event:
-    """One event as sent. `times` is False where its time is that of its message."""
+    """One event as sent. Without a timestamp its time is that of its message."""
 
     def __init__(self, metrics, dimensions, timestamp, reason=None, large=False):
         self.metrics, self.dimensions, self.timestamp = metrics, dimensions, timestamp
@@ -181,7 +181,7 @@ class Storm:
 
     def _blow(self):
         while not self._over.wait(self._generator.uniform(0.2, 0.8)):
-            what = self._generator.choice(["down", "hung up", "full"])
+            what = self._generator.choice(["down", "hung up", "full"] if self._tsdb else ["down", "hung up"])
             self.blows[what] += 1
             if what == "down":
                 self._front.down()
@@ -189,7 +189,7 @@ class Storm:
                 self._front.up()
             elif what == "hung up":
                 self._front.cut_idle()
-            elif self._tsdb:
+            else:
                 self._tsdb.series_limit = len(self._tsdb.series)
                 self._over.wait(self._generator.uniform(0.1, 0.5))
                 self._tsdb.series_limit = None

@@ -160,7 +160,8 @@ def test_a_refusal_has_the_reason_that_its_words_name(stand, words):
 
 
 @pytest.mark.parametrize("status, words, reason", [(400, "out of order sample", "out_of_order"),
-                                                   (409, "duplicate sample", "duplicate_timestamp"), (422, "no", "refused_by_receiver"),
+                                                   (409, "duplicate sample", "duplicate_timestamp"),
+                                                   (422, "no", "refused_by_receiver"),
                                                    (400, "", "refused_by_receiver")])
 def test_a_direct_caller_is_told_the_reason(stand, status, words, reason):
     stand.proxy.fault_with(lambda exchange: proxy.answer(status, words))
