@@ -47,13 +47,11 @@ pub(super) fn region(text: &str) -> Result<String, String> {
     if text.bytes().all(allowed) { Ok(text.to_owned()) } else { Err("expected a region such as eu-west-1".to_owned()) }
 }
 
-/// `text` as it may be shown: without what stands between the scheme and the host of a URL.
+/// `text` as it may be shown: without what stands in a URL before the host, however badly it is written.
 pub(super) fn without_password(text: &str) -> Cow<'_, str> {
-    let Some((scheme, rest)) = text.split_once("://") else { return Cow::Borrowed(text) };
-    let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
-    match authority.rsplit_once('@') {
-        Some((user, _)) => Cow::Owned(format!("{scheme}://(hidden){}", &rest[user.len()..])),
-        None => Cow::Borrowed(text),
+    match text.rsplit_once('@') {
+        Some((before, after)) if before.contains(':') => Cow::Owned(format!("(hidden)@{after}")),
+        _ => Cow::Borrowed(text),
     }
 }
 

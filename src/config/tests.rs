@@ -86,6 +86,25 @@ fn a_password_in_the_url_is_refused_and_not_repeated() {
 }
 
 #[test]
+fn a_password_is_hidden_however_badly_its_url_is_written() {
+    let urls = [
+        "htps://user:s3cr3t@host/write",
+        "https://user:s3cr3t@ho st/",
+        "https:///user:s3cr3t@host/",
+        "https:user:s3cr3t@host/",
+        "https://user:pa/s3cr3t@host/write",
+        "ftp://user:a#s3cr3t@host/1/q",
+    ];
+    for url in urls {
+        for variable in ["REMOTE_WRITE_URL", "DEAD_LETTER_QUEUE_URL"] {
+            if let Err(told) = read_with(&[(variable, url)]) {
+                assert!(!told.to_string().contains("s3cr3t"), "{variable}={url}: {told}");
+            }
+        }
+    }
+}
+
+#[test]
 fn durations_are_a_whole_number_and_a_unit() {
     let table = [
         ("250ms", Some(250)),

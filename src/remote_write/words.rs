@@ -70,8 +70,7 @@ impl Named {
             rest = after;
         }
         let before = &words[..open];
-        let start = before.rfind(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != ':').map_or(0, |at| at + 1);
-        let name = &before[start..];
+        let name = &before[before.trim_end_matches(is_of_a_name).len()..];
         if !name.is_empty() && !labels.contains_key(METRIC_NAME_LABEL) {
             labels.insert(METRIC_NAME_LABEL.to_owned(), name.to_owned());
         }
@@ -105,8 +104,7 @@ fn normal(words: &str) -> String {
             _ if quoted => {}
             '{' => {
                 // A metric's name stands before its labels.
-                let name = own.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | ':'));
-                own.truncate(name.len());
+                own.truncate(own.trim_end_matches(is_of_a_name).len());
                 depth += 1;
             }
             '}' => depth = depth.saturating_sub(1),
@@ -116,6 +114,10 @@ fn normal(words: &str) -> String {
         }
     }
     own
+}
+
+fn is_of_a_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '_' | ':')
 }
 
 /// The contents of a quoted string with Go's escapes, and what comes after its closing quote.
@@ -155,7 +157,9 @@ fn rfc3339(text: &str) -> Option<Timestamp> {
         |text: &str, separator| -> Option<Vec<i64>> { text.split(separator).map(|part| part.parse().ok()).collect() };
     let (date, hms) = (numbers(date, '-')?, numbers(hms, ':')?);
     let (&[year, month, day], &[hour, minute, second]) = (date.as_slice(), hms.as_slice()) else { return None };
-    if !(1970..=9999).contains(&year) || !(1..=12).contains(&month) || !(1..=31).contains(&day) {
+    let is_date = (1970..=9999).contains(&year) && (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_time = (0..24).contains(&hour) && (0..60).contains(&minute) && (0..=60).contains(&second);
+    if !is_date || !is_time {
         return None;
     }
     // Days since the epoch of the proleptic Gregorian calendar, years beginning in March.
@@ -244,7 +248,8 @@ mod tests {
 
     #[test]
     fn words_that_name_no_sample_are_no_hint() {
-        for words in ["", "out of order sample", "{", "{a=", "{a=\"b", "{a=\"b\\", "}{", "{}{}"] {
+        for words in ["metric “{a=\"b\"}", "", "out of order sample", "{", "{a=", "{a=\"b", "{a=\"b\\", "}{", "{}{}"]
+        {
             assert!(Named::find(words).is_none_or(|named| !named.is_series("x", &labels(&[("a", "b")]))), "{words}");
         }
     }
@@ -258,6 +263,7 @@ mod tests {
             ("2024-12-31T23:59:59.999Z", Some(1_735_689_599_999)),
             ("2023-13-01T00:00:00Z", None),
             ("2023-02-14", None),
+            ("2021-11-30T9223372036854775807:00:00Z", None),
             ("yesterday", None),
         ];
         for (text, expected) in table {
