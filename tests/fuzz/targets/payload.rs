@@ -1,0 +1,338 @@
+//! Any bytes as the payload of an invocation, or as the bodies of an SQS batch, against receivers of every kind: each
+//! event has one outcome, each message one fate, and every request is one that AMP can take.
+//!
+//! Up to two first bytes of 0x80 or more are flags, the rest is the payload; see [`Flags`].
+
+#![no_main]
+
+use amp_push_gateway::config::Settings;
+use amp_push_gateway::dead_letter::{DeadLetter, DeadLetterQueue};
+use amp_push_gateway::gateway::Gateway;
+use amp_push_gateway::instrumentation::MetricLine;
+use amp_push_gateway::lambda::{Handled, Invocation, handle};
+use amp_push_gateway::local::tsdb::{Flavour, Labels, Rules, Tsdb};
+use amp_push_gateway::model::{Reason, Timestamp};
+use amp_push_gateway::remote_write::{Answer, MAX_WORDS_BYTES, Transport, TransportError};
+use amp_push_gateway::wire::proto::{Label, WriteRequest};
+use amp_push_gateway_fuzz::{NOW, check_detail, check_request};
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use prost::Message as _;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+use tokio::runtime::{Builder, Runtime};
+use tokio::time::Instant;
+
+/// Its clock stands still and jumps over every wait.
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime"));
+
+/// With and without `LATE_SAMPLES=drop`.
+static SETTINGS: LazyLock<[Settings; 2]> = LazyLock::new(|| [false, true].map(settings));
+
+fn settings(drop: bool) -> Settings {
+    let mut vars = BTreeMap::from(
+        [
+            ("REMOTE_WRITE_URL", "http://receiver/write"),
+            ("REMOTE_WRITE_AUTH", "none"),
+            ("EXTERNAL_LABELS", "env=prod,team=water"),
+        ]
+        .map(|(name, value)| (name.to_owned(), value.to_owned())),
+    );
+    if drop {
+        vars.insert("LATE_SAMPLES".to_owned(), "drop".to_owned());
+    }
+    Settings::from_vars(&vars).expect("valid settings")
+}
+
+#[derive(Clone, Copy)]
+struct Flags(u16);
+
+impl Flags {
+    fn split(input: &[u8]) -> (Self, &[u8]) {
+        match input {
+            [low @ 0x80..=0xff, high @ 0x80..=0xff, rest @ ..] => {
+                (Self(u16::from(low & 0x7f) | (u16::from(high & 0x7f) << 7)), rest)
+            }
+            [low @ 0x80..=0xff, rest @ ..] => (Self(u16::from(low & 0x7f)), rest),
+            rest => (Self(0), rest),
+        }
+    }
+
+    fn has(self, bit: u16) -> bool {
+        self.0 & (1 << bit) != 0
+    }
+
+    fn drops_late_samples(self) -> bool {
+        self.has(3)
+    }
+
+    fn has_queue(self) -> bool {
+        !self.has(4)
+    }
+
+    /// The payload is an SQS batch, its bodies the bytes, cut at 0xFF.
+    fn is_batch(self) -> bool {
+        self.has(5)
+    }
+
+    fn is_fifo(self) -> bool {
+        self.has(6)
+    }
+
+    /// The queue for dead letters takes only every other one.
+    fn has_full_queue(self) -> bool {
+        self.has(7)
+    }
+
+    fn seconds(self) -> u64 {
+        if self.has(8) { 1 } else { 30 }
+    }
+
+    fn judge(self) -> Judge {
+        let tsdb = |flavour, window| Judge::Tsdb(Box::new(tsdb(flavour, window)));
+        match self.0 & 7 {
+            0 => Judge::Everything,
+            1 => tsdb(Flavour::StoresTheValidRest, 0),
+            2 => tsdb(Flavour::AllOrNothing, 60_000),
+            3 => Judge::Words,
+            4 => Judge::FewSamples,
+            5 => Judge::EveryOther,
+            6 => Judge::Nothing,
+            _ => Judge::Unreachable,
+        }
+    }
+}
+
+/// Takes less than the gateway lets pass, so that it refuses some.
+fn tsdb(flavour: Flavour, out_of_order_window_ms: i64) -> Tsdb {
+    Tsdb::new(Rules { flavour, out_of_order_window_ms, max_labels: 10, max_sample_lead_ms: 5_000, ..Rules::default() })
+}
+
+/// How a receiver answers.
+enum Judge {
+    /// Stores whatever comes.
+    Everything,
+    /// As a workspace does.
+    Tsdb(Box<Tsdb>),
+    /// Refuses all, in words that the payload holds.
+    Words,
+    /// Stores up to three samples a request and finds more too large.
+    FewSamples,
+    /// Stores what comes at the second time.
+    EveryOther,
+    /// Is down.
+    Nothing,
+    /// Is not there.
+    Unreachable,
+}
+
+struct Receiver {
+    words: String,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    judge: Judge,
+    requests: u64,
+    /// What was acknowledged, by labels and time.
+    stored: BTreeMap<Labels, BTreeMap<i64, u64>>,
+}
+
+impl Transport for Receiver {
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
+        assert!(!timeout.is_zero(), "a request without time");
+        assert!(request.body().len() <= 1_000_000, "{} bytes", request.body().len());
+        let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).expect("a snappy block");
+        let request = WriteRequest::decode(protobuf.as_slice()).expect("a write request");
+        check_request(&request);
+        self.state.lock().expect("no panic").answer(request, &self.words)
+    }
+}
+
+impl State {
+    fn answer(&mut self, request: WriteRequest, words: &str) -> Result<Answer, TransportError> {
+        self.requests += 1;
+        let samples: usize = request.timeseries.iter().map(|series| series.samples.len()).sum();
+        let (status, words) = match &mut self.judge {
+            Judge::Everything => (204, String::new()),
+            Judge::Tsdb(tsdb) => match tsdb.append(request.clone(), Timestamp(NOW)).first {
+                None => (200, String::new()),
+                Some(refused) => (400, cut(&refused.to_string())),
+            },
+            Judge::Words => (400, words.to_owned()),
+            Judge::FewSamples if samples > 3 => (413, words.to_owned()),
+            Judge::EveryOther if self.requests % 2 == 1 => (429, words.to_owned()),
+            Judge::FewSamples | Judge::EveryOther => (200, String::new()),
+            Judge::Nothing => (503, words.to_owned()),
+            Judge::Unreachable => return Err(TransportError::Network(words.to_owned())),
+        };
+        if status < 300 {
+            self.store(request);
+        }
+        let retry_after = (status == 429).then(|| words.clone());
+        Ok(Answer { status, retry_after, body: words })
+    }
+
+    fn store(&mut self, request: WriteRequest) {
+        let is_whole = matches!(self.judge, Judge::Everything | Judge::EveryOther);
+        for series in request.timeseries {
+            let labels = series.labels.into_iter().map(|Label { name, value }| (name, value)).collect();
+            let stored = self.stored.entry(labels).or_default();
+            for sample in series.samples {
+                let newest = stored.last_key_value().map(|(time, _)| *time);
+                assert!(!is_whole || newest < Some(sample.timestamp), "an earlier sample after a later one");
+                stored.insert(sample.timestamp, sample.value.to_bits());
+            }
+        }
+    }
+}
+
+/// As the transport over HTTP cuts them.
+fn cut(words: &str) -> String {
+    words[..words.floor_char_boundary(MAX_WORDS_BYTES)].to_owned()
+}
+
+#[derive(Clone, Default)]
+struct Letters {
+    is_full: bool,
+    taken: Arc<Mutex<Vec<DeadLetter>>>,
+}
+
+impl DeadLetterQueue for Letters {
+    async fn put(&self, letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), String>> {
+        let mut taken = self.taken.lock().expect("no panic");
+        let take = |(number, letter): (usize, DeadLetter)| {
+            if self.is_full && number % 2 == 1 {
+                return Err("the queue is full".to_owned());
+            }
+            let attributes = letter.attributes().expect("a small letter");
+            assert!(attributes.iter().all(|(_, value)| !value.is_empty()), "SQS refuses this: {attributes:?}");
+            check_detail(&letter.detail);
+            taken.push(letter);
+            Ok(())
+        };
+        letters.into_iter().enumerate().map(take).collect()
+    }
+}
+
+fuzz_target!(|input: &[u8]| {
+    fastrand::seed(0);
+    let (flags, bytes) = Flags::split(input);
+    let bodies = flags.is_batch().then(|| bodies(bytes));
+    let payload = bodies.as_ref().map_or_else(|| Bytes::copy_from_slice(bytes), |bodies| batch(bodies, flags));
+    let words = cut(&String::from_utf8_lossy(bytes));
+    let state = State { judge: flags.judge(), requests: 0, stored: BTreeMap::new() };
+    let state = Arc::new(Mutex::new(state));
+    let letters = Letters { is_full: flags.has_full_queue(), ..Letters::default() };
+
+    let receiver = Receiver { words, state: Arc::clone(&state) };
+    let queue = flags.has_queue().then(|| letters.clone());
+    let settings = &SETTINGS[usize::from(flags.drops_late_samples())];
+    let gateway = Gateway::new(settings, receiver, queue).expect("a URL");
+    let handled = RUNTIME.block_on(async {
+        let deadline = Instant::now() + Duration::from_secs(flags.seconds());
+        let invocation = Invocation { request_id: "request-1".to_owned(), started: Timestamp(NOW), deadline };
+        let handled = handle(&gateway, payload, &invocation).await;
+        assert!(Instant::now() <= deadline, "answered too late");
+        handled
+    });
+
+    let state = state.lock().expect("no panic");
+    let letters = letters.taken.lock().expect("no panic");
+    check_metrics(&handled.metrics, flags, &state);
+    match handled.trigger {
+        "direct" => check_report(&handled, flags, &letters),
+        _ => check_partial_batch(&handled, flags, &letters),
+    }
+    if let Some(bodies) = bodies {
+        assert_eq!(handled.trigger, if flags.is_fifo() { "sqs_fifo" } else { "sqs" });
+        assert_eq!(handled.metrics.messages, bodies.len() as u64);
+        for letter in &*letters {
+            assert!(bodies.contains(&letter.body), "a body that was altered: {}", letter.body);
+        }
+    }
+});
+
+fn bodies(bytes: &[u8]) -> Vec<String> {
+    bytes.split(|byte| *byte == 0xff).map(|body| String::from_utf8_lossy(body).into_owned()).collect()
+}
+
+fn batch(bodies: &[String], flags: Flags) -> Bytes {
+    let arn = if flags.is_fifo() { "arn:aws:sqs:eu-west-1:1:q.fifo" } else { "arn:aws:sqs:eu-west-1:1:q" };
+    let record = |(number, body): (usize, &String)| {
+        let group = if number % 3 == 0 { "a" } else { "b" };
+        json!({
+            "messageId": format!("m-{number}"), "body": body, "eventSource": "aws:sqs", "eventSourceARN": arn,
+            "attributes": {"SentTimestamp": (NOW - 1_000).to_string(), "MessageGroupId": group},
+        })
+    };
+    let records: Vec<Value> = bodies.iter().enumerate().map(record).collect();
+    Bytes::from(json!({ "Records": records }).to_string())
+}
+
+fn check_metrics(metrics: &MetricLine, flags: Flags, state: &State) {
+    let outcomes = metrics.delivered + metrics.errored + metrics.rejected + metrics.dropped;
+    assert_eq!(metrics.received, outcomes, "{metrics:?}");
+    let fates = metrics.acknowledged + metrics.dead_lettered + metrics.handed_back;
+    assert_eq!(metrics.messages, fates, "{metrics:?}");
+    assert_eq!(metrics.rejected, metrics.rejected_by.iter().sum::<u64>(), "{metrics:?}");
+    assert_eq!(metrics.dropped, metrics.dropped_by.iter().sum::<u64>(), "{metrics:?}");
+    assert_eq!(metrics.requests, state.requests, "{metrics:?}");
+    assert!(metrics.maybe_stored <= metrics.rejected && metrics.retries <= metrics.requests, "{metrics:?}");
+    assert!(flags.drops_late_samples() || metrics.dropped == 0, "{metrics:?}");
+    let samples: u64 = state.stored.values().map(|samples| samples.len() as u64).sum();
+    assert_eq!((metrics.samples, metrics.series), (samples, state.stored.len() as u64), "{metrics:?}");
+    match state.judge {
+        Judge::Everything => assert_eq!((metrics.errored, metrics.retries), (0, 0), "{metrics:?}"),
+        Judge::Nothing | Judge::Unreachable => assert_eq!((metrics.delivered, metrics.samples), (0, 0), "{metrics:?}"),
+        Judge::Words => assert_eq!(metrics.delivered, 0, "{metrics:?}"),
+        Judge::Tsdb(_) | Judge::FewSamples | Judge::EveryOther => {}
+    }
+}
+
+/// What SQS is told: the messages that are to come again, and no others.
+fn check_partial_batch(handled: &Handled, flags: Flags, letters: &[DeadLetter]) {
+    let metrics = &handled.metrics;
+    let answer: Value = serde_json::from_str(handled.answer.as_ref().expect("an answer")).expect("JSON");
+    let failures = answer["batchItemFailures"].as_array().expect("a list");
+    assert_eq!(failures.len() as u64, metrics.handed_back, "{answer}");
+    assert!(failures.iter().all(|failure| failure["itemIdentifier"].is_string()), "{answer}");
+    assert_eq!(letters.len() as u64, metrics.dead_lettered, "{metrics:?}");
+    assert!(flags.has_queue() || metrics.dead_lettered == 0, "{metrics:?}");
+    assert!(metrics.errored == 0 || metrics.handed_back > 0, "{metrics:?}");
+    assert!(metrics.rejected == 0 || metrics.dead_lettered + metrics.handed_back > 0, "{metrics:?}");
+}
+
+/// What a direct caller is told.
+fn check_report(handled: &Handled, flags: Flags, letters: &[DeadLetter]) {
+    let metrics = &handled.metrics;
+    assert_eq!((metrics.messages, metrics.dead_lettered), (1, 0), "{metrics:?}");
+    let report = match &handled.answer {
+        Ok(report) => report,
+        Err(error) if error.error_type == "dead_letter_failed" => {
+            assert!(flags.has_queue() && flags.has_full_queue(), "{error:?}");
+            &error.error_message
+        }
+        Err(error) => {
+            check_detail(&error.error_message);
+            let is_reason = Reason::ALL.iter().any(|reason| reason.as_str() == error.error_type);
+            assert!(is_reason || error.error_type == "delivery_failed", "{error:?}");
+            assert_eq!(is_reason, metrics.errored == 0, "{error:?} {metrics:?}");
+            return;
+        }
+    };
+    let report: Value = serde_json::from_str(report).expect("JSON");
+    let count = |key: &str| report[key].as_u64().unwrap_or_default();
+    assert_eq!(metrics.errored, 0, "{report}");
+    assert_eq!((count("accepted"), count("rejected_count")), (metrics.delivered, metrics.rejected), "{report}");
+    assert_eq!(count("dropped_count"), metrics.dropped, "{report}");
+    let listed = report["rejected"].as_array().expect("a list");
+    assert_eq!(listed.len() as u64, metrics.rejected.min(1_000), "{report}");
+    listed.iter().for_each(|refused| check_detail(refused["detail"].as_str().expect("words")));
+    if flags.has_queue() && handled.answer.is_ok() {
+        assert_eq!(letters.len() as u64, metrics.rejected, "{report}");
+    }
+}

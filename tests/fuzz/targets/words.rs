@@ -1,0 +1,52 @@
+//! Any text as the words of a receiver that refuses: a reason, perhaps a sample, and never a panic.
+
+#![no_main]
+
+use amp_push_gateway::model::{Label, LabelName, LabelSet, Reason, Timestamp};
+use amp_push_gateway::remote_write::words::{Named, names_a_limit, reason};
+use amp_push_gateway::remote_write::{Answer, Disposition, in_words, leaves_in_doubt};
+use libfuzzer_sys::{Corpus, fuzz_target};
+use std::borrow::Cow;
+use std::time::{Duration, SystemTime};
+
+fuzz_target!(|input: &[u8]| -> Corpus {
+    let Ok(words) = std::str::from_utf8(input) else { return Corpus::Reject };
+    assert!(Reason::ALL.contains(&reason(words)));
+    assert_eq!(reason(words), reason(&words.to_ascii_uppercase()), "letters' case decides");
+    let _limit: bool = names_a_limit(words);
+    let _sample: Option<Named> = Named::find(words);
+    check_answer(words);
+    check_label_value(words);
+    Corpus::Keep
+});
+
+/// The words, and the same as the header `Retry-After`, on answers of every kind.
+fn check_answer(words: &str) {
+    for status in [200, 301, 400, 403, 413, 429, 503] {
+        let answer = Ok(Answer { status, retry_after: Some(words.to_owned()), body: words.to_owned() });
+        assert!(in_words(&answer).chars().count() <= 600, "a detail that is too long");
+        let _doubt: bool = leaves_in_doubt(&answer);
+        if let Disposition::Recoverable { retry_after: Some(wait), .. } =
+            Disposition::of(&answer, SystemTime::UNIX_EPOCH)
+        {
+            assert!(wait <= Duration::from_secs(30), "{wait:?}");
+        }
+    }
+}
+
+/// A label's value, quoted as receivers quote it, is found again, whatever is in it; so is the time beside it.
+fn check_label_value(value: &str) {
+    if value.is_empty() {
+        return;
+    }
+    let quoted = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
+    let words = format!(
+        "user=1_ws: err: out of order sample. timestamp=2021-11-30T16:12:55.053Z, \
+         series={{__name__=\"x\", a=\"{quoted}\"}}"
+    );
+    let named = Named::find(&words).expect("a series");
+    let name = LabelName::translate(Cow::Borrowed("a")).expect("a label name");
+    let labels = LabelSet::new(vec![Label { name, value: Cow::Borrowed(value) }]).expect("one label");
+    assert!(named.is_series("x", &labels), "{words}");
+    assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{words}");
+}
