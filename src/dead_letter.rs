@@ -4,7 +4,7 @@ mod letter;
 mod sqs;
 
 pub use letter::{DeadLetter, MAX_DETAIL_CHARS, MAX_MESSAGE_BYTES, NO_GROUP, TooLong};
-pub use sqs::{SqsDeadLetters, queue_error_in_words};
+pub use sqs::{SqsDeadLetters, queue_error_in_words, queue_region};
 
 use tokio::time::Instant;
 

@@ -37,7 +37,7 @@ impl SqsDeadLetters {
     /// The queue at `url`; FIFO where it ends in `.fifo`. Its region is the one in the URL, else the usual one.
     #[must_use]
     pub fn new(url: &url::Url) -> Self {
-        Self { url: url.as_str().to_owned(), region: region_of(url).map(str::to_owned), client: OnceCell::new() }
+        Self { url: url.as_str().to_owned(), region: queue_region(url).map(str::to_owned), client: OnceCell::new() }
     }
 
     async fn client(&self) -> &Client {
@@ -154,7 +154,8 @@ pub fn queue_error_in_words(error: &(impl std::error::Error + ProvideErrorMetada
 }
 
 /// The region in `https://sqs.<region>.amazonaws.com/…`, so that a queue of another region is asked there.
-fn region_of(url: &url::Url) -> Option<&str> {
+#[must_use]
+pub fn queue_region(url: &url::Url) -> Option<&str> {
     let rest = url.host_str()?.strip_prefix("sqs.")?;
     let (region, domain) = rest.split_once('.')?;
     domain.starts_with("amazonaws.com").then_some(region)
@@ -172,7 +173,7 @@ mod tests {
             ("http://127.0.0.1:5000/123456789012/q", None),
         ];
         for (url, region) in table {
-            assert_eq!(region_of(&url::Url::parse(url).unwrap()), region, "{url}");
+            assert_eq!(queue_region(&url::Url::parse(url).unwrap()), region, "{url}");
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::amp::sdk_http_client;
 use crate::config::{Env, Vars as _};
-use crate::dead_letter::queue_error_in_words;
+use crate::dead_letter::{queue_error_in_words, queue_region};
 use aws_config::BehaviorVersion;
 use aws_config::retry::RetryConfig;
 use aws_sdk_sqs::Client;
@@ -25,7 +25,7 @@ pub async fn client(url: &Url, tries: u32) -> Client {
     let mut loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(sdk_http_client())
         .retry_config(RetryConfig::standard().with_max_attempts(tries));
-    if let Some(region) = region_of(url) {
+    if let Some(region) = queue_region(url) {
         loader = loader.region(Region::new(region.to_owned()));
     } else if !has_endpoint() {
         loader = loader.endpoint_url(url.origin().ascii_serialization());
@@ -35,12 +35,6 @@ pub async fn client(url: &Url, tries: u32) -> Client {
 
 fn has_endpoint() -> bool {
     ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"].iter().any(|name| Env.get(name).is_some())
-}
-
-/// The region in `https://sqs.<region>.amazonaws.com/…`.
-fn region_of(url: &Url) -> Option<&str> {
-    let (region, domain) = url.host_str()?.strip_prefix("sqs.")?.split_once('.')?;
-    domain.starts_with("amazonaws.com").then_some(region)
 }
 
 // === impl Failed ===
@@ -99,18 +93,6 @@ mod tests {
         ];
         for (status, code, may_pass) in table {
             assert_eq!(answered(status, code), Failed { words: format!("{code}: words"), may_pass }, "{code}");
-        }
-    }
-
-    #[test]
-    fn the_region_of_a_queue_is_read_from_its_url() {
-        let table = [
-            ("https://sqs.eu-west-1.amazonaws.com/123456789012/q", Some("eu-west-1")),
-            ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q", Some("cn-north-1")),
-            ("http://127.0.0.1:5000/123456789012/q", None),
-        ];
-        for (url, region) in table {
-            assert_eq!(region_of(&Url::parse(url).unwrap()), region, "{url}");
         }
     }
 }

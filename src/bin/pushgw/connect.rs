@@ -54,6 +54,17 @@ impl Overrides {
         self
     }
 
+    /// The rules that a made-up fleet's expectations hold under, whatever the environment says.
+    pub(crate) fn usual_rules(self) -> Self {
+        self.without(&[
+            config::ENV_DEAD_LETTER_QUEUE_URL,
+            config::ENV_EXTERNAL_LABELS,
+            config::ENV_MAX_SAMPLE_AGE,
+            config::ENV_MAX_SAMPLE_LEAD,
+            config::ENV_LATE_SAMPLES,
+        ])
+    }
+
     /// Hides each of `names`.
     pub(crate) fn without(self, names: &[&'static str]) -> Self {
         names.iter().fold(self, |overrides, name| overrides.set(name, ""))

@@ -99,13 +99,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
 
 /// Settings under which the fleet's expectations hold, whatever the environment says.
 fn settings(url: Option<&str>, embedded: Option<&Embedded>) -> Result<Settings, Fault> {
-    let vars = Overrides::default().receiver(url).without(&[
-        config::ENV_DEAD_LETTER_QUEUE_URL,
-        config::ENV_EXTERNAL_LABELS,
-        config::ENV_MAX_SAMPLE_AGE,
-        config::ENV_MAX_SAMPLE_LEAD,
-        config::ENV_LATE_SAMPLES,
-    ]);
+    let vars = Overrides::default().receiver(url).usual_rules();
     let vars = match (embedded, url) {
         (Some(embedded), _) => vars.embedded(embedded),
         (None, Some(url)) if vars.get(config::ENV_REMOTE_WRITE_AUTH).is_none() && !is_amp(url) => {

@@ -149,13 +149,7 @@ async fn target(arguments: &Arguments, embedded: Option<&Embedded>) -> Result<(T
     }
     let url = arguments.remote_write_url.as_deref();
     // What the stream expects of its events holds under the usual rules only.
-    let vars = Overrides::default().receiver(url).without(&[
-        config::ENV_DEAD_LETTER_QUEUE_URL,
-        config::ENV_EXTERNAL_LABELS,
-        config::ENV_MAX_SAMPLE_AGE,
-        config::ENV_MAX_SAMPLE_LEAD,
-        config::ENV_LATE_SAMPLES,
-    ]);
+    let vars = Overrides::default().receiver(url).usual_rules();
     let settings = match embedded {
         Some(embedded) => vars.embedded(embedded).settings()?,
         None => unsigned(vars, url).settings()?,
