@@ -11,15 +11,15 @@ mod put_aside;
 use crate::amp::{CredentialsSource, Signed, Signer};
 use crate::config::{LateSamples, Settings};
 use crate::dead_letter::{DeadLetterQueue, SqsDeadLetters};
-use crate::event::{self, Clock, Event, Rules, Shape};
+use crate::event::{self, Clock, Rules, Shape};
 use crate::instrumentation::MetricLine;
 use crate::model::{ItemId, Outcome, Refusal, Timestamp};
 use crate::remote_write::{HttpTransport, RemoteWriteClient, Transport};
-use crate::{series, wire};
+use crate::series::Merger;
+use crate::wire;
 use delivery::Delivery;
 use put_aside::PutAside;
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -153,6 +153,11 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         })
     }
 
+    /// Opens a connection to the receiver, before there is anything to send.
+    pub async fn warm(&self) {
+        self.client.warm().await;
+    }
+
     /// Sends a request without series: tests URL, signature and permission and stores nothing.
     ///
     /// # Errors
@@ -170,25 +175,18 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let mut watch = Watch::start();
 
         let mut ledger = Ledger::new(self.late_samples);
-        let (events, shapes) = self.read(batch, &mut ledger);
+        let mut merger = Merger::default();
+        let shapes = self.read(batch, &mut ledger, &mut merger);
         metrics.stages.read = watch.lap();
 
-        // Pure, but large: should it ever panic, everything is tried again and the next invocation is as good as new.
-        let merged = catch_unwind(AssertUnwindSafe(|| {
-            series::merge(events, &mut |item, refusal| ledger.reject(item, placed(refusal, item, &shapes)))
-        }));
+        let merged = merger.finish(&mut |item, refusal| ledger.reject(item, placed(refusal, item, &shapes)));
         metrics.stages.merge = watch.lap();
 
         let answer_by = batch.deadline - margin(batch);
-        let failure = match &merged {
-            Ok(merged) => {
-                let until = answer_by - self.reserve(answer_by);
-                let mut delivery = Delivery::new(&self.client, merged, batch.request_id, until);
-                delivery.send_all(wire::encode(merged, &self.limits)).await;
-                delivery.record(batch, &shapes, &mut ledger, &mut metrics)
-            }
-            Err(_) => Some("a defect of the gateway; its log has the place".to_owned()),
-        };
+        let until = answer_by - self.reserve(answer_by);
+        let mut delivery = Delivery::new(&self.client, &merged, batch.request_id, until);
+        delivery.send_all(wire::encode(&merged, &self.limits)).await;
+        let failure = delivery.record(batch, &shapes, &mut ledger, &mut metrics);
         metrics.stages.send = watch.lap().saturating_sub(metrics.stages.encode);
 
         let mut fates = fate::fates(batch, &ledger, failure.as_deref());
@@ -203,16 +201,15 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         Ingested { ledger, shapes, fates, failure, dead_letter_failure, metrics }
     }
 
-    /// Reads the events of all messages; those refused already have their outcome in the ledger.
-    fn read<'b>(&self, batch: &'b Batch<'_>, ledger: &mut Ledger) -> (Vec<(ItemId, Event<'b>)>, Vec<Shape>) {
-        let mut events = Vec::new();
+    /// Reads the events of all messages, each straight into its series; those refused have their outcome in the ledger.
+    fn read<'b>(&self, batch: &'b Batch<'_>, ledger: &mut Ledger, merger: &mut Merger<'b>) -> Vec<Shape> {
         let mut shapes = Vec::with_capacity(batch.messages.len());
         for message in &batch.messages {
             ledger.open_message();
             let clock = Clock { now: batch.started, sent: message.sent };
             let shape = match &message.body {
                 Ok(text) => event::read_message(text, &clock, &self.rules, &mut |found| match found.event {
-                    Ok(event) => events.push((ledger.add(Outcome::Errored), event)),
+                    Ok(event) => merger.add(ledger.add(Outcome::Errored), event),
                     Err(refusal) => ledger.add_rejected(refusal),
                 }),
                 Err(refusal) => {
@@ -222,7 +219,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             };
             shapes.push(shape);
         }
-        (events, shapes)
+        shapes
     }
 
     /// Of the time until `answer_by`, what sending leaves for putting aside.

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::model::{ItemId, LabelSet, MetricName, Reason, Refusal, Timestamp, Value};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
 /// One sample of one event.
@@ -80,69 +81,42 @@ pub fn merge<'a>(
 ) -> Merged<'a> {
     let mut merger = Merger::default();
     for (item, event) in events {
-        if let Err(refusal) = merger.add(item, event) {
-            refuse(item, refusal);
-        }
+        merger.add(item, event);
     }
-    let mut all = merger.merged;
-    // Stable: of equal samples the earlier event stays first. Runs that are in order already cost one pass.
-    all.rows.sort_by_key(|row| (row.series, row.timestamp));
-    all
+    merger.finish(refuse)
 }
 
+/// [`merge`], one event at a time: those of a large payload need not stand in memory together.
+///
 /// Tables find, vectors hold: the hash decides no order that could be seen, so its random seed does no harm, and it
 /// keeps a producer from choosing labels that collide.
-#[derive(Default)]
-struct Merger<'a> {
+#[derive(Default, Debug)]
+pub struct Merger<'a> {
     merged: Merged<'a>,
     hasher: RandomState,
     labels: HashTable<u32>,
     series: HashTable<u32>,
-    samples: HashTable<u32>,
-    /// The series of the event at hand; kept for its memory.
-    numbers: Vec<u32>,
 }
 
 impl<'a> Merger<'a> {
-    fn add(&mut self, item: ItemId, event: Event<'a>) -> Result<(), Refusal> {
+    /// Takes the next event of the payload.
+    pub fn add(&mut self, item: ItemId, event: Event<'a>) {
         let Event { labels, timestamp, metrics } = event;
         let labels = self.labels_number(labels);
-        self.numbers.clear();
-        for (name, value) in &metrics {
+        for (name, value) in metrics {
             let series = self.series_number(labels, name);
-            self.numbers.push(series);
-            match self.sample(series, timestamp) {
-                Some(earlier) if earlier.value.wire_bits() != value.wire_bits() => {
-                    return Err(contradiction(name, *value, earlier));
-                }
-                _ => {}
-            }
+            self.merged.rows.push(Row { timestamp, value, series, item });
         }
-        for ((_, value), &series) in metrics.iter().zip(&self.numbers) {
-            let number = number(self.merged.rows.len());
-            self.merged.rows.push(Row { timestamp, value: *value, series, item });
-            let (rows, hasher) = (&self.merged.rows, &self.hasher);
-            let hash_of = |row: &Row| hasher.hash_one((row.series, row.timestamp));
-            let new = rows[number as usize];
-            self.samples
-                .entry(
-                    hash_of(&new),
-                    |&row| rows[row as usize].is_same_sample(&new),
-                    |&row| hash_of(&rows[row as usize]),
-                )
-                .or_insert(number);
-        }
-        Ok(())
     }
 
-    fn sample(&self, series: u32, timestamp: Timestamp) -> Option<&Row> {
-        let rows = &self.merged.rows;
-        let hash = self.hasher.hash_one((series, timestamp));
-        let found = self.samples.find(hash, |&row| {
-            let row = &rows[row as usize];
-            row.series == series && row.timestamp == timestamp
-        });
-        found.map(|&row| &rows[row as usize])
+    /// All samples in order, without those of the events that `refuse` is told of.
+    pub fn finish(mut self, refuse: &mut dyn FnMut(ItemId, Refusal)) -> Merged<'a> {
+        in_order(&mut self.merged.rows, self.merged.series.len());
+        let refused = contradictions(&self.merged, refuse);
+        if !refused.is_empty() {
+            self.merged.rows.retain(|row| !refused.contains(&row.item));
+        }
+        self.merged
     }
 
     fn labels_number(&mut self, labels: LabelSet<'a>) -> u32 {
@@ -157,20 +131,77 @@ impl<'a> Merger<'a> {
         found
     }
 
-    fn series_number(&mut self, labels: u32, name: &MetricName<'a>) -> u32 {
+    fn series_number(&mut self, labels: u32, name: MetricName<'a>) -> u32 {
         let (known, hasher) = (&mut self.merged.series, &self.hasher);
         let new = number(known.len());
         let entry = self.series.entry(
-            series_hash(hasher, labels, name),
-            |&i| known[i as usize].labels == labels && known[i as usize].name == *name,
+            series_hash(hasher, labels, &name),
+            |&i| known[i as usize].labels == labels && known[i as usize].name == name,
             |&i| series_hash(hasher, known[i as usize].labels, &known[i as usize].name),
         );
         let found = *entry.or_insert(new).get();
         if found == new {
-            known.push(Series { name: name.clone(), labels });
+            known.push(Series { name, labels });
         }
         found
     }
+}
+
+/// Sorts `rows` by series and time, and keeps the order of the payload among equal samples.
+///
+/// Series are numbered from 0 to `series_count`, so each row's place is counted out and not searched for by comparing;
+/// the samples of a series mostly come in the order of their times.
+fn in_order(rows: &mut Vec<Row>, series_count: usize) {
+    if rows.is_sorted_by_key(|row| (row.series, row.timestamp)) {
+        return;
+    }
+    let mut places = vec![0; series_count + 1];
+    for row in rows.iter() {
+        places[row.series as usize + 1] += 1;
+    }
+    for series in 0..series_count {
+        places[series + 1] += places[series];
+    }
+    let mut ordered = rows.clone();
+    for row in rows.iter() {
+        let place = &mut places[row.series as usize];
+        ordered[*place] = *row;
+        *place += 1;
+    }
+    for of_one_series in ordered.chunk_by_mut(|a, b| a.series == b.series) {
+        if !of_one_series.is_sorted_by_key(|row| row.timestamp) {
+            of_one_series.sort_by_key(|row| row.timestamp);
+        }
+    }
+    *rows = ordered;
+}
+
+/// The events with another value for the series and time of an earlier event, which `refuse` is told of.
+///
+/// Only samples that are disputed decide anything, so those are looked at event by event, in the order of the payload:
+/// what a refused event brought settles nothing for the events after it.
+fn contradictions(merged: &Merged<'_>, refuse: &mut dyn FnMut(ItemId, Refusal)) -> HashSet<ItemId> {
+    let same_sample = merged.rows.chunk_by(Row::is_same_sample);
+    let disputed = same_sample.filter(|rows| rows.iter().any(|row| row.value.wire_bits() != rows[0].value.wire_bits()));
+    let mut rows: Vec<(usize, &Row)> =
+        disputed.enumerate().flat_map(|(sample, rows)| rows.iter().map(move |row| (sample, row))).collect();
+    rows.sort_by_key(|(_, row)| row.item);
+    let mut settled: HashMap<usize, &Row> = HashMap::new();
+    let mut refused = HashSet::new();
+    for event in rows.chunk_by(|(_, a), (_, b)| a.item == b.item) {
+        let contradicted = event.iter().find_map(|(sample, row)| {
+            let earlier = settled.get(sample).filter(|earlier| earlier.value.wire_bits() != row.value.wire_bits())?;
+            Some((row, *earlier))
+        });
+        match contradicted {
+            Some((row, earlier)) => {
+                refuse(row.item, contradiction(merged.series(row.series).0, row.value, earlier));
+                refused.insert(row.item);
+            }
+            None => settled.extend(event.iter().copied()),
+        }
+    }
+    refused
 }
 
 fn series_hash(hasher: &RandomState, labels: u32, name: &MetricName<'_>) -> u64 {

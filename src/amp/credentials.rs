@@ -1,11 +1,11 @@
 //! Where credentials come from: the environment as Lambda sets it, else the usual chain of AWS SDKs.
 
+use super::sdk_http_client;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_sqs::config::{Region, SharedHttpClient};
-use aws_smithy_http_client::tls;
+use aws_sdk_sqs::config::Region;
 use std::error::Error as _;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, OnceCell};
@@ -31,14 +31,6 @@ pub struct Chain {
     region: String,
     provider: OnceCell<SharedCredentialsProvider>,
     last: Mutex<Option<Credentials>>,
-}
-
-/// The HTTP client of AWS SDKs on the same TLS as everything else here. Their default would bring a second TLS library
-/// (aws-lc-rs), 0.8 MB and 24 ms at its first handshake.
-#[must_use]
-pub fn sdk_http_client() -> SharedHttpClient {
-    let ring = tls::Provider::Rustls(tls::rustls_provider::CryptoMode::Ring);
-    aws_smithy_http_client::Builder::new().tls_provider(ring).build_https()
 }
 
 // === impl CredentialsSource ===

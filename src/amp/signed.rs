@@ -63,6 +63,10 @@ impl<T: Transport> Transport for Signed<T> {
         Ok(answer)
     }
 
+    async fn warm(&self, url: http::Uri, timeout: Duration) {
+        self.transport.warm(url, timeout).await;
+    }
+
     async fn forget_credentials(&self) {
         if let Some(signer) = &self.signer {
             signer.credentials.forget().await;

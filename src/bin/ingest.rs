@@ -30,6 +30,7 @@ async fn main() -> ExitCode {
             "DEAD_LETTER_QUEUE_URL is not set: refused messages are handed back, refused events only reported"
         );
     }
+    gateway.warm().await;
     match lambda::runtime::serve(gateway).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

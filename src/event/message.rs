@@ -9,7 +9,6 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -93,15 +92,13 @@ impl Reader<'_> {
     }
 
     fn array<'a>(&self, text: &'a str, sink: Sink<'_, 'a>) -> Shape {
-        let elements: Vec<&'a RawValue> = match checked(text).and_then(|()| from_str(text)) {
-            Ok(elements) => elements,
-            Err(refusal) => return self.refuse(text, refusal, sink),
-        };
-        let reader = Reader { is_one_of_many: true, ..*self };
-        for element in elements {
-            let text = element.get();
-            reader.found(text, reader.element(text), sink);
+        // Looked through before its first event goes on: should it not be JSON, nothing of it does.
+        if let Err(refusal) = checked(text).and_then(|()| from_str::<IgnoredAny>(text)) {
+            return self.refuse(text, refusal, sink);
         }
+        let reader = Reader { is_one_of_many: true, ..*self };
+        let walked = entries::for_each_element(text, |element| reader.found(element, reader.element(element), sink));
+        debug_assert!(walked.is_ok(), "it was looked through");
         Shape::Many
     }
 

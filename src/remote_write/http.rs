@@ -17,6 +17,9 @@ const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 /// Longest wait for the words of an error after its status.
 const WORDS_TIMEOUT: Duration = Duration::from_millis(500);
 
+/// Of an answer that nobody asked for; above it another connection is cheaper.
+const MAX_WARM_BYTES: usize = 65_536;
+
 /// A client with one pool of connections.
 #[derive(Clone, Debug)]
 pub struct HttpTransport {
@@ -87,6 +90,20 @@ impl Transport for HttpTransport {
             }
         }
         Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&words).trim().to_owned() })
+    }
+
+    async fn warm(&self, url: http::Uri, timeout: Duration) {
+        let get = async {
+            let request = reqwest::Request::try_from(http::Request::get(url).body(Bytes::new()).ok()?).ok()?;
+            let mut response = self.client.execute(request).await.ok()?;
+            // A connection can carry the next request once its answer is read to the end.
+            let mut read = 0;
+            while read < MAX_WARM_BYTES {
+                read += response.chunk().await.ok()??.len();
+            }
+            Some(())
+        };
+        let _answer_or_not = tokio::time::timeout(timeout, get).await;
     }
 }
 

@@ -16,6 +16,13 @@ pub trait Transport: Send + Sync {
         timeout: Duration,
     ) -> impl Future<Output = Result<Answer, TransportError>> + Send;
 
+    /// Opens a connection to the host of `url`, within `timeout`, for the requests that follow. What keeps it from that is
+    /// theirs to tell.
+    fn warm(&self, url: ::http::Uri, timeout: Duration) -> impl Future<Output = ()> + Send {
+        let _nothing_to_open = (url, timeout);
+        async {}
+    }
+
     /// Forgets credentials, so that the next request is signed with fresh ones.
     fn forget_credentials(&self) -> impl Future<Output = ()> + Send {
         async {}

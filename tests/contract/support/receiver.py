@@ -89,6 +89,8 @@ class Receiver(HttpServer):
         self.writes = []
         #: What requests did against the rules.
         self.faults = []
+        #: The requests that open a connection at the start of a process: `GET /`.
+        self.warmings = []
         #: Requests to any other path (a redirect followed, for one).
         self.strays = []
         #: Set when a request has arrived and been decoded, before it is answered.
@@ -110,6 +112,9 @@ class Receiver(HttpServer):
         self._function = function
 
     def respond(self, request):
+        if (request.method, request.path) == ("GET", "/"):
+            self.warmings.append(request)
+            return 404, {}, b"not found"
         write = Write(request)
         if request.path != self.path:
             with self._lock:
