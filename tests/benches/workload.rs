@@ -1,0 +1,167 @@
+//! What is measured, by the benches and by the yardstick alike: a batch of SQS records, the whole way it takes through
+//! the function in process, and the floor below which nothing that reads it can get.
+
+use amp_push_gateway::amp::{CredentialsSource, Signed, Signer};
+use amp_push_gateway::config::Settings;
+use amp_push_gateway::dead_letter::SqsDeadLetters;
+use amp_push_gateway::gateway::Gateway;
+use amp_push_gateway::lambda::{Handled, Invocation, handle};
+use amp_push_gateway::model::Timestamp;
+use amp_push_gateway::remote_write::{Answer, Transport, TransportError};
+use bytes::Bytes;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hint::black_box;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+
+/// The time of the invocations in process.
+pub(crate) const NOW: i64 = 1_676_398_020_000;
+
+/// The records of one invocation as the event source mapping hands them over: keys in its order, a receipt handle of the
+/// usual kind, one event of two metrics in each body. About 800 bytes a record. A fleet sends two events a device: a
+/// batch of 1,000 has 1,000 series of two samples.
+pub(crate) fn payload(records: u32, now: i64) -> Bytes {
+    let mut text = String::from(r#"{"Records":["#);
+    for i in 0..records {
+        let separator = if i == 0 { "" } else { "," };
+        let devices = records.div_ceil(2);
+        let (device, customer, sent) = (i % devices, i % devices % 50, now - 1_500 + i64::from(i / devices) * 1_000);
+        let (temperature, ph, number) = (10 + i % 20, i % 97, scattered(i));
+        write!(
+            text,
+            r#"{separator}{{"messageId":"059f36b4-87a3-44ab-{:04x}-{:012x}","receiptHandle":"AQEB{:016x}{:016x}JnKyrHigUMZj6rYigCgxlaS3SLy0a{:016x}{:016x}gUMZj6rYigCgxlaS3SLy0aAQEBwJnKyrHigUMZ/6rYigCgxl+S3SLy0a==","body":"{{\"dimensions\": {{\"customerId\": \"customer{customer}\", \"deviceId\": \"device-{device:05}\", \"site\": \"plant-{}\"}}, \"timestamp\": {sent}, \"metrics\": {{\"temperature\": \"{temperature}.{}\", \"ph\": 6.{ph}}}}}","attributes":{{"ApproximateReceiveCount":"1","SentTimestamp":"{sent}","SenderId":"AIDAIENQZJOLO23YVJ4VO","ApproximateFirstReceiveTimestamp":"{now}"}},"messageAttributes":{{}},"md5OfBody":"{:016x}{:016x}","eventSource":"aws:sqs","eventSourceARN":"arn:aws:sqs:eu-west-1:123456789012:water-sensors","awsRegion":"eu-west-1"}}"#,
+            number >> 48,
+            number & 0xffff_ffff_ffff,
+            number,
+            number.rotate_left(17),
+            number.rotate_left(29),
+            number.rotate_left(43),
+            device % 7,
+            i % 10,
+            number.rotate_left(7),
+            number.rotate_left(11),
+        )
+        .expect("a string takes everything");
+    }
+    text.push_str("]}");
+    Bytes::from(text)
+}
+
+/// Digits that look random and are the same in each run.
+fn scattered(i: u32) -> u64 {
+    (u64::from(i) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FloorRecord<'a> {
+    #[serde(borrow)]
+    message_id: Cow<'a, str>,
+    #[serde(borrow)]
+    body: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct FloorEnvelope<'a> {
+    #[serde(borrow)]
+    records: Vec<FloorRecord<'a>>,
+}
+
+#[derive(Deserialize)]
+struct FloorEvent<'a> {
+    #[serde(borrow)]
+    dimensions: FloorDimensions<'a>,
+    timestamp: i64,
+    #[serde(borrow)]
+    metrics: FloorMetrics<'a>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct FloorDimensions<'a> {
+    customer_id: &'a str,
+    device_id: &'a str,
+    site: &'a str,
+}
+
+#[derive(Deserialize)]
+struct FloorMetrics<'a> {
+    temperature: &'a str,
+    ph: f64,
+}
+
+/// A bare `serde_json` parse of the envelope and of the bodies into borrowed structs; the number of events.
+#[inline(never)]
+pub(crate) fn floor(payload: &[u8]) -> u64 {
+    let envelope: FloorEnvelope<'_> = serde_json::from_slice(payload).expect("an envelope");
+    for record in &envelope.records {
+        let FloorEvent { dimensions, timestamp, metrics } = serde_json::from_str(&record.body).expect("an event");
+        black_box((&record.message_id, dimensions.customer_id, dimensions.device_id, dimensions.site));
+        black_box((timestamp, metrics.temperature, metrics.ph));
+    }
+    envelope.records.len() as u64
+}
+
+/// Takes the signed request and is done.
+#[derive(Debug)]
+pub(crate) struct Accepts;
+
+impl Transport for Accepts {
+    async fn send(&self, request: http::Request<Bytes>, _: Duration) -> Result<Answer, TransportError> {
+        assert!(request.headers().contains_key("authorization"));
+        black_box(request);
+        Ok(Answer { status: 204, retry_after: None, body: String::new() })
+    }
+}
+
+/// `transport` behind the signature of the function's role.
+pub(crate) fn signed<T>(transport: T) -> Signed<T> {
+    let credentials = CredentialsSource::new(settings().credentials().cloned(), "eu-west-1");
+    Signed::new(transport, Some(Signer { region: "eu-west-1".to_owned(), credentials }))
+}
+
+fn settings() -> Settings {
+    let vars = [
+        ("REMOTE_WRITE_URL", "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"),
+        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
+        ("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"),
+        ("AWS_SESSION_TOKEN", "IQoJb3JpZ2luX2VjEXAMPLE/session+token=="),
+    ];
+    let vars: BTreeMap<_, _> = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    Settings::from_vars(&vars).expect("valid settings")
+}
+
+/// The function without Lambda and network: payload bytes to the signed request in the hands of `T`, and to the answer.
+#[derive(Debug)]
+pub(crate) struct Function<T> {
+    gateway: Gateway<Signed<T>, SqsDeadLetters>,
+    runtime: Runtime,
+}
+
+impl<T: Transport> Function<T> {
+    pub(crate) fn new(transport: T) -> Self {
+        let gateway = Gateway::new(&settings(), signed(transport), None).expect("a gateway");
+        Self { gateway, runtime: runtime() }
+    }
+
+    /// One invocation.
+    #[inline(never)]
+    pub(crate) fn whole(&self, payload: Bytes) -> Handled {
+        let invocation = Invocation {
+            request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),
+            started: Timestamp(NOW),
+            deadline: tokio::time::Instant::now() + Duration::from_secs(30),
+        };
+        let handled = self.runtime.block_on(handle(&self.gateway, payload, &invocation));
+        assert_eq!((handled.answer.is_ok(), handled.metrics.errored, handled.metrics.rejected), (true, 0, 0));
+        handled
+    }
+}
+
+pub(crate) fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
