@@ -8,19 +8,16 @@ import itertools
 import json
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "tests/contract"))
-from support import components  # noqa: E402
-from support.events import event  # noqa: E402
-from support.prometheus import Prometheus  # noqa: E402
-from support.receiver import Receiver  # noqa: E402
-from support.runtime_api import Ingest  # noqa: E402
+from support import ROOT, components
+from support.events import event
+from support.prometheus import Prometheus
+from support.receiver import Receiver
+from support.runtime_api import Ingest
 
 DASHBOARD = json.loads((ROOT / "infra/grafana/dashboard.json").read_text())
 RULES = ROOT / "infra/prometheus/rules.yaml"
