@@ -1,177 +1,180 @@
-//! The whole way in process, from the bytes of a payload to the signed request, against a floor: a bare `serde_json`
-//! parse of the same payload, envelope and bodies, into borrowed structs.
+//! The whole way in process, from the bytes of a payload to the signed request, and each stage of it by itself, against
+//! two floors in the same run: a bare `serde_json` parse of the same payload, envelope and bodies, into borrowed structs;
+//! and snappy on the same bytes.
 //!
-//! `cargo bench --bench ingest`. Machines differ and are shared: read the ratio of the two in one run, printed at the
-//! end, not the times.
+//! `cargo bench --bench ingest`. Machines differ and are shared: read the ratios of one run, printed at the end, not the
+//! times.
 
-use amp_push_gateway::amp::{CredentialsSource, Signed, Signer};
-use amp_push_gateway::config::Settings;
-use amp_push_gateway::dead_letter::SqsDeadLetters;
-use amp_push_gateway::gateway::Gateway;
-use amp_push_gateway::lambda::{Invocation, handle};
-use amp_push_gateway::model::Timestamp;
+mod workload;
+
+use amp_push_gateway::event::{Clock, Event, Rules, read_message};
+use amp_push_gateway::model::{ItemId, Timestamp};
 use amp_push_gateway::remote_write::{Answer, Transport, TransportError};
+use amp_push_gateway::series::{Merged, merge};
+use amp_push_gateway::wire::{Limits, encode};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use serde::Deserialize;
-use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use workload::{Accepts, Function, NOW, floor, payload, runtime, signed};
 
-const NOW: i64 = 1_676_398_020_000;
+const SIZES: [u32; 4] = [1, 50, 1_000, 10_000];
 
-/// Takes the signed request and is done.
-struct Accepts;
+/// Remembers the bodies of the requests, which are snappy blocks.
+#[derive(Clone, Default, Debug)]
+struct Keeps(Arc<Mutex<Vec<Bytes>>>);
 
-impl Transport for Accepts {
-    async fn send(&self, request: http::Request<Bytes>, _: Duration) -> Result<Answer, TransportError> {
-        assert!(request.headers().contains_key("authorization"));
-        black_box(request);
-        Ok(Answer { status: 204, retry_after: None, body: String::new() })
+impl Transport for Keeps {
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
+        self.0.lock().expect("no panic before").push(request.body().clone());
+        Accepts.send(request, timeout).await
     }
 }
 
-/// What SQS hands over: `records` messages of about 740 bytes, each with one event of two metrics.
-fn payload(records: u32) -> Bytes {
-    let record = |i: u32| {
-        let (customer, device, time) = (i % 50, i % 500, NOW - 1_000 * i64::from(i / 500));
-        let body = format!(
-            r#"{{"dimensions": {{"customerId": "customer{customer}", "deviceId": "device-{device:05}"}}, "timestamp": {time}, "metrics": {{"temperature": "{}.{}", "ph": 6.{}}}}}"#,
-            10 + i % 20,
-            i % 10,
-            i % 97,
-        );
-        serde_json::json!({
-            "messageId": format!("059f36b4-87a3-44ab-83d2-{i:012x}"),
-            "receiptHandle": "AQEBwJnKyrHigUMZj6rYigCgxlaS3SLy0a".repeat(3),
-            "body": body,
-            "attributes": {
-                "ApproximateReceiveCount": "1", "SentTimestamp": NOW.to_string(), "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-                "ApproximateFirstReceiveTimestamp": NOW.to_string(),
-            },
-            "messageAttributes": {},
-            "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-            "eventSource": "aws:sqs",
-            "eventSourceARN": "arn:aws:sqs:eu-west-1:123456789012:water-sensors",
-            "awsRegion": "eu-west-1",
-        })
+/// The requests that `payload` becomes: each as snappy block and as protobuf.
+fn requests(payload: &Bytes) -> Vec<(Bytes, Vec<u8>)> {
+    let keeps = Keeps::default();
+    Function::new(keeps.clone()).whole(payload.clone());
+    let blocks = keeps.0.lock().expect("no panic before").clone();
+    let decoded = |block: Bytes| {
+        let protobuf = snap::raw::Decoder::new().decompress_vec(&block).expect("a snappy block");
+        (block, protobuf)
     };
-    Bytes::from(serde_json::json!({ "Records": (0..records).map(record).collect::<Vec<_>>() }).to_string())
+    blocks.into_iter().map(decoded).collect()
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FloorRecord<'a> {
-    #[serde(borrow)]
-    message_id: Cow<'a, str>,
-    #[serde(borrow)]
-    body: Cow<'a, str>,
+fn bodies(payload: &Bytes) -> Vec<String> {
+    let payload: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
+    let records = payload["Records"].as_array().expect("records");
+    records.iter().map(|record| record["body"].as_str().expect("a body").to_owned()).collect()
 }
 
-#[derive(Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct FloorEnvelope<'a> {
-    #[serde(borrow)]
-    records: Vec<FloorRecord<'a>>,
-}
-
-#[derive(Deserialize)]
-struct FloorEvent<'a> {
-    #[serde(borrow)]
-    dimensions: FloorDimensions<'a>,
-    timestamp: i64,
-    #[serde(borrow)]
-    metrics: FloorMetrics<'a>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct FloorDimensions<'a> {
-    customer_id: &'a str,
-    device_id: &'a str,
-}
-
-#[derive(Deserialize)]
-struct FloorMetrics<'a> {
-    temperature: &'a str,
-    ph: f64,
-}
-
-fn floor(payload: &[u8]) -> u64 {
-    let envelope: FloorEnvelope<'_> = serde_json::from_slice(payload).expect("an envelope");
-    for record in &envelope.records {
-        let event: FloorEvent<'_> = serde_json::from_str(&record.body).expect("an event");
-        black_box((&record.message_id, event.dimensions.customer_id, event.dimensions.device_id));
-        black_box((event.timestamp, event.metrics.temperature, event.metrics.ph));
-    }
-    envelope.records.len() as u64
-}
-
-fn gateway() -> Gateway<Signed<Accepts>, SqsDeadLetters> {
-    let vars = [
-        ("REMOTE_WRITE_URL", "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write"),
-        ("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE"),
-        ("AWS_SECRET_ACCESS_KEY", "secret"),
-        ("AWS_SESSION_TOKEN", "token"),
-    ];
-    let vars: BTreeMap<_, _> = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let settings = Settings::from_vars(&vars).expect("valid settings");
-    let credentials = CredentialsSource::new(settings.credentials().cloned(), "eu-west-1");
-    let signer = Signer { region: "eu-west-1".to_owned(), credentials };
-    Gateway::new(&settings, Signed::new(Accepts, Some(signer)), None).expect("a gateway")
-}
-
-fn whole(runtime: &tokio::runtime::Runtime, gateway: &Gateway<Signed<Accepts>, SqsDeadLetters>, payload: Bytes) -> u64 {
-    let invocation = Invocation {
-        request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned(),
-        started: Timestamp(NOW),
-        deadline: tokio::time::Instant::now() + Duration::from_secs(30),
-    };
-    let handled = runtime.block_on(handle(gateway, payload, &invocation));
-    assert!(handled.answer.is_ok());
-    handled.metrics.delivered
-}
-
-fn benches(criterion: &mut Criterion) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime");
-    let gateway = gateway();
-    let mut group = criterion.benchmark_group("sqs_batch");
-    for records in [50, 1_000, 8_000] {
-        let payload = payload(records);
-        assert_eq!(
-            (floor(&payload), whole(&runtime, &gateway, payload.clone())),
-            (u64::from(records), u64::from(records))
-        );
-        group.throughput(Throughput::Elements(records.into()));
-        group.bench_function(format!("floor/{records}"), |b| b.iter(|| floor(&payload)));
-        group.bench_function(format!("whole/{records}"), |b| {
-            b.iter_batched(|| payload.clone(), |payload| whole(&runtime, &gateway, payload), BatchSize::SmallInput);
+fn events(bodies: &[String]) -> Vec<(ItemId, Event<'_>)> {
+    let clock = Clock { now: Timestamp(NOW), sent: Some(Timestamp(NOW)) };
+    let rules = Rules::default();
+    let mut events = Vec::new();
+    for (message, body) in (0..).zip(bodies) {
+        read_message(body, &clock, &rules, &mut |found| {
+            events.push((ItemId { message, event: 0 }, found.event.expect("a good event")));
         });
     }
-    group.finish();
-    ratios(&runtime, &gateway);
+    events
 }
 
-/// The two in turn, so that both meet the same noise.
-fn ratios(runtime: &tokio::runtime::Runtime, gateway: &Gateway<Signed<Accepts>, SqsDeadLetters>) {
-    for records in [50, 1_000, 8_000] {
-        let payload = payload(records);
-        let mut ratios: Vec<f64> = (0..201)
-            .map(|_| {
-                let start = Instant::now();
-                black_box(floor(&payload));
-                let floor = start.elapsed();
-                let start = Instant::now();
-                black_box(whole(runtime, gateway, payload.clone()));
-                start.elapsed().as_secs_f64() / floor.as_secs_f64()
-            })
-            .collect();
-        ratios.sort_by(f64::total_cmp);
-        let bytes = payload.len() / records as usize;
-        println!("{records} records of {bytes} bytes: whole / floor = {:.2} (median of {})", ratios[100], ratios.len());
+fn merged(events: Vec<(ItemId, Event<'_>)>) -> Merged<'_> {
+    merge(events, &mut |item, refusal| panic!("{item:?} is refused: {refusal:?}"))
+}
+
+fn compress(snappy: &mut snap::raw::Encoder, protobuf: &[u8], block: &mut [u8]) -> usize {
+    snappy.compress(protobuf, block).expect("less than 4 GiB")
+}
+
+fn stages(criterion: &mut Criterion) {
+    let runtime = runtime();
+    let function = Function::new(Accepts);
+    for size in SIZES {
+        let payload = payload(size, NOW);
+        let bodies = bodies(&payload);
+        let all = merged(events(&bodies));
+        let limits = Limits::default();
+        let requests = requests(&payload);
+
+        let mut group = criterion.benchmark_group(size.to_string());
+        group.throughput(Throughput::Elements(size.into()));
+        group.bench_function("floor", |b| b.iter(|| floor(&payload)));
+        group.bench_function("whole", |b| {
+            b.iter_batched(|| payload.clone(), |payload| function.whole(payload), BatchSize::SmallInput);
+        });
+        group.bench_function("bodies to events", |b| b.iter_with_large_drop(|| events(&bodies)));
+        group.bench_function("events to series", |b| {
+            b.iter_batched(|| events(&bodies), merged, BatchSize::LargeInput);
+        });
+        group.bench_function("series to requests", |b| b.iter(|| encode(&all, &limits).count()));
+        group.bench_function("snappy alone", |b| {
+            let mut snappy = snap::raw::Encoder::new();
+            let longest = requests.iter().map(|(_, protobuf)| protobuf.len()).max().expect("a request");
+            let mut block = vec![0; snap::raw::max_compress_len(longest)];
+            b.iter(|| {
+                for (_, protobuf) in &requests {
+                    black_box(compress(&mut snappy, protobuf, &mut block));
+                }
+            });
+        });
+        group.bench_function("signatures", |b| {
+            let signed = signed(Accepts);
+            let request = |block: &Bytes| {
+                let request = http::Request::post(
+                    "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/remote_write",
+                );
+                let request =
+                    request.header("content-encoding", "snappy").header("content-type", "application/x-protobuf");
+                let request = request.header("x-prometheus-remote-write-version", "0.1.0");
+                request.body(block.clone()).expect("a request")
+            };
+            b.iter(|| {
+                for (block, _) in &requests {
+                    runtime.block_on(signed.send(request(block), Duration::from_secs(1))).expect("an answer");
+                }
+            });
+        });
+        group.finish();
     }
 }
 
-criterion_group!(all, benches);
+/// What is compared takes turns, so that all meet the same noise; medians.
+fn ratios(_: &mut Criterion) {
+    let function = Function::new(Accepts);
+    println!(
+        "events | floor ns/event | whole ns/event | whole / floor | read, merge, encode, send / floor | snappy / floor"
+    );
+    for size in SIZES {
+        let payload = payload(size, NOW);
+        let requests = requests(&payload);
+        let mut snappy = snap::raw::Encoder::new();
+        let mut block = vec![0; snap::raw::max_compress_len(3_000_000)];
+        let mut rounds: [Vec<f64>; 8] = Default::default();
+        for _ in 0..=(400_000 / size).clamp(100, 2_000) {
+            let start = Instant::now();
+            black_box(floor(&payload));
+            let floor = start.elapsed();
+            // A buffer of its own, as each invocation has it.
+            let payload = payload.to_vec().into();
+            let start = Instant::now();
+            let stages = black_box(function.whole(payload)).metrics.stages;
+            let whole = start.elapsed();
+            let start = Instant::now();
+            for (_, protobuf) in &requests {
+                black_box(compress(&mut snappy, protobuf, &mut block));
+            }
+            let snappy = start.elapsed();
+            let parts = [whole, stages.read, stages.merge, stages.encode, stages.send, snappy];
+            rounds[0].push(nanoseconds(floor, size));
+            rounds[1].push(nanoseconds(whole, size));
+            for (ratios, part) in rounds[2..].iter_mut().zip(parts) {
+                ratios.push(part.as_secs_f64() / floor.as_secs_f64());
+            }
+        }
+        let [floor, whole, ratio, read, merge, encode, send, snappy] = rounds.map(median);
+        println!(
+            "{size} of {} bytes | {floor:.0} | {whole:.0} | {ratio:.2} | {read:.2}, {merge:.2}, {encode:.2}, {send:.2} | {snappy:.2}",
+            payload.len() / size as usize,
+        );
+    }
+}
+
+fn nanoseconds(time: Duration, events: u32) -> f64 {
+    time.as_secs_f64() * 1e9 / f64::from(events)
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+criterion_group! {
+    name = all;
+    config = Criterion::default().warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(1)).sample_size(20);
+    targets = stages, ratios
+}
 criterion_main!(all);

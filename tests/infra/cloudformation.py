@@ -1,0 +1,154 @@
+"""A template as CloudFormation would see it: conditions decided, mappings looked up, functions evaluated. What only a deployment
+knows stays a name: `Ref` of a resource is `Queue`, its attribute `Queue.Arn`, unless `known` says what it is.
+
+    resources = resolve(template, {"QueueType": "fifo"})
+    resources["Queue"]["Properties"]["VisibilityTimeout"] == 180
+"""
+import re
+
+#: What CloudFormation knows of itself in these tests.
+PSEUDO = {"AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "AWS::Partition": "aws",
+          "AWS::URLSuffix": "amazonaws.com", "AWS::StackName": "stack", "AWS::StackId": "stack-id"}
+_NONE = object()  # AWS::NoValue: leaves the property or the list's entry out
+
+
+class Refused(Exception):
+    """A parameter or a rule of the template says no, with its sentence."""
+
+
+def resolve(template, parameters=None, known=None, rename=lambda name: name):
+    """The resources that would be made, each with its properties evaluated; `rename` gives logical ids other names."""
+    stack = _Stack(template, parameters or {}, known or {}, rename)
+    stack.check()
+    made = {}
+    for name, resource in template["Resources"].items():
+        if stack.exists(name):
+            made[rename(name)] = {key: value if key in ("Type", "Condition") else stack.value(value)
+                                  for key, value in resource.items()}
+    return made
+
+
+def outputs(template, parameters=None, known=None):
+    """The outputs of a template, evaluated."""
+    stack = _Stack(template, parameters or {}, known or {}, lambda name: name)
+    return {name: stack.value(output["Value"]) for name, output in template["Outputs"].items()
+            if "Condition" not in output or stack.condition(output["Condition"])}
+
+
+class _Stack:
+    def __init__(self, template, parameters, known, rename):
+        self.template, self.known, self.rename = template, known, rename
+        declared = template.get("Parameters", {})
+        unknown = set(parameters) - set(declared)
+        assert not unknown, f"no such parameters: {unknown}"
+        self.parameters = {name: str(parameters.get(name, one.get("Default"))) for name, one in declared.items()}
+
+    def check(self):
+        for name, one in self.template.get("Parameters", {}).items():
+            value = self.parameters[name]
+            if "AllowedValues" in one and value not in map(_text, one["AllowedValues"]):
+                raise Refused(f"{name}={value}: one of {one['AllowedValues']}")
+            if "AllowedPattern" in one and not re.fullmatch(one["AllowedPattern"], value):
+                raise Refused(f"{name}={value}: {one.get('ConstraintDescription', one['AllowedPattern'])}")
+            if one["Type"] == "Number" and not one.get("MinValue", -2**63) <= int(value) <= one.get("MaxValue", 2**63):
+                raise Refused(f"{name}={value}: from {one.get('MinValue')} to {one.get('MaxValue')}")
+        for rule in self.template.get("Rules", {}).values():
+            if "RuleCondition" not in rule or self.value(rule["RuleCondition"]):
+                for one in rule["Assertions"]:
+                    if not self.value(one["Assert"]):
+                        raise Refused(one["AssertDescription"])
+
+    def exists(self, name):
+        condition = self.template["Resources"][name].get("Condition")
+        return condition is None or self.condition(condition)
+
+    def condition(self, name):
+        return self.value(self.template["Conditions"][name])
+
+    def value(self, given):
+        if isinstance(given, list):
+            return [one for one in map(self.value, given) if one is not _NONE]
+        if not isinstance(given, dict):
+            return given
+        if len(given) == 1:
+            (function, argument), = given.items()
+            if function == "Ref":
+                return self.ref(argument)
+            if function == "Condition" and isinstance(argument, str):
+                return self.condition(argument)
+            if function.startswith("Fn::"):
+                return getattr(self, "fn_" + function[4:].lower())(argument)
+        evaluated = {key: self.value(one) for key, one in given.items()}
+        return {key: one for key, one in evaluated.items() if one is not _NONE}
+
+    def ref(self, name):
+        if name == "AWS::NoValue":
+            return _NONE
+        if name in PSEUDO:
+            return PSEUDO[name]
+        if name in self.parameters:
+            value = self.parameters[name]
+            return int(value) if self.template["Parameters"][name]["Type"] == "Number" else value
+        assert self.exists(name), f"Ref to {name}, which is not made"
+        return self.known.get(self.rename(name), self.rename(name))
+
+    def fn_getatt(self, argument):
+        name, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
+        assert self.exists(name), f"GetAtt to {name}, which is not made"
+        whole = f"{self.rename(name)}.{attribute}"
+        return self.known.get(whole, whole)
+
+    def fn_if(self, argument):
+        condition, yes, no = argument
+        return self.value(yes if self.condition(condition) else no)
+
+    def fn_equals(self, argument):
+        one, other = map(self.value, argument)
+        return _text(one) == _text(other)
+
+    def fn_and(self, argument):
+        return all(map(self.value, argument))
+
+    def fn_or(self, argument):
+        return any(map(self.value, argument))
+
+    def fn_not(self, argument):
+        return not self.value(argument[0])
+
+    def fn_contains(self, argument):
+        among, one = map(self.value, argument)
+        return _text(one) in map(_text, among)
+
+    def fn_findinmap(self, argument):
+        name, first, second = map(self.value, argument)
+        return self.template["Mappings"][name][_text(first)][_text(second)]
+
+    def fn_join(self, argument):
+        separator, parts = argument
+        return separator.join(map(_text, self.value(parts)))
+
+    def fn_split(self, argument):
+        separator, text = map(self.value, argument)
+        return text.split(separator)
+
+    def fn_select(self, argument):
+        index, parts = map(self.value, argument)
+        return parts[int(index)]
+
+    def fn_sub(self, argument):
+        text, given = (argument, {}) if isinstance(argument, str) else argument
+
+        def put_in(match):
+            name = match.group(1)
+            if name.startswith("!"):
+                return "${" + name[1:] + "}"
+            if name in given:
+                return _text(self.value(given[name]))
+            return _text(self.fn_getatt(name) if "." in name else self.ref(name))
+
+        return re.sub(r"\$\{([^}]+)\}", put_in, text)
+
+
+def _text(value):
+    """As CloudFormation compares: everything is text."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

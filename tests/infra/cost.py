@@ -1,0 +1,199 @@
+"""What a month costs and where the walls stand, from a few prices, quotas and measured figures.
+
+    python3 tests/infra/cost.py           prints the tables
+    python3 tests/infra/cost.py --write   puts them into infra/scale-and-cost.md, between its markers
+
+Change a price or a measured figure here, write, and look at the difference. A test holds the page against what this prints,
+and the figures marked [test] against the real binary.
+"""
+import math
+import re
+import sys
+from pathlib import Path
+
+PAGE = Path(__file__).resolve().parents[2] / "infra/scale-and-cost.md"
+
+# --- prices: USD, us-east-1, without the free tiers. Sources and dates are on the page. -------------------------------------
+SQS_REQUEST = {"standard": 0.40e-6, "fifo": 0.50e-6}
+LAMBDA_REQUEST = 0.20e-6
+LAMBDA_GB_SECOND = 0.0000133334  # arm64; x86_64: 0.0000166667
+AMP_SAMPLES = [(2e9, 0.90e-7), (250e9, 0.35e-7), (math.inf, 0.16e-7)]  # so many a month at so much each, then the next
+AMP_GB_MONTH = 0.03
+AMP_QUERY_SAMPLE = 0.10e-9
+METRIC = 0.30
+ALARM = 0.10
+CLOUDWATCH_DASHBOARD = 3.00
+LOG_GB = [(10e3, 0.50), (20e3, 0.25), (20e3, 0.10), (math.inf, 0.05)]  # Lambda's logs, since May 2025
+
+# --- measured ---------------------------------------------------------------------------------------------------------------
+# tests/speed/figures prints the CPU time of the whole process from outside: 5.28, 2.29 and 2.13 us an event in batches of 50,
+# 1,000 and 10,000 (November 2026, a core of a shared x86-64 server, plain HTTP). These two give them within 1 %.
+CPU_MS_OF_AN_INVOCATION = 0.16
+CPU_MS_OF_AN_EVENT = 0.00212
+RECORD_BYTES = 780  # an event of two metrics and three dimensions
+EVENT_BYTES = 180  # of these, the event itself
+WIRE_BYTES_OF_AN_EVENT = 23  # compressed, of large batches
+METRIC_LINE_BYTES = 1_440
+EMBEDDED_METRICS = 22  # of an invocation without refused events [test]; each reason that occurs adds one
+
+# --- assumed: nobody here could measure it ---------------------------------------------------------------------------------
+AMP_WAIT_MS = 50  # from request to answer
+PLATFORM_LINE_BYTES = 330  # START, END and REPORT of Lambda
+IDLE_POLLS_A_MINUTE = 15  # five pollers, each waiting 20 s
+STORED_BYTES_OF_A_SAMPLE = 1.5  # AWS: one or two
+MONTHS_STORED = 5  # 150 days
+
+# --- quotas -----------------------------------------------------------------------------------------------------------------
+MB_OF_ONE_VCPU = 1_769
+LAMBDA_PAYLOAD_BYTES = 6 * 1_048_576
+SQS_CALL_MESSAGES = 10
+SQS_CHUNK_BYTES = 65_536  # each of them counts as a request
+SQS_IN_FLIGHT = 120_000
+LAMBDA_CONCURRENCY = 1_000
+AMP_SAMPLES_A_SECOND = 50_000_000 // 30
+AMP_REQUESTS_A_SECOND = 3_000
+REQUEST_WIRE_BYTES = 900_000
+
+# --- the deployment ---------------------------------------------------------------------------------------------------------
+MEMORY_MB = 128
+WINDOW_S = 20
+MAXIMUM_CONCURRENCY = 2
+METRICS_OF_AN_EVENT = 2
+ALARMS = 9  # [test]
+MINUTES = 43_800  # of a month
+SECONDS = MINUTES * 60
+
+
+def tiered(amount, tiers):
+    """What `amount` costs where the first so many have one price and the next another."""
+    cost = 0
+    for size, price in tiers:
+        cost += min(amount, size) * price
+        amount = max(0, amount - size)
+    return cost
+
+
+def duration_ms(events, memory_mb=MEMORY_MB):
+    """How long an invocation is billed for: its CPU time, longer by as much as it has less than a vCPU, and the waiting."""
+    cpu = CPU_MS_OF_AN_INVOCATION + events * CPU_MS_OF_AN_EVENT
+    return math.ceil(AMP_WAIT_MS + cpu * max(1, MB_OF_ONE_VCPU / memory_mb))
+
+
+class Load:
+    """A steady stream of events, and what becomes of it."""
+
+    def __init__(self, events_a_second, batch, of_a_message=1, memory_mb=MEMORY_MB, pollers=MAXIMUM_CONCURRENCY):
+        self.events = events_a_second
+        self.messages = events_a_second / of_a_message
+        # A batch ends when it is full, when the window is over, or at the size of a payload.
+        record = RECORD_BYTES + (of_a_message - 1) * EVENT_BYTES
+        self.batch = max(1, min(batch, self.messages * WINDOW_S / pollers, LAMBDA_PAYLOAD_BYTES // record))
+        self.memory_mb = memory_mb
+        self.invocations = self.messages / self.batch
+        self.duration_ms = duration_ms(self.batch * of_a_message, memory_mb)
+        self.concurrency = self.invocations * self.duration_ms / 1_000
+        self.samples = events_a_second * METRICS_OF_AN_EVENT
+        # Sent one by one, received and deleted ten by ten.
+        tens = self.invocations * math.ceil(self.batch / SQS_CALL_MESSAGES)
+        chunks = math.ceil(min(self.batch, SQS_CALL_MESSAGES) * of_a_message * EVENT_BYTES / SQS_CHUNK_BYTES)
+        self.sqs_requests = self.messages + tens * (chunks + 1)
+        self.requests = self.invocations * math.ceil(self.batch * of_a_message * WIRE_BYTES_OF_AN_EVENT / REQUEST_WIRE_BYTES)
+
+    def month(self):
+        """USD by service."""
+        sqs = (self.sqs_requests * SECONDS + IDLE_POLLS_A_MINUTE * MINUTES) * SQS_REQUEST["standard"]
+        gb_seconds = self.concurrency * self.memory_mb / 1_024 * SECONDS
+        lambda_ = self.invocations * SECONDS * LAMBDA_REQUEST + gb_seconds * LAMBDA_GB_SECOND
+        samples = self.samples * SECONDS
+        stored_gb = samples * MONTHS_STORED * STORED_BYTES_OF_A_SAMPLE / 2**30
+        amp = tiered(samples, AMP_SAMPLES) + stored_gb * AMP_GB_MONTH
+        log_gb = self.invocations * SECONDS * (METRIC_LINE_BYTES + PLATFORM_LINE_BYTES) / 1e9
+        fixed = EMBEDDED_METRICS * METRIC + ALARMS * ALARM + CLOUDWATCH_DASHBOARD
+        return {"SQS": sqs, "Lambda": lambda_, "AMP": amp, "CloudWatch": fixed + tiered(log_gb, LOG_GB)}
+
+
+def number(value):
+    """1,234,567 with three digits that count, and small ones as they are."""
+    for unit, size in (("G", 1e9), ("M", 1e6)):
+        if value >= size:
+            return f"{value / size:,.3g} {unit}" if value < 1e3 * size else f"{value / size:,.0f} {unit}"
+    return f"{value:,.0f}" if value >= 10 else f"{value:.2g}"
+
+
+def usd(value):
+    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])
+
+
+def one_environment():
+    """Events a second of one environment."""
+    batches = (1, 10, 50, 1_000, 8_000)
+    rows = []
+    for memory in (128, 256, 512, MB_OF_ONE_VCPU):
+        cells = (f"{n / duration_ms(n, memory) * 1_000:,.0f} ({duration_ms(n, memory)} ms)" for n in batches)
+        rows.append([f"{memory:,} MB", *cells])
+    return table(["memory", *(f"batch of {n:,}" for n in batches)], rows)
+
+
+def walls():
+    """What each rate asks of each quota."""
+    rows = []
+    for events, of_a_message, batch, memory, pollers in [
+            (1_000, 1, 50, 128, 2), (100_000, 1, 1_000, 128, 16), (100_000, 100, 50, 512, 4), (10_000_000, 100, 50, 512, 250)]:
+        load = Load(events, batch, of_a_message, memory, pollers)
+        rows.append([
+            number(events), of_a_message, f"{batch:,}", f"{memory} MB", number(load.messages), number(load.invocations),
+            f"{load.duration_ms} ms", f"{load.concurrency:,.1f}", f"{100 * load.samples / AMP_SAMPLES_A_SECOND:,.0f} %",
+            f"{100 * load.requests / AMP_REQUESTS_A_SECOND:,.0f} %"])
+    return table(["events/s", "events in a message", "`BatchSize`", "memory", "messages/s", "invocations/s", "duration",
+                  "at the same time", "of AMP's samples/s", "of AMP's requests/s"], rows)
+
+
+def costs():
+    """USD a month."""
+    rows = []
+    for a_minute, of_a_message in [(1, 1), (1_000, 1), (1_000_000, 1), (1_000_000, 100)]:
+        for batch in (10, 50, 1_000):
+            pollers = max(MAXIMUM_CONCURRENCY, math.ceil(Load(a_minute / 60, batch, of_a_message).concurrency * 1.5))
+            load = Load(a_minute / 60, batch, of_a_message, pollers=pollers)
+            if batch > 10 and load.batch < batch and load.batch == Load(a_minute / 60, 10, of_a_message).batch:
+                continue  # the window ends first: nothing changes any more
+            month = load.month()
+            rows.append([f"{a_minute:,}", of_a_message, f"{batch:,}", number(load.batch), *(usd(v) for v in month.values()),
+                         f"**{usd(sum(month.values()))}**", pollers])
+    return table(["events a minute", "events in a message", "`BatchSize`", "messages in a batch", "SQS", "Lambda", "AMP",
+                  "CloudWatch", "USD a month", "`MaximumConcurrency`"], rows)
+
+
+def rules():
+    """USD a month for the samples that infra/prometheus/rules.yaml reads: two series a device, a sample a minute."""
+    rows = []
+    for devices in (100, 10_000, 1_000_000):
+        day, hour, quarter = 1_440, 60, 15
+        # Of each series: twice a day (devices heard, devices silent), once an hour, three times a quarter of one.
+        read = devices * METRICS_OF_AN_EVENT * (2 * day + hour + 3 * quarter) * MINUTES / 5
+        rows.append([f"{devices:,}", number(read), usd(read * AMP_QUERY_SAMPLE)])
+    return table(["devices", "samples read a month", "USD a month"], rows)
+
+
+TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "rules": rules}
+
+
+def written(page):
+    """The page with its tables as they are now."""
+    for name, make in TABLES.items():
+        between = re.compile(f"(<!-- {name}: .*-->\n).*?(<!-- end of {name} -->)", re.S)
+        assert len(between.findall(page)) == 1, f"the page has no one place for {name}"
+        page = between.sub(lambda found, text=make(): f"{found[1]}{text}\n{found[2]}", page)
+    return page
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--write"]:
+        PAGE.write_text(written(PAGE.read_text()))
+    else:
+        print("\n\n".join(f"{name}\n\n{make()}" for name, make in TABLES.items()))

@@ -1,0 +1,40 @@
+"""The packaged function, `target/lambda`: where it is, and how a build for another processor runs here."""
+import os
+import platform
+import zipfile
+
+from support.components import ENV, HOW, ROOT, MissingComponent, _found
+
+LAMBDA = ROOT / "target/lambda"
+ARCHITECTURES = ["x86_64", "arm64"]
+#: What this machine runs without help.
+NATIVE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
+EMULATOR = ENV / "qemu/usr/bin/qemu-aarch64-static"
+EMULATED_LIBC = ENV / "qemu/usr/aarch64-linux-gnu"
+
+
+def zip_of(arch):
+    """The deployable zip, as `infra/package` leaves it."""
+    path = LAMBDA / f"ingest-{arch}.zip"
+    if not path.exists():
+        raise MissingComponent(f"{path.relative_to(ROOT)} is missing: infra/package")
+    return path
+
+
+def unpacked(arch, folder):
+    """`bootstrap` as Lambda unpacks it from the zip into `folder`, ready to run on this machine."""
+    bootstrap = folder / "bootstrap"
+    with zipfile.ZipFile(zip_of(arch)) as archive:
+        bootstrap.write_bytes(archive.read("bootstrap"))
+        bootstrap.chmod(archive.getinfo("bootstrap").external_attr >> 16 & 0o777)
+    if arch == NATIVE:
+        return bootstrap
+    if arch != "arm64":
+        raise MissingComponent(f"a bootstrap for {arch} does not run on {platform.machine()}: take an x86_64 machine")
+    emulator = _found(EMULATOR, "qemu's user-mode emulator for arm64", HOW)
+    if not EMULATED_LIBC.is_dir():
+        raise MissingComponent(f"a C library for arm64 is missing ({EMULATED_LIBC}): {HOW}")
+    run = folder / "run"
+    run.write_text(f'#!/bin/sh\nexec "{emulator}" -L "{EMULATED_LIBC}" "{bootstrap}" "$@"\n')
+    os.chmod(run, 0o755)
+    return run

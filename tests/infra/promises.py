@@ -1,0 +1,188 @@
+"""What a template promises, in the form of promises.yaml."""
+import copy
+import json
+from pathlib import Path
+
+import yaml
+
+TABLE = yaml.safe_load(Path(__file__).with_suffix(".yaml").read_text())
+VARIANTS = TABLE["variants"]
+
+_QUEUE = ("FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoThroughputLimit", "SqsManagedSseEnabled",
+          "KmsMasterKeyId", "MessageRetentionPeriod", "VisibilityTimeout", "DelaySeconds", "MaximumMessageSize",
+          "ReceiveMessageWaitTimeSeconds", "RedrivePolicy", "QueueName")
+_PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
+
+
+def promised(variant):
+    """What the table says of a variant."""
+    whole = copy.deepcopy(TABLE["gateway"])
+    for path, value in VARIANTS[variant]["differs"].items():
+        *way, last = path.split(".", path.count(".") if not path.startswith("may.") else 1)
+        inner = whole
+        for key in way:
+            inner = inner[key]
+        inner[last] = value
+    return whole
+
+
+def made(resources):
+    """The same of resources, as `cloudformation.resolve` gives them."""
+    return _Reader(resources).whole()
+
+
+def differences(is_made, is_promised):
+    """Sentences on what is not as promised."""
+    made_flat, promised_flat = _flat(is_made), _flat(is_promised)
+    return [f"{path} is {made_flat.get(path, 'absent')}, promised is {promised_flat.get(path, 'nothing')}"
+            for path in sorted(made_flat.keys() | promised_flat.keys()) if made_flat.get(path) != promised_flat.get(path)]
+
+
+def statements(resources, role):
+    """Every statement of a role, of its own policies and of those beside it."""
+    found = [one for policy in resources[role]["Properties"].get("Policies", []) for one in policy["PolicyDocument"]["Statement"]]
+    for resource in resources.values():
+        if resource["Type"] == "AWS::IAM::Policy" and role in resource["Properties"]["Roles"]:
+            found += resource["Properties"]["PolicyDocument"]["Statement"]
+    return found
+
+
+def may(resources, role):
+    """What a role may do: action -> resources. Anything but plain permissions is refused here."""
+    properties = resources[role]["Properties"]
+    assert not properties.get("ManagedPolicyArns"), f"{role} has managed policies"
+    assert not properties.get("PermissionsBoundary") and not properties.get("RoleName")
+    allowed = {}
+    for one in statements(resources, role):
+        assert one["Effect"] == "Allow" and set(one) <= {"Sid", "Effect", "Action", "Resource"}, one
+        for action in _list(one["Action"]):
+            allowed[action] = sorted(set(allowed.get(action, []) + _list(one["Resource"])))
+    return allowed
+
+
+def role_of_function(resources):
+    """The name of the function's role."""
+    return resources["Function"]["Properties"]["Role"].removesuffix(".Arn")
+
+
+class _Reader:
+    def __init__(self, resources):
+        self.resources = resources
+
+    def of(self, kind):
+        return {name: one for name, one in self.resources.items() if one["Type"] == kind}
+
+    def only(self, kind):
+        found = list(self.of(kind).values())
+        assert len(found) == 1, f"{len(found)} of {kind}, not 1"
+        return found[0]
+
+    def whole(self):
+        role = role_of_function(self.resources)
+        function = self.only("AWS::Lambda::Function")["Properties"]
+        log_group = self.only("AWS::Logs::LogGroup")
+        alarms = self.of("AWS::CloudWatch::Alarm")
+        return {
+            "function": {
+                **{name: function.get(name) for name in ("Runtime", "Handler", "Architectures", "ReservedConcurrentExecutions")},
+                "MemorySize": int(function["MemorySize"]),
+                "Timeout": int(function["Timeout"]),
+                **function["LoggingConfig"],
+                "Traced": function.get("TracingConfig", {}).get("Mode") == "Active",
+            },
+            "environment": {name: value for name, value in function["Environment"]["Variables"].items() if value != ""},
+            "may": may(self.resources, role),
+            "trusts": self.trusts(role),
+            "queues": {name: self.queue(name) for name in self.of("AWS::SQS::Queue")},
+            "event source mapping": _of_function(self.only("AWS::Lambda::EventSourceMapping")["Properties"]),
+            "asynchronous invocations": _of_function(self.only("AWS::Lambda::EventInvokeConfig")["Properties"]),
+            "log group": {"RetentionInDays": log_group["Properties"]["RetentionInDays"],
+                          "DeletionPolicy": log_group["DeletionPolicy"]},
+            "workspace": self.workspace(),
+            "alarms": {name: _alarm(one["Properties"]) for name, one in alarms.items()},
+            "alarms tell": sorted({topic for one in alarms.values() for kind in ("AlarmActions", "OKActions")
+                                   for topic in one["Properties"].get(kind, [])}),
+            "dashboards": len(self.of("AWS::CloudWatch::Dashboard")),
+            "iot": self.iot(),
+        }
+
+    def trusts(self, role):
+        trusted = []
+        for one in self.resources[role]["Properties"]["AssumeRolePolicyDocument"]["Statement"]:
+            assert (one["Effect"], one["Action"], list(one["Principal"])) == ("Allow", "sts:AssumeRole", ["Service"])
+            trusted.append(one["Principal"]["Service"] + _where(one))
+        return trusted
+
+    def queue(self, name):
+        resource = self.resources[name]
+        # RedriveAllowPolicy could only name the source, which names this queue.
+        assert set(resource["Properties"]) <= {*_QUEUE, "Tags"}, set(resource["Properties"]) - set(_QUEUE)
+        refuses = []
+        for policy in self.of("AWS::SQS::QueuePolicy").values():
+            if name in policy["Properties"]["Queues"]:
+                for one in policy["Properties"]["PolicyDocument"]["Statement"]:
+                    everyone = one["Principal"] in ("*", {"AWS": "*"})
+                    assert one["Effect"] == "Deny" and everyone and _list(one["Resource"]) == [f"{name}.Arn"], one
+                    how = " by plain HTTP" if one.get("Condition") == _PLAIN_HTTP else _where(one)
+                    refuses += [f"{action} to everyone{how}" for action in _list(one["Action"])]
+        return {**{key: resource["Properties"].get(key) for key in _QUEUE},
+                "DeletionPolicy": resource.get("DeletionPolicy"), "UpdateReplacePolicy": resource.get("UpdateReplacePolicy"),
+                "Refuses": refuses}
+
+    def workspace(self):
+        if not self.of("AWS::APS::Workspace"):
+            return None
+        workspace = self.only("AWS::APS::Workspace")
+        window = workspace["Properties"].get("WorkspaceConfiguration", {}).get("OutOfOrderTimeWindowInSeconds")
+        return {"DeletionPolicy": workspace["DeletionPolicy"], "UpdateReplacePolicy": workspace["UpdateReplacePolicy"],
+                "OutOfOrderTimeWindowInSeconds": window and int(window)}
+
+    def iot(self):
+        if not self.of("AWS::IoT::TopicRule"):
+            assert not self.of("AWS::Lambda::Permission")
+            return None
+        rule = self.only("AWS::IoT::TopicRule")["Properties"]["TopicRulePayload"]
+        roles, permissions = set(), list(self.of("AWS::Lambda::Permission").values())
+
+        def action(one):
+            (kind, given), = one.items()
+            given = dict(given)
+            roles.add(given.pop("RoleArn", None))
+            return f"{kind} {json.dumps(given, sort_keys=True)}"
+
+        actions, error_action = [action(one) for one in rule["Actions"]], action(rule["ErrorAction"])
+        role, = (name.removesuffix(".Arn") for name in roles - {None})
+        assert len(permissions) <= 1
+        return {"Sql": rule["Sql"], "AwsIotSqlVersion": rule["AwsIotSqlVersion"], "RuleDisabled": rule["RuleDisabled"],
+                "Actions": actions, "ErrorAction": error_action, "may": may(self.resources, role), "trusts": self.trusts(role),
+                "permission": _of_function(permissions[0]["Properties"]) if permissions else None}
+
+
+def _alarm(alarm):
+    assert alarm["TreatMissingData"] == "notBreaching"
+    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    assert alarm.get("AlarmActions") == alarm.get("OKActions")
+    (dimension,) = alarm["Dimensions"]
+    periods = alarm["EvaluationPeriods"]
+    return (f"{alarm['Namespace']} {alarm['MetricName']} of {dimension['Value']}, {alarm['Statistic']} of {alarm['Period']} s"
+            f" at least {alarm['Threshold']} in {alarm.get('DatapointsToAlarm', periods)} of {periods}")
+
+
+def _of_function(properties):
+    """Name and ARN of the function mean the same here."""
+    return {**properties, "FunctionName": properties["FunctionName"].removesuffix(".Arn")}
+
+
+def _where(statement):
+    return f" where {json.dumps(statement['Condition'], sort_keys=True)}" if "Condition" in statement else ""
+
+
+def _list(value):
+    return value if isinstance(value, list) else [value]
+
+
+def _flat(value, path=""):
+    """Every value by the way to it, as text: CloudFormation takes "30" for 30. What is null or empty is absent."""
+    if isinstance(value, dict):
+        return {where: one for key, inner in value.items() for where, one in _flat(inner, f"{path}.{key}".lstrip(".")).items()}
+    return {} if value in (None, []) else {path: str(value)}

@@ -1,0 +1,68 @@
+"""The two templates under test: SAM's after its transform, and the CDK construct's, each variant as its example synthesises it."""
+import functools
+import json
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import cloudformation
+from support.components import ENV, HOW, ROOT, MissingComponent, _found
+
+SAM_TEMPLATE = ROOT / "infra/sam/template.yaml"
+CDK = ROOT / "infra/cdk"
+#: What AWS says of a workspace that the stack makes.
+KNOWN = {"Workspace.WorkspaceId": "ws-made",
+         "Workspace.PrometheusEndpoint": "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-made/"}
+
+
+def infra_tool(name):
+    """A command of tests/.env/infra, such as `sam`."""
+    return _found(ENV / "infra/bin" / name, f"the command `{name}`", HOW)
+
+
+def environment():
+    """For commands that must need neither credentials nor an account."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return {**kept, "AWS_DEFAULT_REGION": "eu-west-1", "SAM_CLI_TELEMETRY": "0", "PATH": f"{ENV}/infra/bin:{os.environ['PATH']}"}
+
+
+@functools.cache
+def _sam_template(parameters):
+    ended = subprocess.run([infra_tool("python"), ROOT / "tests/infra/transform.py", SAM_TEMPLATE, json.dumps(dict(parameters))],
+                           env=environment(), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    return json.loads(ended.stdout)
+
+
+def sam_template(parameters=None):
+    """SAM's template after the transform with these parameters."""
+    return _sam_template(tuple(sorted((parameters or {}).items())))
+
+
+def sam(parameters=None):
+    """The resources that SAM's template makes with these parameters."""
+    return cloudformation.resolve(sam_template(parameters), parameters, KNOWN)
+
+
+@functools.cache
+def cdk_templates():
+    """The templates of all variants of infra/cdk/example/variants.ts, by their names."""
+    if not (CDK / "node_modules").is_dir() or shutil.which("npm") is None:
+        raise MissingComponent(f"Node.js or the packages of infra/cdk are missing: {HOW}")
+    ended = subprocess.run(["npm", "run", "--silent", "synth"], cwd=CDK, env=environment(), stdin=subprocess.DEVNULL,
+                           capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr[-4000:]
+    files = map(Path, ended.stdout.split())
+    return {file.name.split(".")[0]: json.loads(file.read_text()) for file in files}
+
+
+def cdk(variant):
+    """The resources that the construct makes in this variant, named as in SAM's template where they are the same."""
+    return cloudformation.resolve(cdk_templates()[variant], {}, KNOWN, _named)
+
+
+def _named(logical_id):
+    """Without the construct's own id in front and CDK's hash behind."""
+    return re.sub(r"[0-9A-F]{8}$", "", re.sub(r"^Gateway(Alarms)?", "", logical_id))

@@ -1,0 +1,266 @@
+"""The Grafana dashboard and the Prometheus rules: every query answers, every name is one that exists.
+
+No Grafana can be run here. What can be held against something real is: the Prometheus queries against a real Prometheus
+with the demo's data, the metric names against the line that the binary prints and the lists of AWS, the rules against
+promtool.
+"""
+import itertools
+import json
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from support import ROOT, components
+from support.events import event
+from support.prometheus import Prometheus
+from support.receiver import Receiver
+from support.runtime_api import Ingest
+
+DASHBOARD = json.loads((ROOT / "infra/grafana/dashboard.json").read_text())
+RULES = ROOT / "infra/prometheus/rules.yaml"
+PANELS = [panel for panel in DASHBOARD["panels"] if panel["type"] != "row"]
+TARGETS = [(panel, target) for panel in PANELS for target in panel["targets"]]
+CLOUDWATCH = [(panel, target) for panel, target in TARGETS if target["datasource"]["type"] == "cloudwatch"]
+PROMETHEUS = [(panel, target) for panel, target in TARGETS if target["datasource"]["type"] == "prometheus"]
+VARIABLES = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
+
+#: What a user of the demo's fleet chooses.
+CHOSEN = {"label": "deviceId", "device": ".+", "metric": "temperature", "silence": "15m", "seen": "1d"}
+
+#: Metrics that AWS publishes, and the dimension by which they are asked for.
+AWS_METRICS = {
+    # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html, read in November 2026
+    "AWS/Lambda": ("FunctionName", {
+        "Invocations", "Errors", "DeadLetterErrors", "DestinationDeliveryFailures", "Throttles", "Duration",
+        "ConcurrentExecutions", "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped"}),
+    # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html, same
+    "AWS/SQS": ("QueueName", {
+        "ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessagesNotVisible",
+        "ApproximateNumberOfMessagesVisible", "NumberOfEmptyReceives", "NumberOfMessagesDeleted",
+        "NumberOfMessagesReceived", "NumberOfMessagesSent", "SentMessageSize"}),
+    # https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-CW-usage-metrics.html, same. The dimension is not in the
+    # part that could be read; a public exporter of CloudWatch metrics says that it was verified against a workspace.
+    "AWS/Prometheus": ("Workspace", {"DiscardedSamples", "DiscardedSeries", "OutOfOrderIngestionRate"}),
+}
+
+
+def filled(text):
+    """A query as Grafana sends it: with the variables filled in."""
+    return re.sub(r"\$\{?(\w+)\}?", lambda name: CHOSEN[name[1]], text)
+
+
+def name_of(one):
+    panel, target = one
+    return f"{panel['title'] or panel['id']}-{target['refId']}".replace(" ", "_")
+
+
+# --- form ------------------------------------------------------------------------------------------------------------
+
+def test_panels_have_ids_of_their_own_and_do_not_lie_on_each_other():
+    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+    assert len(ids) == len(set(ids))
+    taken = {}
+    for panel in DASHBOARD["panels"]:
+        place = panel["gridPos"]
+        assert place["w"] >= 1 and place["h"] >= 1 and 0 <= place["x"] and place["x"] + place["w"] <= 24, panel["title"]
+        for cell in itertools.product(range(place["x"], place["x"] + place["w"]),
+                                      range(place["y"], place["y"] + place["h"])):
+            assert cell not in taken, f"{panel['title']} lies on {taken.get(cell)}"
+            taken[cell] = panel["title"]
+
+
+def test_each_query_goes_to_a_source_that_the_user_chooses_and_has_a_name_of_its_own_in_its_panel():
+    sources = {f"${{{name}}}": one["query"] for name, one in VARIABLES.items() if one["type"] == "datasource"}
+    assert set(sources.values()) == {"cloudwatch", "prometheus"}
+    for panel in PANELS:
+        assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"]) > 0, panel["title"]
+        for holder in [panel, *panel["targets"]]:
+            assert sources[holder["datasource"]["uid"]] == holder["datasource"]["type"], panel["title"]
+    for variable in VARIABLES.values():
+        if variable["type"] == "query":
+            assert sources[variable["datasource"]["uid"]] == variable["datasource"]["type"], variable["name"]
+
+
+def test_each_variable_that_is_used_is_there_and_each_that_is_there_is_used():
+    text = json.dumps(DASHBOARD)
+    used = set(re.findall(r"\$\{?([a-z]\w*)\}?", text))
+    assert used == set(VARIABLES)
+
+
+def test_nothing_of_one_installation_is_in_it():
+    assert DASHBOARD.get("id") is None
+    assert not re.search(r"\d{12}|ws-[0-9a-f]{8}|https?://", json.dumps(DASHBOARD))
+
+
+# --- CloudWatch ------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def printed():
+    """The metrics that the binary declares in the line of an invocation, with what the vocabulary of reasons adds."""
+    with Receiver() as receiver:
+        ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url})
+        try:
+            line = ingest.invoke([event(), event({"ph": "abc"})]).metrics
+        finally:
+            ingest.close()
+    directive, = line["_aws"]["CloudWatchMetrics"]
+    assert (directive["Namespace"], directive["Dimensions"]) == ("AmpPushGateway", [["FunctionName"]])
+    names = {metric["Name"] for metric in directive["Metrics"]}
+    reasons = re.findall(r'=> "([a-z_]+)"', (ROOT / "src/model/outcome.rs").read_text())
+    assert "rejected.invalid_value" in names and "invalid_value" in reasons
+    late = {"dropped.too_old", "dropped.out_of_order"}
+    return names | {f"rejected.{reason}" for reason in reasons} | late
+
+
+def test_every_number_that_the_binary_prints_is_shown_by_the_name_it_is_printed_by(printed):
+    shown = {target["metricName"] for _, target in CLOUDWATCH if target["namespace"] == "AmpPushGateway"}
+    assert shown == printed
+
+
+def test_what_is_asked_of_aws_is_what_aws_publishes():
+    for panel, target in CLOUDWATCH:
+        assert target["region"] == "$region" and target["queryMode"] == "Metrics", panel["title"]
+        if target["namespace"] == "AmpPushGateway":
+            assert target["dimensions"] == {"FunctionName": "$function"}, panel["title"]
+            continue
+        dimension, names = AWS_METRICS[target["namespace"]]
+        assert target["metricName"] in names, panel["title"]
+        assert list(target["dimensions"]) == [dimension], panel["title"]
+    for variable in VARIABLES.values():
+        query = variable.get("query")
+        if variable["type"] == "query" and query.get("queryType") == "dimensionValues":
+            dimension, names = AWS_METRICS.get(query["namespace"], ("FunctionName", {"received"}))
+            assert query["dimensionKey"] == dimension and query["metricName"] in names, variable["name"]
+
+
+@pytest.mark.parametrize("variable, name, is_offered", [
+    ("queue", "gateway-Queue-1A2B3C", True),
+    ("queue", "GatewayStack-GatewayQueue0F0F-1A2B3C.fifo", True),
+    ("queue", "readings", True),
+    ("queue", "gateway-DeadLetterQueue-1A2B3C", False),
+    ("queue", "gateway-FailureQueue-1A2B3C", False),
+    ("dead_letter_queue", "gateway-DeadLetterQueue-1A2B3C", True),
+    ("dead_letter_queue", "gateway-Queue-1A2B3C", False),
+    ("failure_queue", "gateway-FailureQueue-1A2B3C", True),
+    ("failure_queue", "gateway-Queue-1A2B3C", False),
+])
+def test_each_queue_is_offered_where_it_belongs(variable, name, is_offered):
+    assert bool(re.search(VARIABLES[variable]["regex"].strip("/"), name)) == is_offered
+
+
+# --- Prometheus ------------------------------------------------------------------------------------------------------
+
+@pytest.fixture(scope="module")
+def fleet():
+    """A real Prometheus with the demo's fleet, which fell silent a minute ago, and a device that did three quarters of an hour
+    before."""
+    with Prometheus() as prometheus:
+        demo = subprocess.run(
+            [components.pushgw(), "demo", "--json", "--remote-write-url", prometheus.remote_write_url],
+            capture_output=True, text=True, check=False, timeout=60)
+        assert demo.returncode == 0, demo.stdout + demo.stderr
+        old = event({"temperature": 4.5}, {"customerId": "customer1", "deviceId": "lost"},
+                    timestamp=int((time.time() - 45 * 60) * 1000))
+        ingest = Ingest({"REMOTE_WRITE_URL": prometheus.remote_write_url, "REMOTE_WRITE_AUTH": "none"})
+        try:
+            assert ingest.invoke(old).json["accepted"] == 1
+        finally:
+            ingest.close()
+        prometheus.devices = {series["labels"]["deviceId"] for series in json.loads(demo.stdout)["series"]}
+        yield prometheus
+
+
+def by_title(title):
+    """The one query of the panel with this title."""
+    target, = (target for panel, target in PROMETHEUS if panel["title"] == title)
+    return filled(target["expr"])
+
+
+@pytest.mark.parametrize("one", PROMETHEUS, ids=map(name_of, PROMETHEUS))
+def test_each_query_answers_with_the_demos_fleet(fleet, one):
+    _, target = one
+    query = filled(target["expr"])
+    if target["instant"]:
+        result = fleet.api("query", query=query)["result"]
+    else:
+        now = time.time()
+        result = fleet.api("query_range", query=query, start=now - 3600, end=now, step=60)["result"]
+    assert result, query
+
+
+def test_the_numbers_are_those_of_the_fleet(fleet):
+    devices = len(fleet.devices)
+    assert devices == 6
+    assert fleet.value(by_title("Devices")) == devices + 1
+    assert fleet.value(by_title("Silent devices")) == 1
+    assert fleet.value(by_title("Series")) == devices * 3
+    assert fleet.value(by_title("Metrics")) == 3
+    assert 0 <= fleet.value(by_title("Last sample")) < 180
+
+
+def test_the_silent_are_listed_with_their_time_and_no_one_else(fleet):
+    query = by_title("Since when they are silent")
+    found = {row["metric"]["deviceId"]: float(row["value"][1]) for row in fleet.api("query", query=query)["result"]}
+    assert list(found) == ["lost"] and 44 * 60 < found["lost"] < 48 * 60
+    later = fleet.api("query", query=query, time=time.time() + 20 * 60)["result"]
+    assert {row["metric"]["deviceId"] for row in later} == fleet.devices | {"lost"}
+
+
+def test_the_choices_are_offered(fleet):
+    """The variables' own queries, as Grafana's Prometheus source translates them."""
+    name = re.compile(r"label_values\((\{.*\}),(.*)\)")
+    assert VARIABLES["label"]["query"]["query"] == "label_names()"
+    labels = {one for one in fleet.api("labels") if re.search(VARIABLES["label"]["regex"].strip("/"), one)}
+    assert {"deviceId", "customerId"} <= labels and "__name__" not in labels
+    for variable, expected in [("device", fleet.devices | {"lost"}), ("metric", {"temperature", "ph", "battery"})]:
+        selector, label = name.fullmatch(filled(VARIABLES[variable]["query"]["query"])).groups()
+        assert set(fleet.api(f"label/{label}/values", **{"match[]": selector})) == expected
+
+
+# --- rules -----------------------------------------------------------------------------------------------------------
+
+def promtool(*arguments):
+    """promtool from beside Prometheus: (exit code, what it said)."""
+    ended = subprocess.run([Path(components.prometheus()).with_name("promtool"), *map(str, arguments)],
+                           capture_output=True, text=True, check=False, timeout=120)
+    return ended.returncode, ended.stdout + ended.stderr
+
+
+def test_promtool_takes_the_rules():
+    code, said = promtool("check", "rules", "--lint-fatal", RULES)
+    assert code == 0, said
+
+
+def test_the_rules_say_what_their_tests_expect():
+    code, said = promtool("test", "rules", ROOT / "tests/infra/rules_test.yaml")
+    assert code == 0, said
+
+
+def test_series_that_double_are_told_and_series_that_do_not_are_not(tmp_path):
+    """Not in rules_test.yaml, as it takes a thousand series."""
+    def series(count, values):
+        return [f"  - {{series: 'reading{{deviceId=\"d{number}\"}}', values: '{values}'}}" for number in range(count)]
+
+    day = 24 * 60
+    table = [  # series from the start, series that begin after a day, whether that is told
+        (600, 1500, True), (1200, 300, False), (10, 300, False)]
+    tests = ["rule_files: [" + json.dumps(str(RULES)) + "]", "evaluation_interval: 5m", "tests:"]
+    for before, after, told in table:
+        tests += ["- interval: 30m", "  input_series:", *series(before, "1+0x60")]
+        tests += [line.replace('"d', '"new') for line in series(after, "_x48 1+0x12")]
+        expected = f"[{{labels: '{{alertname=\"SeriesDoubled\", alertstate=\"firing\", severity=\"warning\"}}', value: 1}}]"
+        tests += ["  promql_expr_test:",
+                  f"  - {{expr: 'sum by (alertname, alertstate, severity) (ALERTS{{alertname=\"SeriesDoubled\","
+                  f"alertstate=\"firing\"}})', eval_time: {day + 90}m, exp_samples: {expected if told else '[]'}}}"]
+    file = tmp_path / "doubled.yaml"
+    file.write_text("\n".join(tests))
+    code, said = promtool("test", "rules", file)
+    assert code == 0, said
+
+
+def test_the_page_to_which_the_alerts_point_exists():
+    pages = set(re.findall(r"infra/[\w-]+\.md", RULES.read_text()))
+    assert pages and all((ROOT / page).exists() for page in pages), pages

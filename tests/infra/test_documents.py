@@ -1,0 +1,360 @@
+"""The pages of infra/, held against what they are about: the template, the construct, the programs, the prices' arithmetic."""
+import functools
+import json
+import re
+import shlex
+import subprocess
+
+import botocore.session
+import cost
+import pytest
+import yaml
+from botocore import xform_name
+
+from support import ROOT, components
+from support.events import event
+from support.receiver import Receiver
+from support.runtime_api import Ingest
+from templates import environment, infra_tool
+
+INFRA = ROOT / "infra"
+PAGES = {page.name: page.read_text() for page in sorted(INFRA.glob("*.md"))}
+
+
+class CloudFormation(yaml.SafeLoader):
+    """YAML with CloudFormation's short forms: `!Ref X` is {"Ref": "X"}."""
+
+
+def _tag(loader, suffix, node):
+    if isinstance(node, yaml.ScalarNode):
+        value = loader.construct_scalar(node)
+    elif isinstance(node, yaml.SequenceNode):
+        value = loader.construct_sequence(node, deep=True)
+    else:
+        value = loader.construct_mapping(node, deep=True)
+    return {suffix: value}
+
+
+CloudFormation.add_multi_constructor("!", _tag)
+TEMPLATE = yaml.load((INFRA / "sam/template.yaml").read_text(), CloudFormation)
+PARAMETERS, RESOURCES, OUTPUTS = TEMPLATE["Parameters"], TEMPLATE["Resources"], TEMPLATE["Outputs"]
+ALARMS = {name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+PROPS_SOURCE = (INFRA / "cdk/src/props.ts").read_text()
+
+
+def props(interface):
+    """The props that an interface of the construct has."""
+    body = re.search(rf"export interface {interface} \{{\n(.*?)^\}}", PROPS_SOURCE, re.S | re.M)[1]
+    return set(re.findall(r"^  readonly (\w+)\??:", body, re.M))
+
+
+PROPS = props("PrometheusPushGatewayProps") | {f"iot.{name}" for name in props("IotRuleProps")}
+
+
+def section(page, title):
+    """The text under a heading, up to the next of its rank or a higher one."""
+    found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,9}} |\Z)", PAGES[page], re.M | re.S)
+    assert found, f"{page} has no section {title!r}"
+    return found[2]
+
+
+def rows(page, title, number=0):
+    """The cells of a table in a section."""
+    tables = re.findall(r"(?:^\|.*\n)+", section(page, title), re.M)
+    return [[cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in tables[number].splitlines()[2:]]
+
+
+def spans(text):
+    """What stands in code quotes, outside of blocks."""
+    return [re.sub(r"\s+", " ", one) for one in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S))]
+
+
+def commands():
+    """(page, command line) of all that a page tells to run: in blocks of shell, and in code quotes."""
+    program = re.compile(r"(?:^|\$\()((?:aws|sam|pushgw|promtool|infra/package|python3|bash|cargo|npx|npm|cd) [^\n]*)")
+    for page, text in PAGES.items():
+        for block in re.findall(r"```sh\n(.*?)```", text, re.S):
+            for line in block.splitlines():
+                line = line.strip()
+                assert not line or program.search(line), f"{page}: what is {line!r}?"
+                yield from ((page, one.rstrip(")") if "$(" in line else one) for one in program.findall(line))
+        yield from ((page, one) for one in spans(text) if program.match(one))
+
+
+COMMANDS = sorted(set(commands()))
+
+
+def of_program(name):
+    """Test parameters: the words of each command line of one program, with the page in the test's name."""
+    words = [(page, shlex.split(line)) for page, line in COMMANDS if line.split()[0] == name]
+    assert words, name
+    return pytest.mark.parametrize("words", [pytest.param(one[1:], id=f"{page}: {' '.join(one)[:60]}") for page, one in words])
+
+
+def flags(words):
+    return [word.split("=")[0] for word in words if word.startswith("--")]
+
+
+# --- names ------------------------------------------------------------------------------------------------------------
+
+def test_every_parameter_is_told_with_its_default_and_its_prop():
+    told = {}
+    for parameter, prop, default, _ in rows("README.md", "What can be chosen"):
+        for name in spans(prop):
+            assert name in PROPS, name
+        if parameter != "–":
+            told[parameter.strip("`")] = default.strip("`")
+    assert set(told) == set(PARAMETERS)
+    words = {"makes one": "", "AMP's, 60 s": "", "none": "", "1 h": "", "10 s": ""}
+    for name, default in told.items():
+        actual = str(PARAMETERS[name]["Default"])
+        assert actual in (words.get(default, default), default), f"{name} is {actual!r}, told as {default!r}"
+
+
+def test_every_prop_has_its_place():
+    told = {name for row in rows("README.md", "What can be chosen") for name in spans(row[1])}
+    # `iot` is told by its parts; `code` is for builds of one's own.
+    assert told == PROPS - {"iot", "code"}
+
+
+def test_every_output_is_told():
+    assert {name for row in rows("README.md", "What comes out") for name in spans(row[0])} == set(OUTPUTS)
+
+
+def test_every_alarm_has_its_line():
+    assert {spans(row[0])[0] for row in rows("operate.md", "Alarms")} == ALARMS
+
+
+def test_what_the_move_names_exists_on_both_sides():
+    for _, prop, parameter in rows("moving-over.md", "Coming from aws-serverless-prometheus-push-gateway"):
+        for name in spans(prop):
+            if "member" not in prop:
+                assert name.split()[0] in PROPS, name
+        for name in spans(parameter):
+            assert name in PARAMETERS or name in OUTPUTS, name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_names_in_the_manner_of_parameters_are_of_something_that_is_there(page):
+    """`MaximumConcurrency` must not become `MaxConcurrency` on one page."""
+    metrics = set(re.findall(r'"metricName": "([A-Z]\w+)"', (INFRA / "grafana/dashboard.json").read_text()))
+    ours = set(PARAMETERS) | set(OUTPUTS) | set(RESOURCES) | metrics
+    rules = set(re.findall(r"alert: (\w+)", (INFRA / "prometheus/rules.yaml").read_text()))
+    # Lambda's and SQS's own words, and those of the ancestor.
+    others = {"SendMessageBatch", "VpcConfig", "PrometheusPushGateway", "PrometheusLambdaPushGateway", "Enabled"}
+    for span in spans(PAGES[page]):
+        if re.fullmatch(r"(?:[A-Z][a-z]+){2,}|[A-Z][a-z]+Arn", span):
+            assert span in ours | rules | others, span
+
+
+def test_every_reason_has_its_line():
+    told = [name for row in rows("operate.md", "Dead letters") for name in spans(row[0])]
+    reasons = re.findall(r'=> "([a-z_]+)"', (ROOT / "src/model/outcome.rs").read_text())
+    for reason in reasons:
+        assert any(re.fullmatch(name.replace("…", ".*"), reason) for name in told), reason
+    for name in told:
+        others = {"max_receives", "delivery_failed", "iot_action_failed"}
+        assert name in others or any(re.fullmatch(name.replace("…", ".*"), reason) for reason in reasons), name
+
+
+def test_the_numbers_of_the_queue_are_those_of_the_template():
+    timeout, window = str(PARAMETERS["FunctionTimeout"]["Default"]), str(PARAMETERS["BatchWindow"]["Default"])
+    seconds = TEMPLATE["Mappings"]["VisibilityTimeout"][timeout][window]
+    receives = TEMPLATE["Mappings"]["MaxReceiveCount"][timeout][window]
+    assert f"{seconds} s by default" in section("operate.md", "Batches") and f"({receives} times)" in section("operate.md", "Batches")
+    move = section("moving-over.md", "Cutting over a queue")
+    assert f'"VisibilityTimeout": "{seconds}"' in move and f'\\"maxReceiveCount\\": \\"{receives}\\"' in move
+
+
+# --- permissions ------------------------------------------------------------------------------------------------------
+
+def actions_of(role):
+    """The actions that a role of the template allows, conditions or not."""
+    found = set()
+
+    def look(node):
+        if isinstance(node, dict):
+            if node.get("Effect") == "Allow" and "Principal" not in node:
+                action = node["Action"]
+                found.update([action] if isinstance(action, str) else action)
+            for child in node.values():
+                look(child)
+        elif isinstance(node, list):
+            for child in node:
+                look(child)
+
+    look(RESOURCES[role]["Properties"])
+    return found
+
+
+def test_the_role_is_told_completely():
+    assert {name for row in rows("permissions.md", "To run") for name in spans(row[0])} == actions_of("FunctionRole")
+    assert actions_of("IotRole") == {"sqs:SendMessage"}
+
+
+#: What creates a resource of each type in the template.
+CREATES = {
+    "AWS::APS::Workspace": "aps:CreateWorkspace", "AWS::SQS::Queue": "sqs:CreateQueue",
+    "AWS::SQS::QueuePolicy": "sqs:SetQueueAttributes", "AWS::Serverless::Function": "lambda:CreateFunction",
+    "AWS::IAM::Role": "iam:CreateRole", "AWS::Logs::LogGroup": "logs:CreateLogGroup",
+    "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping",
+    "AWS::Lambda::EventInvokeConfig": "lambda:PutFunctionEventInvokeConfig", "AWS::Lambda::Permission": "lambda:AddPermission",
+    "AWS::IoT::TopicRule": "iot:CreateTopicRule", "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm",
+    "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard",
+}
+
+
+def test_the_policy_for_deploying_knows_each_resource_of_the_template_and_each_action_is_one_of_aws():
+    policy = json.loads(re.search(r"```json\n(.*?)```", section("permissions.md", "To deploy"), re.S)[1])
+    allowed = set()
+    for statement in policy["Statement"]:
+        action = statement["Action"]
+        allowed.update([action] if isinstance(action, str) else action)
+    for resource in RESOURCES.values():
+        assert CREATES[resource["Type"]] in allowed, resource["Type"]
+    session = botocore.session.get_session()
+    services = {"aps": "amp"}
+    # Names that IAM has, and the API calls otherwise or not at all.
+    iam_only = {"iam:PassRole", "lambda:ListTags", "lambda:TagResource", "s3:GetObject"}
+    for action in allowed - iam_only:
+        service, operation = action.split(":")
+        assert operation in session.get_service_model(services.get(service, service)).operation_names, action
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_each_block_of_json_is_json(page):
+    for block in re.findall(r"```json\n(.*?)```", PAGES[page], re.S):
+        json.loads(block)
+
+
+# --- links and commands -----------------------------------------------------------------------------------------------
+
+def anchors(text):
+    """The anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links_inside_the_repository_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
+        if "://" in link:
+            continue
+        path, _, anchor = link.partition("#")
+        target = (INFRA / path).resolve() if path else INFRA / page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text()), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_files_that_are_named_exist(page):
+    for name in spans(PAGES[page]):
+        if re.fullmatch(r"(?:infra|tests|examples|src)/[\w./-]+", name):
+            assert (ROOT / name).exists(), name
+
+
+@of_program("aws")
+def test_the_aws_cli_knows_the_command(words):
+    service, operation, *rest = words
+    if (service, operation) == ("s3", "cp"):
+        return
+    everywhere = {"--region", "--output", "--query"}
+    model = botocore.session.get_session().get_service_model(service)
+    name, = (one for one in model.operation_names if xform_name(one, "-") == operation)
+    shape = model.operation_model(name).input_shape
+    known = {f"--{xform_name(member, '-')}": member for member in shape.members}
+    given = [flag if flag in known else flag.replace("--no-", "--") for flag in flags(rest) if flag not in everywhere]
+    assert set(given) <= set(known), given
+    missing = set(shape.required_members) - {known[flag] for flag in given}
+    # Named in passing, without its flags.
+    assert not missing or not given, missing
+
+
+@of_program("pushgw")
+def test_pushgw_knows_the_command(words):
+    verb, *rest = words
+    ended = subprocess.run([components.pushgw(), verb, "--help"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+    for flag in flags(rest):
+        assert re.search(rf"^ +{flag}\b", ended.stdout, re.M), flag
+
+
+@functools.cache
+def sam_help(verb):
+    """What `sam VERB --help` says. It takes seconds."""
+    ended = subprocess.run([infra_tool("sam"), verb, "--help"], capture_output=True, text=True, check=False,
+                           env=environment() | {"COLUMNS": "200"})
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@of_program("sam")
+def test_sam_knows_the_command(words):
+    verb, *rest = words
+    assert sam_help(verb)
+    for flag in flags(rest):
+        assert re.search(rf"{flag}\b", sam_help(verb)), flag
+    for value in (word for word in rest if re.fullmatch(r"[A-Z]\w+=\S+", word)):
+        assert value.split("=")[0] in PARAMETERS, value
+
+
+def test_other_commands_name_files_that_exist():
+    for page, line in COMMANDS:
+        words = shlex.split(line)
+        if words[0] in ("python3", "bash", "cd"):
+            assert (ROOT / words[1]).exists(), f"{page}: {line}"
+        for word in words:
+            if word.startswith(("infra/", "tests/", "fileb://infra/")):
+                assert (ROOT / word.removeprefix("fileb://")).exists(), f"{page}: {line}"
+
+
+def test_the_link_has_only_parameters_of_the_template():
+    link = re.search(r"https://REGION\.console\S+", PAGES["README.md"])[0]
+    assert set(re.findall(r"param_(\w+)", link)) <= set(PARAMETERS)
+
+
+# --- cost -------------------------------------------------------------------------------------------------------------
+
+def test_the_page_shows_the_tables_that_are_computed():
+    page = PAGES["scale-and-cost.md"]
+    assert cost.written(page) == page, "run: python3 tests/infra/cost.py --write"
+
+
+def test_the_page_shows_the_figures_that_are_computed_with():
+    text = PAGES["scale-and-cost.md"]
+    for figure in (f"{cost.CPU_MS_OF_AN_INVOCATION} ms", f"{cost.CPU_MS_OF_AN_EVENT * 1_000:.2f} µs", f"{cost.AMP_WAIT_MS} ms",
+                   f"{cost.RECORD_BYTES} bytes", f"{cost.EMBEDDED_METRICS} × {cost.METRIC:.2f}", f"{cost.ALARMS} × {cost.ALARM:.2f}",
+                   f"{cost.LAMBDA_GB_SECOND:.10f}", f"{cost.MB_OF_ONE_VCPU:,} MB", f"{cost.SQS_IN_FLIGHT:,}",
+                   f"{cost.AMP_SAMPLES_A_SECOND:,}", f"{cost.AMP_REQUESTS_A_SECOND:,}",
+                   f"{(cost.METRIC_LINE_BYTES + cost.PLATFORM_LINE_BYTES) / 1_000:.2f} kB"):
+        assert figure in text, figure
+
+
+def test_what_costs_by_the_piece_is_counted_rightly():
+    with Receiver() as receiver:
+        ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url})
+        try:
+            directive, = ingest.invoke([event()]).metrics["_aws"]["CloudWatchMetrics"]
+        finally:
+            ingest.close()
+    assert len(directive["Metrics"]) == cost.EMBEDDED_METRICS
+    assert len(ALARMS) == cost.ALARMS
+
+
+def test_the_rules_read_what_is_counted():
+    expressions = [rule["expr"] for group in yaml.safe_load((INFRA / "prometheus/rules.yaml").read_text())["groups"]
+                   for rule in group["rules"]]
+    windows = re.findall(r"deviceId!=[^\[]*\[(\w+)\]", " ".join(expressions))
+    assert sorted(windows) == sorted(["1d"] * 2 + ["1h"] + ["15m"] * 3)
+
+
+@pytest.mark.parametrize("amount, cost_of_it", [(0, 0), (1e9, 90), (2e9, 180), (3e9, 215), (252e9, 180 + 8_750), (253e9, 180 + 8_750 + 16)])
+def test_samples_are_paid_by_steps(amount, cost_of_it):
+    assert cost.tiered(amount, cost.AMP_SAMPLES) == pytest.approx(cost_of_it)
+
+
+def test_an_invocation_takes_fourteen_times_its_cpu_time_at_128_mb_and_no_less_than_it_above_a_vcpu():
+    cpu = cost.CPU_MS_OF_AN_INVOCATION + 5_000 * cost.CPU_MS_OF_AN_EVENT
+    assert cost.duration_ms(5_000, 128) == pytest.approx(cost.AMP_WAIT_MS + 13.82 * cpu, abs=1)
+    assert cost.duration_ms(5_000, 10_240) == pytest.approx(cost.AMP_WAIT_MS + cpu, abs=1)

@@ -1,0 +1,142 @@
+"""The deployable zips that `infra/package` makes: what is in them, that they run, and that they come out the same again."""
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from package import ARCHITECTURES, LAMBDA, unpacked, zip_of
+from support.components import ROOT
+from support.events import BROKEN_TEXT, event, now_ms
+from support.runtime_api import Ingest
+from support.sqs import event as batch
+from support.sqs import record
+
+both = pytest.mark.parametrize("arch", ARCHITECTURES)
+
+#: provided.al2023: its C library, and where the loader is.
+GLIBC = (2, 34)
+ELF = {"x86_64": ("Advanced Micro Devices X86-64", "/lib64/ld-linux-x86-64.so.2"),
+       "arm64": ("AArch64", "/lib/ld-linux-aarch64.so.1")}
+OF_GLIBC = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so.1", "ld-linux-x86-64.so.2",
+            "ld-linux-aarch64.so.1"}
+
+
+@pytest.fixture
+def bootstrap(arch, tmp_path):
+    return unpacked(arch, tmp_path).parent / "bootstrap"
+
+
+def readelf(binary, *options):
+    return subprocess.run(["readelf", "--wide", *options, binary], env={**os.environ, "LC_ALL": "C"}, check=True,
+                          capture_output=True, text=True).stdout
+
+
+@both
+def test_a_batch_from_a_queue_is_stored_and_what_is_broken_put_aside(arch, tmp_path, receiver, sqs):
+    now, dead_letters = now_ms(), sqs.queue()
+    with Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "DEAD_LETTER_QUEUE_URL": dead_letters.url,
+                 "AWS_ENDPOINT_URL_SQS": sqs.endpoint}, binary=unpacked(arch, tmp_path)) as ingest:
+        result = ingest.invoke(batch(
+            *[event({"temperature": f"{14 + number / 10}", "ph": 7}, {"customerId": f"customer{number}"}, now - number)
+              for number in range(10)],
+            record(BROKEN_TEXT, "broken")))
+    assert result.failures == []
+    assert (result.metrics["delivered"], result.metrics["dead_lettered"]) == (10, 1)
+    wanted = {(metric, (("customerId", f"customer{number}"),)): [(now - number, value)]
+              for number in range(10) for metric, value in (("temperature", 14 + number / 10), ("ph", 7.0))}
+    assert receiver.values() == wanted
+    letter = dead_letters.letter()
+    assert letter.body == BROKEN_TEXT
+    assert (letter.attributes["reason"], letter.attributes["source_message_id"]) == ("invalid_value", "broken")
+
+
+@both
+def test_the_zip_holds_an_executable_bootstrap_and_nothing_else(arch):
+    with zipfile.ZipFile(zip_of(arch)) as archive:
+        assert archive.testzip() is None
+        only, = archive.infolist()
+    assert only.filename == "bootstrap"
+    assert oct(only.external_attr >> 16) == oct(0o100755)
+    assert only.create_system == 3, "not made as on Unix: Lambda would not see the mode"
+
+
+@both
+def test_the_zip_is_small(arch):
+    # The goal is 3 MB; above 4 MB is a fault.
+    assert zip_of(arch).stat().st_size <= 4_000_000
+
+
+@both
+def test_it_needs_nothing_that_al2023_lacks(arch, bootstrap):
+    machine, loader = ELF[arch]
+    assert re.search(rf"Machine: +{machine}", readelf(bootstrap, "--file-header"))
+    assert f"program interpreter: {loader}" in readelf(bootstrap, "--program-headers")
+    needed = set(re.findall(r"\(NEEDED\).*\[(.+)\]", readelf(bootstrap, "--dynamic")))
+    assert "libc.so.6" in needed and needed <= OF_GLIBC
+    versions = {tuple(map(int, found.split("."))) for found in
+                re.findall(r"Name: GLIBC_([0-9.]+)", readelf(bootstrap, "--version-info"))}
+    assert versions, "no version of any symbol found"
+    assert max(versions) <= GLIBC
+
+
+@both
+def test_it_tells_nothing_of_the_machine_that_built_it(arch, bootstrap):
+    content = bootstrap.read_bytes()
+    for secret in (ROOT, Path.home() / ".cargo", os.environ.get("CARGO_HOME")):
+        assert not secret or str(secret).encode() not in content, secret
+
+
+def test_the_checksums_are_right():
+    sums = {name: digest for digest, name in
+            (line.split("  ") for line in (LAMBDA / "SHA256SUMS").read_text().splitlines())}
+    assert sums == {f"ingest-{arch}.zip": hashlib.sha256(zip_of(arch).read_bytes()).hexdigest() for arch in ARCHITECTURES}
+
+
+def test_another_build_elsewhere_and_later_gives_the_same_bytes(tmp_path):
+    """In another folder, with packages unpacked into another CARGO_HOME. It builds everything anew, for minutes."""
+    first, clone, home = zip_of("x86_64").read_bytes(), tmp_path / "clone", tmp_path / "home"
+    shutil.copytree(ROOT, clone, symlinks=True,
+                    ignore=shutil.ignore_patterns("target", ".env", ".git", "node_modules", "cdk.out", ".aws-sam"))
+    (clone / "target/lambda").mkdir(parents=True)
+    os.symlink(LAMBDA / "tools", clone / "target/lambda/tools")
+    real_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
+    (home / "registry").mkdir(parents=True)
+    for part in ("registry/cache", "registry/index", "config.toml"):  # what was downloaded, and from where
+        if (real_home / part).exists():
+            os.symlink(real_home / part, home / part)
+    built = subprocess.run([clone / "infra/package", "--arch", "x86_64"], env={**os.environ, "CARGO_HOME": str(home)},
+                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr[-4000:]
+    again = (clone / "target/lambda/ingest-x86_64.zip").read_bytes()
+    assert hashlib.sha256(again).digest() == hashlib.sha256(first).digest(), \
+        "two builds differ (or target/lambda is older than the source: infra/package)"
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["--arch", "mips"], '--arch is arm64 or x86_64, not "mips"'),
+    (["--into", "somewhere"], "--into holds one bootstrap: say for which processor"),
+    (["arm64"], 'what is "arm64"?'),
+])
+def test_a_wrong_call_is_told_and_builds_nothing(arguments, sentence, tmp_path):
+    ended = subprocess.run([ROOT / "infra/package", *arguments], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert sentence in ended.stderr and "mend it with: infra/package [--arch arm64|x86_64] [--into DIR]" in ended.stderr
+
+
+@pytest.mark.parametrize("missing, sentence, mend", [
+    ("cargo", "no Rust toolchain", "install Rust with rustup"),
+    ("cc", "no C compiler", "apt-get install gcc libc6-dev"),
+    ("python3", "no python3 on PATH", "apt-get install python3 python3-venv"),
+])
+def test_a_missing_tool_is_told_with_what_brings_it(missing, sentence, mend, tmp_path):
+    there = {"bash", "dirname", "cargo", "cc", "python3"} - {missing}
+    for tool in there:
+        os.symlink(shutil.which(tool), tmp_path / tool)
+    ended = subprocess.run([ROOT / "infra/package"], env={**os.environ, "PATH": str(tmp_path)}, capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert sentence in ended.stderr and f"mend it with: {mend}" in ended.stderr

@@ -1,0 +1,13 @@
+# Python packages, each set in a virtual environment of its own. For tests/run.
+
+# python_packages NAME REQUIREMENTS: installs them into tests/.env/NAME, anew where the list or Python has changed.
+python_packages() {
+    local folder=$env_dir/$1 requirements=$2 stamp=$env_dir/stamps/$1 wanted
+    wanted="$(python3 --version) $(cksum < "$requirements")"
+    [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -x "$folder/bin/python" ] && return 0
+    say "installing the Python packages of $requirements into tests/.env/$1"
+    rm -rf "$folder" "$stamp"
+    python3 -m venv "$folder" || return 1
+    "$folder/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$requirements" || return 1
+    printf '%s' "$wanted" > "$stamp"
+}

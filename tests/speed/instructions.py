@@ -1,0 +1,190 @@
+"""Counts instructions with callgrind and compares them with those of `baseline.json`.
+
+    instructions.py            compares; the exit code is 1 where anything is more than 5 percent worse
+    instructions.py --record   measures and writes the baseline
+
+A count is the same to within 0.1 percent from run to run (hash seeds differ) and on a busy machine, which no time is. It
+depends on the compiler, on the C library and on what the processor can do; the baseline says what it was recorded with.
+"""
+import json
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from measure import ROOT, components, environment, read_request, yardstick
+
+BASELINE = Path(__file__).with_name("baseline.json")
+#: More than this much worse than the baseline is a failure.
+TOLERANCE = 0.05
+#: So many functions of the baseline are kept: those that are not cost less than 0.1 percent each.
+FUNCTIONS = 150
+
+
+class Count:
+    """Instructions: in all, and by the function that they stand in."""
+
+    def __init__(self, functions, share=1):
+        self.functions = {name: cost / share for name, cost in functions.items()}
+        self.total = sum(self.functions.values())
+
+
+def count(what, events, rounds=10):
+    """Of one event in the `floor` or the `whole`, without the first round, which fills what is filled once."""
+    functions = callgrind([yardstick(), what, str(events), str(rounds)],
+                          options=["--collect-atstart=no", "--toggle-collect=yardstick::measured*"])
+    return Count(functions, events * rounds)
+
+
+def count_start():
+    """Of the process until its first request for work: linker and C library included, the kernel not."""
+    with socket.create_server(("127.0.0.1", 0)) as api, socket.socket() as deaf:
+        api.settimeout(60)
+        deaf.bind(("127.0.0.1", 0))
+
+        def until_work(process):
+            with api.accept()[0] as connection:
+                assert b"/invocation/next" in read_request(connection)
+                process.terminate()
+
+        env = environment(api, "http://127.0.0.1:%d/api/v1/write" % deaf.getsockname()[1])
+        return Count(callgrind([components.ingest()], env, meanwhile=until_work))
+
+
+#: What is compared. The functions of the last are kept too.
+COUNTS = {
+    "from start to the first request for work": count_start,
+    "for an event in a batch of 1": partial(count, "whole", 1),
+    "for an event in a batch of 50": partial(count, "whole", 50),
+    "for an event in a batch of 1,000": partial(count, "whole", 1_000),
+}
+WITH_FUNCTIONS = "for an event in a batch of 1,000"
+
+
+def valgrind():
+    """`VALGRIND_BIN`, the one on PATH, or a Debian package unpacked into tests/.env/valgrind; with the variables it needs."""
+    found = os.environ.get("VALGRIND_BIN") or shutil.which("valgrind")
+    unpacked = components.ENV / "valgrind/usr"
+    if found or not (unpacked / "bin/valgrind").exists():
+        return components._found(found, "valgrind", "apt-get install valgrind"), {}
+    return str(unpacked / "bin/valgrind"), {"VALGRIND_LIB": str(unpacked / "libexec/valgrind")}
+
+
+def callgrind(command, env=None, options=(), meanwhile=lambda process: None):
+    """Runs a command to its end; instructions by function."""
+    program, variables = valgrind()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "callgrind"
+        process = subprocess.Popen(
+            [program, "--tool=callgrind", f"--callgrind-out-file={out}", *options, *command],
+            env={"PATH": os.environ.get("PATH", ""), **variables, **(env or {})},
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            meanwhile(process)
+            said, _ = process.communicate()
+        finally:
+            process.kill()
+        functions = exclusive(out.read_text()) if out.exists() else None
+    if not functions:
+        raise RuntimeError(f"callgrind counted nothing (exit status {process.returncode}):\n{said}")
+    return functions
+
+
+def exclusive(text):
+    """What callgrind wrote to instructions by function, without those of the functions it calls
+    (https://valgrind.org/docs/manual/cl-format.html)."""
+    names, costs = {}, Counter()
+    function, of_callee = None, False
+    for line in text.splitlines():
+        if named := re.match(r"c?fn=(\(\d+\))(?: (.*))?", line):
+            number, name = named.groups()
+            if name:
+                names[number] = name
+            if not line.startswith("c"):
+                function = re.sub(r"'\d+$", "", names[number])  # '2 is its recursion
+        elif line.startswith("calls="):
+            of_callee = True
+        elif function and re.match(r"[0-9+*-]", line):
+            # A position and a cost. The line after `calls=` is the cost of the callee, which has lines of its own.
+            if not of_callee:
+                costs[function] += int(line.split()[1])
+            of_callee = False
+    return costs
+
+
+def surroundings():
+    """What decides how many instructions there are, besides the code."""
+    def first_line(*command):
+        return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[0]
+
+    flags = re.search(r"(?m)^(?:flags|Features).*", Path("/proc/cpuinfo").read_text())
+    return {"rustc": first_line("rustc", "--version"), "machine": platform.machine(),
+            "avx2": bool(flags and " avx2" in flags[0]), "libc": " ".join(platform.libc_ver()),
+            "valgrind": first_line(valgrind()[0], "--version")}
+
+
+def record():
+    counts = {name: make() for name, make in COUNTS.items()}
+    functions = Counter(counts[WITH_FUNCTIONS].functions).most_common(FUNCTIONS)
+    BASELINE.write_text(json.dumps({
+        "surroundings": surroundings(),
+        "instructions": {name: round(one.total) for name, one in counts.items()},
+        f"functions {WITH_FUNCTIONS}": {name: round(cost, 1) for name, cost in functions},
+    }, indent=1) + "\n")
+
+
+def baseline():
+    return json.loads(BASELINE.read_text())
+
+
+def verdict(name, now, base):
+    """Whether a count is within the tolerance, and a sentence: on what changed, and where it is worse also on where."""
+    before = base["instructions"][name]
+    change = now.total / before - 1
+    sentence = f"{now.total:,.0f} instructions {name}, {change:+.1%} against the {before:,} of the baseline"
+    if change <= TOLERANCE:
+        return True, sentence
+    if name == WITH_FUNCTIONS:
+        sentence += _where(now.functions, base[f"functions {WITH_FUNCTIONS}"])
+    return False, sentence + _elsewhere(base["surroundings"], surroundings())
+
+
+def _where(now, before):
+    # One that was too cheap for the baseline's list counts as new.
+    change = sorted(((now.get(name, 0) - before.get(name, 0), name) for name in {*now, *before}), reverse=True)
+    lines = ["", "grown most (inlining also moves instructions from one function to another):"]
+    lines += [f"  {more:+9.1f}  {name}" for more, name in change[:15]]
+    lines += ["shrunk most:"]
+    lines += [f"  {less:+9.1f}  {name}" for less, name in change[:-9:-1] if less < 0]
+    return "\n".join(lines)
+
+
+def _elsewhere(then, now):
+    differ = [f"{key} was {then.get(key)!r}, here it is {value!r}" for key, value in now.items() if then.get(key) != value]
+    if not differ:
+        return ""
+    return ("\nThe baseline was recorded elsewhere (" + "; ".join(differ) + "), which alone can make the difference. To tell: check "
+            "out the commit that last changed tests/speed/baseline.json, record a baseline there (tests/speed/run --record), "
+            "come back with it and run this again. If the code is not at fault, commit that baseline.")
+
+
+def main(arguments):
+    if arguments == ["--record"]:
+        record()
+    fine = True
+    for name, make in COUNTS.items():
+        good, sentence = verdict(name, make(), baseline())
+        fine = fine and good
+        print(sentence, flush=True)
+    return 0 if fine else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

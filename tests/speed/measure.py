@@ -1,0 +1,304 @@
+"""Measures the release binary `ingest` from outside: behind the Runtime API, writing to a receiver that accepts everything.
+
+Nothing here judges what is sent (tests/contract does) or whether a figure is good (test_*.py do).
+"""
+import io
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import zipfile
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent / "contract"))
+
+from support import components  # noqa: E402
+from support.runtime_api import CREDENTIALS, LAMBDA_ENV, Ingest  # noqa: E402
+
+TARGET = ROOT / "target/ingest"
+#: Builds beside `ingest`, with whose dependencies it shares everything; with names of functions, for callgrind.
+BUILD_YARDSTICK = ["cargo", "rustc", "--release", "--no-default-features", "--features", "yardstick", "--bin", "yardstick",
+                   "--target-dir", str(TARGET.relative_to(ROOT)), "--", "-C", "strip=none"]
+BUILD_INGEST = ["cargo", "build", "--release", "--no-default-features", "--bin", "ingest",
+                "--target-dir", str(TARGET.relative_to(ROOT))]
+
+#: The largest payload of an invocation.
+PAYLOAD_LIMIT = 6 * 1024 * 1024
+
+
+def yardstick():
+    """The program of yardstick.rs: `YARDSTICK_BIN`, else the one that `tests/speed/run` builds."""
+    path = os.environ.get("YARDSTICK_BIN") or TARGET / "release/yardstick"
+    return components._found(path, "the program `yardstick`", " ".join(BUILD_YARDSTICK))
+
+
+def build():
+    """Builds both; what cargo says goes to standard error."""
+    for command in (BUILD_INGEST, BUILD_YARDSTICK):
+        subprocess.run(command, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+
+
+# --- the world around one process ------------------------------------------------------------------------------------
+
+class Sink:
+    """A receiver that answers every request at once and looks at nothing."""
+
+    def __init__(self):
+        self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/api/v1/write"
+        self.requests = 0
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self):
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._serve, args=(connection,), daemon=True).start()
+
+    def _serve(self, connection):
+        with connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            try:
+                while read_request(connection) is not None:
+                    self.requests += 1
+                    connection.sendall(b"HTTP/1.1 204 No Content\r\n\r\n")
+            except OSError:
+                pass  # the process was killed
+
+    def close(self):
+        self._socket.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+
+def read_request(connection):
+    """The first line of the next request, its body read; None where the peer has hung up."""
+    text = bytearray()
+    while (end := text.find(b"\r\n\r\n")) < 0:
+        piece = connection.recv(262_144)
+        if not piece:
+            return None
+        text += piece
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", text[:end])
+    missing = end + 4 + (int(length[1]) if length else 0) - len(text)
+    while missing > 0:
+        piece = connection.recv(min(missing, 262_144))
+        if not piece:
+            return None
+        missing -= len(piece)
+    return bytes(text[:text.find(b"\r\n")])
+
+
+def now_ms():
+    return int(time.time() * 1000)
+
+
+def sqs_batch(events):
+    """The same records as in the benches."""
+    command = [yardstick(), "payload", str(events), str(now_ms())]
+    return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
+
+
+def full_sqs_batch():
+    """As many of them as an invocation can carry."""
+    return sqs_batch(PAYLOAD_LIMIT // (len(sqs_batch(1_000)) // 1_000 + 2))
+
+
+def cpu_seconds(pid):
+    """CPU time of a process and all its threads, of the past ones too, to the nanosecond (the clock that
+    clock_getcpuclockid(3) names)."""
+    return time.clock_gettime((~pid << 3) | 2)
+
+
+# --- start -----------------------------------------------------------------------------------------------------------
+
+class Start:
+    """One start: milliseconds from before the process was spawned to its first request for work and to its first answer."""
+
+    def __init__(self, to_work, to_answer, cpu):
+        self.to_work, self.to_answer, self.cpu = to_work, to_answer, cpu
+
+
+def starts(count, receiver_url=None):
+    """Starts `ingest` so many times and hands it one event each time.
+
+    The Runtime API is a bare socket here, read by the thread that takes the times. Without a receiver nobody listens
+    where `REMOTE_WRITE_URL` points, so that a connection that is opened ahead fails at once and costs nothing.
+    """
+    binary = components.ingest()
+    event = json.dumps({"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7}}).encode()
+    found = []
+    with socket.create_server(("127.0.0.1", 0), backlog=16) as api, socket.socket() as deaf, open(os.devnull, "r+b") as null:
+        deaf.bind(("127.0.0.1", 0))
+        env = environment(api, receiver_url or "http://127.0.0.1:%d/api/v1/write" % deaf.getsockname()[1])
+        redirect = [(os.POSIX_SPAWN_DUP2, null.fileno(), stream) for stream in (0, 1, 2)]
+        for number in range(count):
+            begun = time.perf_counter_ns()
+            pid = os.posix_spawn(binary, [binary], env, file_actions=redirect)
+            connection, _ = api.accept()
+            with connection:
+                connection.settimeout(10)
+                asked = read_request(connection)
+                to_work = time.perf_counter_ns() - begun
+                assert asked and b"/runtime/invocation/next" in asked, asked
+                cpu = cpu_seconds(pid)
+                to_answer = None
+                if receiver_url:
+                    to_answer = _first_answer(connection, number, event) - begun
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            found.append(Start(to_work / 1e6, to_answer and to_answer / 1e6, cpu * 1e3))
+    return found
+
+
+def environment(api, remote_write_url):
+    """That of a function whose Runtime API is the socket `api`."""
+    return {**LAMBDA_ENV, **CREDENTIALS, "PATH": os.environ.get("PATH", ""),
+            "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:%d" % api.getsockname()[1], "REMOTE_WRITE_URL": remote_write_url}
+
+
+def _first_answer(connection, number, event):
+    """Hands over one event; when its answer came."""
+    head = (f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(event)}\r\n"
+            f"Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-{number:012x}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {now_ms() + 30_000}\r\n"
+            "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:123456789012:function:f\r\n\r\n")
+    connection.sendall(head.encode() + event)
+    asked = read_request(connection)
+    came = time.perf_counter_ns()
+    assert asked.startswith(b"POST") and b"/response " in asked, asked
+    return came
+
+
+# --- CPU -------------------------------------------------------------------------------------------------------------
+
+class Cpu:
+    """Medians: nanoseconds an event of the process from outside, of the floor and of the whole in process, and the ratios of
+    each to the floor that was measured beside it."""
+
+    def __init__(self, outside, times):
+        self.outside = median(outside)
+        self.floor, self.whole = (median([each[name] for each in times]) for name in ("floor", "whole"))
+        self.in_process = median([each["ratio"] for each in times])
+        self.ratio = median([cost / each["floor"] for cost, each in zip(outside, times)])
+
+
+def cpu(events, rounds, turns=5):
+    """The process and the yardstick in turn, so that both meet the same noise."""
+    payload = sqs_batch(events)
+    outside, times = [], []
+    with Sink() as sink, Ingest({"REMOTE_WRITE_URL": sink.url}) as ingest:
+        for _ in range(10):
+            deliver(ingest, payload, events)
+        for _ in range(turns):
+            times.append(in_process(events, rounds))
+            costs = []
+            for _ in range(rounds):
+                before = cpu_seconds(ingest.pid)
+                deliver(ingest, payload, events)
+                costs.append(cpu_seconds(ingest.pid) - before)
+            outside.append(median(costs) * 1e9 / events)
+    return Cpu(outside, times)
+
+
+def in_process(events, rounds):
+    """What `yardstick times` prints: {"floor": nanoseconds an event, ...}."""
+    command = [yardstick(), "times", str(events), str(rounds)]
+    text = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
+    return {name: float(value) for name, value in map(str.split, text.splitlines())}
+
+
+def deliver(ingest, payload, events):
+    """One invocation that must go well, and be at rest again at its end."""
+    result = ingest.invoke(payload)
+    assert result.ok and result.metrics["delivered"] == events, repr(result)
+
+
+def median(values):
+    return sorted(values)[len(values) // 2]
+
+
+# --- memory ----------------------------------------------------------------------------------------------------------
+
+def _array(events):
+    return b"[" + ",".join(events).encode() + b"]"
+
+
+def _ten_metrics():
+    return _array(f'{{"dimensions":{{"d":"{n}"}},"metrics":{{' + ",".join(f'"m{k}":{n + k}.5' for k in range(10)) + "}}"
+                  for n in range(37_000))
+
+
+#: What is sent, and how often: each gets a process of its own.
+PAYLOADS = {
+    "nothing (at rest)": (lambda: b"", 0),
+    "SQS batches of 50 events": (lambda: sqs_batch(50), 500),
+    "SQS batches of 1,000 events": (lambda: sqs_batch(1_000), 20),
+    "a full SQS batch": (full_sqs_batch, 3),
+    "2,000,000 times `{}`": (lambda: b"[" + b",".join([b"{}"] * 2_000_000) + b"]", 1),
+    "84,000 small events": (lambda: _array(f'{{"timestamp":{now_ms() - n},"metrics":{{"temperature":{n},"ph":{n}.5}}}}'
+                                           for n in range(84_000)), 2),
+    "one event of 100,000 metrics": (lambda: json.dumps({"metrics": {f"m{n}": n for n in range(100_000)}}).encode(), 2),
+    "one series of 50,000 samples": (lambda: _array(f'{{"timestamp":{now_ms() - n},"metrics":{{"ph":{n}}}}}'
+                                                    for n in range(50_000)), 2),
+    "37,000 events of ten metrics": (_ten_metrics, 2),
+}
+
+
+class Memory:
+    def __init__(self, size, peak, seconds):
+        #: Bytes of the payload, and of the process at its largest (VmHWM).
+        self.size, self.peak = size, peak
+        #: CPU time of the last invocation.
+        self.seconds = seconds
+
+
+def memory(name):
+    """Sends one of `PAYLOADS`."""
+    make, rounds = PAYLOADS[name]
+    payload = make()
+    assert len(payload) <= PAYLOAD_LIMIT, f"{name}: {len(payload)} bytes are no payload of Lambda"
+    seconds = None
+    with Sink() as sink, Ingest({"REMOTE_WRITE_URL": sink.url}) as ingest:
+        for _ in range(rounds):
+            before = cpu_seconds(ingest.pid)
+            result = ingest.invoke(payload)
+            seconds = cpu_seconds(ingest.pid) - before
+            assert result.ok and result.metrics["errored"] == 0, repr(result)
+        return Memory(len(payload), ingest.peak_memory(), seconds)
+
+
+def growth(rounds):
+    """The peak after twenty full batches, and after so many more."""
+    payload = full_sqs_batch()
+    peaks = []
+    with Sink() as sink, Ingest({"REMOTE_WRITE_URL": sink.url}) as ingest:
+        for count in (20, rounds):
+            for _ in range(count):
+                assert ingest.invoke(payload).ok
+            peaks.append(ingest.peak_memory())
+    return peaks
+
+
+# --- size ------------------------------------------------------------------------------------------------------------
+
+def sizes():
+    """Bytes of the binary, and of it in a zip as Lambda takes it."""
+    binary = Path(components.ingest())
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        archive.write(binary, "bootstrap")
+    return binary.stat().st_size, len(packed.getvalue())

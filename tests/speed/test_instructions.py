@@ -1,0 +1,66 @@
+"""Instructions, because times cannot be held on a machine that others use too."""
+import pytest
+
+from instructions import COUNTS, WITH_FUNCTIONS, Count, baseline, count, exclusive, verdict
+
+
+@pytest.mark.parametrize("name", COUNTS)
+def test_no_more_than_5_percent_above_the_baseline(name):
+    fine, sentence = verdict(name, COUNTS[name](), baseline())
+    assert fine, sentence
+
+
+def test_the_whole_takes_at_most_twice_the_instructions_of_a_bare_parse():
+    # Under valgrind SHA-256 is computed without the processor's help: in life the whole is nearer to the floor.
+    assert count("whole", 1_000).total <= 2 * count("floor", 1_000).total
+
+
+def test_an_event_among_ten_thousand_costs_at_most_15_percent_more_than_among_one_thousand():
+    assert count("whole", 10_000, rounds=2).total <= 1.15 * count("whole", 1_000).total
+
+
+# --- of the comparison itself ----------------------------------------------------------------------------------------
+
+def of(**functions):
+    return Count(functions)
+
+
+BASE = {"surroundings": {"rustc": "rustc 1.0.0"}, "instructions": {WITH_FUNCTIONS: 1_000},
+        f"functions {WITH_FUNCTIONS}": {"parse": 600, "encode": 400}}
+
+
+@pytest.mark.parametrize("now, fine", [
+    (of(parse=600, encode=400), True),
+    (of(parse=300, encode=400), True),
+    (of(parse=600, encode=449), True),
+    (of(parse=600, encode=451), False),
+], ids=["the same", "better", "4.9 percent worse", "5.1 percent worse"])
+def test_more_than_the_tolerance_is_a_failure(now, fine):
+    assert verdict(WITH_FUNCTIONS, now, BASE)[0] is fine
+
+
+def test_a_failure_names_what_grew_and_what_shrank_and_the_other_compiler():
+    _, sentence = verdict(WITH_FUNCTIONS, of(parse=500, sort=300, encode=400), BASE)
+    grown, shrunk = sentence.split("shrunk most:")
+    assert "+300.0  sort" in grown
+    assert "-100.0  parse" in shrunk
+    assert "rustc was 'rustc 1.0.0', here it is 'rustc " in sentence
+
+
+def test_what_callgrind_writes_is_counted_once_for_each_function():
+    text = """events: Ir
+fl=(1) a.c
+fn=(1) caller
+10 5
++2 7
+cfn=(2) callee
+calls=3 20
+* 300
+-1 1
+
+fn=(2)
+20 290
+fn=(3) callee'2
++1 10
+"""
+    assert exclusive(text) == {"caller": 13, "callee": 300}

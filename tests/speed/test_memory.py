@@ -1,0 +1,20 @@
+"""The largest that the process becomes (VmHWM), payload by payload, each in a process of its own."""
+import os
+
+import pytest
+
+from measure import PAYLOADS, growth, memory
+
+SMALL, LARGE = 10_000_000, 40_000_000
+CEILINGS = {name: SMALL if name in ("nothing (at rest)", "SQS batches of 50 events") else LARGE for name in PAYLOADS}
+
+
+@pytest.mark.parametrize("name", CEILINGS)
+def test_memory_stays_below_its_ceiling(name):
+    assert memory(name).peak <= CEILINGS[name]
+
+
+def test_full_batches_in_a_row_do_not_make_the_process_grow():
+    # The long form: SPEED_ROUNDS=1000. The allocator takes a while to settle, hence the 2 MB.
+    first, last = growth(int(os.environ.get("SPEED_ROUNDS", "50")))
+    assert last <= first + 2_000_000
