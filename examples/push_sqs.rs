@@ -15,7 +15,6 @@ use aws_config::BehaviorVersion;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
-use aws_smithy_http_client::tls::{Provider, rustls_provider::CryptoMode};
 use serde_json::{Value, json};
 
 /// SQS takes ten messages a call, and 1 MiB in all. Small readings are cheaper to send as arrays: a message may hold
@@ -44,11 +43,11 @@ async fn main() -> ExitCode {
     if pushed.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The SDK's default HTTP client brings aws-lc, which takes a C toolchain to build. Rustls on ring does without; with
-/// `aws-config`'s default features you can leave `http_client` out.
+/// In a program of your own, with `aws-config`'s default features, leave `http_client` out: they bring one. This package
+/// has its own, without a second TLS library.
 async fn sqs_client() -> Client {
-    let https = aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https();
-    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(https).load().await;
+    let http_client = amp_push_gateway::amp::sdk_http_client();
+    let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().await;
     Client::new(&config)
 }
 

@@ -66,6 +66,12 @@ fn milliseconds(literal: &str) -> Result<Timestamp, Refusal> {
 
 /// The number without its fraction, digit by digit: a double would round `1676398017000.9999999` up. Saturates.
 fn whole(number: &str) -> Option<i128> {
+    // As nearly all come: digits and nothing else, of a number that is not at the edge of anything.
+    if let 1..=18 = number.len()
+        && number.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        return number.parse::<i64>().ok().map(i128::from);
+    }
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));

@@ -34,7 +34,13 @@ fn sqs_records(payload: &[u8]) -> Option<Vec<Record<'_>>> {
     if payload.trim_ascii_start().first() != Some(&b'{') {
         return None;
     }
-    let envelope: Envelope<'_> = serde_json::from_slice(payload).ok()?;
+    // Looked through for UTF-8 as a whole where that will do, and else string by string: the one body that is not UTF-8 must
+    // not take its batch down.
+    let envelope: serde_json::Result<Envelope<'_>> = match std::str::from_utf8(payload) {
+        Ok(text) => serde_json::from_str(text),
+        Err(_) => serde_json::from_slice(payload),
+    };
+    let envelope = envelope.ok()?;
     let event_keys = [&envelope.metrics, &envelope.dimensions, &envelope.timestamp];
     let records = envelope.records.filter(|_| event_keys.iter().all(|key| key.is_none()))?;
     let of_sqs = records.iter().all(|record| record.event_source == "aws:sqs") && foreign_records(&records).is_none();

@@ -102,8 +102,12 @@ fn wire_timestamp(row: &Row) -> u64 {
     row.timestamp.0.cast_unsigned()
 }
 
+/// Nearly all lengths are of one byte.
 fn varint(len: usize, out: &mut Vec<u8>) {
-    encode_varint(len as u64, out);
+    match u8::try_from(len) {
+        Ok(short @ ..0x80) => out.push(short),
+        _ => encode_varint(len as u64, out),
+    }
 }
 
 /// Length of a length-delimited field: key, length, contents.
