@@ -175,11 +175,11 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let mut watch = Watch::start();
 
         let mut ledger = Ledger::new(self.late_samples);
-        let mut merger = Merger::default();
-        let shapes = self.read(batch, &mut ledger, &mut merger);
+        let mut series = Merger::default();
+        let shapes = self.read(batch, &mut ledger, &mut series);
         metrics.stages.read = watch.lap();
 
-        let merged = merger.finish(&mut |item, refusal| ledger.reject(item, placed(refusal, item, &shapes)));
+        let merged = series.finish(&mut |item, refusal| ledger.reject(item, placed(refusal, item, &shapes)));
         metrics.stages.merge = watch.lap();
 
         let answer_by = batch.deadline - margin(batch);
@@ -202,14 +202,14 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
     }
 
     /// Reads the events of all messages, each straight into its series; those refused have their outcome in the ledger.
-    fn read<'b>(&self, batch: &'b Batch<'_>, ledger: &mut Ledger, merger: &mut Merger<'b>) -> Vec<Shape> {
+    fn read<'b>(&self, batch: &'b Batch<'_>, ledger: &mut Ledger, series: &mut Merger<'b>) -> Vec<Shape> {
         let mut shapes = Vec::with_capacity(batch.messages.len());
         for message in &batch.messages {
             ledger.open_message();
             let clock = Clock { now: batch.started, sent: message.sent };
             let shape = match &message.body {
                 Ok(text) => event::read_message(text, &clock, &self.rules, &mut |found| match found.event {
-                    Ok(event) => merger.add(ledger.add(Outcome::Errored), event),
+                    Ok(event) => series.add(ledger.add(Outcome::Errored), event),
                     Err(refusal) => ledger.add_rejected(refusal),
                 }),
                 Err(refusal) => {
