@@ -28,20 +28,20 @@ pub struct Row {
     pub item: ItemId,
 }
 
-/// A name and its labels: what makes a series.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Series<'a> {
-    /// The metric's name.
-    pub name: MetricName<'a>,
-    labels: u32,
-}
-
 /// All samples of an invocation.
 #[derive(Default, Debug)]
 pub struct Merged<'a> {
     labels: Vec<LabelSet<'a>>,
-    series: Vec<Series<'a>>,
+    names: Vec<MetricName<'a>>,
+    series: Vec<Series>,
     rows: Vec<Row>,
+}
+
+/// Numbers of its labels and its name. There can be as many series as samples, and few names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+struct Series {
+    labels: u32,
+    name: u32,
 }
 
 // === impl Row ===
@@ -69,8 +69,8 @@ impl<'a> Merged<'a> {
     /// Where `number` is not one of a row of this set.
     #[must_use]
     pub fn series(&self, number: u32) -> (&MetricName<'a>, &LabelSet<'a>) {
-        let series = &self.series[number as usize];
-        (&series.name, &self.labels[series.labels as usize])
+        let Series { labels, name } = self.series[number as usize];
+        (&self.names[name as usize], &self.labels[labels as usize])
     }
 }
 
@@ -95,7 +95,10 @@ pub struct Merger<'a> {
     merged: Merged<'a>,
     hasher: RandomState,
     labels: HashTable<u32>,
+    names: HashTable<u32>,
     series: HashTable<u32>,
+    /// The names of the last event in their order: most producers send the same ones again.
+    last_names: Vec<u32>,
 }
 
 impl<'a> Merger<'a> {
@@ -103,8 +106,9 @@ impl<'a> Merger<'a> {
     pub fn add(&mut self, item: ItemId, event: Event<'a>) {
         let Event { labels, timestamp, metrics } = event;
         let labels = self.labels_number(labels);
-        for (name, value) in metrics {
-            let series = self.series_number(labels, name);
+        for (place, (name, value)) in metrics.into_iter().enumerate() {
+            let name = self.name_number(place, name);
+            let series = self.series_number(Series { labels, name });
             self.merged.rows.push(Row { timestamp, value, series, item });
         }
     }
@@ -120,31 +124,36 @@ impl<'a> Merger<'a> {
     }
 
     fn labels_number(&mut self, labels: LabelSet<'a>) -> u32 {
-        let (known, hasher) = (&mut self.merged.labels, &self.hasher);
-        let hash = hasher.hash_one(&labels);
-        let new = number(known.len());
-        let entry = self.labels.entry(hash, |&i| known[i as usize] == labels, |&i| hasher.hash_one(&known[i as usize]));
-        let found = *entry.or_insert(new).get();
-        if found == new {
-            known.push(labels);
-        }
-        found
+        number_of(labels, &mut self.merged.labels, &mut self.labels, &self.hasher)
     }
 
-    fn series_number(&mut self, labels: u32, name: MetricName<'a>) -> u32 {
-        let (known, hasher) = (&mut self.merged.series, &self.hasher);
-        let new = number(known.len());
-        let entry = self.series.entry(
-            series_hash(hasher, labels, &name),
-            |&i| known[i as usize].labels == labels && known[i as usize].name == name,
-            |&i| series_hash(hasher, known[i as usize].labels, &known[i as usize].name),
-        );
-        let found = *entry.or_insert(new).get();
-        if found == new {
-            known.push(Series { name, labels });
+    /// `place` is that of the metric in its event.
+    fn name_number(&mut self, place: usize, name: MetricName<'a>) -> u32 {
+        match self.last_names.get(place) {
+            Some(&last) if self.merged.names[last as usize] == name => last,
+            _ => {
+                let number = number_of(name, &mut self.merged.names, &mut self.names, &self.hasher);
+                self.last_names.truncate(place);
+                self.last_names.push(number);
+                number
+            }
         }
-        found
     }
+
+    fn series_number(&mut self, series: Series) -> u32 {
+        number_of(series, &mut self.merged.series, &mut self.series, &self.hasher)
+    }
+}
+
+/// The place of `new` in `known`, where it is put if it is not there.
+fn number_of<T: Hash + Eq>(new: T, known: &mut Vec<T>, table: &mut HashTable<u32>, hasher: &RandomState) -> u32 {
+    let next = number(known.len());
+    let hash_of = |&i: &u32| hasher.hash_one(&known[i as usize]);
+    let found = *table.entry(hasher.hash_one(&new), |&i| known[i as usize] == new, hash_of).or_insert(next).get();
+    if found == next {
+        known.push(new);
+    }
+    found
 }
 
 /// Sorts `rows` by series and time, and keeps the order of the payload among equal samples.
@@ -202,17 +211,6 @@ fn contradictions(merged: &Merged<'_>, refuse: &mut dyn FnMut(ItemId, Refusal)) 
         }
     }
     refused
-}
-
-fn series_hash(hasher: &RandomState, labels: u32, name: &MetricName<'_>) -> u64 {
-    struct Key<'k>(u32, &'k MetricName<'k>);
-    impl Hash for Key<'_> {
-        fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-            self.0.hash(state);
-            self.1.as_str().hash(state);
-        }
-    }
-    hasher.hash_one(Key(labels, name))
 }
 
 /// Numbers of rows and series: a payload of 6 MB holds fewer than 2^20 samples.
