@@ -9,40 +9,15 @@ mod workload;
 
 use amp_push_gateway::event::{Clock, Event, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
-use amp_push_gateway::remote_write::{Answer, Transport, TransportError};
+use amp_push_gateway::remote_write::Transport as _;
 use amp_push_gateway::series::{Merged, merge};
 use amp_push_gateway::wire::{Limits, encode};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use std::hint::black_box;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-use workload::{Accepts, Function, NOW, floor, payload, runtime, signed};
+use std::time::Duration;
+use workload::{Accepts, Function, NOW, Snappy, costs, floor, payload, requests, runtime, signed};
 
 const SIZES: [u32; 4] = [1, 50, 1_000, 10_000];
-
-/// Remembers the bodies of the requests, which are snappy blocks.
-#[derive(Clone, Default, Debug)]
-struct Keeps(Arc<Mutex<Vec<Bytes>>>);
-
-impl Transport for Keeps {
-    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
-        self.0.lock().expect("no panic before").push(request.body().clone());
-        Accepts.send(request, timeout).await
-    }
-}
-
-/// The requests that `payload` becomes: each as snappy block and as protobuf.
-fn requests(payload: &Bytes) -> Vec<(Bytes, Vec<u8>)> {
-    let keeps = Keeps::default();
-    Function::new(keeps.clone()).whole(payload.clone());
-    let blocks = keeps.0.lock().expect("no panic before").clone();
-    let decoded = |block: Bytes| {
-        let protobuf = snap::raw::Decoder::new().decompress_vec(&block).expect("a snappy block");
-        (block, protobuf)
-    };
-    blocks.into_iter().map(decoded).collect()
-}
 
 fn bodies(payload: &Bytes) -> Vec<String> {
     let payload: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
@@ -66,10 +41,6 @@ fn merged(events: Vec<(ItemId, Event<'_>)>) -> Merged<'_> {
     merge(events, &mut |item, refusal| panic!("{item:?} is refused: {refusal:?}"))
 }
 
-fn compress(snappy: &mut snap::raw::Encoder, protobuf: &[u8], block: &mut [u8]) -> usize {
-    snappy.compress(protobuf, block).expect("less than 4 GiB")
-}
-
 fn stages(criterion: &mut Criterion) {
     let runtime = runtime();
     let function = Function::new(Accepts);
@@ -91,16 +62,8 @@ fn stages(criterion: &mut Criterion) {
             b.iter_batched(|| events(&bodies), merged, BatchSize::LargeInput);
         });
         group.bench_function("series to requests", |b| b.iter(|| encode(&all, &limits).count()));
-        group.bench_function("snappy alone", |b| {
-            let mut snappy = snap::raw::Encoder::new();
-            let longest = requests.iter().map(|(_, protobuf)| protobuf.len()).max().expect("a request");
-            let mut block = vec![0; snap::raw::max_compress_len(longest)];
-            b.iter(|| {
-                for (_, protobuf) in &requests {
-                    black_box(compress(&mut snappy, protobuf, &mut block));
-                }
-            });
-        });
+        let mut snappy = Snappy::new();
+        group.bench_function("snappy alone", |b| b.iter(|| snappy.compress(&requests)));
         group.bench_function("signatures", |b| {
             let signed = signed(Accepts);
             let request = |block: &Bytes| {
@@ -122,54 +85,16 @@ fn stages(criterion: &mut Criterion) {
     }
 }
 
-/// What is compared takes turns, so that all meet the same noise; medians.
 fn ratios(_: &mut Criterion) {
-    let function = Function::new(Accepts);
-    println!(
-        "events | floor ns/event | whole ns/event | whole / floor | read, merge, encode, send / floor | snappy / floor"
-    );
+    println!("events: nanoseconds an event (times the floor)");
     for size in SIZES {
-        let payload = payload(size, NOW);
-        let requests = requests(&payload);
-        let mut snappy = snap::raw::Encoder::new();
-        let mut block = vec![0; snap::raw::max_compress_len(3_000_000)];
-        let mut rounds: [Vec<f64>; 8] = Default::default();
-        for _ in 0..=(400_000 / size).clamp(100, 2_000) {
-            let start = Instant::now();
-            black_box(floor(&payload));
-            let floor = start.elapsed();
-            // A buffer of its own, as each invocation has it.
-            let payload = payload.to_vec().into();
-            let start = Instant::now();
-            let stages = black_box(function.whole(payload)).metrics.stages;
-            let whole = start.elapsed();
-            let start = Instant::now();
-            for (_, protobuf) in &requests {
-                black_box(compress(&mut snappy, protobuf, &mut block));
-            }
-            let snappy = start.elapsed();
-            let parts = [whole, stages.read, stages.merge, stages.encode, stages.send, snappy];
-            rounds[0].push(nanoseconds(floor, size));
-            rounds[1].push(nanoseconds(whole, size));
-            for (ratios, part) in rounds[2..].iter_mut().zip(parts) {
-                ratios.push(part.as_secs_f64() / floor.as_secs_f64());
-            }
-        }
-        let [floor, whole, ratio, read, merge, encode, send, snappy] = rounds.map(median);
-        println!(
-            "{size} of {} bytes | {floor:.0} | {whole:.0} | {ratio:.2} | {read:.2}, {merge:.2}, {encode:.2}, {send:.2} | {snappy:.2}",
-            payload.len() / size as usize,
-        );
+        let rounds = (400_000 / size).clamp(100, 2_000) as usize;
+        let costs = costs(size, rounds);
+        let (_, floor) = costs[0];
+        let shown = |(part, cost): (&str, f64)| format!("{part} {cost:.0} ({:.2})", cost / floor);
+        let shown: Vec<String> = costs.into_iter().filter(|(part, _)| *part != "ratio").map(shown).collect();
+        println!("{size}: {}; whole / floor = {:.2}", shown.join(", "), costs[2].1);
     }
-}
-
-fn nanoseconds(time: Duration, events: u32) -> f64 {
-    time.as_secs_f64() * 1e9 / f64::from(events)
-}
-
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }
 
 criterion_group! {

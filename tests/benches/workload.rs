@@ -9,11 +9,13 @@ use amp_push_gateway::lambda::{Handled, Invocation, handle};
 use amp_push_gateway::model::Timestamp;
 use amp_push_gateway::remote_write::{Answer, Transport, TransportError};
 use bytes::Bytes;
+use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hint::black_box;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -118,6 +120,48 @@ impl Transport for Accepts {
     }
 }
 
+/// The same, and remembers the bodies, which are snappy blocks.
+#[derive(Clone, Default, Debug)]
+struct Keeps(Arc<Mutex<Vec<Bytes>>>);
+
+impl Transport for Keeps {
+    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
+        self.0.lock().expect("no panic before").push(request.body().clone());
+        Accepts.send(request, timeout).await
+    }
+}
+
+/// The requests that `payload` becomes: each as snappy block and as protobuf.
+pub(crate) fn requests(payload: &Bytes) -> Vec<(Bytes, Vec<u8>)> {
+    let keeps = Keeps::default();
+    Function::new(keeps.clone()).whole(payload.clone());
+    let blocks = keeps.0.lock().expect("no panic before").clone();
+    let decoded = |block: Bytes| {
+        let protobuf = snap::raw::Decoder::new().decompress_vec(&block).expect("a snappy block");
+        (block, protobuf)
+    };
+    blocks.into_iter().map(decoded).collect()
+}
+
+/// Snappy alone, on what the requests hold.
+#[derive(Debug)]
+pub(crate) struct Snappy {
+    encoder: snap::raw::Encoder,
+    block: Vec<u8>,
+}
+
+impl Snappy {
+    pub(crate) fn new() -> Self {
+        Self { encoder: snap::raw::Encoder::new(), block: vec![0; snap::raw::max_compress_len(3_000_000)] }
+    }
+
+    pub(crate) fn compress(&mut self, requests: &[(Bytes, Vec<u8>)]) {
+        for (_, protobuf) in requests {
+            black_box(self.encoder.compress(protobuf, &mut self.block).expect("less than 4 GiB"));
+        }
+    }
+}
+
 /// `transport` behind the signature of the function's role.
 pub(crate) fn signed<T>(transport: T) -> Signed<T> {
     let credentials = CredentialsSource::new(settings().credentials().cloned(), "eu-west-1");
@@ -164,4 +208,51 @@ impl<T: Transport> Function<T> {
 
 pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
+}
+
+/// What a batch costs, part by part: medians of rounds, in nanoseconds an event.
+///
+/// Floor, whole and snappy alone take turns, so that all meet the same noise, and are CPU time, which others on the machine
+/// disturb least. The stages are those that the function measures by itself, by the clock on the wall.
+pub(crate) fn costs(events: u32, rounds: usize) -> [(&'static str, f64); 8] {
+    let payload = payload(events, NOW);
+    let function = Function::new(Accepts);
+    let requests = requests(&payload);
+    let mut snappy = Snappy::new();
+    let mut rounds: Vec<[f64; 8]> = (0..=rounds)
+        .map(|_| {
+            let (parsed, floor) = timed(|| floor(&payload));
+            let (metrics, whole) = timed(|| function.whole(payload.clone()).metrics);
+            let ((), snappy) = timed(|| snappy.compress(&requests));
+            assert_eq!((parsed, metrics.delivered), (u64::from(events), u64::from(events)));
+            let stages = metrics.stages;
+            let [read, merge, encode, send] =
+                [stages.read, stages.merge, stages.encode, stages.send].map(|stage| stage.as_secs_f64());
+            [floor, whole, whole / floor, read, merge, encode, send, snappy]
+        })
+        .collect();
+    // Caches were cold.
+    rounds.remove(0);
+    let mut number = 0..;
+    ["floor", "whole", "ratio", "read", "merge", "encode", "send", "snappy"].map(|name| {
+        let number = number.next().expect("another number");
+        let mut values: Vec<f64> = rounds.iter().map(|round| round[number]).collect();
+        values.sort_by(f64::total_cmp);
+        let median = values.get(values.len() / 2).expect("at least one round");
+        (name, if name == "ratio" { *median } else { median * 1e9 / f64::from(events) })
+    })
+}
+
+/// What `work` gives, and its CPU time in seconds.
+fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
+    let now = || {
+        let time = clock_gettime(ClockId::ThreadCPUTime);
+        Duration::new(
+            u64::try_from(time.tv_sec).expect("not negative"),
+            u32::try_from(time.tv_nsec).expect("below 10^9"),
+        )
+    };
+    let start = now();
+    let result = work();
+    (result, (now() - start).as_secs_f64())
 }

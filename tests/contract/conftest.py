@@ -7,6 +7,11 @@ from support.runtime_api import Ingest
 from support.sqs import Sqs
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that wait long and work little come first: beside them the others run, and nobody waits for them at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("early") is None)
+
+
 @pytest.fixture
 def receiver():
     """A receiver that answers 204 until told otherwise; any rule that a request breaks fails the test."""

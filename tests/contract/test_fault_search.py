@@ -8,6 +8,7 @@ import pytest
 from support import proxy
 from support.events import event, now_ms
 from support.faults import REPLAY_REASONS, Stand, maybe_stored_of, search_bound
+from support.receiver import Answer
 from support.remote_write import bits
 from support.sqs import record
 from support.tsdb import HOUR, Tsdb
@@ -270,6 +271,32 @@ def test_with_other_faults_in_the_search_what_is_acknowledged_is_stored_or_put_a
             elif all(stored):
                 assert letter.attributes.get("maybe_stored") == "true", f"stored and put aside without a mark: {letter}"
         assert not put_aside
+
+
+@pytest.mark.xfail(strict=True, reason="a defect: a search goes on with later samples of a series of which a part has failed")
+@pytest.mark.parametrize("status, tries", [(404, 1), (503, 5)])
+@pytest.mark.parametrize("why, flavour", [("a guilty one", "prometheus"), ("413", "amp"), ("413", "prometheus")])
+def test_where_a_part_fails_later_samples_of_its_series_are_not_sent_before_it(sqs, why, flavour, status, tries):
+    # The first part of the search fails, those after it would pass. What overtakes a failed part puts it out of order for
+    # ever, where the receiver has no window: good events would end as refused, and never be stored.
+    now = now_ms()
+    row = [event({"ph": n + 0.5}, {"pond": "a"}, now - 9000 + 1000 * n) for n in range(8)]
+    records = [record(one, f"m-{n}") for n, one in enumerate([*row, event({"ph": 1.5}, {"bad": "yes"})])]
+    with Stand(sqs, Tsdb(flavour, "other", refuse=lambda labels: ("bad", "yes") in labels)) as stand:
+        if why == "413":
+            stand.receiver.answer_with(lambda write: Answer(413) if len(write.samples) > 5 else stand.tsdb.judge(write))
+        stand.proxy.fault_with(lambda exchange: proxy.answer(status) if 2 <= exchange.number < 2 + tries else None)
+        result, letters, deliveries = stand.deliver(*records), stand.letters(), 1
+        assert "m-0" in result.failures
+        while result.failures:
+            deliveries += 1
+            assert deliveries < 8, "events are handed back for ever"
+            result = stand.deliver_again(records, result, deliveries)
+            letters.update(stand.letters())
+        assert all(stand.tsdb.holds(samples_of(one)[0]) for one in row), f"good events are not stored: {sorted(letters)}"
+        held = list(stand.tsdb.series[labels_of("ph", {"pond": "a"})].samples)
+        assert held == sorted(held), "the receiver got the samples of a series in another order"
+        assert "m-8" in letters
 
 
 # --- maybe_stored ----------------------------------------------------------------------------------------------------

@@ -1,4 +1,5 @@
-"""The judges of the faults judged: the judge of samples against a real Prometheus, and the proxy byte by byte."""
+"""The judges of the faults judged: the judge of samples against a real Prometheus, the proxy byte by byte, and the FIFO queue
+against what is documented of it."""
 import http.client
 import random
 import socket
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from support import proxy, remote_write
+from support.event_source_fifo import DEDUPLICATION_S, EXPIRED, FifoQueue
 from support.events import now_ms
 from support.prometheus import Prometheus
 from support.proxy import FaultProxy
@@ -134,6 +136,7 @@ def test_what_passes_the_proxy_is_answered_as_the_receiver_did(behind):
     (proxy.reset_after_body(), None, False), (proxy.reset_after_body(stored=True), None, True),
     (proxy.raw(b"SSH"), None, False), (proxy.raw(b""), None, False), (proxy.hang(), None, False),
     (proxy.hang(stored=True), None, True), (proxy.drip(0.001), 204, True), (proxy.late(0.01), 204, True),
+    (proxy.sip(1000), 204, True), (proxy.answer(413, "no", early=True), 413, False),
 ], ids=str)
 def test_the_proxy_does_what_it_is_told_and_the_next_request_passes(behind, fault, status, stored):
     receiver, front = behind
@@ -160,3 +163,128 @@ def test_the_proxy_can_go_away_and_come_back_on_the_same_port(behind):
         post(front.port, "/write", BODY)
     front.up()
     assert post(front.port, "/write", BODY) == (204, "")
+
+
+# --- the FIFO queue --------------------------------------------------------------------------------------------------
+
+class Clock:
+    """A time that stands still until it is moved."""
+    now = 1_000_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def queue(clock):
+    return FifoQueue(visibility_s=30, clock=clock)
+
+
+def send(queue, *bodies):
+    """Messages of the groups that their first letters name."""
+    return [queue.send(body, group=body[0]) for body in bodies]
+
+
+def take(queue, count=10):
+    return queue.receive_message(MaxNumberOfMessages=count)["Messages"]
+
+
+def bodies(messages):
+    return [one["Body"] for one in messages]
+
+
+def entries(messages, **more):
+    return [{"Id": str(index), "ReceiptHandle": one["ReceiptHandle"], **more} for index, one in enumerate(messages)]
+
+
+def delete(queue, messages):
+    return queue.delete_message_batch(Entries=entries(messages))
+
+
+def show_again(queue, messages, seconds=0):
+    return queue.change_message_visibility_batch(Entries=entries(messages, VisibilityTimeout=seconds))
+
+
+def test_fifo_messages_of_a_group_come_in_order_and_as_many_of_one_group_as_possible(queue):
+    send(queue, "a1", "b1", "a2", "c1", "b2", "a3")
+    assert bodies(take(queue, 4)) == ["a1", "a2", "a3", "b1"]
+    assert bodies(take(queue, 4)) == ["c1"], "b is in flight"
+
+
+def test_fifo_a_group_is_blocked_while_one_of_its_messages_is_in_flight_and_others_are_not(queue):
+    send(queue, "a1", "a2", "a3", "b1")
+    first = take(queue, 2)
+    assert bodies(first) == ["a1", "a2"]
+    assert bodies(take(queue)) == ["b1"]
+    delete(queue, first[:1])
+    assert take(queue) == [], "a2 is still in flight"
+    delete(queue, first[1:])
+    assert bodies(take(queue)) == ["a3"]
+
+
+def test_fifo_what_is_shown_again_comes_before_what_was_behind_it(queue, clock):
+    send(queue, "a1", "a2", "a3", "a4")
+    taken = take(queue, 3)
+    delete(queue, taken[:1])
+    show_again(queue, taken[2:])
+    assert take(queue) == [], "a2 is still hidden, and a3 does not overtake it"
+    show_again(queue, taken[1:2], seconds=2)
+    clock.now += 1
+    assert take(queue) == []
+    clock.now += 1
+    assert bodies(take(queue)) == ["a2", "a3", "a4"]
+
+
+def test_fifo_visibility_that_runs_out_gives_messages_again_with_a_higher_count_and_another_handle(queue, clock):
+    name, = send(queue, "a1")
+    first, = take(queue)
+    clock.now += 29.9
+    assert take(queue) == []
+    clock.now += 0.2
+    second, = take(queue)
+    assert (first["MessageId"], second["MessageId"]) == (name, name)
+    counts = [one["Attributes"]["ApproximateReceiveCount"] for one in (first, second)]
+    assert counts == ["1", "2"]
+    assert first["ReceiptHandle"] != second["ReceiptHandle"]
+    assert first["Attributes"]["SentTimestamp"] == second["Attributes"]["SentTimestamp"] == "1000000000"
+
+
+@pytest.mark.parametrize("act", [delete, show_again])
+@pytest.mark.parametrize("how", ["run out", "given again", "shown again"])
+def test_fifo_an_expired_handle_does_nothing(queue, clock, act, how):
+    send(queue, "a1")
+    first = take(queue)
+    if how == "shown again":
+        show_again(queue, first)
+    else:
+        clock.now += 31
+    second = take(queue) if how == "given again" else []
+    answer = act(queue, first)
+    assert answer["Successful"] == []
+    assert [one["Code"] for one in answer["Failed"]] == [EXPIRED]
+    assert bodies(take(queue)) == ([] if second else ["a1"])
+    if second:
+        assert delete(queue, second)["Failed"] == []
+
+
+def test_fifo_the_second_message_with_a_deduplication_id_is_accepted_and_not_delivered(queue, clock):
+    first = queue.send("a1", group="a", deduplication="same")
+    delete(queue, take(queue))
+    assert queue.send("a1", group="a", deduplication="same") == first
+    assert take(queue) == []
+    clock.now += DEDUPLICATION_S
+    assert queue.send("a1", group="a", deduplication="same") != first
+    assert bodies(take(queue)) == ["a1"]
+
+
+def test_fifo_the_queue_counts_what_is_seen_and_what_is_hidden(queue):
+    send(queue, "a1", "a2", "b1")
+    delete(queue, take(queue, 1))
+    take(queue, 1)
+    assert queue.get_queue_attributes()["Attributes"] == {"ApproximateNumberOfMessages": "1",
+                                                          "ApproximateNumberOfMessagesNotVisible": "1"}

@@ -199,6 +199,8 @@ def test_the_numbers_are_those_of_the_fleet(fleet):
     assert fleet.value(by_title("Series")) == devices * 3
     assert fleet.value(by_title("Metrics")) == 3
     assert 0 <= fleet.value(by_title("Last sample")) < 180
+    # Where none is silent the answer is 0, and not nothing.
+    assert fleet.value(by_title("Silent devices").replace('=~".+"', '=~"sensor.+"')) == 0
 
 
 def test_the_silent_are_listed_with_their_time_and_no_one_else(fleet):
@@ -246,7 +248,7 @@ def test_series_that_double_are_told_and_series_that_do_not_are_not(tmp_path):
 
     day = 24 * 60
     table = [  # series from the start, series that begin after a day, whether that is told
-        (600, 1500, True), (1200, 300, False), (10, 300, False)]
+        (1000, 1100, True), (1000, 900, False), (10, 300, False)]
     tests = ["rule_files: [" + json.dumps(str(RULES)) + "]", "evaluation_interval: 5m", "tests:"]
     for before, after, told in table:
         tests += ["- interval: 30m", "  input_series:", *series(before, "1+0x60")]

@@ -134,6 +134,17 @@ def test_what_the_move_names_exists_on_both_sides():
             assert name in PARAMETERS or name in OUTPUTS, name
 
 
+def test_the_code_to_copy_has_props_and_methods_of_the_construct():
+    gateway = (INFRA / "cdk/src/gateway.ts").read_text()
+    text = section("README.md", "With CDK")
+    typescript, python = (re.search(rf"```{language}\n(.*?)```", text, re.S)[1] for language in ("ts", "python"))
+    camel = re.sub(r"_([a-z])", lambda letter: letter[1].upper(), python)
+    given = re.findall(r"\b(\w+): ", typescript) + re.findall(r"\b(\w+)=\w", camel)
+    assert given and set(given) <= PROPS
+    called = re.findall(r"^gateway\.(\w+)\(", typescript + camel, re.M)
+    assert len(called) == 2 and all(f"public {method}(" in gateway for method in called)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_names_in_the_manner_of_parameters_are_of_something_that_is_there(page):
     """`MaximumConcurrency` must not become `MaxConcurrency` on one page."""
@@ -164,6 +175,13 @@ def test_the_numbers_of_the_queue_are_those_of_the_template():
     assert f"{seconds} s by default" in section("operate.md", "Batches") and f"({receives} times)" in section("operate.md", "Batches")
     move = section("moving-over.md", "Cutting over a queue")
     assert f'"VisibilityTimeout": "{seconds}"' in move and f'\\"maxReceiveCount\\": \\"{receives}\\"' in move
+
+
+def test_what_stays_after_removal_is_what_the_page_says():
+    stays = {name for name, one in RESOURCES.items() if one.get("DeletionPolicy", "Delete").startswith("Retain")}
+    assert stays == {"Workspace", "DeadLetterQueue", "FailureQueue"}
+    text = re.sub(r"\s+", " ", section("README.md", "Removing it"))
+    assert "the workspace with its metrics, the dead-letter queue, the failure queue" in text
 
 
 # --- permissions ------------------------------------------------------------------------------------------------------

@@ -215,8 +215,8 @@ def cpu(events, rounds, turns=5):
 
 
 def in_process(events, rounds):
-    """What `yardstick times` prints: {"floor": nanoseconds an event, ...}."""
-    command = [yardstick(), "times", str(events), str(rounds)]
+    """What `yardstick costs` prints: {"floor": nanoseconds an event, ...}."""
+    command = [yardstick(), "costs", str(events), str(rounds)]
     text = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     return {name: float(value) for name, value in map(str.split, text.splitlines())}
 

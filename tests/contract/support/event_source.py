@@ -1,6 +1,7 @@
-"""Lambda's event source mapping for a real queue, small: polls, batches, invokes, deletes what was acknowledged, shows the rest
-again. It can be as unkind as the real one: deletions that are lost (a message is delivered twice), functions that are
-killed and started again.
+"""Lambda's event source mapping, small: polls a queue of moto's or a `FifoQueue`, batches, invokes, deletes what was
+acknowledged, shows the rest again. It can be as unkind as the real one: deletions that are lost (a message is delivered
+twice), functions that are killed and started again, visibility that runs out while a function works (a message is in two
+hands at once).
 
     source = EventSource(queue, start=lambda: Ingest({...}), workers=2, deadline_s=3)
     source.start()
@@ -23,17 +24,17 @@ class EventSource:
     `unkind` is a random generator while messages may be delivered twice and functions killed, None for kindness."""
 
     def __init__(self, queue, start, workers=2, batch=(1, 60), deadline_s=3.0, visibility_s=8, check=None, unkind=None,
-                 lose_deletion=0.02, kill=0.03):
+                 lose_deletion=0.02, kill=0.03, run_out=0.0):
         self._queue, self._start_ingest, self._check = queue, start, check
         self._batch, self._deadline, self._visibility = batch, deadline_s, visibility_s
-        self._unkind, self._lose_deletion, self._kill = unkind, lose_deletion, kill
+        self._unkind, self._lose_deletion, self._kill, self._run_out = unkind, lose_deletion, kill, run_out
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(workers)]
         #: message id -> receive counts, in order; and the time that SQS says it was sent.
         self.deliveries, self.sent = defaultdict(list), {}
-        #: Message ids that were acknowledged and deleted.
-        self.done = set()
+        #: Message ids that were acknowledged and deleted; and those that were given away again while a function had them.
+        self.done, self.in_two_hands = set(), set()
         self.invocations = self.killed = self.deletions_lost = self.handed_back = 0
         #: Sentences on answers that broke a rule, and on workers that broke.
         self.faults = []
@@ -43,7 +44,7 @@ class EventSource:
             thread.start()
 
     def be_kind(self):
-        """From now on no function is killed and no deletion is lost."""
+        """From now on no function is killed, no deletion is lost and no visibility runs out."""
         self._unkind = None
 
     def drain(self, timeout):
@@ -85,7 +86,7 @@ class EventSource:
                 ingest.close()
 
     def _receive(self, wanted):
-        records = []
+        records = {}
         while len(records) < wanted:
             messages = self._queue.client.receive_message(
                 QueueUrl=self._queue.url, MaxNumberOfMessages=min(10, wanted - len(records)), AttributeNames=["All"],
@@ -93,17 +94,18 @@ class EventSource:
             for message in messages:
                 attributes = {name: _attribute(value.get("StringValue"), value["DataType"])
                               for name, value in message.get("MessageAttributes", {}).items()}
-                records.append({"messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"],
-                                "body": message["Body"], "attributes": message["Attributes"], "messageAttributes": attributes,
-                                "md5OfBody": message["MD5OfBody"], "eventSource": "aws:sqs",
-                                "eventSourceARN": self._queue.arn, "awsRegion": REGION})
+                # A message that comes twice while a batch is gathered is in it once, as it came last.
+                records[message["MessageId"]] = {
+                    "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
+                    "attributes": message["Attributes"], "messageAttributes": attributes, "md5OfBody": message["MD5OfBody"],
+                    "eventSource": "aws:sqs", "eventSourceARN": self._queue.arn, "awsRegion": REGION}
             if not messages:
                 break
         with self._lock:
-            for one in records:
-                self.deliveries[one["messageId"]].append(int(one["attributes"]["ApproximateReceiveCount"]))
-                self.sent[one["messageId"]] = int(one["attributes"]["SentTimestamp"])
-        return records
+            for name, one in records.items():
+                self.deliveries[name].append(int(one["attributes"]["ApproximateReceiveCount"]))
+                self.sent[name] = int(one["attributes"]["SentTimestamp"])
+        return list(records.values())
 
     def _deliver(self, ingest, records, generator):
         """One invocation; whether the process lives on."""
@@ -117,6 +119,10 @@ class EventSource:
         if self._draw(self._kill):
             killer = threading.Timer(generator.choice([0.001, 0.003, 0.01, 0.05, 0.3]), strike)
             killer.start()
+        if self._draw(self._run_out):
+            with self._lock:
+                self.in_two_hands.update(one["messageId"] for one in records)
+            self._show_again(records, generator)
         try:
             result = ingest.invoke({"Records": records}, deadline_s=self._deadline)
         except IngestExited:
@@ -138,19 +144,19 @@ class EventSource:
         self.handed_back += len(failed)
         acknowledged = [one for one in records if one["messageId"] not in failed]
         self._show_again([one for one in records if one["messageId"] in failed], generator)
-        deleted = []
+        to_delete = []
         for one in acknowledged:
             if self._draw(self._lose_deletion):
                 self.deletions_lost += 1
                 self._show_again([one], generator)
             else:
-                deleted.append(one)
-        for start in range(0, len(deleted), 10):
-            self._queue.client.delete_message_batch(QueueUrl=self._queue.url, Entries=[
-                {"Id": str(index), "ReceiptHandle": one["receiptHandle"]}
-                for index, one in enumerate(deleted[start:start + 10])])
-        with self._lock:
-            self.done.update(one["messageId"] for one in deleted)
+                to_delete.append(one)
+        for start in range(0, len(to_delete), 10):
+            part = to_delete[start:start + 10]
+            answer = self._queue.client.delete_message_batch(QueueUrl=self._queue.url, Entries=[
+                {"Id": str(index), "ReceiptHandle": one["receiptHandle"]} for index, one in enumerate(part)])
+            with self._lock:
+                self.done.update(part[int(one["Id"])]["messageId"] for one in answer.get("Successful", []))
         return not struck.is_set()
 
     def _show_again(self, records, generator):

@@ -15,6 +15,7 @@ from .runtime_api import Ingest, field
 from .tsdb import Tsdb
 
 NEVER_STORED_WORDS = "the coffee is out"
+CUT_500 = b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nab"
 
 #: How often the sender must, and may, send one request that is answered like this for ever.
 #: `again`: "backoff" (at least once again, with delays), "reload" (once again, with new credentials), "never", "search".
@@ -46,7 +47,8 @@ CATALOGUE = {
     "another protocol": Kind(lambda: proxy.raw(b"SSH-2.0-OpenSSH_9.2\r\n"), "backoff", False),
     "a cut head": Kind(lambda: proxy.raw(b"HTTP/1.1 204 No Con", "a cut head"), "backoff", False),
     "a nonsense status": Kind(lambda: proxy.raw(b"HTTP/1.1 999999 Eh\r\nContent-Length: 0\r\n\r\n"), "backoff", False),
-    "a cut 500": Kind(lambda: proxy.raw(b"HTTP/1.1 500 Oops\r\nContent-Length: 100\r\n\r\nab", "a cut 500"), "backoff", False),
+    "a cut 500": Kind(lambda: proxy.raw(CUT_500, "a cut 500"), "backoff", False),
+    "a 500 that stops in its words": Kind(lambda: proxy.raw(CUT_500, "a stalled 500", hold=True), "backoff", False),
     "a head that never ends": Kind(lambda: proxy.raw(b"HTTP/1.1 204 No Content\r\n" + b"X-A: b\r\n" * 20_000, "a long head"),
                                    "backoff", False),
 }
@@ -127,6 +129,27 @@ def assert_settled(result, deadline_s, margin_s=0.05):
     assert longest < 20_000, f"a log line of {longest} characters"
 
 
+#: Section 3's vocabulary.
+REASONS = {"invalid_json", "invalid_event", "invalid_value", "invalid_metric_name", "invalid_label_name", "label_collision",
+           "metric_collision", "too_many_labels", "too_large", "too_old", "in_future", "out_of_order", "duplicate_timestamp",
+           "refused_by_receiver"}
+
+
+def assert_groups_kept_in_order(result, records):
+    """What holds for every answer to a batch of a FIFO queue: after the first errored message of a group all later ones are
+    handed back, and nothing else holds anything up."""
+    failures, held = set(result.failures), set()
+    reasons = {field(one, "message_id"): field(one, "reason") for one in result.warnings()}
+    for one in records:
+        name, group = one["messageId"], one["attributes"]["MessageGroupId"]
+        if group in held:
+            assert name in failures, f"{name} is done, though an earlier message of its group {group} is not"
+        elif name in failures:
+            assert reasons[name] != "held_back", f"{name} is held back in group {group}, where nothing before it is errored"
+            if reasons[name] not in REASONS:  # a rejected one that could not be put aside holds nothing up
+                held.add(group)
+
+
 def maybe_stored_of(samples, writes, receive_count=1):
     """What section 4 wants of `maybe_stored` for an event that was refused with a reason of `REPLAY_REASONS` and came by
     SQS: "must", "may" or "never". `writes` are the requests of its last invocation, in order."""
@@ -202,8 +225,9 @@ class Stand:
 
     def deliver_again(self, records, result, count=2, **more):
         """The messages that were handed back, once more."""
+        failures = set(result.failures)
         again = [dict(one, attributes={**one["attributes"], "ApproximateReceiveCount": str(count)})
-                 for one in records if one["messageId"] in set(result.failures)]
+                 for one in records if one["messageId"] in failures]
         return self.deliver(*again, **more)
 
     def pauses(self):

@@ -22,10 +22,11 @@ from . import remote_write
 class Fault:
     """What is done to one request. Made by the functions below."""
 
-    def __init__(self, name, stop=None, stored=False, say=None, drip=None, hang=False, wait=0.0):
+    def __init__(self, name, stop=None, stored=False, say=None, drip=None, hang=False, wait=0.0, sip=None,
+                 hang_up=False):
         #: For the log of the tests.
         self.name = name
-        #: "head" or "body": reset once the head, or half of the body, has been read.
+        #: "head" or "body": stops once the head, or half of the body, has been read; resets, or says what there is to say.
         self.stop = stop
         #: Whether the receiver gets the request all the same.
         self.stored = stored
@@ -37,6 +38,10 @@ class Fault:
         self.hang = hang
         #: Seconds to wait before the answer.
         self.wait = wait
+        #: Bytes of the body that are read in a second.
+        self.sip = sip
+        #: Ends the connection after the answer.
+        self.hang_up = hang_up
 
     def __repr__(self):
         return self.name
@@ -45,20 +50,21 @@ class Fault:
 _RESET = object()
 
 
-def answer(status, body=b"", headers=None, stored=False, wait=0.0):
-    """Answers with a status of its own; the receiver gets the request only where `stored`."""
+def answer(status, body=b"", headers=None, stored=False, wait=0.0, early=False):
+    """Answers with a status of its own; the receiver gets the request only where `stored`. `early`: before the body of the
+    request, of which nothing is read."""
     body = b"" if status in (204, 304) else body.encode() if isinstance(body, str) else body
     head = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"]
     head += [f"{name}: {value}" for name, value in (headers or {}).items()]
     if status not in (204, 304):
         head.append(f"Content-Length: {len(body)}")
     name = f"{status}{' but stored' if stored else ''}{' ' + str(headers) if headers else ''}"
-    return Fault(name, stored=stored, say="\r\n".join(head).encode() + b"\r\n\r\n" + body, wait=wait)
+    return Fault(name, "head" if early else None, stored, "\r\n".join(head).encode() + b"\r\n\r\n" + body, wait=wait)
 
 
-def raw(data, name="not HTTP"):
-    """Puts these bytes on the wire and hangs up; the receiver gets nothing."""
-    return Fault(name, say=data)
+def raw(data, name="not HTTP", hold=False):
+    """Puts these bytes on the wire and hangs up (`hold`: does not); the receiver gets nothing."""
+    return Fault(name, say=data, hang_up=not hold)
 
 
 def reset_before_body():
@@ -84,6 +90,11 @@ def hang(stored=False):
 def drip(seconds, stored=True):
     """Gives the receiver's answer one byte at a time, so many seconds apart."""
     return Fault(f"an answer at {seconds} s a byte", stored=stored, drip=seconds)
+
+
+def sip(rate):
+    """Reads the request at so many bytes a second, then passes it on."""
+    return Fault(f"a request read at {rate} bytes a second", stored=True, sip=rate)
 
 
 def late(seconds):
@@ -260,12 +271,17 @@ class FaultProxy:
             fault = self._function(exchange)
         exchange.fault = fault
         if fault and fault.stop == "head":
-            _reset(connection)
+            if fault.say is None:
+                _reset(connection)
+            else:
+                exchange.status, exchange.text = _read(fault.say)
+                connection.sendall(fault.say)
+                self._closing.wait(0.3)  # hanging up at once would reset the connection before the answer is read
             return False
         wanted = length // 2 if fault and fault.stop == "body" else length
         while len(body) < wanted:
-            part = connection.recv(min(65536, wanted - len(body)))
-            if not part:
+            part = connection.recv(min(fault.sip // 10 if fault and fault.sip else 65536, wanted - len(body)))
+            if not part or (fault and fault.sip and self._closing.wait(0.1)):
                 return False
             body += part
         if fault and fault.stop == "body":
@@ -296,7 +312,7 @@ class FaultProxy:
                     return False
         else:
             connection.sendall(said)
-        return status is not None
+        return status is not None and not fault.hang_up
 
     def _hang(self, connection):
         connection.settimeout(0.25)

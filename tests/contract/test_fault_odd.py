@@ -1,0 +1,274 @@
+"""What no table of faults would list: a frozen function, time that is up before it begins, answers that are no answers to the
+request, servers that hang where nobody looks, logs that cannot be written. The answer is there, it is true, and the next
+invocation works."""
+import contextlib
+import gzip
+import os
+import signal
+import socket
+import threading
+
+import pytest
+
+from support import components, proxy
+from support.events import BROKEN_TEXT, event, now_ms
+from support.faults import Stand
+from support.http_server import HttpServer
+from support.receiver import Answer
+from support.remote_write import bits
+from support.runtime_api import Ingest
+from support.sqs import SqsFront, record
+
+
+@pytest.fixture
+def stand(sqs):
+    with Stand(sqs) as one:
+        yield one
+
+
+def messages(count=2):
+    return [record(event({"ph": n + 0.5}, {"pond": str(n)}), f"m-{n}") for n in range(count)]
+
+
+def assert_works(stand):
+    """The next invocation does its work as if nothing had been."""
+    stand.proxy.fault_with(None)
+    before = stand.tsdb.count()
+    assert stand.deliver(record(event({"after": 1.5}), "after")).failures == []
+    assert stand.tsdb.count() == before + 1
+
+
+# --- time ------------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("fault", [proxy.late(0.2), proxy.answer(503), proxy.hang(stored=True)], ids=str)
+def test_a_function_that_is_frozen_in_the_middle_beyond_its_time_tells_the_truth_when_it_goes_on(stand, fault):
+    arrived = threading.Event()
+
+    def take(exchange):
+        arrived.set()
+        return fault
+
+    stand.proxy.fault_with(take)
+    records = messages()
+    request = stand.ingest.begin({"Records": records}, deadline_s=1.0)
+    assert arrived.wait(5)
+    os.kill(stand.ingest.pid, signal.SIGSTOP)
+    threading.Event().wait(1.3)  # the time of the invocation passes
+    sent = len(stand.proxy.exchanges)
+    os.kill(stand.ingest.pid, signal.SIGCONT)
+    result = stand.ingest.finish(request, timeout=5)
+    assert len(stand.proxy.exchanges) == sent, "no request is begun after the time"
+    stored = {f"m-{dict(labels)['pond']}" for labels in stand.tsdb.series}
+    assert {"m-0", "m-1"} - set(result.failures) <= stored
+    assert_works(stand)
+    assert stand.deliver_again(records, result).failures == []
+    assert stand.letters() == {}
+
+
+@pytest.mark.parametrize("deadline", [0.0, -5.0, -1e9], ids=["now", "5 s ago", "30 years ago"])
+def test_where_time_was_up_before_it_began_nothing_is_sent(stand, deadline):
+    result = stand.ingest.invoke({"Records": [*messages(), record(BROKEN_TEXT, "m-2")]}, deadline_s=deadline)
+    assert sorted(result.failures) == ["m-0", "m-1", "m-2"]
+    assert stand.ingest.invoke(event(), deadline_s=deadline).error_type == "delivery_failed"
+    assert result.seconds < 0.5
+    assert stand.proxy.exchanges == []
+    assert stand.letters() == {}
+    assert_works(stand)
+
+
+@pytest.mark.parametrize("deadline", [1e9, 9e12], ids=["30 years ahead", "300,000 years ahead"])
+def test_a_deadline_that_never_comes_does_not_make_it_try_for_ever(stand, deadline):
+    stand.proxy.fault_with(lambda exchange: proxy.answer(503))
+    result = stand.ingest.invoke({"Records": messages()}, deadline_s=deadline)
+    assert sorted(result.failures) == ["m-0", "m-1"]
+    assert 2 <= len(stand.proxy.exchanges) <= 10
+    assert_works(stand)
+
+
+# --- answers ---------------------------------------------------------------------------------------------------------
+
+def said(*lines, body=b""):
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+#: name -> (bytes, what becomes of an event that never gets another answer: "stored", "handed back" or "put aside").
+ANSWERS = {
+    "early hints before a 204": (said("HTTP/1.1 103 Early Hints", "Link: </>") + said("HTTP/1.1 204 No Content"), "stored"),
+    "a 200 whose chunks are nonsense": (said("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"F" * 20), "stored"),
+    "HTTP/1.0": (said("HTTP/1.0 400 No", body=b"out of order sample"), "put aside"),
+    "a negative length": (said("HTTP/1.1 400 No", "Content-Length: -1", body=b"out of order sample"), "handed back"),
+    "two lengths": (said("HTTP/1.1 400 No", "Content-Length: 3", "Content-Length: 9", body=b"out of order"), "handed back"),
+    "another version": (said("HTTP/2.0 204 No Content"), "handed back"),
+    "the preface of HTTP/2": (said("PRI * HTTP/2.0", "", "SM"), "handed back"),
+    "another protocol is offered": (said("HTTP/1.1 101 Switching Protocols", "Upgrade: h2c"), "handed back"),
+    "status 0": (said("HTTP/1.1 000 No", "Content-Length: 0"), "handed back"),
+    "go on, for ever": (said("HTTP/1.1 100 Continue") * 50_000, "handed back"),
+    "an error without end": (said("HTTP/1.1 500 No", body=b"x" * 30_000_000), "handed back"),
+    "a header of a megabyte": (said("HTTP/1.1 204 No Content", "X-A: " + "b" * 1_000_000), "handed back"),
+    "packed words": (said("HTTP/1.1 400 No", "Content-Encoding: gzip", "Content-Length: 19454",
+                          body=gzip.compress(b"out of order sample " * 1_000_000)), "put aside"),
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_odd_answer_is_stored_handed_back_or_put_aside_and_nothing_else(stand, name):
+    data, what = ANSWERS[name]
+    stand.proxy.fault_with(lambda exchange: proxy.raw(data, name))
+    result = stand.deliver(*messages(1), deadline_s=2.0)
+    letters = stand.letters()
+    assert (result.failures, set(letters)) == {"stored": ([], set()), "handed back": (["m-0"], set()),
+                                               "put aside": ([], {"m-0"})}[what]
+    assert result.metrics["delivered"] == (1 if what == "stored" else 0)
+    assert stand.ingest.peak_memory() < 30_000_000
+    assert_works(stand)
+
+
+@pytest.mark.parametrize("first", [503, 500, 429, 204])
+def test_a_second_answer_on_the_connection_is_no_answer_to_the_next_request(stand, first):
+    head = "HTTP/1.1 204 No Content" if first == 204 else f"HTTP/1.1 {first} No\r\nContent-Length: 0"
+    stand.proxy.faults(proxy.raw(said(head) + 5 * said("HTTP/1.1 204 No Content"), "six answers", hold=True))
+    first_result = stand.deliver(*messages())
+    second = stand.deliver(record(event({"next": 1.5}), "m-9"))
+    assert first_result.failures == second.failures == []
+    # What was answered 204 first is taken for stored, as it must be; of all others the receiver says so itself.
+    assert stand.tsdb.count() == (1 if first == 204 else 3)
+
+
+@pytest.mark.parametrize("status, sent", [(413, None), (503, 2), (403, 2), (404, 1)])
+def test_an_answer_that_comes_before_the_request_was_read_is_an_answer(stand, status, sent):
+    # 600 kB do not fit into the buffers of a socket: the request is still being written.
+    def early(exchange):
+        length = int(exchange.head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+        return proxy.answer(status, "no", early=True) if length > 200_000 and (sent or 0) != 2 or exchange.number == 1 else None
+
+    stand.proxy.fault_with(early)
+    records = [record(event({f"m_{os.urandom(16).hex()}": n + 0.5 for _ in range(80)}, {"pond": str(n)}), f"m-{n}")
+               for n in range(200)]
+    result = stand.deliver(*records)
+    assert (result.failures == []) == (status != 404)
+    assert stand.tsdb.count() == (0 if status == 404 else 16_000)
+    if sent:
+        assert len(stand.proxy.exchanges) == sent
+    assert stand.letters() == {}
+
+
+def test_a_receiver_that_reads_a_request_too_slowly_costs_no_more_than_the_time_of_the_invocation(stand):
+    stand.proxy.fault_with(lambda exchange: proxy.sip(20_000))
+    records = [record(event({f"m_{os.urandom(16).hex()}": n + 0.5 for _ in range(80)}, {"pond": str(n)}), f"m-{n}")
+               for n in range(200)]
+    result = stand.deliver(*records, deadline_s=2.0)
+    assert len(result.failures) == 200
+    assert_works(stand)
+
+
+def test_words_that_name_a_hundred_thousand_series_are_a_hint_and_no_more(stand):
+    # The first that they name is innocent.
+    now, judge = now_ms(), stand.tsdb.judge
+    for n in (7, 31):
+        stand.tsdb.put((("__name__", "ph"), ("pond", str(n))), now, bits(1.5))
+    names = ", ".join(f'series={{__name__="ph", pond="{n}"}}' for n in range(100_000))
+    stand.receiver.answer_with(lambda write: answer if (answer := judge(write)).status != 400
+                               else Answer(400, f"user=1: err: out of order sample. {names}"))
+    result = stand.deliver(*[record(event({"ph": 2.5}, {"pond": str(n)}, now - 1000), f"m-{n}") for n in range(50)])
+    assert result.failures == []
+    assert {name: letter.attributes["reason"] for name, letter in stand.letters().items()} == {
+        "m-7": "out_of_order", "m-31": "out_of_order"}
+    assert stand.tsdb.count() == 50
+    assert len(stand.proxy.exchanges) <= 2 * (4 * 6 + 8)
+
+
+def test_a_message_that_is_in_a_batch_twice_comes_to_one_end(stand):
+    # A standard queue promises "at least once", and says nothing of batches.
+    good, broken = record(event({"ph": 6.5}), "m-1"), record(BROKEN_TEXT, "m-2")
+    stand.proxy.faults(proxy.answer(404))
+    result = stand.ingest.invoke({"Records": [good, broken, good, broken]})
+    assert set(result.failures) == {"m-1"}
+    assert set(stand.letters()) == {"m-2"}
+    result = stand.ingest.invoke({"Records": [good, broken, good, broken]})
+    assert result.failures == []
+    assert set(stand.letters()) == {"m-2"}
+    assert stand.tsdb.count() == 1
+
+
+# --- where nobody looks ----------------------------------------------------------------------------------------------
+
+def test_a_queue_that_names_letters_that_nobody_sent_puts_aside_only_those_that_it_names_rightly(sqs):
+    def spoil(call, answer):
+        taken = {"MessageId": "x", "MD5OfMessageBody": "y"}
+        first, second = (entry["Id"] for entry in call.request["Entries"][:2])
+        return {"Successful": [{"Id": one, **taken} for one in ("banana", "", "4294967296", first, first, second)],
+                "Failed": [{"Id": one, "SenderFault": False, "Code": "InternalError"} for one in (second, "-1")]}
+
+    with SqsFront(sqs, spoil=spoil) as front, Stand(sqs, queue_endpoint=front.url) as stand:
+        result = stand.deliver(*[record(BROKEN_TEXT, f"m-{n}") for n in range(4)], deadline_s=5.0)
+        assert sorted(result.failures) == ["m-1", "m-2", "m-3"]
+
+
+def test_a_queue_that_hangs_costs_no_more_than_the_time_of_the_invocation(sqs):
+    held = threading.Event()
+    with SqsFront(sqs, lambda call: held.wait(10) and None) as front, Stand(sqs, queue_endpoint=front.url) as stand:
+        result = stand.deliver(*messages(), record(BROKEN_TEXT, "m-2"), deadline_s=2.0)
+        assert result.failures == ["m-2"]
+        assert stand.tsdb.count() == 2
+        held.set()
+
+
+class Hanging(HttpServer):
+    """Answers nothing."""
+
+    def respond(self, request):
+        self.closed.wait(30)
+        return 500, {}, b""
+
+
+@pytest.mark.parametrize("deadline", [1.0, 2.0])
+def test_credentials_that_never_come_cost_no_more_than_the_time_of_the_invocation(sqs, deadline):
+    with Hanging() as endpoint, Stand(sqs, credentials=False, AWS_EC2_METADATA_DISABLED="true",
+                                      AWS_CONTAINER_CREDENTIALS_FULL_URI=endpoint.url + "/credentials") as stand:
+        result = stand.deliver(*messages(), record(BROKEN_TEXT, "m-2"), deadline_s=deadline)
+        assert sorted(result.failures) == ["m-0", "m-1", "m-2"]
+        assert stand.proxy.exchanges == []
+
+
+@contextlib.contextmanager
+def port_that_takes_nobody():
+    """The port of a listener whose queue is full: connecting to it takes for ever."""
+    with contextlib.ExitStack() as open_ones:
+        listener = open_ones.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(3):
+            knocking = open_ones.enter_context(socket.socket())
+            knocking.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                knocking.connect(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("deadline", [0.6, 2.0])
+def test_a_connection_that_is_never_made_costs_no_more_than_the_time_of_the_invocation(deadline):
+    with port_that_takes_nobody() as port, Ingest({"REMOTE_WRITE_URL": f"http://127.0.0.1:{port}/write"}) as ingest:
+        result = ingest.invoke({"Records": messages()}, deadline_s=deadline)
+        assert sorted(result.failures) == ["m-0", "m-1"]
+        assert result.seconds < deadline
+
+
+def test_a_receiver_that_speaks_no_tls_where_the_url_says_https_hands_everything_back(stand):
+    with Ingest({"REMOTE_WRITE_URL": f"https://{stand.proxy.address}{stand.receiver.path}"}) as ingest:
+        result = ingest.invoke({"Records": messages()}, deadline_s=1.5)
+        assert sorted(result.failures) == ["m-0", "m-1"]
+        assert result.seconds < 1.5
+
+
+@pytest.mark.parametrize("where", ["> /dev/full 2> /dev/full", ">&- 2>&-"], ids=["a full disk", "closed"])
+def test_logs_that_cannot_be_written_cost_no_event(sqs, receiver, dead_letters, tmp_path, where):
+    script = tmp_path / "ingest"
+    script.write_text(f"#!/bin/sh\nexec {components.ingest()} {where}\n")
+    script.chmod(0o755)
+    with Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "DEAD_LETTER_QUEUE_URL": dead_letters.url,
+                 "AWS_ENDPOINT_URL_SQS": sqs.endpoint}, binary=str(script)) as ingest:
+        for number in range(2):
+            result = ingest.invoke({"Records": [record(event({f"ph{number}": 1}), "m-1"), record(BROKEN_TEXT, "m-2")]})
+            assert result.failures == []
+    assert len(receiver.samples()) == 2
+    assert len(dead_letters.letters()) == 2

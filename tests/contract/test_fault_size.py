@@ -1,0 +1,132 @@
+"""Big input under faults: ten thousand messages, one hot series, thousands of series, labels up to the limit, 6 MB from a direct
+caller. Whatever the receiver does, each event has its outcome in time, and the memory of the smallest function is enough."""
+import json
+
+import pytest
+
+from support import proxy
+from support.events import BROKEN_TEXT, event, now_ms
+from support.faults import Stand, search_bound
+from support.receiver import Answer
+from support.remote_write import bits
+from support.sqs import record
+from support.tsdb import Tsdb
+
+#: Half of what the smallest function has.
+MEMORY = 64_000_000
+
+
+def thousands_of_series(now):
+    return [event({"ph": n + 0.5}, {"device": f"d{n}"}, now) for n in range(10_000)]
+
+
+def one_hot_series(now):
+    return [event({"ph": n + 0.5}, {"device": "hot"}, now - 10_000 + n) for n in range(10_000)]
+
+
+def labels_up_to_the_limit(now):
+    # 149 of them and the metric's name.
+    many = {f"l{n}": "x" * 10 for n in range(148)}
+    return [event({"ph": n + 0.5}, {**many, "device": f"d{n}"}, now) for n in range(300)]
+
+
+def one_event_of_thousands_of_series(now):
+    return [event({f"m{n}": n + 0.5 for n in range(5_000)}, {"device": "wide"}, now)]
+
+
+SHAPES = [thousands_of_series, one_hot_series, labels_up_to_the_limit, one_event_of_thousands_of_series]
+
+
+@pytest.fixture(params=SHAPES, ids=lambda shape: shape.__name__.replace("_", " "))
+def events(request):
+    return request.param(now_ms())
+
+
+def messages(events):
+    return [record(one, f"m-{n}") for n, one in enumerate(events)]
+
+
+def count(events):
+    return sum(len(one["metrics"]) for one in events)
+
+
+@pytest.fixture
+def stand(sqs):
+    with Stand(sqs, Tsdb(window_ms=60_000)) as one:
+        yield one
+        assert one.ingest.peak_memory() < MEMORY
+
+
+def test_all_of_it_is_stored(stand, events):
+    result = stand.deliver(*messages(events), deadline_s=20)
+    assert result.failures == []
+    assert stand.tsdb.count() == count(events)
+
+
+@pytest.mark.parametrize("fault", [proxy.answer(503, "x" * 1_000_000), proxy.hang()], ids=["503 with 1 MB of words", "hang"])
+def test_while_the_receiver_fails_all_of_it_is_handed_back_in_time_and_afterwards_stored(stand, events, fault):
+    records = messages(events)
+    stand.proxy.fault_with(lambda exchange: fault)
+    result = stand.deliver(*records, deadline_s=3.0)
+    assert len(result.failures) == len(records)
+    assert result.metrics["errored"] == len(records)
+    assert len(stand.proxy.exchanges) <= 10
+    stand.proxy.fault_with(None)
+    assert stand.deliver_again(records, result, deadline_s=20).failures == []
+    assert stand.tsdb.count() == count(events)
+    assert stand.letters() == {}
+
+
+def test_what_was_stored_though_it_was_not_said_is_stored_once(stand, events):
+    stand.proxy.faults(proxy.answer(500, "late", stored=True), proxy.reset_after_body(stored=True))
+    result = stand.deliver(*messages(events), deadline_s=20)
+    assert result.failures == []
+    assert stand.tsdb.count() == count(events)
+    assert stand.letters() == {}
+
+
+def test_a_request_that_is_too_large_is_split_as_often_as_it_takes(stand, events):
+    judge, limit = stand.tsdb.judge, count(events) // 20
+    stand.receiver.answer_with(lambda write: Answer(413) if len(write.samples) > limit else judge(write))
+    result = stand.deliver(*messages(events), deadline_s=30)
+    if len(events) == 1:  # one event is a unit: alone it does not fit
+        assert result.metrics["rejected.too_large"] == 1
+        return
+    assert result.failures == []
+    assert stand.tsdb.count() == count(events)
+    assert len(stand.proxy.exchanges) <= 80
+
+
+@pytest.mark.parametrize("flavour, words", [("amp", "amp"), ("prometheus", "empty")])
+def test_one_guilty_among_them_is_found(sqs, events, flavour, words):
+    guilty = len(events) * 2 // 3
+    events[guilty]["dimensions"]["bad"] = "yes"
+    with Stand(sqs, Tsdb(flavour, words, window_ms=60_000, refuse=lambda labels: ("bad", "yes") in labels)) as stand:
+        result = stand.deliver(*messages(events), deadline_s=40)
+        assert result.failures == []
+        assert set(stand.letters()) == {f"m-{guilty}"}
+        assert stand.tsdb.count() == count(events) - len(events[guilty]["metrics"])
+        assert len(stand.proxy.exchanges) <= search_bound(1, len(events))
+        assert stand.ingest.peak_memory() < MEMORY
+
+
+def test_six_megabytes_from_a_direct_caller_are_handed_back_whole_while_the_receiver_fails(stand):
+    now = now_ms()
+    payload = json.dumps([event({"ph": n + 0.5, "ec": n}, timestamp=now - n) for n in range(80_000)]).encode()
+    assert 5_000_000 < len(payload) < 6_291_556
+    stand.proxy.fault_with(lambda exchange: proxy.hang())
+    result = stand.invoke(payload, deadline_s=5.0)
+    assert result.error_type == "delivery_failed"
+    assert "80000 of 80000" in result.error_message
+    assert stand.letters() == {}
+
+
+def test_ten_thousand_messages_of_which_every_third_is_refused_have_their_letters_or_come_again(stand):
+    # Two thirds of them wait for a receiver that hangs, and the letters need 334 calls.
+    records = [record(BROKEN_TEXT if n % 3 == 0 else event({"ph": n}, {"device": f"d{n}"}), f"m-{n}") for n in range(10_000)]
+    stand.proxy.fault_with(lambda exchange: proxy.hang())
+    result = stand.deliver(*records, deadline_s=5.0)
+    failures, letters = set(result.failures), set(stand.letters())
+    assert len(failures & letters) <= 10, "letters of the one call that was not answered when the time was up"
+    assert failures | letters == {one["messageId"] for one in records}
+    assert letters, "time was left for some letters"
