@@ -258,6 +258,10 @@ class FaultProxy:
             name, _, value = line.partition(b":")
             if name.strip().lower() == b"content-length":
                 length = int(value)
+        if head.startswith(b"GET / HTTP/1.1\r\n"):
+            # Opens a connection at the start of a process: no fault is meant for it, and the receiver need not know.
+            connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
+            return True
         with self._lock:
             self._numbers += 1
             exchange = Exchange(self._numbers, reused)
