@@ -1,0 +1,48 @@
+/**
+ * Writes the template of each variant to cdk.out/<Variant>.template.json; with names as arguments, of these only.
+ *
+ *     npm run synth -- Standard Fifo
+ */
+import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { App, aws_aps as aps, Stack } from 'aws-cdk-lib';
+import { Template } from 'aws-cdk-lib/assertions';
+import { IotTarget, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
+
+export const EXISTING_WORKSPACE = 'arn:aws:aps:eu-central-1:210987654321:workspace/ws-12345678-abcd-1234-abcd-123456789012';
+
+/** The gateway in the shapes that people deploy. */
+export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPushGatewayProps } = {
+  Standard: () => ({}),
+  Fifo: () => ({ fifo: true }),
+  IotToQueue: () => ({ iot: { topicFilter: 'events/+' } }),
+  IotToFunction: () => ({ iot: { topicFilter: 'events/+', target: IotTarget.FUNCTION } }),
+  ExistingWorkspace: () => ({ prometheusArn: EXISTING_WORKSPACE }),
+  WorkspaceOfTheApp: (stack) => ({ workspace: new aps.CfnWorkspace(stack, 'Prometheus') }),
+  Traced: () => ({ xray: true }),
+  Unwatched: () => ({ alarms: false, dashboard: false }),
+};
+
+/** A stack with the gateway in it, as for deployment to any account and region. */
+export function stackOf(variant: string, app = new App()): Stack {
+  const stack = new Stack(app, variant);
+  new PrometheusPushGateway(stack, 'Gateway', VARIANTS[variant](stack));
+  return stack;
+}
+
+if (require.main === module) {
+  const asked = process.argv.slice(2);
+  const unknown = asked.filter((name) => !(name in VARIANTS));
+  if (unknown.length > 0) {
+    throw new Error(`no such variant: ${unknown.join(', ')}; there are ${Object.keys(VARIANTS).join(', ')}`);
+  }
+  const folder = join(__dirname, '..', 'cdk.out');
+  mkdirSync(folder, { recursive: true });
+  for (const name of asked.length > 0 ? asked : Object.keys(VARIANTS)) {
+    const file = join(folder, `${name}.template.json`);
+    // Whole or not at all: somebody else may be reading it.
+    writeFileSync(`${file}.${process.pid}`, JSON.stringify(Template.fromStack(stackOf(name)).toJSON(), null, 2) + '\n');
+    renameSync(`${file}.${process.pid}`, file);
+    console.log(file);
+  }
+}

@@ -1,0 +1,220 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { App, CfnParameter, Duration, aws_aps as aps, aws_sns as sns, aws_sqs as sqs, Stack } from 'aws-cdk-lib';
+import { Annotations, Match } from 'aws-cdk-lib/assertions';
+import { IotTarget, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
+import { deployed } from './deployed';
+
+const ARN = 'arn:aws:aps:us-east-2:210987654321:workspace/ws-1';
+const URL_SHAPE = 'https://<host>/workspaces/ws-<id>, with or without /api/v1/ or /api/v1/remote_write at its end';
+
+type Row = [props: PrometheusPushGatewayProps | ((stack: Stack) => PrometheusPushGatewayProps), told: string];
+
+/** Each row is told in exactly these words, after the construct's path. */
+function refuses(table: Row[]): void {
+  for (const [props, told] of table) {
+    assert.throws(() => deployed(props), { message: `PrometheusPushGateway Stack/Gateway: ${told}` });
+  }
+}
+
+test('numbers that AWS would refuse name the prop, the value and what is allowed', () => {
+  refuses([
+    [{ batchSize: 0 }, 'batchSize is 0; expected a whole number from 1 to 10000'],
+    [{ batchSize: 10_001 }, 'batchSize is 10001; expected a whole number from 1 to 10000'],
+    [{ batchSize: 2.5 }, 'batchSize is 2.5; expected a whole number from 1 to 10000'],
+    [{ batchWindow: Duration.seconds(301) }, 'batchWindow is 301 s; expected whole seconds from 0 s to 300 s'],
+    [{ batchWindow: Duration.millis(1_500) }, 'batchWindow is 1.5 s; expected whole seconds from 0 s to 300 s'],
+    [
+      { batchSize: 11, batchWindow: Duration.seconds(0) },
+      'batchSize is 11; expected 1 to 10 without a batchWindow; a larger batch needs a window of 1 s or more',
+    ],
+    [{ maxConcurrency: 1 }, 'maxConcurrency is 1; expected a whole number from 2 to 1000'],
+    [{ memorySize: 64 }, 'memorySize is 64; expected a whole number from 128 to 10240 MB'],
+    [{ timeout: Duration.seconds(3) }, 'timeout is 3 s; expected whole seconds from 10 s to 900 s'],
+    [{ timeout: Duration.minutes(16) }, 'timeout is 960 s; expected whole seconds from 10 s to 900 s'],
+    [{ outOfOrderWindow: Duration.minutes(11) }, 'outOfOrderWindow is 660 s; expected whole seconds from 0 s to 600 s'],
+  ]);
+});
+
+test('durations that are calculated with must be known', () => {
+  const unknown = (stack: Stack) => Duration.seconds(new CfnParameter(stack, 'Seconds', { type: 'Number' }).valueAsNumber);
+  refuses([
+    [(stack) => ({ timeout: unknown(stack) }), 'timeout is a token; expected whole seconds from 10 s to 900 s, known at synthesis'],
+    [(stack) => ({ batchWindow: unknown(stack) }), 'batchWindow is a token; expected whole seconds from 0 s to 300 s, known at synthesis'],
+    [(stack) => ({ maxSampleAge: unknown(stack) }), 'maxSampleAge is a token; expected a duration known at synthesis'],
+  ]);
+});
+
+test('numbers that are known only at deployment are left to AWS', () => {
+  const number = (stack: Stack, id: string) => new CfnParameter(stack, id, { type: 'Number' }).valueAsNumber;
+  const { resources } = deployed((stack) => ({
+    batchSize: number(stack, 'Size'),
+    maxConcurrency: number(stack, 'Concurrency'),
+    memorySize: number(stack, 'Memory'),
+  }));
+  const { BatchSize, ScalingConfig } = resources.EventSourceMapping.Properties;
+  assert.deepEqual([BatchSize, ScalingConfig, resources.Function.Properties.MemorySize], ['Size', { MaximumConcurrency: 'Concurrency' }, 'Memory']);
+});
+
+test('what a FIFO queue cannot do', () => {
+  const fifoQueue = (stack: Stack) => new sqs.Queue(stack, 'Own', { fifo: true, visibilityTimeout: Duration.minutes(3) });
+  refuses([
+    [{ fifo: true, batchSize: 50 }, 'batchSize is 50; expected a whole number from 1 to 10: a batch of a FIFO queue has ten messages at most'],
+    [{ fifo: true, batchWindow: Duration.seconds(20) }, 'batchWindow is 20 s; expected none: Lambda has no batch window for a FIFO queue'],
+    [
+      { fifo: true, iot: { topicFilter: 'events/+' } },
+      'iot.target is "queue"; expected "function": the SQS action of an IoT rule cannot send to a FIFO queue',
+    ],
+    [
+      (stack) => ({ queue: fifoQueue(stack), iot: { topicFilter: 'events/+', target: IotTarget.QUEUE } }),
+      'iot.target is "queue"; expected "function": the SQS action of an IoT rule cannot send to a FIFO queue',
+    ],
+    [(stack) => ({ queue: fifoQueue(stack), fifo: false }), 'fifo is false; expected true, as queue is a FIFO queue'],
+    [(stack) => ({ failureQueue: fifoQueue(stack) }), 'failureQueue is a FIFO queue; expected a standard queue: Lambda sends failed invocations to no other'],
+    [(stack) => ({ deadLetterQueue: fifoQueue(stack) }), 'deadLetterQueue is a FIFO queue; expected a standard queue, as the queue is one'],
+  ]);
+});
+
+test('workspaces that are named wrongly or twice', () => {
+  refuses([
+    [{ prometheusArn: 'ws-1' }, 'prometheusArn is "ws-1"; expected arn:aws:aps:<region>:<account>:workspace/ws-<id>'],
+    [
+      { prometheusEndpoint: 'https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/' },
+      'prometheusEndpoint is "https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/"; ' +
+        'expected prometheusArn beside it: the function may write to that one workspace only',
+    ],
+    [
+      { prometheusArn: ARN, prometheusEndpoint: 'https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-2/' },
+      'prometheusEndpoint is "https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-2/"; expected the workspace of prometheusArn, ws-1 in us-east-2',
+    ],
+    [
+      { prometheusArn: ARN, prometheusEndpoint: 'https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/' },
+      'prometheusEndpoint is "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/"; expected the workspace of prometheusArn, ws-1 in us-east-2',
+    ],
+    [
+      (stack) => ({ prometheusArn: ARN, workspace: new aps.CfnWorkspace(stack, 'Own') }),
+      `prometheusArn is "${ARN}"; expected none, as workspace is given too: choose one of the two`,
+    ],
+    [
+      { prometheusArn: ARN, outOfOrderWindow: Duration.minutes(5) },
+      'outOfOrderWindow is 300 s; expected none for a workspace that is given; see outOfOrderWindowCommand',
+    ],
+  ]);
+  for (const url of [
+    'http://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/',
+    'https://aps-workspaces.us-east-2.amazonaws.com/',
+    'https://aps-workspaces.us-east-2.amazonaws.com/api/v1/remote_write',
+    'https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/api/v1/query',
+    'https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/?a=b',
+    'https://me:secret@host/workspaces/ws-1',
+    'aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1',
+    '',
+  ]) {
+    const told = `PrometheusPushGateway Stack/Gateway: prometheusEndpoint is "${url}"; expected ${URL_SHAPE}`;
+    assert.throws(() => deployed({ prometheusArn: ARN, prometheusEndpoint: url }), { message: told });
+  }
+});
+
+test('labels that the function would refuse at its start', () => {
+  const names = 'names of the form [a-zA-Z_][a-zA-Z0-9_]* that are not reserved: not __ in front, and not only _';
+  refuses([
+    ...['__x', 'a-b', '1a', '', '_'].map((name): Row => [{ externalLabels: { [name]: 'x' } }, `externalLabels is "${name}"; expected ${names}`]),
+    [{ externalLabels: { env: '' } }, 'externalLabels.env is ""; expected 1 to 2048 bytes without a comma'],
+    [{ externalLabels: { env: 'a,b=c' } }, 'externalLabels.env is "a,b=c"; expected 1 to 2048 bytes without a comma'],
+    [{ externalLabels: { env: 'é'.repeat(1_025) } }, `externalLabels.env is "${'é'.repeat(1_025)}"; expected 1 to 2048 bytes without a comma`],
+  ]);
+});
+
+test('rules of AWS IoT that would hear nothing', () => {
+  const filter = "an MQTT topic filter, such as events/+, without '; or iot.sql in its place";
+  const statement = "a statement without comments: SELECT … FROM 'topic/filter' …";
+  refuses([
+    [{ iot: {} }, `iot.topicFilter is undefined; expected ${filter}`],
+    ...['', "a'b", 'a/b+', '#/a', 'a/#/b', 'a/'].map((one): Row => [{ iot: { topicFilter: one } }, `iot.topicFilter is "${one}"; expected ${filter}`]),
+    [
+      { iot: { topicFilter: 'a', sql: "SELECT * FROM 'a'" } },
+      'iot.topicFilter is "a"; expected none, as iot.sql is given too, which has its own FROM',
+    ],
+    [{ iot: { sql: 'SELECT *' } }, `iot.sql is "SELECT *"; expected ${statement}`],
+    [{ iot: { sql: "-- all\nSELECT * FROM 'a'" } }, `iot.sql is "-- all\nSELECT * FROM 'a'"; expected ${statement}`],
+  ]);
+});
+
+test('a topic for alarms that are not made', () => {
+  refuses([[(stack) => ({ alarms: false, alarmTopic: new sns.Topic(stack, 'Topic') }), 'alarmTopic is given; expected none where alarms is false']]);
+});
+
+test('all faults are told at once', () => {
+  refuses([
+    [
+      { batchSize: 0, maxConcurrency: 1, prometheusArn: 'ws-1' },
+      'batchSize is 0; expected a whole number from 1 to 10000\n' +
+        '  maxConcurrency is 1; expected a whole number from 2 to 1000\n' +
+        '  prometheusArn is "ws-1"; expected arn:aws:aps:<region>:<account>:workspace/ws-<id>',
+    ],
+  ]);
+});
+
+test('a queue of the user that gives messages again while they are worked on is refused', () => {
+  refuses([
+    [
+      (stack) => ({ queue: new sqs.Queue(stack, 'Own') }),
+      'queue.visibilityTimeout is 30 s; expected 50 s at least (timeout of 30 s plus batchWindow of 20 s), better 200 s: ' +
+        'a message would come again while it is worked on',
+    ],
+    [
+      (stack) => ({ queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(200) }), timeout: Duration.minutes(4) }),
+      'queue.visibilityTimeout is 200 s; expected 260 s at least (timeout of 240 s plus batchWindow of 20 s), better 1460 s: ' +
+        'a message would come again while it is worked on',
+    ],
+  ]);
+});
+
+test('a queue of the user that works, but could do better, is warned of', () => {
+  const own = (visibility: number, maxReceiveCount?: number) => (stack: Stack) => {
+    const queue = new sqs.Queue(stack, 'Letters');
+    const deadLetterQueue = maxReceiveCount === undefined ? undefined : { queue, maxReceiveCount };
+    return { queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(visibility), deadLetterQueue }) };
+  };
+  const table: [ReturnType<typeof own>, string[]][] = [
+    [own(200, 23), []],
+    [own(60, 75), ['queue.visibilityTimeout is 60 s; AWS advises 200 s']],
+    [own(200, 3), ['queue.deadLetterQueue.maxReceiveCount is 3; with 23 or more, messages outlive an outage of 75 minutes']],
+    [own(200), ['queue has no dead-letter queue']],
+    [own(50, 3), ['queue.visibilityTimeout is 50 s', 'queue.deadLetterQueue.maxReceiveCount is 3; with 90 or more']],
+  ];
+  for (const [props, told] of table) {
+    const { stack } = deployed(props);
+    const warnings = Annotations.fromStack(stack).findWarning('*', Match.anyValue()).map((one) => String(one.entry.data));
+    assert.equal(warnings.length, told.length, warnings.join('\n'));
+    told.forEach((start, index) => assert.ok(warnings[index].startsWith(start), warnings[index]));
+  }
+});
+
+test('of a queue that was there before nothing is known, so nothing is said', () => {
+  const { stack, resources } = deployed((scope) => ({ queue: sqs.Queue.fromQueueArn(scope, 'Own', 'arn:aws:sqs:eu-west-1:123456789012:own.fifo') }));
+  assert.deepEqual(Annotations.fromStack(stack).findWarning('*', Match.anyValue()), []);
+  assert.equal(resources.EventSourceMapping.Properties.BatchSize, 10);
+  assert.equal(resources.DeadLetterQueue.Properties.FifoQueue, true);
+});
+
+test('a FIFO queue whose made-up name SQS may refuse is warned of', () => {
+  for (const [length, told] of [
+    [30, []],
+    [31, ['the name that CloudFormation gives this FIFO queue may have 81 characters, and SQS takes 80']],
+  ] as const) {
+    const stack = new Stack(new App(), 's'.repeat(length));
+    new PrometheusPushGateway(stack, 'Gateway', { fifo: true });
+    const warnings = Annotations.fromStack(stack).findWarning('*', Match.anyValue()).map((one) => String(one.entry.data).split(':')[0]);
+    assert.deepEqual(warnings, told);
+  }
+});
+
+test('the dead-letter queue of a queue of the user is used, not a second one', () => {
+  const { gateway } = deployed((stack) => {
+    const letters = new sqs.Queue(stack, 'Letters');
+    const deadLetterQueue = { queue: letters, maxReceiveCount: 23 };
+    return { queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(200), deadLetterQueue }) };
+  });
+  assert.equal(gateway.deadLetterQueue.node.id, 'Letters');
+});

@@ -1,0 +1,175 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Duration, aws_lambda as lambda, aws_logs as logs, RemovalPolicies } from 'aws-cdk-lib';
+import { LateSamples, LogLevel, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
+import { deployed, ofType } from './deployed';
+
+const QUEUES = ['Queue', 'DeadLetterQueue', 'FailureQueue'];
+
+test('a gateway without props has a workspace, three queues, a function, alarms and a dashboard', () => {
+  const { resources } = deployed();
+  const types = Object.values(resources).map((resource) => resource.Type);
+  const count = Object.fromEntries([...new Set(types)].sort().map((type) => [type, types.filter((one) => one === type).length]));
+  assert.deepEqual(count, {
+    'AWS::APS::Workspace': 1,
+    'AWS::CloudWatch::Alarm': 9,
+    'AWS::CloudWatch::Dashboard': 1,
+    'AWS::IAM::Policy': 1,
+    'AWS::IAM::Role': 1,
+    'AWS::Lambda::EventInvokeConfig': 1,
+    'AWS::Lambda::EventSourceMapping': 1,
+    'AWS::Lambda::Function': 1,
+    'AWS::Logs::LogGroup': 1,
+    'AWS::SQS::Queue': 3,
+    'AWS::SQS::QueuePolicy': 3,
+  });
+});
+
+test('nothing has a physical name, so it can be deployed twice in one account', () => {
+  const names = /^(QueueName|FunctionName|RoleName|LogGroupName|AlarmName|DashboardName|RuleName|ManagedPolicyName)$/;
+  for (const [id, { Type, Properties }] of Object.entries(deployed({ iot: { topicFilter: 'a' } }).resources)) {
+    // Of another resource's function, these are references.
+    const own = Type.startsWith('AWS::Lambda::') && Type !== 'AWS::Lambda::Function' ? [] : Object.keys(Properties);
+    assert.deepEqual(own.filter((name) => names.test(name)), [], id);
+  }
+});
+
+test('the queues are encrypted and refuse plain HTTP', () => {
+  const { resources } = deployed();
+  for (const id of QUEUES) {
+    assert.equal(resources[id].Properties.SqsManagedSseEnabled, true, id);
+    const policy = ofType(resources, 'AWS::SQS::QueuePolicy').find((one) => one.Properties.Queues.includes(id));
+    assert.deepEqual(policy?.Properties.PolicyDocument.Statement, [
+      {
+        Action: 'sqs:*',
+        Condition: { Bool: { 'aws:SecureTransport': 'false' } },
+        Effect: 'Deny',
+        Principal: { AWS: '*' },
+        Resource: `${id}.Arn`,
+      },
+    ]);
+  }
+});
+
+test('visibility is six timeouts plus the window, and deliveries last for 75 minutes', () => {
+  const table: [PrometheusPushGatewayProps, visibility: number, maxReceiveCount: number][] = [
+    [{}, 200, 23],
+    [{ timeout: Duration.seconds(60), batchWindow: Duration.seconds(0) }, 360, 13],
+    [{ timeout: Duration.seconds(120), batchWindow: Duration.minutes(5) }, 1_020, 5],
+    [{ timeout: Duration.seconds(10) }, 80, 57],
+    [{ timeout: Duration.minutes(15) }, 5_420, 1],
+    [{ fifo: true }, 180, 25],
+  ];
+  for (const [props, visibility, maxReceiveCount] of table) {
+    const { Queue } = deployed(props).resources;
+    assert.equal(Queue.Properties.VisibilityTimeout, visibility);
+    assert.deepEqual(Queue.Properties.RedrivePolicy, { deadLetterTargetArn: 'DeadLetterQueue.Arn', maxReceiveCount });
+  }
+});
+
+test('dead letters are kept longer than messages', () => {
+  const { resources } = deployed();
+  assert.deepEqual(
+    QUEUES.map((id) => resources[id].Properties.MessageRetentionPeriod / 86_400),
+    [4, 14, 14],
+  );
+});
+
+test('metrics and letters outlive the stack, and nothing else does', () => {
+  const { resources } = deployed();
+  const table = [
+    ['Workspace', 'RetainExceptOnCreate', 'Retain'],
+    ['DeadLetterQueue', 'RetainExceptOnCreate', 'Retain'],
+    ['FailureQueue', 'RetainExceptOnCreate', 'Retain'],
+    ['Queue', 'Delete', 'Retain'],
+    ['LogGroup', 'Delete', 'Delete'],
+  ];
+  for (const [id, deletion, replacement] of table) {
+    assert.deepEqual([resources[id].DeletionPolicy, resources[id].UpdateReplacePolicy], [deletion, replacement], id);
+  }
+  const others = Object.entries(resources).filter(([id]) => !table.some(([listed]) => listed === id));
+  assert.deepEqual(others.filter(([, resource]) => resource.DeletionPolicy === 'Retain'), []);
+});
+
+test('who wants to remove everything with the stack can say so from outside', () => {
+  const all = deployed();
+  RemovalPolicies.of(all.gateway).destroy();
+  assert.deepEqual(Object.entries(all.resources).filter(([, resource]) => resource.DeletionPolicy?.startsWith('Retain')), []);
+});
+
+test('a FIFO gateway has FIFO queues that judge no contents, batches of ten and no window', () => {
+  const { resources } = deployed({ fifo: true });
+  for (const id of ['Queue', 'DeadLetterQueue']) {
+    const { FifoQueue, ContentBasedDeduplication, DeduplicationScope, FifoThroughputLimit } = resources[id].Properties;
+    assert.deepEqual(
+      [FifoQueue, ContentBasedDeduplication, DeduplicationScope, FifoThroughputLimit],
+      [true, false, 'messageGroup', 'perMessageGroupId'],
+    );
+  }
+  assert.equal(resources.FailureQueue.Properties.FifoQueue, undefined);
+  const { BatchSize, MaximumBatchingWindowInSeconds } = resources.EventSourceMapping.Properties;
+  assert.deepEqual([BatchSize, MaximumBatchingWindowInSeconds], [10, undefined]);
+});
+
+test('the mapping and asynchronous invocations say what becomes of failures', () => {
+  const { resources } = deployed();
+  assert.deepEqual(resources.EventSourceMapping.Properties, {
+    BatchSize: 50,
+    Enabled: true,
+    EventSourceArn: 'Queue.Arn',
+    FunctionName: 'Function',
+    FunctionResponseTypes: ['ReportBatchItemFailures'],
+    MaximumBatchingWindowInSeconds: 20,
+    ScalingConfig: { MaximumConcurrency: 2 },
+  });
+  assert.deepEqual(resources.AsynchronousInvocations.Properties, {
+    DestinationConfig: { OnFailure: { Destination: 'FailureQueue.Arn' } },
+    FunctionName: 'Function',
+    MaximumEventAgeInSeconds: 3_600,
+    MaximumRetryAttempts: 2,
+    Qualifier: '$LATEST',
+  });
+});
+
+test('without a window a batch has ten messages unless asked otherwise', () => {
+  const { EventSourceMapping } = deployed({ batchWindow: Duration.seconds(0) }).resources;
+  assert.equal(EventSourceMapping.Properties.BatchSize, 10);
+});
+
+test('the function is as the props say, and logs no level that would drop the metrics', () => {
+  const properties = (props: PrometheusPushGatewayProps) => deployed(props).resources.Function.Properties;
+  const usual = properties({});
+  assert.deepEqual(
+    [usual.Runtime, usual.Handler, usual.Architectures, usual.MemorySize, usual.Timeout, usual.TracingConfig],
+    ['provided.al2023', 'bootstrap', ['arm64'], 128, 30, undefined],
+  );
+  assert.deepEqual(usual.LoggingConfig, { LogFormat: 'Text', LogGroup: 'LogGroup' });
+  const other = properties({ architecture: lambda.Architecture.X86_64, memorySize: 512, timeout: Duration.minutes(1), xray: true });
+  assert.deepEqual(
+    [other.Architectures, other.MemorySize, other.Timeout, other.TracingConfig],
+    [['x86_64'], 512, 60, { Mode: 'Active' }],
+  );
+  assert.notEqual(other.Code.S3Key, usual.Code.S3Key);
+  const { LogGroup } = deployed({ logRetention: logs.RetentionDays.ONE_WEEK }).resources;
+  assert.equal(LogGroup.Properties.RetentionInDays, 7);
+});
+
+test('the function gets every setting in the words that it reads', () => {
+  const { Variables } = deployed({
+    externalLabels: { env: 'prod', team: 'a=b' },
+    maxSampleAge: Duration.minutes(30),
+    maxSampleLead: Duration.millis(1_500),
+    lateSamples: LateSamples.DROP,
+    logLevel: LogLevel.DEBUG,
+  }).resources.Function.Properties.Environment;
+  assert.deepEqual(Variables, {
+    REMOTE_WRITE_URL: 'https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-made/api/v1/remote_write',
+    SIGV4_REGION: 'eu-west-1',
+    DEAD_LETTER_QUEUE_URL: 'DeadLetterQueue',
+    EXTERNAL_LABELS: 'env=prod,team=a=b',
+    MAX_SAMPLE_AGE: '1800s',
+    MAX_SAMPLE_LEAD: '1500ms',
+    LATE_SAMPLES: 'drop',
+    RUST_LOG: 'debug',
+  });
+});

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { IotTarget, type IotRuleProps } from 'cdk-amp-push-gateway';
+import { deployed, ofType, statements } from './deployed';
+
+const filter = { topicFilter: 'events/+' };
+const rule = (iot: IotRuleProps) => deployed({ iot }).resources.IotRule.Properties.TopicRulePayload;
+const send = (queueUrl: string) => ({ Sqs: { QueueUrl: queueUrl, RoleArn: 'IotRole.Arn', UseBase64: false } });
+
+test('devices that publish whole events need no statement', () => {
+  const payload = rule(filter);
+  assert.equal(payload.Sql, "SELECT * FROM 'events/+'");
+  assert.deepEqual([payload.AwsIotSqlVersion, payload.RuleDisabled], ['2016-03-23', false]);
+});
+
+test('filters and statements that are allowed', () => {
+  for (const topicFilter of ['#', '+', 'a', '/a', 'a/+/b', 'a/#', '$aws/things/+/shadow/update', 'a b/ä']) {
+    assert.equal(rule({ topicFilter }).Sql, `SELECT * FROM '${topicFilter}'`);
+  }
+  for (const example of ['sqs-rule.json', 'lambda-rule.json']) {
+    const { sql } = JSON.parse(readFileSync(join(__dirname, '../../../examples/iot', example), 'utf8'));
+    assert.equal(rule({ sql }).Sql, sql);
+  }
+});
+
+test('a rule sends to the queue, and what it cannot send to the failure queue', () => {
+  const { resources } = deployed({ iot: filter });
+  const { Actions, ErrorAction } = resources.IotRule.Properties.TopicRulePayload;
+  assert.deepEqual([Actions, ErrorAction], [[send('Queue')], send('FailureQueue')]);
+  assert.deepEqual(statements(resources, 'IotRole'), ['Allow sqs:SendMessage on FailureQueue.Arn Queue.Arn']);
+  assert.deepEqual(ofType(resources, 'AWS::Lambda::Permission'), []);
+});
+
+test('a rule invokes the function with a permission of its own', () => {
+  const { resources } = deployed({ fifo: true, iot: { ...filter, target: IotTarget.FUNCTION } });
+  const { Actions, ErrorAction } = resources.IotRule.Properties.TopicRulePayload;
+  assert.deepEqual([Actions, ErrorAction], [[{ Lambda: { FunctionArn: 'Function.Arn' } }], send('FailureQueue')]);
+  assert.deepEqual(statements(resources, 'IotRole'), ['Allow sqs:SendMessage on FailureQueue.Arn']);
+  assert.deepEqual(
+    ofType(resources, 'AWS::Lambda::Permission').map((one) => one.Properties),
+    [
+      {
+        Action: 'lambda:InvokeFunction',
+        FunctionName: 'Function.Arn',
+        Principal: 'iot.amazonaws.com',
+        SourceAccount: '123456789012',
+        SourceArn: 'IotRule.Arn',
+      },
+    ],
+  );
+});
+
+test('only rules of this account and region take the role', () => {
+  const { AssumeRolePolicyDocument } = deployed({ iot: filter }).resources.IotRole.Properties;
+  assert.deepEqual(AssumeRolePolicyDocument.Statement, [
+    {
+      Action: 'sts:AssumeRole',
+      Condition: {
+        ArnLike: { 'aws:SourceArn': 'arn:aws:iot:eu-west-1:123456789012:rule/*' },
+        StringEquals: { 'aws:SourceAccount': '123456789012' },
+      },
+      Effect: 'Allow',
+      Principal: { Service: 'iot.amazonaws.com' },
+    },
+  ]);
+});

@@ -1,0 +1,40 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { App, Stack, Validations, aws_sqs as sqs } from 'aws-cdk-lib';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { PrometheusPushGateway } from 'cdk-amp-push-gateway';
+import { stackOf, VARIANTS } from '../example/variants';
+
+/** Each finding as the rule and the construct. */
+function findings(stack: Stack): string[] {
+  const { violations } = new AwsSolutionsChecks().validateScope(stack);
+  return violations.flatMap(({ ruleName, violatingResources }) => violatingResources.map((one) => `${ruleName} ${one.constructPath}`));
+}
+
+test('AwsSolutions finds nothing in any variant', () => {
+  for (const variant of Object.keys(VARIANTS)) {
+    assert.deepEqual(findings(stackOf(variant)), [], variant);
+  }
+});
+
+test('what it finds in others is told', () => {
+  const stack = stackOf('Standard');
+  new sqs.Queue(stack, 'Bare');
+  assert.deepEqual(findings(stack), ['AwsSolutions-SQS3 Standard/Bare/Resource', 'AwsSolutions-SQS4 Standard/Bare/Resource']);
+});
+
+test('each exception has its reason, and there are no more than these', () => {
+  const stack = new Stack(new App(), 'Stack');
+  const gateway = new PrometheusPushGateway(stack, 'Gateway', { xray: true, iot: { topicFilter: 'events/+' } });
+  const exceptions = gateway.node.findAll().flatMap(({ node }) =>
+    node.metadata
+      .filter((entry) => entry.type === Validations.ACKNOWLEDGED_RULES_METADATA_KEY)
+      .flatMap((entry) => Object.entries<string>(entry.data))
+      .map(([rule, reason]) => {
+        assert.ok(reason.length > 40);
+        // CDK puts a prefix in front.
+        return `${node.path} ${rule.replace(/^annotation::/i, '')}`;
+      }),
+  );
+  assert.deepEqual(exceptions, ['Stack/Gateway/FailureQueue AwsSolutions-SQS3', 'Stack/Gateway/Role AwsSolutions-IAM5[Resource::*]']);
+});
