@@ -1,0 +1,126 @@
+"""A template deployed on this machine: moto's SQS with the queues' attributes, the packaged function with its variables, memory
+and timeout, polled as the event source mapping says, in front of a real Prometheus.
+
+    with Gateway(templates.sam(), sqs, prometheus, tmp_path) as gateway:
+        gateway.send([event({"ph": 6.7})])
+        gateway.run()
+        gateway.letters()
+"""
+import json
+import urllib.error
+import urllib.request
+from urllib.parse import urlsplit
+
+from package import NATIVE, unpacked
+from support.event_source import EventSource
+from support.http_server import HttpServer
+from support.runtime_api import Ingest
+from support.sqs import SqsFront
+
+#: What SQS takes as attributes of a queue; the rest of a template's properties are its own.
+_NOT_ATTRIBUTES = {"QueueName", "Tags", "RedrivePolicy"}
+
+
+class Workspace(HttpServer):
+    """Stands where AMP would, passes what it gets on to Prometheus, and keeps it. `weather` is asked before each request: None
+    for fair, else the answer."""
+
+    def __init__(self, prometheus):
+        self._prometheus, self.weather, self.requests = prometheus, lambda: None, []
+        super().__init__()
+
+    def respond(self, request):
+        self.requests.append(request)
+        answer = self.weather()
+        if answer is not None:
+            return answer
+        headers = {name: request.header(name) for name in
+                   ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version", "User-Agent")}
+        forward = urllib.request.Request(self._prometheus.remote_write_url, data=request.body, headers=headers)
+        try:
+            with urllib.request.urlopen(forward, timeout=20) as stored:
+                return stored.status, {}, stored.read()
+        except urllib.error.HTTPError as error:
+            return error.code, {}, error.read()
+
+
+class _Function(Ingest):
+    """One environment of the function; its peak memory is noted when it ends."""
+
+    def __init__(self, peaks, *arguments, **more):
+        self._peaks = peaks
+        super().__init__(*arguments, **more)
+
+    def close(self):
+        if not self.exited:
+            self._peaks.append(self.peak_memory())
+        super().close()
+
+
+class Gateway:
+    """See the module. `resources` are those of `templates.sam` or `templates.cdk`."""
+
+    def __init__(self, resources, sqs, prometheus, folder, environment=None):
+        self.resources, self.workspace, self.sqs_front = resources, Workspace(prometheus), SqsFront(sqs)
+        self._bootstrap = unpacked(NATIVE, folder)
+        self._more = environment or {}
+        self.queues = {}
+        # The dead-letter queue first: the other names it.
+        for name in sorted((name for name, one in resources.items() if one["Type"] == "AWS::SQS::Queue"),
+                           key=lambda name: "RedrivePolicy" in resources[name]["Properties"]):
+            self.queues[name] = self._queue(sqs, resources[name]["Properties"])
+        self.function = resources["Function"]["Properties"]
+        self.mapping = resources["EventSourceMapping"]["Properties"]
+        assert self.mapping["EventSourceArn"] == "Queue.Arn"
+        assert self.mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+        self.queue = self.queues["Queue"]
+        #: Peak memory of each environment that has ended, in bytes; records of each invocation.
+        self.peaks, self.batches = [], []
+        self.source = None
+
+    def _queue(self, sqs, properties):
+        attributes = {name: str(value).lower() if isinstance(value, bool) else str(value)
+                      for name, value in properties.items() if name not in _NOT_ATTRIBUTES}
+        fifo = attributes.pop("FifoQueue", "false") == "true"
+        if "RedrivePolicy" in properties:
+            redrive = properties["RedrivePolicy"]
+            target = self.queues[redrive["deadLetterTargetArn"].removesuffix(".Arn")]
+            attributes["RedrivePolicy"] = json.dumps({**redrive, "deadLetterTargetArn": target.arn})
+        return sqs.queue(fifo=fifo, **attributes)
+
+    def environment(self):
+        """The variables of the template, with addresses of this machine where they name a host."""
+        variables = dict(self.function["Environment"]["Variables"])
+        variables["REMOTE_WRITE_URL"] = self.workspace.url + urlsplit(variables["REMOTE_WRITE_URL"]).path
+        variables["DEAD_LETTER_QUEUE_URL"] = self.queues[variables["DEAD_LETTER_QUEUE_URL"]].url
+        return {**variables, "AWS_ENDPOINT_URL_SQS": self.sqs_front.url, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": self.function["MemorySize"], **self._more}
+
+    def start(self):
+        """A new environment of the function."""
+        return _Function(self.peaks, self.environment(), binary=self._bootstrap)
+
+    def run(self, timeout=60):
+        """Polls until the queue is empty."""
+        size = int(self.mapping["BatchSize"])
+        self.source = EventSource(
+            self.queue, self.start, workers=int(self.mapping["ScalingConfig"]["MaximumConcurrency"]), batch=(size, size),
+            deadline_s=float(self.function["Timeout"]), visibility_s=int(self.resources["Queue"]["Properties"]["VisibilityTimeout"]),
+            check=lambda result, records: self.batches.append(records))
+        self.source.start()
+        drained = self.source.drain(timeout)
+        self.source.close()
+        assert not self.source.faults, self.source.faults
+        assert drained, f"the queue is not empty after {timeout} s"
+
+    def letters(self):
+        """What lies on the dead-letter queue."""
+        return self.queues["DeadLetterQueue"].letters()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.source:
+            self.source.close()
+        self.workspace.close()
+        self.sqs_front.close()

@@ -1,0 +1,140 @@
+"""The role of the function allows what is called, and nothing else: every AWS call that `ingest` makes is captured on its way and
+held against the statements of both templates."""
+import re
+import subprocess
+
+import pytest
+
+import templates
+from promises import VARIANTS, may, role_of_function
+from rehearsal import Gateway
+from support.components import MissingComponent
+from support.events import BROKEN_TEXT, event, now_ms
+from support.runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
+from support.sigv4 import _AUTHORIZATION, faults
+from support.sqs import broken, record
+from support.sqs import event as batch
+
+#: The IAM action of each call of SQS.
+#: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
+IAM_ACTION = {"SendMessage": "sqs:SendMessage", "SendMessageBatch": "sqs:SendMessage"}
+
+#: What the function itself never calls: who does, and where AWS says so.
+OF_LAMBDA = {
+    # The pollers of the event source mapping: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
+    "sqs:ReceiveMessage": ["Queue.Arn"],
+    "sqs:DeleteMessage": ["Queue.Arn"],
+    "sqs:GetQueueAttributes": ["Queue.Arn"],
+    # Failed asynchronous invocations: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
+    "sqs:SendMessage": ["FailureQueue.Arn"],
+    # What the function prints: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
+    "logs:CreateLogStream": ["LogGroup.Arn"],
+    "logs:PutLogEvents": ["LogGroup.Arn"],
+}
+#: Segments that Lambda sends where tracing is on: https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+OF_TRACING = {"xray:PutTraceSegments": ["*"], "xray:PutTelemetryRecords": ["*"]}
+
+#: The two places where a workspace can be, as their ARN.
+MADE = "arn:aws:aps:eu-west-1:123456789012:workspace/ws-made"
+IOT = {"queue": ["FailureQueue.Arn", "Queue.Arn"], "function": ["FailureQueue.Arn"]}
+
+DEPLOYED = {(tool, variant): (tool, variant) for variant in VARIANTS for tool in ("SAM", "CDK")}
+
+
+def resources_of(tool, variant):
+    return templates.sam(VARIANTS[variant]["sam"]) if tool == "SAM" else templates.cdk(VARIANTS[variant]["cdk"])
+
+
+@pytest.fixture(scope="session")
+def noting_connections(tmp_path_factory):
+    """A library that notes where a process connects to."""
+    library = tmp_path_factory.mktemp("connections") / "connections.so"
+    source = templates.ROOT / "tests/infra/connections.c"
+    built = subprocess.run(["cc", "-shared", "-fPIC", "-O", "-o", library, source, "-ldl"], capture_output=True, text=True)
+    if built.returncode != 0:
+        raise MissingComponent(f"connections.c does not build (apt-get install gcc libc6-dev): {built.stderr}")
+    return library
+
+
+def everything(gateway):
+    """Invocations in which `ingest` does all that it does with AWS: it writes, tries again, reloads credentials, searches, puts one
+    and many letters aside, large ones, and of both triggers; and the queue fails it once."""
+    answers = []
+    gateway.workspace.weather = lambda: answers.pop(0) if answers else None
+    function, now = gateway.start(), now_ms()
+    good = [event({"m": number}, {"device": f"d{number}"}, now) for number in range(20)]
+    group = "g" if gateway.queue.fifo else None
+    try:
+        for upset in ([], [(503, {}, b"")], [(403, {}, b"")], [(400, {}, b"out of bounds")] * 3, [(429, {"Retry-After": "0"}, b"")]):
+            answers[:] = upset
+            assert function.invoke(batch(*[record(one, group=group) for one in good])).ok
+        large = '{"metrics": {"ph": "' + "x" * 600_000 + '"}}'
+        for bodies in ([BROKEN_TEXT], [BROKEN_TEXT] * 25, [large] * 2):
+            result = function.invoke(batch(*[record(body, group=group) for body in bodies]))
+            assert result.failures == [], result
+        assert function.invoke([good[0], {"metrics": {"ph": "abc"}}]).json["rejected_count"] == 1
+        assert function.invoke(good[0]).ok
+        failing = [broken()]
+        gateway.sqs_front._hook = lambda call: failing.pop() if failing else None
+        assert function.invoke(batch(record(BROKEN_TEXT, group=group))).failures == []
+        assert failing == []
+        return function.api.address
+    finally:
+        function.close()
+
+
+def calls(gateway):
+    """What was captured, as IAM names it: action -> resources."""
+    found = {}
+    for request in gateway.workspace.requests:
+        assert request.method == "POST" and request.path.startswith("/workspaces/"), request.path
+        assert faults(request, {ACCESS_KEY: SECRET_KEY}, None, session_token=SESSION_TOKEN) == []
+        region = _AUTHORIZATION.fullmatch(request.header("Authorization")).group(3)
+        workspace, path = request.path.removeprefix("/workspaces/").split("/", 1)
+        assert path == "api/v1/remote_write"
+        found.setdefault("aps:RemoteWrite", set()).add(f"{region} {workspace}")
+    names = {queue.url: name for name, queue in gateway.queues.items()}
+    for call in gateway.sqs_front.calls:
+        found.setdefault(IAM_ACTION[call.action], set()).add(f"{names[call.request['QueueUrl']]}.Arn")
+    return {action: sorted(resources) for action, resources in found.items()}
+
+
+def as_called(arn):
+    """How a call to a workspace shows which one is meant: region of the signature, and id in the path."""
+    match = re.fullmatch(r"arn:aws:aps:([a-z0-9-]+):[0-9]{12}:workspace/([a-zA-Z0-9-]+)", MADE if arn == "Workspace.Arn" else arn)
+    return " ".join(match.groups()) if match else arn
+
+
+@pytest.mark.parametrize("tool, variant", DEPLOYED.values(), ids=[" ".join(key) for key in DEPLOYED])
+def test_what_is_called_is_allowed_and_what_is_allowed_is_called(tool, variant, sqs, prometheus, tmp_path, noting_connections):
+    resources = resources_of(tool, variant)
+    noted = tmp_path / "connections"
+    with Gateway(resources, sqs, prometheus, tmp_path,
+                 environment={"LD_PRELOAD": noting_connections, "CONNECTIONS": noted}) as gateway:
+        runtime_api = everything(gateway)
+        called = calls(gateway)
+        known = {runtime_api, gateway.workspace.address, gateway.sqs_front.address}
+
+    connected = set(noted.read_text().splitlines())
+    assert connected == known, "it connects to, or looks up, something else than the Runtime API, the workspace and SQS"
+
+    allowed = may(resources, role_of_function(resources))
+    allowed["aps:RemoteWrite"] = [as_called(arn) for arn in allowed["aps:RemoteWrite"]]
+    needed = {action: set(on) for action, on in called.items()}
+    for others in (OF_LAMBDA, OF_TRACING if VARIANTS[variant]["sam"].get("Tracing") == "true" else {}):
+        for action, on in others.items():
+            needed.setdefault(action, set()).update(on)
+    assert {action: sorted(on) for action, on in needed.items()} == allowed
+
+
+@pytest.mark.parametrize("tool", ["SAM", "CDK"])
+@pytest.mark.parametrize("target", IOT)
+def test_the_rule_of_aws_iot_may_send_to_where_its_actions_send_and_no_further(tool, target):
+    resources = resources_of(tool, f"AWS IoT to the {target}")
+    rule, = (one["Properties"]["TopicRulePayload"] for one in resources.values() if one["Type"] == "AWS::IoT::TopicRule")
+    actions = [*rule["Actions"], rule["ErrorAction"]]
+    roles = {action["Sqs"]["RoleArn"].removesuffix(".Arn") for action in actions if "Sqs" in action}
+    sends_to = sorted(f"{action['Sqs']['QueueUrl']}.Arn" for action in actions if "Sqs" in action)
+    role, = roles
+    assert may(resources, role) == {"sqs:SendMessage": sends_to}
+    assert sends_to == IOT[target]

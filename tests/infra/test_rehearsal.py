@@ -1,0 +1,105 @@
+"""The templates' own values, deployed on this machine: events by boto3 into the queue, at the end in a real Prometheus."""
+import itertools
+import json
+import uuid
+
+import pytest
+
+import templates
+from rehearsal import Gateway
+from support.events import BROKEN, event, now_ms
+
+DEPLOYED = {
+    "SAM, standard": lambda: templates.sam(),
+    "SAM, FIFO": lambda: templates.sam({"QueueType": "fifo"}),
+    "CDK, standard": lambda: templates.cdk("Standard"),
+    "CDK, FIFO": lambda: templates.cdk("Fifo"),
+}
+MINUTE = 60_000
+#: The function at its largest payload may take half of its memory: Lambda's own part is in it, too.
+SHARE_OF_MEMORY = 0.5
+
+
+@pytest.fixture(params=DEPLOYED)
+def gateway(request, sqs, prometheus, tmp_path):
+    with Gateway(DEPLOYED[request.param](), sqs, prometheus, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture
+def metric():
+    return f"m_{uuid.uuid4().hex}"
+
+
+def send(gateway, messages):
+    """By boto3, as producers do; a FIFO queue gets a group for each device."""
+    for number, message in enumerate(messages):
+        gateway.queue.send(message, group=f"group {number % 10}")
+
+
+def stored(prometheus, metric):
+    return {dict(labels)["device"]: [(time, float(value)) for time, value in samples]
+            for labels, samples in prometheus.samples(metric).items()}
+
+
+def test_events_sent_to_the_queue_can_be_queried_in_prometheus(gateway, prometheus, metric):
+    now, wanted, messages = now_ms(), {}, []
+    for number in range(300):
+        device, time, value = f"d{number % 10}", now - 30_000 + number * 100, 14 + number / 10
+        messages.append(event({metric: value}, {"device": device}, time))
+        wanted.setdefault(device, []).append((time, value))
+    broken, late = dict(BROKEN), event({metric: 1}, {"device": "late"}, now - 61 * MINUTE)
+    send(gateway, messages + [broken, late, "no JSON"])
+    gateway.run()
+    assert stored(prometheus, metric) == wanted
+    assert sorted((letter.attributes["reason"], letter.body) for letter in gateway.letters()) == \
+        sorted([("invalid_value", json.dumps(broken)), ("too_old", json.dumps(late)), ("invalid_json", "no JSON")])
+    size = int(gateway.mapping["BatchSize"])
+    assert max(len(records) for records in gateway.batches) == size
+    assert gateway.source.handed_back == 0
+
+
+def test_an_outage_delays_events_and_loses_none(gateway, prometheus, metric):
+    now = now_ms()
+    bad = iter([(503, {}, b"down")] * 12)
+    gateway.workspace.weather = lambda: next(bad, None)
+    messages = [event({metric: number}, {"device": f"d{number}"}, now) for number in range(40)]
+    send(gateway, messages)
+    gateway.run()
+    assert stored(prometheus, metric) == {f"d{number}": [(now, float(number))] for number in range(40)}
+    assert gateway.source.handed_back > 0
+    assert gateway.letters() == []
+
+
+def test_what_can_never_be_delivered_is_moved_after_the_promised_number_of_tries(gateway, metric):
+    gateway.workspace.weather = lambda: (404, {}, b"no such workspace")
+    message = event({metric: 1}, {"device": "d"})
+    send(gateway, [message])
+    gateway.run(timeout=120)
+    letter, = gateway.letters()
+    assert (letter.body, letter.attributes) == (json.dumps(message), {})
+    (tries,) = gateway.source.deliveries.values()
+    assert tries == list(range(1, gateway.resources["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"] + 1))
+
+
+def test_the_heaviest_batch_fits_into_the_functions_memory(gateway, prometheus, metric):
+    """Lambda hands over at most 6 MB: full batches of long messages, each an array of events."""
+    now, size = now_ms(), int(gateway.mapping["BatchSize"])
+    bytes_each, numbers = 5_000_000 // size, itertools.count()
+    messages, sent = [], 0
+    for _ in range(2 * size):  # one for each of two pollers
+        text, events = "", []
+        while len(text) + 150 < bytes_each:
+            number = next(numbers)
+            one = json.dumps(event({metric: number, metric + "_b": number / 7}, {"device": f"device-{number}", "site": "north"}, now))
+            text += one + ", "
+            events.append(one)
+        sent += len(events)
+        messages.append("[" + ", ".join(events) + "]")
+    send(gateway, messages)
+    gateway.run()
+    assert prometheus.value(f"count({metric})") == sent
+    assert gateway.letters() == []
+    peak, memory = max(gateway.peaks), int(gateway.function["MemorySize"]) * 2**20
+    assert max(sum(len(one["body"]) for one in records) for records in gateway.batches) > 4_500_000
+    assert peak < SHARE_OF_MEMORY * memory, f"{peak / 2**20:.1f} MB of {memory / 2**20:.0f}"

@@ -1,0 +1,165 @@
+"""What the tools of AWS say of the templates, and what is built and refused: sam validate, cfn-lint, sam build, rules and
+parameters. Nothing here has credentials, or reaches a network."""
+import json
+import re
+import subprocess
+
+import pytest
+
+import cloudformation
+import templates
+from package import ARCHITECTURES, LAMBDA
+from promises import VARIANTS, promised
+from support.components import ROOT
+from support.runtime_api import exit_of
+
+REGION = ["--region", "eu-west-1"]
+WORKSPACE = "arn:aws:aps:eu-west-1:123456789012:workspace/ws-12345678-abcd-1234-abcd-123456789012"
+TIMEOUTS, WINDOWS = (30, 60, 120), (0, 5, 10, 20, 30, 60, 120, 300)
+
+#: cfn-lint on what CDK writes: code -> why it stands.
+ACCEPTED = {"W3005": "CDK names dependencies that a reference implies already; one too many does no harm"}
+
+
+def run(*command, cwd=ROOT):
+    """A command that must succeed; what it says."""
+    ended = subprocess.run(command, cwd=cwd, env=templates.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    assert ended.returncode == 0, f"{ended.stdout[-4000:]}\n{ended.stderr[-4000:]}"
+    return ended.stdout + ended.stderr
+
+
+# --- SAM's own tools and cfn-lint ------------------------------------------------------------------------------------
+
+def test_sam_finds_no_fault_in_its_template():
+    assert "is a valid SAM Template" in run(templates.infra_tool("sam"), "validate", "--lint", "--template",
+                                            str(templates.SAM_TEMPLATE), *REGION)
+
+
+def test_cfn_lint_finds_nothing_in_the_sam_template():
+    run(templates.infra_tool("cfn-lint"), "--include-checks", "W", "I", "--", str(templates.SAM_TEMPLATE))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_cfn_lint_finds_nothing_in_what_sam_makes_of_it(variant, tmp_path):
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(templates.sam_template(VARIANTS[variant]["sam"])))
+    run(templates.infra_tool("cfn-lint"), str(file))
+
+
+@pytest.mark.parametrize("variant", [variant["cdk"] for variant in VARIANTS.values()])
+def test_cfn_lint_finds_nothing_in_what_the_construct_makes(variant, tmp_path):
+    file = tmp_path / "template.json"
+    file.write_text(json.dumps(templates.cdk_templates()[variant]))
+    run(templates.infra_tool("cfn-lint"), "--ignore-checks", *ACCEPTED, "--", str(file))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES)
+def test_sam_build_takes_the_packaged_function(arch, tmp_path):
+    run(templates.infra_tool("sam"), "build", *REGION, "--build-dir", str(tmp_path / "build"), "--cache-dir", str(tmp_path / "cache"),
+        "--parameter-overrides", f"Architecture={arch}", cwd=ROOT / "infra/sam")
+    assert sorted(path.name for path in (tmp_path / "build/Function").iterdir()) == ["bootstrap"]
+    built = tmp_path / "build/Function/bootstrap"
+    assert built.read_bytes() == (LAMBDA / arch / "bootstrap").read_bytes()
+    assert built.stat().st_mode & 0o777 == 0o755
+
+
+# --- parameters ------------------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("parameters, sentence", [
+    ({"QueueType": "fifo", "IotTarget": "queue", "IotTopicFilter": "events/+"}, "AWS IoT cannot send to a FIFO queue"),
+    ({"IotTarget": "queue"}, "IotTarget needs to know which messages"),
+    ({"IotTarget": "function", "IotTopicFilter": "a", "IotSql": "SELECT * FROM 'a'"}, "IotSql has its own FROM"),
+    ({"WorkspaceArn": WORKSPACE, "OutOfOrderWindow": "60"}, "OutOfOrderWindow is set only on a workspace that this stack makes"),
+    ({"WorkspaceArn": "ws-12345678-abcd-1234-abcd-123456789012"}, "the ARN of a workspace"),
+    ({"BatchWindow": 301}, "BatchWindow=301"),
+    ({"FunctionTimeout": 31}, "FunctionTimeout=31"),
+    ({"MaximumConcurrency": 1}, "MaximumConcurrency=1"),
+    ({"IotTarget": "queue", "IotTopicFilter": "it's/+"}, "an MQTT topic filter"),
+    ({"AlarmTopicArn": "on-call"}, "the ARN of a standard SNS topic"),
+])
+def test_what_cannot_work_is_refused_before_anything_is_made(parameters, sentence):
+    with pytest.raises(cloudformation.Refused, match=re.escape(sentence)):
+        templates.sam(parameters)
+
+
+def test_fifo_and_aws_iot_to_the_function_go_together():
+    assert "IotPermission" in templates.sam({"QueueType": "fifo", "IotTarget": "function", "IotTopicFilter": "events/+"})
+
+
+@pytest.mark.parametrize("parameters, size", [
+    ({}, 50),
+    ({"BatchSize": 10000}, 10000),
+    ({"BatchWindow": 0}, 10),
+    ({"BatchWindow": 0, "BatchSize": 7}, 7),
+    ({"QueueType": "fifo"}, 10),
+    ({"QueueType": "fifo", "BatchSize": 3}, 3),
+    ({"QueueType": "fifo", "BatchSize": 11}, 10),
+])
+def test_a_batch_has_ten_messages_at_most_where_lambda_takes_no_more(parameters, size):
+    assert int(templates.sam(parameters)["EventSourceMapping"]["Properties"]["BatchSize"]) == size
+
+
+@pytest.mark.parametrize("queue", ["standard", "fifo"])
+@pytest.mark.parametrize("window", WINDOWS)
+@pytest.mark.parametrize("timeout", TIMEOUTS)
+def test_a_message_is_hidden_long_enough_and_comes_again_for_75_minutes(timeout, window, queue):
+    template = templates.sam_template({})  # what depends on the timeout there is the function's own: not looked at here
+    made = cloudformation.resolve(template, {"FunctionTimeout": timeout, "BatchWindow": window, "QueueType": queue}, templates.KNOWN)
+    properties = made["Queue"]["Properties"]
+    visibility, deliveries = properties["VisibilityTimeout"], properties["RedrivePolicy"]["maxReceiveCount"]
+    assert visibility == 6 * timeout + (window if queue == "standard" else 0)
+    assert deliveries * visibility >= 75 * 60
+    assert (deliveries - 1) * visibility < 75 * 60 or deliveries == 1, "more than it takes"
+    assert made["NearTimeout"]["Properties"]["Threshold"] == timeout * 1000 * 80 // 100
+
+
+def test_every_timeout_and_window_that_can_be_chosen_is_in_the_mappings():
+    template = templates.sam_template({})
+    for parameter, values in (("FunctionTimeout", TIMEOUTS), ("BatchWindow", WINDOWS)):
+        assert tuple(map(int, template["Parameters"][parameter]["AllowedValues"])) == values
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+#: Settings of `ingest` that no template has a parameter for: name -> why.
+NOT_OFFERED = {
+    "AWS_PROMETHEUS_ENDPOINT": "the ancestor's name for REMOTE_WRITE_URL",
+    "REMOTE_WRITE_AUTH": "only sigv4 makes sense in AWS",
+}
+
+
+def test_the_variables_are_the_settings_that_ingest_reads():
+    set_here = set(promised("by choice")["environment"])
+    wrong = exit_of({name: "!" for name in set_here | set(NOT_OFFERED)})
+    read = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=!", wrong.text)) | {"SIGV4_REGION"}
+    assert set_here | set(NOT_OFFERED) == read | {"AWS_PROMETHEUS_ENDPOINT"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_ingest_starts_with_the_variables_of_each_variant(variant):
+    for resources in (templates.sam(VARIANTS[variant]["sam"]), templates.cdk(VARIANTS[variant]["cdk"])):
+        ended = exit_of(resources["Function"]["Properties"]["Environment"]["Variables"])
+        assert ended.asked_for_work, ended.text
+        assert ended.text == ""
+
+
+@pytest.mark.parametrize("parameter, variable, value", [
+    (parameter, variable, value) for parameter, variable, values in [
+        ("ExternalLabels", "EXTERNAL_LABELS", ["env=prod", "env=prod,team=water", "_a=1", "a=b=c", "a= b ", "", "env=", "=x", "a=b,", "a b=c",
+                                               "__a=b", "_=x", "__=x", "a-b=c", "1a=b", "é=x", "a=é"]),
+        ("MaxSampleAge", "MAX_SAMPLE_AGE", ["", "90s", "2h", "500ms", "3d", "30m", "1", "1.5h", "1h30m", "-1h", "1 h", "1w", "h", "1H"]),
+        ("MaxSampleLead", "MAX_SAMPLE_LEAD", ["", "90s", "0s", "500ms", "1", "1.5h", "1h30m", "1 h", "1w"]),
+        ("LateSamples", "LATE_SAMPLES", ["dead-letter", "drop", "Drop", "keep"]),
+        ("LogLevel", "RUST_LOG", ["off", "error", "warn", "info", "debug", "trace", "INFO", "loud"]),
+    ] for value in values])
+def test_the_template_refuses_what_the_function_would_refuse(parameter, variable, value):
+    """Only this way round: what the function takes in more forms than one, the template need not. (That a label is named twice
+    no regular expression can see: the function says so at its start.)"""
+    url = f"https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/{WORKSPACE.partition('/')[2]}/api/v1/remote_write"
+    starts = exit_of({"REMOTE_WRITE_URL": url, variable: value}).asked_for_work
+    try:
+        cloudformation.resolve(templates.sam_template({}), {parameter: value}, templates.KNOWN)
+        taken = True
+    except cloudformation.Refused:
+        taken = False
+    assert starts or not taken
