@@ -20,6 +20,7 @@ use crate::wire;
 use delivery::Delivery;
 use put_aside::PutAside;
 use std::borrow::Cow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -102,6 +103,8 @@ pub struct Gateway<T, D> {
     limits: wire::Limits,
     client: RemoteWriteClient<T>,
     dead_letters: Option<D>,
+    /// That of the last invocation that is done.
+    encoder: Mutex<wire::Encoder>,
 }
 
 /// The gateway that `ingest` runs.
@@ -150,6 +153,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             limits: wire::Limits::default(),
             client: RemoteWriteClient::new(settings.remote_write_url(), transport)?,
             dead_letters,
+            encoder: Mutex::default(),
         })
     }
 
@@ -185,7 +189,9 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let answer_by = batch.deadline - margin(batch);
         let until = answer_by - self.reserve(answer_by);
         let mut delivery = Delivery::new(&self.client, &merged, batch.request_id, until);
-        delivery.send_all(wire::encode(&merged, &self.limits)).await;
+        let mut encoder = std::mem::take(&mut *self.encoder());
+        delivery.send_all(wire::encode(&merged, &self.limits, &mut encoder)).await;
+        *self.encoder() = encoder.trimmed();
         let failure = delivery.record(batch, &shapes, &mut ledger, &mut metrics);
         metrics.stages.send = watch.lap().saturating_sub(metrics.stages.encode);
 
@@ -220,6 +226,10 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             shapes.push(shape);
         }
         shapes
+    }
+
+    fn encoder(&self) -> MutexGuard<'_, wire::Encoder> {
+        self.encoder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Of the time until `answer_by`, what sending leaves for putting aside.

@@ -5,7 +5,7 @@ pub mod proto;
 mod protobuf;
 mod request;
 
-pub use request::{EncodedRequest, Limits, Requests, encode, encode_selection};
+pub use request::{EncodedRequest, Encoder, Limits, Requests, encode, encode_selection};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use amp_push_gateway::event::{Clock, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
 use amp_push_gateway::series::merge;
 use amp_push_gateway::wire::proto::WriteRequest;
-use amp_push_gateway::wire::{Limits, encode};
+use amp_push_gateway::wire::{Encoder, Limits, encode};
 use prost::Message as _;
 use std::fmt::Write as _;
 use std::fs;
@@ -63,7 +63,7 @@ fn run(message: &str) -> Stages {
         .unwrap();
     }
     stages.series.push_str(&contradictions);
-    for request in encode(&merged, &Limits::default()) {
+    for request in encode(&merged, &Limits::default(), &mut Encoder::default()) {
         let protobuf = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
         writeln!(stages.write_request, "{:#?}", WriteRequest::decode(protobuf.as_slice()).unwrap()).unwrap();
         for line in request.body.chunks(32) {

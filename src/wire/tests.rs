@@ -8,7 +8,7 @@ use prost::Message as _;
 use std::borrow::Cow;
 
 fn encode(merged: &Merged<'_>, limits: &Limits) -> Vec<EncodedRequest> {
-    super::encode(merged, limits).collect()
+    super::encode(merged, limits, &mut super::Encoder::default()).collect()
 }
 
 fn labels(pairs: &[(String, String)]) -> LabelSet<'static> {

@@ -11,7 +11,7 @@ use amp_push_gateway::event::{Clock, Event, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
 use amp_push_gateway::remote_write::Transport as _;
 use amp_push_gateway::series::{Merged, merge};
-use amp_push_gateway::wire::{Limits, encode};
+use amp_push_gateway::wire::{Encoder, Limits, encode};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::time::Duration;
@@ -49,6 +49,7 @@ fn stages(criterion: &mut Criterion) {
         let bodies = bodies(&payload);
         let all = merged(events(&bodies));
         let limits = Limits::default();
+        let mut encoder = Encoder::default();
         let requests = requests(&payload);
 
         let mut group = criterion.benchmark_group(size.to_string());
@@ -61,7 +62,7 @@ fn stages(criterion: &mut Criterion) {
         group.bench_function("events to series", |b| {
             b.iter_batched(|| events(&bodies), merged, BatchSize::LargeInput);
         });
-        group.bench_function("series to requests", |b| b.iter(|| encode(&all, &limits).count()));
+        group.bench_function("series to requests", |b| b.iter(|| encode(&all, &limits, &mut encoder).count()));
         let mut snappy = Snappy::new();
         group.bench_function("snappy alone", |b| b.iter(|| snappy.compress(&requests)));
         group.bench_function("signatures", |b| {
