@@ -254,5 +254,5 @@ fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
     };
     let start = now();
     let result = work();
-    (result, (now() - start).as_secs_f64())
+    (result, now().saturating_sub(start).as_secs_f64())
 }
