@@ -1,4 +1,5 @@
-import { aws_cloudwatch as cloudwatch, aws_cloudwatch_actions as actions, Duration, type aws_lambda as lambda, type aws_sns as sns } from 'aws-cdk-lib';
+import { Duration, aws_cloudwatch as cloudwatch, aws_cloudwatch_actions as actions } from 'aws-cdk-lib';
+import type { aws_lambda as lambda, aws_sns as sns } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { embeddedMetric } from './metrics';
 import type { Queues } from './queues';

@@ -1,4 +1,6 @@
-import { Aws, Fn, Stack, Token, type aws_aps as aps } from 'aws-cdk-lib';
+import { Aws, Fn, RemovalPolicy, Stack, Token, aws_aps as aps, type Duration } from 'aws-cdk-lib';
+import type { Construct } from 'constructs';
+import { seconds } from './batching';
 import type { Faults } from './faults';
 import type { PrometheusPushGatewayProps } from './props';
 
@@ -32,7 +34,8 @@ export function checkEndpoint(props: PrometheusPushGatewayProps, faults: Faults)
   }
   const called = url === undefined || Token.isUnresolved(url) ? undefined : URL_OF_WORKSPACE.exec(url);
   if (called === null) {
-    faults.add('prometheusEndpoint', url, URL_SHAPE);
+    // Whoever put a password there does not want to read it in a build's log.
+    faults.add('prometheusEndpoint', url?.replace(/^.*@/, '(hidden)@'), URL_SHAPE);
   }
   if (named && called) {
     const region = REGION_OF_HOST.exec(called[1])?.[1];
@@ -40,6 +43,27 @@ export function checkEndpoint(props: PrometheusPushGatewayProps, faults: Faults)
       faults.add('prometheusEndpoint', url, `the workspace of prometheusArn, ${named[2]} in ${named[1]}`);
     }
   }
+  if (props.outOfOrderWindow) {
+    outOfOrderSeconds('outOfOrderWindow', props.outOfOrderWindow, faults);
+    if (workspace || arn !== undefined) {
+      faults.add('outOfOrderWindow', props.outOfOrderWindow, 'none for a workspace that is given; see outOfOrderWindowCommand');
+    }
+  }
+}
+
+/** As AMP takes it. */
+export function outOfOrderSeconds(prop: string, window: Duration, faults: Faults): number {
+  return seconds(prop, window, 0, 600, faults);
+}
+
+/** It stays when the stack goes: the metrics in it cannot be had again. */
+export function makeWorkspace(scope: Construct, outOfOrderWindow?: Duration): aps.CfnWorkspace {
+  const workspace = new aps.CfnWorkspace(scope, 'Workspace', {
+    alias: Stack.of(scope).stackName,
+    workspaceConfiguration: outOfOrderWindow && { outOfOrderTimeWindowInSeconds: outOfOrderWindow.toSeconds() },
+  });
+  workspace.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
+  return workspace;
 }
 
 /** The workspace that was made with the gateway, or given as a construct. */

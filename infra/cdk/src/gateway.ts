@@ -1,9 +1,17 @@
-import { aws_aps as aps, type Duration, type aws_cloudwatch as cloudwatch, type aws_iam as iam, type aws_lambda as lambda, RemovalPolicy, Stack, type aws_sqs as sqs, Validations } from 'aws-cdk-lib';
+import { Validations } from 'aws-cdk-lib';
+import type {
+  Duration,
+  aws_aps as aps,
+  aws_cloudwatch as cloudwatch,
+  aws_iam as iam,
+  aws_lambda as lambda,
+  aws_sqs as sqs,
+} from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { makeAlarms } from './alarms';
-import { batchingOf, checkOwnQueue, seconds } from './batching';
+import { batchingOf, checkOwnQueue } from './batching';
 import { makeDashboard } from './dashboard';
-import { checkEndpoint, endpointFrom, endpointOf } from './endpoint';
+import { checkEndpoint, endpointFrom, endpointOf, makeWorkspace, outOfOrderSeconds } from './endpoint';
 import { checkEnvironment } from './environment';
 import { Faults } from './faults';
 import { checkFunction, makeFunction } from './function';
@@ -11,9 +19,6 @@ import { checkIot, makeIotRule } from './iot';
 import { embeddedMetric } from './metrics';
 import type { PrometheusPushGatewayProps } from './props';
 import { checkQueues, makeQueues } from './queues';
-
-/** Of AMP, in seconds. */
-const OUT_OF_ORDER_AT_MOST = 600;
 
 /**
  * Pushes metrics into Amazon Managed Service for Prometheus without a server: events come by an SQS queue, an AWS IoT rule, or
@@ -50,12 +55,6 @@ export class PrometheusPushGateway extends Construct {
     checkEnvironment(props, faults);
     if (props.iot) {
       checkIot(props.iot, batching, faults);
-    }
-    if (props.outOfOrderWindow) {
-      seconds('outOfOrderWindow', props.outOfOrderWindow, 0, OUT_OF_ORDER_AT_MOST, faults);
-      if (props.workspace || props.prometheusArn !== undefined) {
-        faults.add('outOfOrderWindow', props.outOfOrderWindow, 'none for a workspace that is given; see outOfOrderWindowCommand');
-      }
     }
     if (props.alarmTopic && props.alarms === false) {
       faults.say('alarmTopic', 'given', 'none where alarms is false');
@@ -166,21 +165,11 @@ export class PrometheusPushGateway extends Construct {
    */
   public outOfOrderWindowCommand(window: Duration): string {
     const faults = new Faults();
-    const value = seconds('window', window, 0, OUT_OF_ORDER_AT_MOST, faults);
+    const value = outOfOrderSeconds('window', window, faults);
     faults.throwIfAny(this);
     return (
       `aws amp update-workspace-configuration --workspace-id ${this.workspaceId}` +
       ` --out-of-order-time-window-in-seconds ${value} --region ${this.workspaceRegion}`
     );
   }
-}
-
-/** It stays when the stack goes: the metrics in it cannot be had again. */
-function makeWorkspace(scope: Construct, outOfOrderWindow?: Duration): aps.CfnWorkspace {
-  const workspace = new aps.CfnWorkspace(scope, 'Workspace', {
-    alias: Stack.of(scope).stackName,
-    workspaceConfiguration: outOfOrderWindow && { outOfOrderTimeWindowInSeconds: outOfOrderWindow.toSeconds() },
-  });
-  workspace.applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
-  return workspace;
 }

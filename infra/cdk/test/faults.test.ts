@@ -106,13 +106,18 @@ test('workspaces that are named wrongly or twice', () => {
     'https://aps-workspaces.us-east-2.amazonaws.com/api/v1/remote_write',
     'https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/api/v1/query',
     'https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/?a=b',
-    'https://me:secret@host/workspaces/ws-1',
     'aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1',
     '',
   ]) {
     const told = `PrometheusPushGateway Stack/Gateway: prometheusEndpoint is "${url}"; expected ${URL_SHAPE}`;
     assert.throws(() => deployed({ prometheusArn: ARN, prometheusEndpoint: url }), { message: told });
   }
+  refuses([
+    [
+      { prometheusArn: ARN, prometheusEndpoint: 'https://me:secret@host/workspaces/ws-1' },
+      `prometheusEndpoint is "(hidden)@host/workspaces/ws-1"; expected ${URL_SHAPE}`,
+    ],
+  ]);
 });
 
 test('labels that the function would refuse at its start', () => {
