@@ -19,7 +19,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
-from measure import ROOT, components, environment, read_request, yardstick
+from measure import ROOT, Sink, components, environment, hand_over, read_request, sqs_batch, yardstick
 
 BASELINE = Path(__file__).with_name("baseline.json")
 #: More than this much worse than the baseline is a failure.
@@ -43,24 +43,37 @@ def count(what, events, rounds=10):
     return Count(functions, events * rounds)
 
 
-def count_start():
-    """Of the process until its first request for work: linker and C library included, the kernel not."""
-    with socket.create_server(("127.0.0.1", 0)) as api, socket.socket() as deaf:
+def of_process(payloads=()):
+    """Of the packaged function from its start until it asks for work after the last payload; linker and C library included, the
+    kernel not."""
+    with socket.create_server(("127.0.0.1", 0)) as api, Sink() as sink:
         api.settimeout(60)
-        deaf.bind(("127.0.0.1", 0))
 
-        def until_work(process):
+        def until_done(process):
             with api.accept()[0] as connection:
+                connection.settimeout(60)
                 assert b"/invocation/next" in read_request(connection)
+                for number, payload in enumerate(payloads):
+                    hand_over(connection, number, payload)
+                    connection.sendall(b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n")
+                    assert b"/invocation/next" in read_request(connection)
                 process.terminate()
 
-        env = environment(api, "http://127.0.0.1:%d/api/v1/write" % deaf.getsockname()[1])
-        return Count(callgrind([components.ingest()], env, meanwhile=until_work))
+        return Count(callgrind([components.ingest()], environment(api, sink.url), meanwhile=until_done))
+
+
+def of_invocations(events, rounds=5):
+    """Of one event, the first invocation not counted."""
+    payload = sqs_batch(events)
+    first, all_of_them = of_process([payload]), of_process([payload] * (1 + rounds))
+    return Count({"": all_of_them.total - first.total}, events * rounds)
 
 
 #: What is compared. The functions of the last are kept too.
 COUNTS = {
-    "from start to the first request for work": count_start,
+    "from start to the first request for work": of_process,
+    "for an event in a batch of 50, whole process": partial(of_invocations, 50, 40),
+    "for an event in a batch of 1,000, whole process": partial(of_invocations, 1_000),
     "for an event in a batch of 1": partial(count, "whole", 1),
     "for an event in a batch of 50": partial(count, "whole", 50),
     "for an event in a batch of 1,000": partial(count, "whole", 1_000),
@@ -81,19 +94,20 @@ def callgrind(command, env=None, options=(), meanwhile=lambda process: None):
     """Runs a command to its end; instructions by function."""
     program, variables = valgrind()
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "callgrind"
-        process = subprocess.Popen(
-            [program, "--tool=callgrind", f"--callgrind-out-file={out}", *options, *command],
-            env={"PATH": os.environ.get("PATH", ""), **variables, **(env or {})},
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        try:
-            meanwhile(process)
-            said, _ = process.communicate()
-        finally:
-            process.kill()
+        out, said = Path(folder) / "callgrind", Path(folder) / "said"
+        with open(said, "wb") as stream:
+            process = subprocess.Popen(
+                [program, "--tool=callgrind", f"--callgrind-out-file={out}", *options, *command],
+                env={"PATH": os.environ.get("PATH", ""), **variables, **(env or {})},
+                stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT)
+            try:
+                meanwhile(process)
+                process.wait(600)
+            finally:
+                process.kill()
         functions = exclusive(out.read_text()) if out.exists() else None
-    if not functions:
-        raise RuntimeError(f"callgrind counted nothing (exit status {process.returncode}):\n{said}")
+        if not functions:
+            raise RuntimeError(f"callgrind counted nothing (exit status {process.returncode}):\n{said.read_text()}")
     return functions
 
 
@@ -160,9 +174,9 @@ def _where(now, before):
     # One that was too cheap for the baseline's list counts as new.
     change = sorted(((now.get(name, 0) - before.get(name, 0), name) for name in {*now, *before}), reverse=True)
     lines = ["", "grown most (inlining also moves instructions from one function to another):"]
-    lines += [f"  {more:+9.1f}  {name}" for more, name in change[:15]]
+    lines += [f"  {more:+9.1f}  {name}" for more, name in change[:15] if more > 1]
     lines += ["shrunk most:"]
-    lines += [f"  {less:+9.1f}  {name}" for less, name in change[:-9:-1] if less < 0]
+    lines += [f"  {less:+9.1f}  {name}" for less, name in change[:-9:-1] if less < -1]
     return "\n".join(lines)
 
 

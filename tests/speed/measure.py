@@ -2,9 +2,9 @@
 
 Nothing here judges what is sent (tests/contract does) or whether a figure is good (test_*.py do).
 """
-import io
 import json
 import os
+import platform
 import re
 import signal
 import socket
@@ -12,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -22,12 +21,11 @@ sys.path.insert(0, str(HERE.parent / "contract"))
 from support import components  # noqa: E402
 from support.runtime_api import CREDENTIALS, LAMBDA_ENV, Ingest  # noqa: E402
 
-TARGET = ROOT / "target/ingest"
-#: Builds beside `ingest`, with whose dependencies it shares everything; with names of functions, for callgrind.
-BUILD_YARDSTICK = ["cargo", "rustc", "--release", "--no-default-features", "--features", "yardstick", "--bin", "yardstick",
-                   "--target-dir", str(TARGET.relative_to(ROOT)), "--", "-C", "strip=none"]
-BUILD_INGEST = ["cargo", "build", "--release", "--no-default-features", "--bin", "ingest",
-                "--target-dir", str(TARGET.relative_to(ROOT))]
+#: Shares its dependencies with the command line; has names of functions, for callgrind.
+BUILD_YARDSTICK = ["cargo", "rustc", "--release", "--features", "yardstick", "--bin", "yardstick", "--", "-C", "strip=none"]
+PACKAGES = ROOT / "target/lambda"
+#: What is measured is what is deployed: the packaged function, for this processor.
+os.environ.setdefault("INGEST_BIN", str(PACKAGES / ("arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64") / "bootstrap"))
 
 #: The largest payload of an invocation.
 PAYLOAD_LIMIT = 6 * 1024 * 1024
@@ -35,14 +33,18 @@ PAYLOAD_LIMIT = 6 * 1024 * 1024
 
 def yardstick():
     """The program of yardstick.rs: `YARDSTICK_BIN`, else the one that `tests/speed/run` builds."""
-    path = os.environ.get("YARDSTICK_BIN") or TARGET / "release/yardstick"
+    path = os.environ.get("YARDSTICK_BIN") or ROOT / "target/release/yardstick"
     return components._found(path, "the program `yardstick`", " ".join(BUILD_YARDSTICK))
 
 
 def build():
-    """Builds both; what cargo says goes to standard error."""
-    for command in (BUILD_INGEST, BUILD_YARDSTICK):
-        subprocess.run(command, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    """The packages and the yardstick; what the builds say goes to standard error."""
+    subprocess.run(["infra/package"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    build_yardstick()
+
+
+def build_yardstick():
+    subprocess.run(BUILD_YARDSTICK, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
 
 
 # --- the world around one process ------------------------------------------------------------------------------------
@@ -157,7 +159,7 @@ def starts(count, receiver_url=None):
                 cpu = cpu_seconds(pid)
                 to_answer = None
                 if receiver_url:
-                    to_answer = _first_answer(connection, number, event) - begun
+                    to_answer = hand_over(connection, number, event) - begun
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             found.append(Start(to_work / 1e6, to_answer and to_answer / 1e6, cpu * 1e3))
@@ -170,16 +172,16 @@ def environment(api, remote_write_url):
             "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:%d" % api.getsockname()[1], "REMOTE_WRITE_URL": remote_write_url}
 
 
-def _first_answer(connection, number, event):
-    """Hands over one event; when its answer came."""
-    head = (f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(event)}\r\n"
+def hand_over(connection, number, payload):
+    """One invocation on a connection that has asked for work; when its answer came."""
+    head = (f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
             f"Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-{number:012x}\r\n"
-            f"Lambda-Runtime-Deadline-Ms: {now_ms() + 30_000}\r\n"
+            f"Lambda-Runtime-Deadline-Ms: {now_ms() + 300_000}\r\n"
             "Lambda-Runtime-Invoked-Function-Arn: arn:aws:lambda:us-east-1:123456789012:function:f\r\n\r\n")
-    connection.sendall(head.encode() + event)
+    connection.sendall(head.encode() + payload)
     asked = read_request(connection)
     came = time.perf_counter_ns()
-    assert asked.startswith(b"POST") and b"/response " in asked, asked
+    assert asked and asked.startswith(b"POST") and b"/response " in asked, asked
     return came
 
 
@@ -296,9 +298,5 @@ def growth(rounds):
 # --- size ------------------------------------------------------------------------------------------------------------
 
 def sizes():
-    """Bytes of the binary, and of it in a zip as Lambda takes it."""
-    binary = Path(components.ingest())
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        archive.write(binary, "bootstrap")
-    return binary.stat().st_size, len(packed.getvalue())
+    """Bytes of the binary, and of each zip that `infra/package` has made: {"ingest-arm64.zip": ...}."""
+    return Path(components.ingest()).stat().st_size, {one.name: one.stat().st_size for one in sorted(PACKAGES.glob("ingest-*.zip"))}
