@@ -1,11 +1,11 @@
 """The two templates under test: SAM's after its transform, and the CDK construct's, each variant as its example synthesises it."""
+import fcntl
 import functools
 import json
 import os
 import re
 import shutil
 import subprocess
-from pathlib import Path
 
 import cloudformation
 from support.components import ENV, HOW, ROOT, MissingComponent, _found
@@ -46,16 +46,32 @@ def sam(parameters=None):
     return cloudformation.resolve(sam_template(parameters), parameters, KNOWN)
 
 
-@functools.cache
 def cdk_templates():
-    """The templates of all variants of infra/cdk/example/variants.ts, by their names."""
+    """The templates of all variants of infra/cdk/example/variants.ts, by their names; synthesised where anything is newer."""
     if not (CDK / "node_modules").is_dir() or shutil.which("npm") is None:
         raise MissingComponent(f"Node.js or the packages of infra/cdk are missing: {HOW}")
-    ended = subprocess.run(["npm", "run", "--silent", "synth"], cwd=CDK, env=environment(), stdin=subprocess.DEVNULL,
-                           capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    files = map(Path, ended.stdout.split())
-    return {file.name.split(".")[0]: json.loads(file.read_text()) for file in files}
+    return _cdk_templates()
+
+
+@functools.cache
+def _cdk_templates():
+    output = CDK / "cdk.out"
+    output.mkdir(exist_ok=True)
+    with open(output / "lock", "w") as lock:  # tests run side by side
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = list(output.glob("*.template.json"))
+        sources = [CDK / "package.json", *CDK.glob("src/*.ts"), CDK / "example/variants.ts"]
+        if not made or max(map(_changed, sources)) > min(map(_changed, made)):
+            for old in made:
+                old.unlink()
+            ended = subprocess.run(["npm", "run", "synth"], cwd=CDK, env=environment(), stdin=subprocess.DEVNULL,
+                                   capture_output=True, text=True)
+            assert ended.returncode == 0, ended.stdout[-4000:] + ended.stderr[-4000:]
+    return {file.name.split(".")[0]: json.loads(file.read_text()) for file in output.glob("*.template.json")}
+
+
+def _changed(path):
+    return path.stat().st_mtime
 
 
 def cdk(variant):

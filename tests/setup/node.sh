@@ -1,14 +1,14 @@
 # Node.js and the packages of the CDK construct. For tests/run.
 
-# node_version_fits: what package.json of infra/cdk asks for.
-node_version_fits() { have node && have npm && version_at_least v20.16 "$(node --version 2> /dev/null)"; }
+# node_fits: as package.json of infra/cdk asks for it.
+node_fits() { have node && have npm && version_at_least v20.16 "$(node --version 2> /dev/null)"; }
 
-node_packages() {
+need_node() {
     local stamp=$env_dir/stamps/cdk wanted
-    if ! node_version_fits; then
-        python_packages node tests/setup/node.txt || return 1
+    if ! node_fits; then
+        need_python node tests/setup/node.txt || return 1
         PATH=$env_dir/node/bin:$PATH
-        node_version_fits || return 1
+        node_fits || return 1
     fi
     wanted="$(node --version) $(cksum < infra/cdk/package-lock.json)"
     [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -d infra/cdk/node_modules ] && return 0

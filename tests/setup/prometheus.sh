@@ -2,7 +2,7 @@
 
 prometheus_version() { "$1" --version 2> /dev/null | sed -n 's/^prometheus, version \([0-9.]*\).*/\1/p'; }
 
-prometheus() {
+need_prometheus() {
     local found
     if have prometheus && have promtool; then
         found=$(prometheus_version prometheus)

@@ -1,7 +1,7 @@
 # Python packages, each set in a virtual environment of its own. For tests/run.
 
-# python_packages NAME REQUIREMENTS: installs them into tests/.env/NAME, anew where the list or Python has changed.
-python_packages() {
+# need_python NAME REQUIREMENTS: installs them into tests/.env/NAME, anew where the list or Python has changed.
+need_python() {
     local folder=$env_dir/$1 requirements=$2 stamp=$env_dir/stamps/$1 wanted
     wanted="$(python3 --version) $(cksum < "$requirements")"
     [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -x "$folder/bin/python" ] && return 0

@@ -1,6 +1,6 @@
 # What runs the arm64 function here: qemu's user-mode emulator and a C library, from Debian's packages. For tests/run.
 
-qemu() {
+need_qemu() {
     local folder=$env_dir/qemu stamp=$env_dir/stamps/qemu
     [ -e "$stamp" ] && [ -x "$folder/usr/bin/qemu-aarch64-static" ] && return 0
     say "unpacking qemu's emulator of arm64 from Debian's packages (suite bookworm) into tests/.env/qemu"

@@ -5,9 +5,9 @@
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { App, aws_aps as aps, Stack } from 'aws-cdk-lib';
+import { App, Duration, Stack, aws_aps as aps, aws_lambda as lambda, aws_logs as logs, aws_sns as sns } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
-import { IotTarget, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
+import { IotTarget, LateSamples, LogLevel, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
 
 export const EXISTING_WORKSPACE = 'arn:aws:aps:eu-central-1:210987654321:workspace/ws-12345678-abcd-1234-abcd-123456789012';
 
@@ -21,6 +21,23 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
   WorkspaceOfTheApp: (stack) => ({ workspace: new aps.CfnWorkspace(stack, 'Prometheus') }),
   Traced: () => ({ xray: true }),
   Unwatched: () => ({ alarms: false, dashboard: false }),
+  /** Everything that can be chosen, chosen. */
+  Chosen: (stack) => ({
+    outOfOrderWindow: Duration.minutes(2),
+    batchSize: 200,
+    batchWindow: Duration.minutes(1),
+    maxConcurrency: 7,
+    memorySize: 256,
+    timeout: Duration.minutes(1),
+    architecture: lambda.Architecture.X86_64,
+    externalLabels: { env: 'prod', team: 'water' },
+    maxSampleAge: Duration.minutes(30),
+    maxSampleLead: Duration.millis(500),
+    lateSamples: LateSamples.DROP,
+    logLevel: LogLevel.DEBUG,
+    logRetention: logs.RetentionDays.ONE_WEEK,
+    alarmTopic: sns.Topic.fromTopicArn(stack, 'OnCall', 'arn:aws:sns:eu-west-1:123456789012:on-call'),
+  }),
 };
 
 /** A stack with the gateway in it, as for deployment to any account and region. */

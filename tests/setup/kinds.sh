@@ -1,0 +1,43 @@
+# Each kind of test: how it is run, and how what it says is counted. For tests/run.
+
+# run_and_keep COMMAND...: shows what it says and keeps that in $output; $status is its exit code.
+run_and_keep() {
+    "$@" < /dev/null 2>&1 | tee "$output"
+    status=${PIPESTATUS[0]}
+}
+
+in_folder() { (cd "$1" && shift && "$@"); }
+
+cargo_tests() {
+    local yes no
+    run_and_keep cargo test --no-fail-fast
+    read -r yes no < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$output")
+    count "cargo test" "$status" "$yes" "$no" 0
+}
+
+# pytest_in FOLDER ARGUMENT...
+pytest_in() {
+    local folder=$1 summary
+    shift
+    run_and_keep in_folder "$folder" "$venv/bin/python" -m pytest -q -n 2 "$@"
+    # 5: the arguments choose no test of this folder.
+    [ "$status" -eq 5 ] && [ "$#" -gt 0 ] && return
+    summary=$(grep -E '^=*[ ]*([0-9]+ [a-z]+,? ?)+ in [0-9.]+s' "$output" | tail -n 1)
+    of() { grep -oE "[0-9]+ $1" <<< "$summary" | awk '{ n += $1 } END { print n + 0 }'; }
+    count "pytest in $folder" "$status" "$(of passed)" "$(($(of failed) + $(of 'errors?')))" "$(of skipped)"
+}
+
+# npm_tests FOLDER SCRIPT: Node's own test runner says "# pass 3", or with another reporter "ℹ pass 3".
+npm_tests() {
+    run_and_keep in_folder "$1" npm run --silent "$2"
+    of() { grep -oE "^(#|ℹ) $1 [0-9]+" "$output" | awk '{ n += $3 } END { print n + 0 }'; }
+    count "npm run $2 in $1" "$status" "$(of pass)" "$(($(of fail) + $(of cancelled)))" "$(($(of skipped) + $(of todo)))"
+}
+
+# script_of_tests FILE: one that says "3 passed, 0 failed" at its end.
+script_of_tests() {
+    local yes no
+    run_and_keep bash "$1"
+    read -r yes no < <(sed -nE '$ s/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$output")
+    count "$1" "$status" "${yes:-0}" "${no:-0}" 0
+}
