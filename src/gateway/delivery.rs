@@ -170,7 +170,11 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
             }
             match search.answer(finding) {
                 Step::Settled(_) if finding == Finding::Written => {}
-                Step::Settled(_) if finding == Finding::Failed => self.failed(&answer),
+                Step::Settled(_) if finding == Finding::Failed => {
+                    self.failed(&answer);
+                    // What overtook it would put it out of order for ever, as with whole requests.
+                    search.withhold(&events.behind(&part, self.merged.rows()));
+                }
                 Step::Settled(settled) => {
                     for number in settled {
                         self.refused(events.item(number), &answer, &rows);

@@ -61,6 +61,11 @@ impl Disposition {
     }
 }
 
+/// Whether the words of an answer with this status decide what becomes of its events; of others they are only told.
+pub(super) fn words_decide(status: u16) -> bool {
+    matches!(status, 400 | 409 | 422 | 429)
+}
+
 /// Whether samples of a request that got this answer may be stored all the same.
 #[must_use]
 pub fn leaves_in_doubt(answer: &Result<Answer, TransportError>) -> bool {

@@ -1,5 +1,6 @@
 //! HTTP/1.1 over TLS with reqwest.
 
+use super::disposition::words_decide;
 use super::transport::{Answer, MAX_WORDS_BYTES, Transport, TransportError};
 use bytes::Bytes;
 use rustls::{ClientConfig, RootCertStore};
@@ -14,7 +15,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Front ends of AWS close idle connections after about 20 s; a connection that is given up earlier is never found dead.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Longest wait for the words of an error after its status.
+/// Longest wait for the words of an error after its status, where they decide nothing.
 const WORDS_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Of an answer that nobody asked for; above it another connection is cheaper.
@@ -80,13 +81,17 @@ impl Transport for HttpTransport {
         let header = response.headers().get(http::header::RETRY_AFTER);
         let retry_after = header.and_then(|value| value.to_str().ok()).map(str::to_owned);
         let mut words = Vec::new();
-        // The status is the answer: a body that breaks off or stalls takes nothing back, and of a success it says nothing.
-        if !response.status().is_success() {
-            let until = until.min(Instant::now() + WORDS_TIMEOUT);
-            while words.len() < MAX_WORDS_BYTES
-                && let Ok(Ok(Some(chunk))) = tokio::time::timeout_at(until, response.chunk()).await
-            {
-                words.extend_from_slice(&chunk[..chunk.len().min(MAX_WORDS_BYTES - words.len())]);
+        // The status is the answer, and of a success the body says nothing. Where words decide, half of them are none.
+        let decide = words_decide(status);
+        let until = if decide { until } else { until.min(Instant::now() + WORDS_TIMEOUT) };
+        while !response.status().is_success() && words.len() < MAX_WORDS_BYTES {
+            match tokio::time::timeout_at(until, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => {
+                    words.extend_from_slice(&chunk[..chunk.len().min(MAX_WORDS_BYTES - words.len())]);
+                }
+                Ok(Err(error)) if decide => return Err(fault(error)),
+                Err(_) if decide => return Err(TransportError::Timeout),
+                _ => break,
             }
         }
         Ok(Answer { status, retry_after, body: String::from_utf8_lossy(&words).trim().to_owned() })

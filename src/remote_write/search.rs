@@ -10,6 +10,8 @@
 //! [`MAX_UNPROVEN`] are followed before a suspect was asked about alone, and none after one turned out innocent. All of
 //! it stays within the k·(4·log2 n + 8) and 2n + 8 that are promised.
 
+use std::collections::HashSet;
+
 /// Hints that are followed before one of them has proven right.
 const MAX_UNPROVEN: u32 = 3;
 
@@ -100,6 +102,15 @@ impl Search {
         Step::Split
     }
 
+    /// Takes events out of the parts that are still to be sent.
+    pub fn withhold(&mut self, events: &HashSet<u32>) {
+        for part in &mut self.parts {
+            part.events.retain(|event| !events.contains(event));
+            self.unproven -= u32::from(part.is_suspect && part.events.is_empty());
+        }
+        self.parts.retain(|part| !part.events.is_empty());
+    }
+
     /// All events that are not settled, to be given up.
     pub fn give_up(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.parts).into_iter().rev().flat_map(|part| part.events).collect()
@@ -173,6 +184,19 @@ mod tests {
         assert_eq!(search.answer(Finding::TooLarge), Step::Split);
         assert_eq!(search.answer(Finding::TooLarge), Step::Settled(vec![0]));
         assert_eq!(search.answer(Finding::Written), Step::Settled(vec![1]));
+        assert_eq!(search.part(), None);
+    }
+
+    #[test]
+    fn what_is_withheld_is_not_sent_and_a_withheld_suspect_is_none() {
+        let mut search = Search::new((0..8).collect());
+        search.answer(Finding::Refused { suspect: Some(4) });
+        assert_eq!(search.answer(Finding::Failed), Step::Settled(vec![0, 1, 2, 3]));
+        search.withhold(&HashSet::from([4, 6]));
+        assert_eq!(search.part(), Some([5, 7].as_slice()));
+        assert_eq!(search.answer(Finding::Refused { suspect: Some(0) }), Step::Split);
+        assert_eq!(search.answer(Finding::Written), Step::Settled(vec![5]));
+        assert_eq!(search.answer(Finding::Written), Step::Settled(vec![7]));
         assert_eq!(search.part(), None);
     }
 

@@ -175,9 +175,6 @@ def test_a_refusal_has_the_reason_that_its_words_name(stand, words):
         assert 0 < len(attributes["detail"]) <= 1000
 
 
-#: Until the sender waits for the words of a refusal, and takes half of them for a fault of the network.
-HALF_WORDS = pytest.mark.xfail(strict=True, reason="a defect: the words of a refusal are read for half a second, whole or not")
-
 #: Answers with status 400 whose words do not come whole, or take one to two seconds to come: half of them names no reason, or
 #: another one.
 HALF = "HTTP/1.1 400 Bad Request\r\n{}\r\n\r\nuser=1: err: out of"
@@ -188,7 +185,6 @@ BROKEN_OFF = {
 }
 
 
-@HALF_WORDS
 @pytest.mark.parametrize("how", BROKEN_OFF)
 def test_words_that_come_slowly_or_not_whole_give_no_wrong_reason(stand, how):
     now = now_ms()
@@ -199,7 +195,6 @@ def test_words_that_come_slowly_or_not_whole_give_no_wrong_reason(stand, how):
     assert stand.letters()["m-1"].attributes["reason"] == "out_of_order"
 
 
-@HALF_WORDS
 @pytest.mark.parametrize("how", BROKEN_OFF)
 def test_what_is_stored_and_refused_as_a_replay_is_marked_though_the_words_come_slowly_or_not_whole(stand, how):
     now = now_ms()
@@ -211,7 +206,6 @@ def test_what_is_stored_and_refused_as_a_replay_is_marked_though_the_words_come_
     assert {name: letter.attributes.get("maybe_stored") for name, letter in stand.letters().items()} == {"m-1": "true"}
 
 
-@HALF_WORDS
 def test_words_that_stop_in_the_middle_cost_no_more_than_the_time_of_the_invocation(stand):
     stand.proxy.fault_with(lambda exchange: proxy.raw(HALF.format("Content-Length: 60").encode(), "half the words", hold=True))
     result = stand.deliver(record(event(), "m-1"), deadline_s=2.5)

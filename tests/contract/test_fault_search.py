@@ -273,7 +273,6 @@ def test_with_other_faults_in_the_search_what_is_acknowledged_is_stored_or_put_a
         assert not put_aside
 
 
-@pytest.mark.xfail(strict=True, reason="a defect: a search goes on with later samples of a series of which a part has failed")
 @pytest.mark.parametrize("status, tries", [(404, 1), (503, 5)])
 @pytest.mark.parametrize("why, flavour", [("a guilty one", "prometheus"), ("413", "amp"), ("413", "prometheus")])
 def test_where_a_part_fails_later_samples_of_its_series_are_not_sent_before_it(sqs, why, flavour, status, tries):

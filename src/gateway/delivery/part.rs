@@ -2,7 +2,7 @@
 
 use crate::model::ItemId;
 use crate::series::Row;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// Numbers events of a request in the order of their times.
@@ -38,6 +38,23 @@ impl Events {
     /// Where in `part`, which is in ascending order, the event is.
     pub(super) fn place_of(&self, item: ItemId, part: &[u32]) -> Option<usize> {
         part.binary_search(self.numbers.get(&item)?).ok()
+    }
+
+    /// The events after `failed`, a part, that would overtake it: those with a later sample of a series of which one is not
+    /// stored, and those behind them in turn.
+    pub(super) fn behind(&self, failed: &[u32], all: &[Row]) -> HashSet<u32> {
+        let Some(last) = failed.last() else { return HashSet::new() };
+        let mut waiting: HashSet<u32> = self.rows_of(failed, |_| true).into_iter().map(|row| all[row].series).collect();
+        let mut later: Vec<_> = self.rows.iter().filter(|(number, _)| number > last).collect();
+        later.sort_by_key(|(number, _)| number);
+        let mut behind = HashSet::new();
+        for rows in later.chunk_by(|(a, _), (b, _)| a == b) {
+            if rows.iter().any(|(_, row)| waiting.contains(&all[*row].series)) {
+                behind.insert(rows[0].0);
+                waiting.extend(rows.iter().map(|(_, row)| all[*row].series));
+            }
+        }
+        behind
     }
 
     /// The rows of the events in `part` that are `wanted`, in their order.
