@@ -138,7 +138,9 @@ def test_the_variables_are_the_settings_that_ingest_reads():
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_ingest_starts_with_the_variables_of_each_variant(variant):
     for resources in (templates.sam(VARIANTS[variant]["sam"]), templates.cdk(VARIANTS[variant]["cdk"])):
-        ended = exit_of(resources["Function"]["Properties"]["Environment"]["Variables"])
+        variables = dict(resources["Function"]["Properties"]["Environment"]["Variables"])
+        variables["DEAD_LETTER_QUEUE_URL"] = f"https://sqs.eu-west-1.amazonaws.com/123456789012/{variables['DEAD_LETTER_QUEUE_URL']}"
+        ended = exit_of(variables)
         assert ended.asked_for_work, ended.text
         assert ended.text == ""
 
