@@ -24,7 +24,7 @@ from support.proxy import FaultProxy
 from support.receiver import Receiver
 from support.remote_write import bits
 from support.runtime_api import Ingest
-from support.sqs import SqsFront, broken, throttled
+from support.sqs import Letter, SqsFront, broken, throttled
 from support.tsdb import Tsdb
 
 EVENTS = int(os.environ.get("CHAOS_EVENTS", 0))
@@ -240,6 +240,40 @@ class Queue:
             {"Id": lost["Id"], "SenderFault": False, "Code": "InternalError", "Message": "try again"}]}
 
 
+class Letters:
+    """A thread that takes the letters off the dead-letter queue as they come: moto's time for one call grows with the messages
+    that a queue holds. `all()` ends it; message id -> its letters, usually one."""
+
+    def __init__(self, queue):
+        self._queue, self._over, self._taken, self._broken = queue, threading.Event(), defaultdict(list), None
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def _work(self):
+        try:
+            while self._take() or not self._over.wait(0.1):
+                pass
+        except Exception as why:  # it must be seen
+            self._broken = why
+
+    def _take(self):
+        messages = self._queue.client.receive_message(
+            QueueUrl=self._queue.url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"],
+            VisibilityTimeout=600).get("Messages", [])
+        if messages:
+            self._queue.client.delete_message_batch(QueueUrl=self._queue.url, Entries=[
+                {"Id": str(index), "ReceiptHandle": one["ReceiptHandle"]} for index, one in enumerate(messages)])
+        for letter in map(Letter, messages):
+            self._taken[letter.attributes["source_message_id"]].append(letter)
+        return bool(messages)
+
+    def all(self):
+        self._over.set()
+        self._thread.join()
+        assert self._broken is None, f"the letters could not be taken: {self._broken}"
+        return self._taken
+
+
 # --- the run ---------------------------------------------------------------------------------------------------------
 
 class Run:
@@ -250,6 +284,7 @@ class Run:
         self.sqs, self.tsdb, self.fifo = sqs, tsdb, fifo
         self.fleet = Fleet(random.Random(f"{seed} fleet"), 40, conflicts, tsdb is not None, fifo)
         self.queue, self.dead = FifoQueue() if fifo else sqs.queue(), sqs.queue(fifo=fifo)
+        self.letters = Letters(self.dead)
         self.proxy = FaultProxy(address)
         self.url = self.proxy.remote_write_url(path)
         self.auth = auth
@@ -319,16 +354,9 @@ class Run:
         self.faulty_queue.clear = True
         self.source.be_kind()
 
-    def letters(self):
-        """message id -> its dead letters: usually one."""
-        found = defaultdict(list)
-        for letter in self.dead.letters():
-            found[letter.attributes["source_message_id"]].append(letter)
-        return found
-
     def judge(self, held, refused):
         """`held(sample)`: whether the receiver has it; `refused[sample]`: the reasons for which it ever refused it."""
-        letters, counts, wrong, owners = self.letters(), Counter(), [], defaultdict(set)
+        letters, counts, wrong, owners = self.letters.all(), Counter(), [], defaultdict(set)
         seen = Counter(sample for exchange in self.proxy.exchanges for sample in set(exchange.samples))
         samples_of = {}
         for name, events in self.messages.items():

@@ -31,11 +31,17 @@ ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:water-metrics"
 FIFO_ARN = ARN + ".fifo"
 
 # moto asks for the time several times for each message that a queue holds, in a costly way: said once here, long queues stay
-# quick.
+# quick. And it deletes by writing a new list of messages, which loses one that is sent meanwhile: the lock that it has for
+# sending is held for that too.
 _SERVER = """
 import time
 import moto.sqs.models
 moto.sqs.models.unix_time_millis = lambda: time.time() * 1000
+delete = moto.sqs.models.Queue.delete_message
+def delete_alone(queue, receipt_handle):
+    with queue._messages_lock:
+        delete(queue, receipt_handle)
+moto.sqs.models.Queue.delete_message = delete_alone
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
