@@ -438,6 +438,24 @@ def test_a_direct_caller_with_one_event_over_the_limit_gets_delivery_failed(sqs)
         assert stand.letters() == {}
 
 
+@pytest.mark.xfail(strict=True, reason="a defect: what is over a limit holds nothing back that is behind it")
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_limit_that_is_raised_in_the_middle_of_a_search_lets_no_later_sample_overtake_the_one_over_it(sqs, flavour):
+    now = now_ms()
+    with Stand(sqs, Tsdb(flavour, series_limit=0)) as stand:
+        def grow(exchange):
+            if exchange.number > 2:  # the whole, then the oldest event alone
+                stand.tsdb.series_limit = None
+
+        stand.proxy.fault_with(grow)
+        records = [record(event({"ph": n + 0.5}, timestamp=now - 5000 + n), f"m-{n}") for n in range(2)]
+        result = stand.deliver(*records)
+        assert "m-0" in result.failures
+        assert stand.deliver_again(records, result).failures == []
+        assert stand.tsdb.count() == 2
+        assert stand.letters() == {}
+
+
 # --- groups, and what is dropped -------------------------------------------------------------------------------------
 
 def test_fifo_an_event_that_the_receiver_refuses_does_not_hold_its_group_up_and_an_errored_one_does(sqs):
