@@ -251,21 +251,21 @@ class Letters:
 
     def _work(self):
         try:
-            while self._take() or not self._over.wait(0.1):
-                pass
+            while not self._over.wait(0.1):
+                self._take()
+            self._take()
         except Exception as why:  # it must be seen
             self._broken = why
 
     def _take(self):
-        messages = self._queue.client.receive_message(
-            QueueUrl=self._queue.url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"],
-            VisibilityTimeout=600).get("Messages", [])
-        if messages:
+        """All that is there."""
+        while messages := self._queue.client.receive_message(
+                QueueUrl=self._queue.url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"],
+                VisibilityTimeout=600).get("Messages", []):
             self._queue.client.delete_message_batch(QueueUrl=self._queue.url, Entries=[
                 {"Id": str(index), "ReceiptHandle": one["ReceiptHandle"]} for index, one in enumerate(messages)])
-        for letter in map(Letter, messages):
-            self._taken[letter.attributes["source_message_id"]].append(letter)
-        return bool(messages)
+            for letter in map(Letter, messages):
+                self._taken[letter.attributes["source_message_id"]].append(letter)
 
     def all(self):
         self._over.set()
