@@ -1,14 +1,11 @@
 """The packaged function, `target/lambda`: where it is, and how a build for another processor runs here."""
 import os
-import platform
 import zipfile
 
-from support.components import ENV, HOW, ROOT, MissingComponent, _found
+from support.components import ARCH, ENV, HOW, ROOT, MissingComponent, _found
 
 LAMBDA = ROOT / "target/lambda"
 ARCHITECTURES = ["x86_64", "arm64"]
-#: What this machine runs without help.
-NATIVE = {"x86_64": "x86_64", "aarch64": "arm64", "arm64": "arm64"}.get(platform.machine())
 EMULATOR = ENV / "qemu/usr/bin/qemu-aarch64-static"
 EMULATED_LIBC = ENV / "qemu/usr/aarch64-linux-gnu"
 
@@ -27,10 +24,10 @@ def unpacked(arch, folder):
     with zipfile.ZipFile(zip_of(arch)) as archive:
         bootstrap.write_bytes(archive.read("bootstrap"))
         bootstrap.chmod(archive.getinfo("bootstrap").external_attr >> 16 & 0o777)
-    if arch == NATIVE:
+    if arch == ARCH:
         return bootstrap
     if arch != "arm64":
-        raise MissingComponent(f"a bootstrap for {arch} does not run on {platform.machine()}: take an x86_64 machine")
+        raise MissingComponent(f"a bootstrap for {arch} does not run here: take an x86_64 machine")
     emulator = _found(EMULATOR, "qemu's user-mode emulator for arm64", HOW)
     if not EMULATED_LIBC.is_dir():
         raise MissingComponent(f"a C library for arm64 is missing ({EMULATED_LIBC}): {HOW}")

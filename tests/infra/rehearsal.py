@@ -11,7 +11,8 @@ import urllib.error
 import urllib.request
 from urllib.parse import urlsplit
 
-from package import NATIVE, unpacked
+from package import unpacked
+from support.components import ARCH
 from support.event_source import EventSource
 from support.http_server import HttpServer
 from support.runtime_api import Ingest
@@ -64,7 +65,7 @@ class Gateway:
 
     def __init__(self, resources, sqs, prometheus, folder, environment=None):
         self.resources, self.workspace, self.sqs_front = resources, Workspace(prometheus), SqsFront(sqs)
-        self._bootstrap = unpacked(NATIVE, folder)
+        self._bootstrap = unpacked(ARCH, folder)
         self._more = environment or {}
         self.queues = {}
         # The dead-letter queue first: the other names it.
@@ -95,7 +96,8 @@ class Gateway:
         variables = dict(self.function["Environment"]["Variables"])
         variables["REMOTE_WRITE_URL"] = self.workspace.url + urlsplit(variables["REMOTE_WRITE_URL"]).path
         variables["DEAD_LETTER_QUEUE_URL"] = self.queues[variables["DEAD_LETTER_QUEUE_URL"]].url
-        return {**variables, "AWS_ENDPOINT_URL_SQS": self.sqs_front.url, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": self.function["MemorySize"], **self._more}
+        return {**variables, "AWS_ENDPOINT_URL_SQS": self.sqs_front.url,
+                "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": self.function["MemorySize"], **self._more}
 
     def start(self):
         """A new environment of the function."""

@@ -147,9 +147,11 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
 
 @pytest.mark.parametrize("parameter, variable, value", [
     (parameter, variable, value) for parameter, variable, values in [
-        ("ExternalLabels", "EXTERNAL_LABELS", ["env=prod", "env=prod,team=water", "_a=1", "a=b=c", "a= b ", "", "env=", "=x", "a=b,", "a b=c",
-                                               "__a=b", "_=x", "__=x", "a-b=c", "1a=b", "é=x", "a=é"]),
-        ("MaxSampleAge", "MAX_SAMPLE_AGE", ["", "90s", "2h", "500ms", "3d", "30m", "1", "1.5h", "1h30m", "-1h", "1 h", "1w", "h", "1H"]),
+        ("ExternalLabels", "EXTERNAL_LABELS", [
+            "", "env=prod", "env=prod,team=water", "_a=1", "a=b=c", "a= b ", "a=é",
+            "env=", "=x", "a=b,", "a b=c", "__a=b", "_=x", "__=x", "a-b=c", "1a=b", "é=x"]),
+        ("MaxSampleAge", "MAX_SAMPLE_AGE", [
+            "", "90s", "2h", "500ms", "3d", "30m", "1", "1.5h", "1h30m", "-1h", "1 h", "1w", "h", "1H"]),
         ("MaxSampleLead", "MAX_SAMPLE_LEAD", ["", "90s", "0s", "500ms", "1", "1.5h", "1h30m", "1 h", "1w"]),
         ("LateSamples", "LATE_SAMPLES", ["dead-letter", "drop", "Drop", "keep"]),
         ("LogLevel", "RUST_LOG", ["off", "error", "warn", "info", "debug", "trace", "INFO", "loud"]),

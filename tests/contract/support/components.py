@@ -1,5 +1,6 @@
 """Where the parts under test and the servers beside them are. A missing part fails the tests and says how to get it."""
 import os
+import platform
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,8 @@ ROOT = Path(__file__).resolve().parents[3]
 #: What users copy.
 EXAMPLES = ROOT / "examples"
 ENV = ROOT / "tests" / ".env"
+#: This machine's processor, as Lambda calls it.
+ARCH = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 HOW = "run `bash tests/run`, which builds and installs everything the tests need"
 
 
@@ -21,10 +24,9 @@ def _found(path, what, how):
 
 
 def ingest():
-    """The Lambda binary: `INGEST_BIN`, else the one that `tests/run` builds."""
-    path = os.environ.get("INGEST_BIN") or ROOT / "target/ingest/release/ingest"
-    return _found(path, "the Lambda binary `ingest`",
-                  "cargo build --release --no-default-features --bin ingest --target-dir target/ingest")
+    """The Lambda binary: `INGEST_BIN`, else the packaged one, as it is deployed."""
+    path = os.environ.get("INGEST_BIN") or ROOT / "target/lambda" / ARCH / "bootstrap"
+    return _found(path, "the packaged Lambda binary `ingest`", f"infra/package --arch {ARCH}")
 
 
 def pushgw():
