@@ -14,7 +14,7 @@ use crate::wire::{EncodedRequest, Requests, encode_selection};
 use bytes::Bytes;
 use outcome::RowState;
 use part::Events;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -177,7 +177,11 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
                 }
                 Step::Settled(settled) => {
                     for number in settled {
-                        self.refused(events.item(number), &answer, &rows);
+                        // A limit that grows meanwhile lets no later sample of a series overtake one that was over it.
+                        let over = self.refused(events.item(number), &answer, &rows);
+                        if !over.is_empty() {
+                            search.withhold(&events.only_of(&over, number, self.merged.rows()));
+                        }
                     }
                 }
                 Step::Split => {}
@@ -298,14 +302,17 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         }
     }
 
-    /// One event was alone in a request that was refused or too large.
-    fn refused(&mut self, item: ItemId, answer: &Answered, rows: &[usize]) {
-        let Ok(words) = answer else { return };
+    /// One event was alone in a request that was refused or too large. Gives the series that are over a limit, as far as
+    /// that is known.
+    fn refused(&mut self, item: ItemId, answer: &Answered, rows: &[usize]) -> HashSet<u32> {
+        let Ok(words) = answer else { return HashSet::new() };
+        let named = self.named(words, rows);
         if words.status != 413 && names_a_limit(&words.body) {
-            return self.failed(answer);
+            self.failed(answer);
+            let over = if named.is_empty() && rows.len() == 1 { rows } else { &named };
+            return over.iter().map(|&row| self.merged.rows()[row].series).collect();
         }
         self.log(answer);
-        let named = self.named(words, rows);
         let asked = if named.is_empty() { rows } else { &named };
         let in_doubt = asked.iter().any(|&row| self.rows[row].is_in_doubt());
         let reason = if words.status == 413 { Reason::TooLarge } else { reason(&words.body) };
@@ -313,6 +320,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
             self.rows[row].set_refused();
         }
         self.refusals.entry(item).or_insert(Refused { refusal: Refusal::new(reason, in_words(answer)), in_doubt });
+        HashSet::new()
     }
 
     fn failed(&mut self, answer: &Answered) {

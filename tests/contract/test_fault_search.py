@@ -438,7 +438,6 @@ def test_a_direct_caller_with_one_event_over_the_limit_gets_delivery_failed(sqs)
         assert stand.letters() == {}
 
 
-@pytest.mark.xfail(strict=True, reason="a defect: what is over a limit holds nothing back that is behind it")
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_a_limit_that_is_raised_in_the_middle_of_a_search_lets_no_later_sample_overtake_the_one_over_it(sqs, flavour):
     now = now_ms()

@@ -57,6 +57,14 @@ impl Events {
         behind
     }
 
+    /// The events after `event` that have samples of these series and no others.
+    pub(super) fn only_of(&self, series: &HashSet<u32>, event: u32, all: &[Row]) -> HashSet<u32> {
+        let later = || self.rows.iter().filter(|(number, _)| *number > event);
+        let has_others: HashSet<u32> =
+            later().filter(|(_, row)| !series.contains(&all[*row].series)).map(|(number, _)| *number).collect();
+        later().map(|(number, _)| *number).filter(|number| !has_others.contains(number)).collect()
+    }
+
     /// The rows of the events in `part` that are `wanted`, in their order.
     pub(super) fn rows_of(&self, part: &[u32], wanted: impl Fn(usize) -> bool) -> Vec<usize> {
         let in_part = |number: &u32| part.binary_search(number).is_ok();
