@@ -184,9 +184,9 @@ def _elsewhere(then, now):
     differ = [f"{key} was {then.get(key)!r}, here it is {value!r}" for key, value in now.items() if then.get(key) != value]
     if not differ:
         return ""
-    return ("\nThe baseline was recorded elsewhere (" + "; ".join(differ) + "), which alone can make the difference. To tell: check "
-            "out the commit that last changed tests/speed/baseline.json, record a baseline there (tests/speed/run --record), "
-            "come back with it and run this again. If the code is not at fault, commit that baseline.")
+    return ("\nThe baseline was recorded elsewhere (" + "; ".join(differ) + "), which alone can make the difference. To tell: "
+            "check out the commit that last changed tests/speed/baseline.json, record a baseline there "
+            "(tests/speed/run --record), come back with it and run this again. If the code is not at fault, commit that one.")
 
 
 def main(arguments):

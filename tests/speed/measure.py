@@ -25,7 +25,8 @@ from support.runtime_api import CREDENTIALS, LAMBDA_ENV, Ingest  # noqa: E402
 BUILD_YARDSTICK = ["cargo", "rustc", "--release", "--features", "yardstick", "--bin", "yardstick", "--", "-C", "strip=none"]
 PACKAGES = ROOT / "target/lambda"
 #: What is measured is what is deployed: the packaged function, for this processor.
-os.environ.setdefault("INGEST_BIN", str(PACKAGES / ("arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64") / "bootstrap"))
+ARCH = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
+os.environ.setdefault("INGEST_BIN", str(PACKAGES / ARCH / "bootstrap"))
 
 #: The largest payload of an invocation.
 PAYLOAD_LIMIT = 6 * 1024 * 1024
@@ -299,4 +300,5 @@ def growth(rounds):
 
 def sizes():
     """Bytes of the binary, and of each zip that `infra/package` has made: {"ingest-arm64.zip": ...}."""
-    return Path(components.ingest()).stat().st_size, {one.name: one.stat().st_size for one in sorted(PACKAGES.glob("ingest-*.zip"))}
+    zips = sorted(PACKAGES.glob("ingest-*.zip"))
+    return Path(components.ingest()).stat().st_size, {one.name: one.stat().st_size for one in zips}
