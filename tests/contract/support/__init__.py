@@ -11,6 +11,11 @@
 | `prometheus`     | a real Prometheus with the remote-write receiver on                              |
 | `sqs`            | moto's SQS, queues of both kinds, Lambda's SQS events, dead letters              |
 | `events`         | short ways to write events and times                                             |
+| `faults`         | what can go wrong, in one table; `Stand`: all of the world around one `ingest`   |
+| `proxy`          | a proxy that does to each request what networks and servers do                   |
+| `tsdb`           | what a receiver makes of each sample, and what it says                           |
+| `event_source`   | Lambda's event source mapping, with kills and doubled deliveries                 |
+| `event_source_fifo` | a FIFO queue in memory, as AWS documents it                                   |
 
 Everything binds to loopback on ports that the system chooses; nothing here waits by sleeping.
 """
