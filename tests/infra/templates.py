@@ -46,6 +46,11 @@ def sam(parameters=None):
     return cloudformation.resolve(sam_template(parameters), parameters, KNOWN)
 
 
+def sam_outputs(parameters=None):
+    """What SAM's template tells after a deployment with these parameters."""
+    return cloudformation.outputs(sam_template(parameters), parameters, KNOWN)
+
+
 def cdk_templates():
     """The templates of all variants of infra/cdk/example/variants.ts, by their names; synthesised where anything is newer."""
     if not (CDK / "node_modules").is_dir() or shutil.which("npm") is None:

@@ -10,7 +10,8 @@ import cloudformation
 import templates
 from package import ARCHITECTURES, LAMBDA
 from promises import VARIANTS, promised
-from support.components import ROOT
+from support.components import ROOT, tool
+from support.http_server import HttpServer
 from support.runtime_api import exit_of
 
 REGION = ["--region", "eu-west-1"]
@@ -117,6 +118,47 @@ def test_every_timeout_and_window_that_can_be_chosen_is_in_the_mappings():
     template = templates.sam_template({})
     for parameter, values in (("FunctionTimeout", TIMEOUTS), ("BatchWindow", WINDOWS)):
         assert tuple(map(int, template["Parameters"][parameter]["AllowedValues"])) == values
+
+
+# --- what is told after a deployment ---------------------------------------------------------------------------------
+
+def test_the_outputs_name_what_was_made():
+    told = templates.sam_outputs()
+    assert told.pop("OutOfOrderWindowCommand")
+    assert told == {
+        "QueueUrl": "Queue", "QueueArn": "Queue.Arn", "DeadLetterQueueUrl": "DeadLetterQueue", "FailureQueueUrl": "FailureQueue",
+        "FunctionArn": "Function.Arn", "FunctionName": "Function", "WorkspaceId": "ws-made", "WorkspaceArn": "Workspace.Arn",
+        "RemoteWriteUrl": promised("standard")["environment"]["REMOTE_WRITE_URL"],
+        "DashboardUrl": "https://console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards:name=Overview",
+    }
+
+
+class Amp(HttpServer):
+    """Keeps what the command line asks of AMP."""
+
+    def __init__(self):
+        self.asked = []
+        super().__init__()
+
+    def respond(self, request):
+        body = json.loads(request.body)
+        body.pop("clientToken")
+        self.asked.append((request.method, request.path, body))
+        return 202, {"Content-Type": "application/json"}, b'{"status": {"statusCode": "UPDATING"}}'
+
+
+@pytest.mark.parametrize("parameters, region, workspace", [
+    ({}, "eu-west-1", "ws-made"),
+    ({"WorkspaceArn": WORKSPACE.replace("eu-west-1", "us-east-2")}, "us-east-2", WORKSPACE.partition("/")[2]),
+])
+def test_the_command_for_the_out_of_order_window_is_one_that_the_aws_command_line_takes(parameters, region, workspace):
+    program, *arguments = templates.sam_outputs(parameters)["OutOfOrderWindowCommand"].split()
+    assert program == "aws" and arguments[arguments.index("--region") + 1] == region
+    with Amp() as amp:
+        ended = subprocess.run([tool("aws"), "--endpoint-url", amp.url, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                               text=True, env={**templates.environment(), "AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b"})
+    assert ended.returncode == 0, ended.stderr
+    assert amp.asked == [("PATCH", f"/workspaces/{workspace}/configuration", {"outOfOrderTimeWindowInSeconds": 300})]
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
