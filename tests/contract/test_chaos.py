@@ -402,6 +402,11 @@ class Run:
                             any(None in refused.get(sample, ()) for sample in samples):
                         # The workspace was full for one of its metrics and took the others; those are replays from then on.
                         counts["events stored in part, put aside and marked maybe_stored"] += 1
+                    elif marked and len(samples) > 1 and reasons <= REPLAY_REASONS and \
+                            any(None in refused.get(sample, ()) for sample in samples):
+                        # The workspace was full, named no series, and grew in the middle of a search: which of its metrics was over
+                        # the limit cannot be told, so later samples of the others do not wait (design section 4: as they fare).
+                        counts["events that a full workspace refused, overtaken, put aside and marked maybe_stored"] += 1
                     else:
                         wrong.append(f"{name} of {self.groups[name]}: a good event of an ordered group is not stored: {stored} "
                                      f"{mine} {self.source.deliveries[name]} {self._trace(samples_of[name])}")
