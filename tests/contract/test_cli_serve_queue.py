@@ -12,7 +12,7 @@ from support import components
 from support.events import BROKEN_TEXT, event, now_ms
 from support.receiver import Answer
 from support.remote_write import double
-from support.sqs import SqsFront, broken
+from support.sqs import SqsFront, broken, counts
 from test_cli_serve import invoke, serving
 from test_cli_usage import environment, pushgw
 
@@ -45,9 +45,7 @@ def eventually(condition, seconds=30):
 
 def left_on(queue):
     """Messages on the queue, hidden ones too."""
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    found = queue.client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
-    return sum(int(found[name]) for name in names)
+    return sum(counts(queue))
 
 
 def values(receiver, metric="number"):

@@ -2,6 +2,7 @@
 worthless. Each fault here is one that the contract forbids, and the receiver must see it."""
 import hashlib
 import http.client
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import pytest
@@ -15,7 +16,7 @@ from support.events import now_ms
 from support.receiver import Answer, Receiver
 from support.remote_write import CANONICAL_NAN, bits
 from support.runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
-from support.sqs import SqsFront, broken, throttled
+from support.sqs import SqsFront, broken, counts, throttled
 
 PH = [("__name__", "ph"), ("customerId", "c1")]
 HEADERS = {
@@ -174,3 +175,23 @@ def test_the_front_of_the_queue_can_be_broken(sqs, hook):
         client.send_message(QueueUrl=queue.url, MessageBody="x")
         assert [call.action for call in front.calls] == ["SendMessage", "SendMessage"]
         assert queue.letter().body == "x"
+
+
+def test_a_queue_counts_all_its_messages_at_each_moment_and_gives_each_to_one_receiver(sqs):
+    queue, count, received = sqs.queue(), 300, []
+    queue.send_all([str(number) for number in range(count)])
+
+    def receive_all():
+        while len(received) < count:
+            answer = queue.client.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10, VisibilityTimeout=3)
+            received.extend(message["Body"] for message in answer.get("Messages", []))
+
+    with ThreadPoolExecutor(4) as pool:
+        for receiver in [pool.submit(receive_all) for _ in range(4)]:
+            receiver.result()
+    assert len(received) == len(set(received)) == count
+    # After three seconds they turn visible again, one after another.
+    visible = 0
+    while visible < count:
+        visible, hidden = counts(queue)
+        assert visible + hidden == count

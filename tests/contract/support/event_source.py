@@ -16,7 +16,7 @@ import time
 from collections import defaultdict
 
 from .runtime_api import IngestExited
-from .sqs import REGION, _attribute
+from .sqs import REGION, _attribute, counts
 
 
 class EventSource:
@@ -51,9 +51,7 @@ class EventSource:
         """Waits until the queue holds nothing more, seen or unseen; whether that came to be."""
         end = time.monotonic() + timeout
         while time.monotonic() < end and not self.faults:
-            answer = self._queue.client.get_queue_attributes(QueueUrl=self._queue.url, AttributeNames=[
-                "ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"])["Attributes"]
-            if not any(int(value) for value in answer.values()):
+            if not any(counts(self._queue)):
                 return True
             time.sleep(0.1)  # between two looks at the queue
         return False

@@ -17,6 +17,7 @@ import threading
 import urllib.error
 import urllib.request
 import uuid
+from pathlib import Path
 
 import boto3
 from botocore.config import Config
@@ -29,25 +30,6 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 ARN = f"arn:aws:sqs:{REGION}:{ACCOUNT}:water-metrics"
 FIFO_ARN = ARN + ".fifo"
-
-# moto asks for the time several times for each message that a queue holds, in a costly way: said once here, long queues stay
-# quick. And it deletes by writing a new list of messages, which loses one that is sent meanwhile: the lock that it has for
-# sending is held for that too.
-_SERVER = """
-import time
-import moto.sqs.models
-moto.sqs.models.unix_time_millis = lambda: time.time() * 1000
-delete = moto.sqs.models.Queue.delete_message
-def delete_alone(queue, receipt_handle):
-    with queue._messages_lock:
-        delete(queue, receipt_handle)
-moto.sqs.models.Queue.delete_message = delete_alone
-from moto.server import DomainDispatcherApplication, create_backend_app
-from werkzeug.serving import make_server
-server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True)
-print(server.server_port, flush=True)
-server.serve_forever()
-"""
 
 
 def record(body, message_id=None, sent=None, receive_count=1, group=None, arn=None, attributes=None, system=None):
@@ -97,6 +79,13 @@ def event(*records):
 
 def _attribute(text, data_type="String"):
     return {"stringValue": text, "stringListValues": [], "binaryListValues": [], "dataType": data_type}
+
+
+def counts(queue):
+    """How many messages can be received now, and how many are in somebody's hands or wait."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    answer = queue.client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
+    return tuple(int(answer[name]) for name in names)
 
 
 class Letter:
@@ -201,7 +190,7 @@ class Sqs:
     """moto's SQS in a process of its own."""
 
     def __init__(self):
-        self.process = subprocess.Popen([components.python(), "-c", _SERVER], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([components.python(), Path(__file__).with_name("moto_server.py")], stdin=subprocess.DEVNULL,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         port = self.process.stdout.readline().strip()
         if not port:
