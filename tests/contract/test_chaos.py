@@ -300,7 +300,9 @@ class Run:
                        "DEAD_LETTER_QUEUE_URL": self.dead.url})
 
     def _check(self, result, records):
-        assert_settled(result, DEADLINE_S, margin_s=0)
+        # By the function's own clock: a dozen threads take turns in this process, and ours may see late what came in time.
+        assert result.metrics["total_ms"] < DEADLINE_S * 1000, result.metrics
+        assert_settled(result, DEADLINE_S, margin_s=-1)
         if self.fifo:
             assert_groups_kept_in_order(result, records)
         for name in ("received", "delivered", "errored", "rejected", "maybe_stored", "requests", "retries"):

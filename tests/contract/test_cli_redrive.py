@@ -329,12 +329,12 @@ def test_a_run_that_is_stopped_finishes_its_batch_and_shows_the_rest_again(sqs, 
     def hook(call):
         if call.action == "SendMessageBatch" and len(running) == 1:
             running.pop().send_signal(stop)
-            time.sleep(0.3)  # the signal arrives while the batch is under way
+            time.sleep(1)  # the signal arrives while the batch is under way
         return None
 
     with SqsFront(sqs, hook=hook) as front:
-        running.append(start(front, dead_letters, source))
-        process = running[0]
+        process = start(front, dead_letters, source)
+        running.append(process)  # `hook` takes it away again
         said, _ = process.communicate(timeout=30)
     shown = json.loads(said)
     assert process.returncode == 1 and (shown["ended"], shown["sent"], shown["hidden"]) == ("stopped", 10, 0)

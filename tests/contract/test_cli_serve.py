@@ -156,12 +156,12 @@ def test_an_event_invocation_is_answered_202_at_once_and_carried_out(receiver):
 
 def test_an_event_invocation_does_not_wait_for_the_receiver(receiver):
     from support.receiver import Answer
-    receiver.answer(Answer(delay=5))
+    receiver.answer(Answer(delay=20))
     with serving("--remote-write-url", receiver.remote_write_url) as server:
         started = time.monotonic()
         answer, _ = invoke(server, GOOD, InvocationType="Event")
         assert answer["StatusCode"] == 202
-        assert time.monotonic() - started < 3
+        assert time.monotonic() - started < 10
 
 
 def test_an_event_invocation_of_a_bad_event_is_202_as_well(server):

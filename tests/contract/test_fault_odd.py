@@ -91,6 +91,9 @@ def said(*lines, body=b""):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
+#: Its length depends on the compressor of the machine.
+PACKED = gzip.compress(b"out of order sample " * 1_000_000)
+
 #: name -> (bytes, what becomes of an event that never gets another answer: "stored", "handed back" or "put aside").
 ANSWERS = {
     "early hints before a 204": (said("HTTP/1.1 103 Early Hints", "Link: </>") + said("HTTP/1.1 204 No Content"), "stored"),
@@ -105,8 +108,7 @@ ANSWERS = {
     "go on, for ever": (said("HTTP/1.1 100 Continue") * 50_000, "handed back"),
     "an error without end": (said("HTTP/1.1 500 No", body=b"x" * 30_000_000), "handed back"),
     "a header of a megabyte": (said("HTTP/1.1 204 No Content", "X-A: " + "b" * 1_000_000), "handed back"),
-    "packed words": (said("HTTP/1.1 400 No", "Content-Encoding: gzip", "Content-Length: 19454",
-                          body=gzip.compress(b"out of order sample " * 1_000_000)), "put aside"),
+    "packed words": (said("HTTP/1.1 400 No", "Content-Encoding: gzip", f"Content-Length: {len(PACKED)}", body=PACKED), "put aside"),
 }
 
 

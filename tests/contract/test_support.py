@@ -183,14 +183,14 @@ def test_a_queue_counts_all_its_messages_at_each_moment_and_gives_each_to_one_re
 
     def receive_all():
         while len(received) < count:
-            answer = queue.client.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10, VisibilityTimeout=3)
+            answer = queue.client.receive_message(QueueUrl=queue.url, MaxNumberOfMessages=10, VisibilityTimeout=6)
             received.extend(message["Body"] for message in answer.get("Messages", []))
 
     with ThreadPoolExecutor(4) as pool:
         for receiver in [pool.submit(receive_all) for _ in range(4)]:
             receiver.result()
     assert len(received) == len(set(received)) == count
-    # After three seconds they turn visible again, one after another.
+    # After six seconds they turn visible again, one after another; to receive them all takes half of one.
     visible = 0
     while visible < count:
         visible, hidden = counts(queue)

@@ -2,7 +2,7 @@
 
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
 async fn length_of(request: Request<Body>) -> Response<Bytes> {
     Response::new(match request.into_body() {
@@ -45,14 +45,22 @@ async fn a_request_under_way_ends_before_the_server_does() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
-    let slow = |_| async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        Response::new(Bytes::from_static(b"done"))
+    let begun = Arc::new(Notify::new());
+    let slow = {
+        let begun = Arc::clone(&begun);
+        move |_| {
+            let begun = Arc::clone(&begun);
+            async move {
+                begun.notify_one();
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Response::new(Bytes::from_static(b"done"))
+            }
+        }
     };
     let server = tokio::spawn(serve(listener, async { drop(stopped.await) }, 10, slow));
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    begun.notified().await;
     drop(stop);
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();

@@ -112,8 +112,14 @@ class Request:
         return default
 
 
+#: Bound and never listening, until this process ends: the system gives their ports to nobody who asks for any.
+_held = []
+
+
 def closed_port():
-    """A loopback port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A loopback port on which nobody listens. Only who names it, with SO_REUSEADDR, can bind it."""
+    probe = socket.socket()
+    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    probe.bind(("127.0.0.1", 0))
+    _held.append(probe)
+    return probe.getsockname()[1]

@@ -152,7 +152,11 @@ class FaultProxy:
         self.exchanges = []
         #: Connections that were taken.
         self.connections = 0
-        self.port = 0
+        # Bound for as long as the proxy lives, and never listening: while it is down, nobody else is given its port.
+        self._held = socket.socket()
+        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._held.bind(("127.0.0.1", 0))
+        self.port = self._held.getsockname()[1]
         self._listener = None
         self.up()
         self.address = f"127.0.0.1:{self.port}"
@@ -191,7 +195,6 @@ class FaultProxy:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         listener.listen(128)
-        self.port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 
@@ -208,6 +211,7 @@ class FaultProxy:
     def close(self):
         self._closing.set()
         self.down()
+        self._held.close()
 
     def __enter__(self):
         return self
