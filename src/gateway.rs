@@ -13,7 +13,7 @@ use crate::config::{LateSamples, Settings};
 use crate::dead_letter::{DeadLetterQueue, SqsDeadLetters};
 use crate::event::{self, Clock, Rules, Shape};
 use crate::instrumentation::MetricLine;
-use crate::model::{ItemId, Outcome, Refusal, Timestamp};
+use crate::model::{Outcome, Refusal, Timestamp};
 use crate::remote_write::{HttpTransport, RemoteWriteClient, Transport};
 use crate::series::Merger;
 use crate::wire;
@@ -183,7 +183,10 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let shapes = self.read(batch, &mut ledger, &mut series);
         metrics.stages.read = watch.lap();
 
-        let merged = series.finish(&mut |item, refusal| ledger.reject(item, placed(refusal, item, &shapes)));
+        let merged = series.finish(&mut |event, refusal| {
+            let refusal = placed(refusal, ledger.place_of(event), &shapes);
+            ledger.reject(event, refusal);
+        });
         metrics.stages.merge = watch.lap();
 
         let answer_by = batch.deadline - margin(batch);
@@ -246,10 +249,10 @@ fn margin(batch: &Batch<'_>) -> Duration {
 }
 
 /// With the event's index in front where its message is an array, as the refusals of the reading have it.
-fn placed(refusal: Refusal, item: ItemId, shapes: &[Shape]) -> Refusal {
-    match shapes[item.message as usize] {
+fn placed(refusal: Refusal, (message, event): (usize, u32), shapes: &[Shape]) -> Refusal {
+    match shapes[message] {
         Shape::Single => refusal,
-        Shape::Many => Refusal::new(refusal.reason, format!("[{}].{}", item.event, refusal.detail)),
+        Shape::Many => Refusal::new(refusal.reason, format!("[{event}].{}", refusal.detail)),
     }
 }
 

@@ -9,7 +9,7 @@
 //! What aggregates (counters of stateless senders, say) belongs here.
 
 use crate::event::Event;
-use crate::model::{ItemId, LabelSet, MetricName, Reason, Refusal, Timestamp, Value};
+use crate::model::{EventNumber, Label, LabelSet, MetricName, Reason, Refusal, Timestamp, Value};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::collections::{HashMap, HashSet};
@@ -25,13 +25,16 @@ pub struct Row {
     /// Number of its series, for [`Merged::series`].
     pub series: u32,
     /// The event that it came with.
-    pub item: ItemId,
+    pub event: EventNumber,
 }
 
 /// All samples of an invocation.
 #[derive(Default, Debug)]
 pub struct Merged<'a> {
-    labels: Vec<LabelSet<'a>>,
+    /// Those of all label sets, one set after another.
+    labels: Vec<Label<'a>>,
+    /// Where each set ends in `labels`.
+    label_sets: Vec<u32>,
     names: Vec<MetricName<'a>>,
     series: Vec<Series>,
     rows: Vec<Row>,
@@ -47,7 +50,7 @@ struct Series {
 // === impl Row ===
 
 impl Row {
-    /// Whether the two are the same sample, given that [`merge`] refused all that differ in value alone.
+    /// Whether the two are the same sample, given that [`Merger::finish`] refused all that differ in value alone.
     #[must_use]
     pub fn is_same_sample(&self, other: &Self) -> bool {
         self.series == other.series && self.timestamp == other.timestamp
@@ -68,20 +71,25 @@ impl<'a> Merged<'a> {
     /// # Panics
     /// Where `number` is not one of a row of this set.
     #[must_use]
-    pub fn series(&self, number: u32) -> (&MetricName<'a>, &LabelSet<'a>) {
+    pub fn series(&self, number: u32) -> (&MetricName<'a>, &[Label<'a>]) {
         let Series { labels, name } = self.series[number as usize];
-        (&self.names[name as usize], &self.labels[labels as usize])
+        (&self.names[name as usize], self.label_set(labels))
+    }
+
+    fn label_set(&self, number: u32) -> &[Label<'a>] {
+        let end = |number: u32| self.label_sets[number as usize] as usize;
+        &self.labels[number.checked_sub(1).map_or(0, end)..end(number)]
     }
 }
 
 /// Merges `events`, in the order of the payload, and tells `refuse` of those whose samples contradict an earlier one.
 pub fn merge<'a>(
-    events: impl IntoIterator<Item = (ItemId, Event<'a>)>,
-    refuse: &mut dyn FnMut(ItemId, Refusal),
+    events: impl IntoIterator<Item = (EventNumber, Event<'a>)>,
+    refuse: &mut dyn FnMut(EventNumber, Refusal),
 ) -> Merged<'a> {
     let mut merger = Merger::default();
-    for (item, event) in events {
-        merger.add(item, event);
+    for (number, event) in events {
+        merger.add(number, event);
     }
     merger.finish(refuse)
 }
@@ -94,7 +102,7 @@ pub fn merge<'a>(
 pub struct Merger<'a> {
     merged: Merged<'a>,
     hasher: RandomState,
-    labels: HashTable<u32>,
+    label_sets: HashTable<u32>,
     names: HashTable<u32>,
     series: HashTable<u32>,
     /// The names of the last event in their order: most producers send the same ones again.
@@ -103,28 +111,38 @@ pub struct Merger<'a> {
 
 impl<'a> Merger<'a> {
     /// Takes the next event of the payload.
-    pub fn add(&mut self, item: ItemId, event: Event<'a>) {
+    pub fn add(&mut self, number: EventNumber, event: Event<'a>) {
         let Event { labels, timestamp, metrics } = event;
         let labels = self.labels_number(labels);
         for (place, (name, value)) in metrics.into_iter().enumerate() {
             let name = self.name_number(place, name);
             let series = self.series_number(Series { labels, name });
-            self.merged.rows.push(Row { timestamp, value, series, item });
+            self.merged.rows.push(Row { timestamp, value, series, event: number });
         }
     }
 
     /// All samples in order, without those of the events that `refuse` is told of.
-    pub fn finish(mut self, refuse: &mut dyn FnMut(ItemId, Refusal)) -> Merged<'a> {
+    pub fn finish(mut self, refuse: &mut dyn FnMut(EventNumber, Refusal)) -> Merged<'a> {
         in_order(&mut self.merged.rows, self.merged.series.len());
         let refused = contradictions(&self.merged, refuse);
         if !refused.is_empty() {
-            self.merged.rows.retain(|row| !refused.contains(&row.item));
+            self.merged.rows.retain(|row| !refused.contains(&row.event));
         }
         self.merged
     }
 
-    fn labels_number(&mut self, labels: LabelSet<'a>) -> u32 {
-        number_of(labels, &mut self.merged.labels, &mut self.labels, &self.hasher)
+    fn labels_number(&mut self, new: LabelSet<'a>) -> u32 {
+        let Self { merged, hasher, label_sets, .. } = self;
+        let next = number(merged.label_sets.len());
+        let is_new = |i| merged.label_set(i) == new.as_slice();
+        let found = number_of(label_sets, hasher.hash_one(new.as_slice()), next, is_new, |i| {
+            hasher.hash_one(merged.label_set(i))
+        });
+        if found == next {
+            merged.labels.extend(new.into_labels());
+            merged.label_sets.push(number(merged.labels.len()));
+        }
+        found
     }
 
     /// `place` is that of the metric in its event.
@@ -132,7 +150,7 @@ impl<'a> Merger<'a> {
         match self.last_names.get(place) {
             Some(&last) if self.merged.names[last as usize] == name => last,
             _ => {
-                let number = number_of(name, &mut self.merged.names, &mut self.names, &self.hasher);
+                let number = element_number(name, &mut self.merged.names, &mut self.names, &self.hasher);
                 self.last_names.truncate(place);
                 self.last_names.push(number);
                 number
@@ -141,19 +159,35 @@ impl<'a> Merger<'a> {
     }
 
     fn series_number(&mut self, series: Series) -> u32 {
-        number_of(series, &mut self.merged.series, &mut self.series, &self.hasher)
+        element_number(series, &mut self.merged.series, &mut self.series, &self.hasher)
     }
 }
 
 /// The place of `new` in `known`, where it is put if it is not there.
-fn number_of<T: Hash + Eq>(new: T, known: &mut Vec<T>, table: &mut HashTable<u32>, hasher: &RandomState) -> u32 {
+fn element_number<T: Hash + Eq>(new: T, known: &mut Vec<T>, table: &mut HashTable<u32>, hasher: &RandomState) -> u32 {
     let next = number(known.len());
-    let hash_of = |&i: &u32| hasher.hash_one(&known[i as usize]);
-    let found = *table.entry(hasher.hash_one(&new), |&i| known[i as usize] == new, hash_of).or_insert(next).get();
+    let found = number_of(
+        table,
+        hasher.hash_one(&new),
+        next,
+        |i| known[i as usize] == new,
+        |i| hasher.hash_one(&known[i as usize]),
+    );
     if found == next {
         known.push(new);
     }
     found
+}
+
+/// The number in `table` that `is_it`, else `next`, which is put there.
+fn number_of(
+    table: &mut HashTable<u32>,
+    hash: u64,
+    next: u32,
+    is_it: impl Fn(u32) -> bool,
+    hash_of: impl Fn(u32) -> u64,
+) -> u32 {
+    *table.entry(hash, |&i| is_it(i), |&i| hash_of(i)).or_insert(next).get()
 }
 
 /// Sorts `rows` by series and time, and keeps the order of the payload among equal samples.
@@ -189,23 +223,23 @@ fn in_order(rows: &mut Vec<Row>, series_count: usize) {
 ///
 /// Only samples that are disputed decide anything, so those are looked at event by event, in the order of the payload:
 /// what a refused event brought settles nothing for the events after it.
-fn contradictions(merged: &Merged<'_>, refuse: &mut dyn FnMut(ItemId, Refusal)) -> HashSet<ItemId> {
+fn contradictions(merged: &Merged<'_>, refuse: &mut dyn FnMut(EventNumber, Refusal)) -> HashSet<EventNumber> {
     let same_sample = merged.rows.chunk_by(Row::is_same_sample);
     let disputed = same_sample.filter(|rows| rows.iter().any(|row| row.value.wire_bits() != rows[0].value.wire_bits()));
     let mut rows: Vec<(usize, &Row)> =
         disputed.enumerate().flat_map(|(sample, rows)| rows.iter().map(move |row| (sample, row))).collect();
-    rows.sort_by_key(|(_, row)| row.item);
+    rows.sort_by_key(|(_, row)| row.event);
     let mut settled: HashMap<usize, &Row> = HashMap::new();
     let mut refused = HashSet::new();
-    for event in rows.chunk_by(|(_, a), (_, b)| a.item == b.item) {
+    for event in rows.chunk_by(|(_, a), (_, b)| a.event == b.event) {
         let contradicted = event.iter().find_map(|(sample, row)| {
             let earlier = settled.get(sample).filter(|earlier| earlier.value.wire_bits() != row.value.wire_bits())?;
             Some((row, *earlier))
         });
         match contradicted {
             Some((row, earlier)) => {
-                refuse(row.item, contradiction(merged.series(row.series).0, row.value, earlier));
-                refused.insert(row.item);
+                refuse(row.event, contradiction(merged.series(row.series).0, row.value, earlier));
+                refused.insert(row.event);
             }
             None => settled.extend(event.iter().copied()),
         }
@@ -213,7 +247,7 @@ fn contradictions(merged: &Merged<'_>, refuse: &mut dyn FnMut(ItemId, Refusal)) 
     refused
 }
 
-/// Numbers of rows and series: a payload of 6 MB holds fewer than 2^20 samples.
+/// Numbers of labels, names and series: a payload of 6 MB holds fewer than 2^21 of each.
 fn number(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
@@ -248,10 +282,10 @@ mod tests {
 
     fn merged(events: Vec<Event<'static>>) -> (Merged<'static>, Vec<u32>) {
         let mut refused = Vec::new();
-        let items = (0..).zip(events).map(|(event_number, event)| (ItemId { message: 0, event: event_number }, event));
-        let merged = merge(items, &mut |item, refusal| {
+        let items = (0..).map(EventNumber).zip(events);
+        let merged = merge(items, &mut |event, refusal| {
             assert_eq!(refusal.reason, Reason::DuplicateTimestamp);
-            refused.push(item.event);
+            refused.push(event.0);
         });
         (merged, refused)
     }
@@ -259,7 +293,7 @@ mod tests {
     fn shown(merged: &Merged<'_>) -> Vec<String> {
         let row = |row: &Row| {
             let (name, labels) = merged.series(row.series);
-            format!("{}{{{}}} {} {}", name.as_str(), labels.get("d").unwrap(), row.timestamp, row.value)
+            format!("{}{{{}}} {} {}", name.as_str(), labels[0].value, row.timestamp, row.value)
         };
         merged.rows().iter().map(row).collect()
     }

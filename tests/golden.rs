@@ -5,7 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
 
 use amp_push_gateway::event::{Clock, Rules, read_message};
-use amp_push_gateway::model::{ItemId, Timestamp};
+use amp_push_gateway::model::{EventNumber, Timestamp};
 use amp_push_gateway::series::merge;
 use amp_push_gateway::wire::proto::WriteRequest;
 use amp_push_gateway::wire::{Encoder, Limits, encode};
@@ -40,17 +40,17 @@ fn run(message: &str) -> Stages {
                     writeln!(stages.events, "{number}: {}{{{labels}}} {value} @{}", name.as_str(), event.timestamp)
                         .unwrap();
                 }
-                events.push((ItemId { message: 0, event: number }, event));
+                events.push((EventNumber(number), event));
             }
             Err(refusal) => writeln!(stages.events, "{number}: {refusal}").unwrap(),
         }
         number += 1;
     });
     let mut contradictions = String::new();
-    let merged = merge(events, &mut |item, refusal| writeln!(contradictions, "{}: {refusal}", item.event).unwrap());
+    let merged = merge(events, &mut |event, refusal| writeln!(contradictions, "{}: {refusal}", event.0).unwrap());
     for row in merged.rows() {
         let (name, labels) = merged.series(row.series);
-        let labels = labels.as_slice().iter().map(|label| format!("{}={:?}", label.name.as_str(), label.value));
+        let labels = labels.iter().map(|label| format!("{}={:?}", label.name.as_str(), label.value));
         let labels = labels.collect::<Vec<_>>().join(",");
         writeln!(
             stages.series,
@@ -58,7 +58,7 @@ fn run(message: &str) -> Stages {
             name.as_str(),
             row.value,
             row.timestamp,
-            row.item.event
+            row.event.0
         )
         .unwrap();
     }

@@ -3,7 +3,7 @@
 mod outcome;
 mod part;
 
-use crate::model::{ItemId, Reason, Refusal};
+use crate::model::{EventNumber, Reason, Refusal};
 use crate::remote_write::search::{Finding, Search, Step};
 use crate::remote_write::words::{Named, names_a_limit, reason};
 use crate::remote_write::{
@@ -45,7 +45,7 @@ pub(super) struct Delivery<'d, 'a, T> {
     until: Instant,
     /// By the numbers of [`Merged::rows`].
     rows: Vec<RowState>,
-    refusals: BTreeMap<ItemId, Refused>,
+    refusals: BTreeMap<EventNumber, Refused>,
     requests: u64,
     retries: u64,
     bytes: u64,
@@ -178,7 +178,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
                 Step::Settled(settled) => {
                     for number in settled {
                         // A limit that grows meanwhile lets no later sample of a series overtake one that was over it.
-                        let over = self.refused(events.item(number), &answer, &rows);
+                        let over = self.refused(events.event(number), &answer, &rows);
                         if !over.is_empty() {
                             search.withhold(&events.only_of(&over, number, self.merged.rows()));
                         }
@@ -253,8 +253,8 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
             (Disposition::TooLarge, _) => Finding::TooLarge,
             (Disposition::Refused, Ok(answer)) => {
                 let named = self.named(answer, rows);
-                let item = named.first().map(|&row| self.merged.rows()[row].item);
-                let suspect = among.zip(item).and_then(|((events, part), item)| events.place_of(item, part));
+                let event = named.first().map(|&row| self.merged.rows()[row].event);
+                let suspect = among.zip(event).and_then(|((events, part), event)| events.place_of(event, part));
                 Finding::Refused { suspect }
             }
             _ => Finding::Failed,
@@ -304,7 +304,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
 
     /// One event was alone in a request that was refused or too large. Gives the series that are over a limit, as far as
     /// that is known.
-    fn refused(&mut self, item: ItemId, answer: &Answered, rows: &[usize]) -> HashSet<u32> {
+    fn refused(&mut self, event: EventNumber, answer: &Answered, rows: &[usize]) -> HashSet<u32> {
         let Ok(words) = answer else { return HashSet::new() };
         let named = self.named(words, rows);
         if words.status != 413 && names_a_limit(&words.body) {
@@ -319,7 +319,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         for &row in rows {
             self.rows[row].set_refused();
         }
-        self.refusals.entry(item).or_insert(Refused { refusal: Refusal::new(reason, in_words(answer)), in_doubt });
+        self.refusals.entry(event).or_insert(Refused { refusal: Refusal::new(reason, in_words(answer)), in_doubt });
         HashSet::new()
     }
 

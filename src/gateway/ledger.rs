@@ -2,7 +2,7 @@
 
 use crate::config::LateSamples;
 use crate::instrumentation::MetricLine;
-use crate::model::{ItemId, Outcome, Reason, Refusal};
+use crate::model::{EventNumber, Outcome, Reason, Refusal};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -91,40 +91,45 @@ impl Ledger {
         self.has_detail.push(false);
     }
 
-    pub(super) fn add(&mut self, outcome: Outcome) -> ItemId {
-        let message = number(self.first.len().saturating_sub(1));
-        let event = number(self.outcomes.len()) - self.first[message as usize];
+    pub(super) fn add(&mut self, outcome: Outcome) -> EventNumber {
+        let event = number(self.outcomes.len());
         self.outcomes.push(outcome);
-        ItemId { message, event }
+        EventNumber(event)
+    }
+
+    /// The message that an event stands in, and its number there.
+    pub(super) fn place_of(&self, event: EventNumber) -> (usize, u32) {
+        // A message without events begins where the next one does.
+        let message = self.first.partition_point(|&first| first <= event.0) - 1;
+        (message, event.0 - self.first[message])
     }
 
     /// An event that was refused when it was read.
     pub(super) fn add_rejected(&mut self, refusal: Refusal) {
         let kind = if self.drops(refusal.reason) { Kept::Dropped } else { Kept::Read };
-        let item = self.add(Outcome::Rejected(refusal.reason));
-        self.keep(item, kind, refusal.detail);
+        let event = self.add(Outcome::Rejected(refusal.reason));
+        self.keep(event, kind, refusal.detail);
     }
 
     /// An event that was good when it was read.
-    pub(super) fn reject(&mut self, item: ItemId, refusal: Refusal) {
+    pub(super) fn reject(&mut self, event: EventNumber, refusal: Refusal) {
         let kind = if self.drops(refusal.reason) { Kept::Dropped } else { Kept::Later };
-        self.set(item, Outcome::Rejected(refusal.reason));
-        self.keep(item, kind, refusal.detail);
+        self.set(event, Outcome::Rejected(refusal.reason));
+        self.keep(event, kind, refusal.detail);
     }
 
-    pub(super) fn set(&mut self, item: ItemId, outcome: Outcome) {
-        let event = self.event_number(item);
-        self.outcomes[event as usize] = outcome;
+    pub(super) fn set(&mut self, event: EventNumber, outcome: Outcome) {
+        self.outcomes[event.0 as usize] = outcome;
     }
 
-    pub(super) fn mark_maybe_stored(&mut self, item: ItemId) {
-        self.maybe_stored.insert(self.event_number(item));
+    pub(super) fn mark_maybe_stored(&mut self, event: EventNumber) {
+        self.maybe_stored.insert(event.0);
     }
 
     /// The outcome of one event.
     #[must_use]
-    pub fn outcome(&self, item: ItemId) -> Outcome {
-        self.outcomes[self.event_number(item) as usize]
+    pub fn outcome(&self, event: EventNumber) -> Outcome {
+        self.outcomes[event.0 as usize]
     }
 
     /// How many events there are.
@@ -202,16 +207,13 @@ impl Ledger {
         self.first[message] as usize..end
     }
 
-    fn event_number(&self, item: ItemId) -> u32 {
-        self.first[item.message as usize] + item.event
-    }
-
-    fn keep(&mut self, item: ItemId, kind: Kept, detail: Cow<'static, str>) {
-        let is_first = kind != Kept::Dropped && !self.has_detail[item.message as usize];
+    fn keep(&mut self, event: EventNumber, kind: Kept, detail: Cow<'static, str>) {
+        let (message, _) = self.place_of(event);
+        let is_first = kind != Kept::Dropped && !self.has_detail[message];
         if is_first || self.kept[kind as usize] < MAX_DETAILS {
             self.kept[kind as usize] += 1;
-            self.has_detail[item.message as usize] |= kind != Kept::Dropped;
-            self.details.insert(self.event_number(item), detail);
+            self.has_detail[message] |= kind != Kept::Dropped;
+            self.details.insert(event.0, detail);
         }
     }
 }

@@ -58,6 +58,11 @@ impl<'a> LabelSet<'a> {
         &self.0
     }
 
+    /// The labels in their order, without the memory that the set has to spare.
+    pub fn into_labels(self) -> impl Iterator<Item = Label<'a>> {
+        self.0.into_iter()
+    }
+
     /// How many labels there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -3,14 +3,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Which event of which message, both counted from 0 in the order of the payload.
+/// Number of an event among all of its batch, from 0 in the order of the payload.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct ItemId {
-    /// The message's number in the payload.
-    pub message: u32,
-    /// The event's number in the message.
-    pub event: u32,
-}
+pub struct EventNumber(pub u32);
 
 /// What became of an event. In the order of the worst: an event of several samples, and a message of several events,
 /// takes the greatest.

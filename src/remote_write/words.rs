@@ -4,7 +4,7 @@
 //! series={__name__="x", a="b"}`; Prometheus names none; some answers are empty. Words are a hint where to look, and
 //! the reason of what was found.
 
-use crate::model::{LabelSet, METRIC_NAME_LABEL, Reason, Timestamp};
+use crate::model::{Label, METRIC_NAME_LABEL, Reason, Timestamp};
 use std::collections::BTreeMap;
 
 /// Characters of the receiver's words that are repeated.
@@ -81,13 +81,10 @@ impl Named {
 
     /// Whether it is this series.
     #[must_use]
-    pub fn is_series(&self, name: &str, labels: &LabelSet<'_>) -> bool {
+    pub fn is_series(&self, name: &str, labels: &[Label<'_>]) -> bool {
         self.labels.len() == labels.len() + 1
             && self.labels.get(METRIC_NAME_LABEL).is_some_and(|own| own == name)
-            && labels
-                .as_slice()
-                .iter()
-                .all(|label| self.labels.get(label.name.as_str()).is_some_and(|own| *own == label.value))
+            && labels.iter().all(|label| self.labels.get(label.name.as_str()).is_some_and(|own| *own == label.value))
     }
 }
 
@@ -172,7 +169,7 @@ fn rfc3339(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Label, LabelName};
+    use crate::model::{LabelName, LabelSet};
     use std::borrow::Cow;
 
     fn labels(pairs: &[(&'static str, &'static str)]) -> LabelSet<'static> {
@@ -239,18 +236,21 @@ mod tests {
         ];
         for words in table {
             let named = Named::find(words).unwrap();
-            assert!(named.is_series("x", &set), "{words}: {named:?}");
+            assert!(named.is_series("x", set.as_slice()), "{words}: {named:?}");
             assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{words}");
         }
         let named = Named::find(table[0]).unwrap();
-        assert!(!named.is_series("y", &set) && !named.is_series("x", &labels(&[("a", "b")])));
+        assert!(!named.is_series("y", set.as_slice()) && !named.is_series("x", labels(&[("a", "b")]).as_slice()));
     }
 
     #[test]
     fn words_that_name_no_sample_are_no_hint() {
         for words in ["metric “{a=\"b\"}", "", "out of order sample", "{", "{a=", "{a=\"b", "{a=\"b\\", "}{", "{}{}"]
         {
-            assert!(Named::find(words).is_none_or(|named| !named.is_series("x", &labels(&[("a", "b")]))), "{words}");
+            assert!(
+                Named::find(words).is_none_or(|named| !named.is_series("x", labels(&[("a", "b")]).as_slice())),
+                "{words}"
+            );
         }
     }
 

@@ -1,8 +1,9 @@
 //! Rows to the bytes of a `WriteRequest`, written straight from borrowed labels.
 
-use crate::model::{LabelSet, METRIC_NAME_LABEL, MetricName};
+use crate::model::{Label, METRIC_NAME_LABEL, MetricName};
 use crate::series::{Merged, Row};
 use prost::encoding::{encode_varint, encoded_len_varint};
+use std::ops::Range;
 
 // Keys of the protobuf fields: (number << 3) | wire type.
 const TIMESERIES: u8 = 0x0A; // WriteRequest.timeseries = 1
@@ -13,47 +14,91 @@ const VALUE: u8 = 0x12; // Label.value = 2
 const SAMPLE_VALUE: u8 = 0x09; // Sample.value = 1, a double
 const SAMPLE_TIMESTAMP: u8 = 0x10; // Sample.timestamp = 2, a varint
 
-/// Appends the `TimeSeries` of `rows`, which are all of one series.
-pub(super) fn series(merged: &Merged<'_>, rows: &[Row], out: &mut Vec<u8>) {
-    let Some(first) = rows.first() else { return };
-    let (name, labels) = merged.series(first.series);
-    out.push(TIMESERIES);
-    varint(labels_len(name, labels) + distinct(rows).map(sample_len).sum::<usize>(), out);
-    write_labels(name, labels, out);
-    for row in distinct(rows) {
-        write_sample(row, out);
+/// Writes one `TimeSeries` after another.
+pub(super) struct Writer<'w, 'a> {
+    merged: &'w Merged<'a>,
+    out: &'w mut Vec<u8>,
+    last: Option<Written<'w, 'a>>,
+}
+
+/// A label set, and where it stands in what was written: the metrics of an event share one, and come one after another.
+struct Written<'w, 'a> {
+    labels: &'w [Label<'a>],
+    /// The labels before `__name__`.
+    before: Range<usize>,
+    /// Those after it.
+    after: Range<usize>,
+}
+
+// === impl Writer ===
+
+impl<'w, 'a> Writer<'w, 'a> {
+    /// Writes to the beginning of `out`.
+    pub(super) fn new(merged: &'w Merged<'a>, out: &'w mut Vec<u8>) -> Self {
+        out.clear();
+        Self { merged, out, last: None }
+    }
+
+    /// The `TimeSeries` of `rows`, which are all of one series; `false`, and nothing is written, where it would make more than
+    /// `limit` bytes of all. The first is written whatever its size.
+    pub(super) fn series(&mut self, rows: &[Row], limit: usize) -> bool {
+        let Some(first) = rows.first() else { return true };
+        let (name, labels) = self.merged.series(first.series);
+        let known = self.last.take().filter(|last| std::ptr::eq(last.labels, labels));
+        let own_len = known.as_ref().map_or_else(|| labels_len(labels), |known| known.before.len() + known.after.len());
+        let name_len = framed(label_len(METRIC_NAME_LABEL, name.as_str()));
+        let len = own_len + name_len + distinct(rows).map(sample_len).sum::<usize>();
+        if !self.out.is_empty() && self.out.len() + framed(len) > limit {
+            return false;
+        }
+        self.out.push(TIMESERIES);
+        varint(len, self.out);
+        self.last = Some(self.labels(name, labels, known));
+        for row in distinct(rows) {
+            write_sample(row, self.out);
+        }
+        true
+    }
+
+    /// The metric's name takes its place in the bytewise order: capitals and `_0` to `_Z` come before `__name__`.
+    fn labels(
+        &mut self,
+        name: &MetricName<'a>,
+        labels: &'w [Label<'a>],
+        known: Option<Written<'w, 'a>>,
+    ) -> Written<'w, 'a> {
+        let out = &mut *self.out;
+        if let Some(known) = known {
+            out.extend_from_within(known.before.clone());
+            write_label(METRIC_NAME_LABEL, name.as_str(), out);
+            out.extend_from_within(known.after.clone());
+            return known;
+        }
+        let split = labels.partition_point(|label| label.name.as_str() < METRIC_NAME_LABEL);
+        let before = write_labels(&labels[..split], out);
+        write_label(METRIC_NAME_LABEL, name.as_str(), out);
+        let after = write_labels(&labels[split..], out);
+        Written { labels, before, after }
     }
 }
 
-/// Bytes that [`series`] would append.
-pub(super) fn series_len(merged: &Merged<'_>, rows: &[Row]) -> usize {
-    let Some(first) = rows.first() else { return 0 };
-    let (name, labels) = merged.series(first.series);
-    framed(labels_len(name, labels) + distinct(rows).map(sample_len).sum::<usize>())
-}
-
 /// Each sample once, whichever number of events brought it.
-pub(super) fn distinct(rows: &[Row]) -> impl Iterator<Item = &Row> {
+fn distinct(rows: &[Row]) -> impl Iterator<Item = &Row> {
     let repeats = |i: usize, row: &Row| i > 0 && rows[i - 1].is_same_sample(row);
     rows.iter().enumerate().filter(move |(i, row)| !repeats(*i, row)).map(|(_, row)| row)
 }
 
-fn labels_len(name: &MetricName<'_>, labels: &LabelSet<'_>) -> usize {
-    let own = labels.as_slice().iter().map(|label| framed(label_len(label.name.as_str(), &label.value)));
-    framed(label_len(METRIC_NAME_LABEL, name.as_str())) + own.sum::<usize>()
+fn labels_len(labels: &[Label<'_>]) -> usize {
+    labels.iter().map(|label| framed(label_len(label.name.as_str(), &label.value))).sum()
 }
 
-/// The metric's name takes its place in the bytewise order: capitals and `_0` to `_Z` come before `__name__`.
-fn write_labels(name: &MetricName<'_>, labels: &LabelSet<'_>, out: &mut Vec<u8>) {
-    let labels = labels.as_slice();
-    let before = labels.partition_point(|label| label.name.as_str() < METRIC_NAME_LABEL);
-    for label in &labels[..before] {
+/// Where they stand in `out`.
+fn write_labels(labels: &[Label<'_>], out: &mut Vec<u8>) -> Range<usize> {
+    let start = out.len();
+    for label in labels {
         write_label(label.name.as_str(), &label.value, out);
     }
-    write_label(METRIC_NAME_LABEL, name.as_str(), out);
-    for label in &labels[before..] {
-        write_label(label.name.as_str(), &label.value, out);
-    }
+    start..out.len()
 }
 
 fn label_len(name: &str, value: &str) -> usize {

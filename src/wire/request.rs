@@ -85,20 +85,26 @@ impl Encoder {
         self
     }
 
-    /// The snappy block of `rows`; their protobuf is left in `protobuf`. `None` only where snappy refuses the input, which it
-    /// does above 4 GiB.
-    fn block(&mut self, merged: &Merged<'_>, rows: &[Row]) -> Option<Bytes> {
-        self.protobuf.clear();
-        for piece in pieces(rows, 0..rows.len()) {
-            protobuf::series(merged, &rows[piece], &mut self.protobuf);
+    /// The snappy block of `rows`, and how many of them are in it: from the first on, as many as fit into `decoded` bytes and
+    /// let no series go on. Their protobuf is left in `protobuf`. `None` only where snappy refuses the input, which it does
+    /// above 4 GiB.
+    fn block(&mut self, merged: &Merged<'_>, rows: &[Row], decoded: usize) -> (usize, Option<Bytes>) {
+        let mut writer = protobuf::Writer::new(merged, &mut self.protobuf);
+        let (mut taken, mut last_series) = (0, None);
+        for piece in pieces(rows) {
+            let series = rows[piece.start].series;
+            if last_series == Some(series) || !writer.series(&rows[piece.clone()], decoded) {
+                break;
+            }
+            (taken, last_series) = (piece.end, Some(series));
         }
         let longest = snap::raw::max_compress_len(self.protobuf.len());
         if self.block.len() < longest {
             // Zeros of the kernel's, of which only those are touched that are written over.
             self.block = vec![0; longest];
         }
-        let len = self.snappy.compress(&self.protobuf, &mut self.block).ok()?;
-        Some(Bytes::copy_from_slice(&self.block[..len]))
+        let len = self.snappy.compress(&self.protobuf, &mut self.block).ok();
+        (taken, len.map(|len| Bytes::copy_from_slice(&self.block[..len])))
     }
 }
 
@@ -116,37 +122,21 @@ impl std::fmt::Debug for Encoder {
 
 // === impl Requests ===
 
-impl Requests<'_, '_> {
-    /// The next rows that fit into the decoded size; no series goes on within them.
-    fn cut(&mut self) -> Option<Range<usize>> {
-        let all = self.merged.rows();
-        let start = self.next;
-        let (mut len, mut last_series) = (0, None);
-        for piece in pieces(all, start..all.len()) {
-            let series = all[piece.start].series;
-            let piece_len = protobuf::series_len(self.merged, &all[piece.clone()]);
-            if len > 0 && (len + piece_len > self.limits.decoded || last_series == Some(series)) {
-                break;
-            }
-            len += piece_len;
-            last_series = Some(series);
-            self.next = piece.end;
-        }
-        self.encoder.protobuf.clear();
-        self.encoder.protobuf.reserve(len);
-        (start < self.next).then_some(start..self.next)
-    }
-}
-
 impl Iterator for Requests<'_, '_> {
     type Item = EncodedRequest;
 
     fn next(&mut self) -> Option<EncodedRequest> {
         let all = self.merged.rows();
         loop {
-            let rows = self.halves.pop().or_else(|| self.cut())?;
+            let range = self.halves.pop().unwrap_or(self.next..all.len());
+            if range.is_empty() {
+                return None;
+            }
+            let (taken, body) = self.encoder.block(self.merged, &all[range.clone()], self.limits.decoded);
+            let rows = range.start..range.start + taken;
+            self.next = self.next.max(rows.end);
             // Without a block nothing is sent and nothing answered: the events of these rows are tried again.
-            let Some(body) = self.encoder.block(self.merged, &all[rows.clone()]) else { continue };
+            let Some(body) = body else { continue };
             match halve(all, &rows) {
                 Some(middle) if body.len() > self.limits.compressed => {
                     self.halves.extend([middle..rows.end, rows.start..middle]);
@@ -171,17 +161,17 @@ impl std::fmt::Debug for Requests<'_, '_> {
 /// `None` only where snappy refuses the input, which it does above 4 GiB.
 #[must_use]
 pub fn encode_selection(merged: &Merged<'_>, rows: &[Row]) -> Option<Bytes> {
-    Encoder::default().block(merged, rows)
+    Encoder::default().block(merged, rows, usize::MAX).1
 }
 
-/// The runs of rows of one series within `range`, cut at [`MAX_SERIES_ROWS`].
-fn pieces(rows: &[Row], range: Range<usize>) -> impl Iterator<Item = Range<usize>> {
-    let mut start = range.start;
+/// The runs of rows of one series, cut at [`MAX_SERIES_ROWS`].
+fn pieces(rows: &[Row]) -> impl Iterator<Item = Range<usize>> {
+    let mut start = 0;
     std::iter::from_fn(move || {
-        let first = rows[..range.end].get(start)?;
-        let longest = range.end.min(start + MAX_SERIES_ROWS);
+        let first = rows.get(start)?;
+        let longest = rows.len().min(start + MAX_SERIES_ROWS);
         let mut end = start + rows[start..longest].iter().take_while(|row| row.series == first.series).count();
-        while end < range.end && rows[end].is_same_sample(&rows[end - 1]) {
+        while end < rows.len() && rows[end].is_same_sample(&rows[end - 1]) {
             end += 1;
         }
         let piece = start..end;

@@ -1,7 +1,7 @@
 use super::proto::{Label, Sample, TimeSeries, WriteRequest};
 use super::{EncodedRequest, Limits};
 use crate::event::Event;
-use crate::model::{self, ItemId, LabelName, LabelSet, MetricName, Timestamp, Value};
+use crate::model::{self, EventNumber, LabelName, LabelSet, MetricName, Timestamp, Value};
 use crate::series::{Merged, merge};
 use proptest::prelude::*;
 use prost::Message as _;
@@ -28,8 +28,7 @@ fn event(label: &str, metric: &str, timestamp: i64, value: Value) -> Event<'stat
 }
 
 fn merged(events: Vec<Event<'static>>) -> Merged<'static> {
-    let items = (0..).zip(events).map(|(number, event)| (ItemId { message: 0, event: number }, event));
-    merge(items, &mut |_, _| ())
+    merge((0..).map(EventNumber).zip(events), &mut |_, _| ())
 }
 
 fn decode(request: &EncodedRequest) -> WriteRequest {

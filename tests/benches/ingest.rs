@@ -8,7 +8,7 @@
 mod workload;
 
 use amp_push_gateway::event::{Clock, Event, Rules, read_message};
-use amp_push_gateway::model::{ItemId, Timestamp};
+use amp_push_gateway::model::{EventNumber, Timestamp};
 use amp_push_gateway::remote_write::Transport as _;
 use amp_push_gateway::series::{Merged, merge};
 use amp_push_gateway::wire::{Encoder, Limits, encode};
@@ -25,20 +25,20 @@ fn bodies(payload: &Bytes) -> Vec<String> {
     records.iter().map(|record| record["body"].as_str().expect("a body").to_owned()).collect()
 }
 
-fn events(bodies: &[String]) -> Vec<(ItemId, Event<'_>)> {
+fn events(bodies: &[String]) -> Vec<(EventNumber, Event<'_>)> {
     let clock = Clock { now: Timestamp(NOW), sent: Some(Timestamp(NOW)) };
     let rules = Rules::default();
     let mut events = Vec::new();
-    for (message, body) in (0..).zip(bodies) {
+    for (number, body) in (0..).map(EventNumber).zip(bodies) {
         read_message(body, &clock, &rules, &mut |found| {
-            events.push((ItemId { message, event: 0 }, found.event.expect("a good event")));
+            events.push((number, found.event.expect("a good event")));
         });
     }
     events
 }
 
-fn merged(events: Vec<(ItemId, Event<'_>)>) -> Merged<'_> {
-    merge(events, &mut |item, refusal| panic!("{item:?} is refused: {refusal:?}"))
+fn merged(events: Vec<(EventNumber, Event<'_>)>) -> Merged<'_> {
+    merge(events, &mut |event, refusal| panic!("{event:?} is refused: {refusal:?}"))
 }
 
 fn stages(criterion: &mut Criterion) {

@@ -68,29 +68,29 @@ impl<T> Delivery<'_, '_, T> {
             rows.iter().zip(&self.rows).filter(move |(_, state)| state.settled == settled).map(|(row, _)| row)
         };
         for row in with(Settled::Written) {
-            ledger.set(row.item, Outcome::Delivered);
+            ledger.set(row.event, Outcome::Delivered);
         }
-        for (item, Refused { mut refusal, in_doubt }) in self.refusals {
-            if shapes[item.message as usize] == Shape::Many {
-                refusal.detail = format!("[{}]: {}", item.event, refusal.detail).into();
+        for (event, Refused { mut refusal, in_doubt }) in self.refusals {
+            let (message, place) = ledger.place_of(event);
+            if shapes[message] == Shape::Many {
+                refusal.detail = format!("[{place}]: {}", refusal.detail).into();
             }
-            let seen_before =
-                batch.trigger == Trigger::Direct || batch.messages[item.message as usize].receive_count > 1;
+            let seen_before = batch.trigger == Trigger::Direct || batch.messages[message].receive_count > 1;
             let of_what_is_stored =
                 matches!(refusal.reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
-            ledger.reject(item, refusal);
+            ledger.reject(event, refusal);
             if of_what_is_stored && (in_doubt || seen_before) {
-                ledger.mark_maybe_stored(item);
+                ledger.mark_maybe_stored(event);
             }
         }
         for row in with(Settled::Pending) {
-            ledger.set(row.item, Outcome::Errored);
+            ledger.set(row.event, Outcome::Errored);
         }
         let mut last: Option<&Row> = None;
         for row in with(Settled::Written) {
             metrics.samples += u64::from(last.is_none_or(|last| !last.is_same_sample(row)));
             metrics.series += u64::from(last.is_none_or(|last| last.series != row.series));
-            metrics.inexact += u64::from(row.value.is_inexact() && ledger.outcome(row.item) == Outcome::Delivered);
+            metrics.inexact += u64::from(row.value.is_inexact() && ledger.outcome(row.event) == Outcome::Delivered);
             last = Some(row);
         }
         metrics.stages.encode = self.encoding;

@@ -1,14 +1,14 @@
 //! The events of one request, oldest first, and which rows of it are whose. Pure.
 
-use crate::model::ItemId;
+use crate::model::EventNumber;
 use crate::series::Row;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// Numbers events of a request in the order of their times.
 pub(super) struct Events {
-    items: Vec<ItemId>,
-    numbers: HashMap<ItemId, u32>,
+    by_time: Vec<EventNumber>,
+    numbers: HashMap<EventNumber, u32>,
     /// The event of each row of the request, and the row.
     rows: Vec<(u32, usize)>,
 }
@@ -18,26 +18,26 @@ pub(super) struct Events {
 impl Events {
     pub(super) fn of(all: &[Row], range: Range<usize>) -> Self {
         // An event has one time, so the order of its first row is its own.
-        let mut by_time: Vec<_> = all[range.clone()].iter().map(|row| (row.timestamp, row.item)).collect();
+        let mut by_time: Vec<_> = all[range.clone()].iter().map(|row| (row.timestamp, row.event)).collect();
         by_time.sort_unstable();
         by_time.dedup();
-        let items: Vec<_> = by_time.into_iter().map(|(_, item)| item).collect();
-        let numbers: HashMap<_, _> = items.iter().copied().zip(0..).collect();
-        let rows = range.map(|row| (numbers[&all[row].item], row)).collect();
-        Self { items, numbers, rows }
+        let by_time: Vec<_> = by_time.into_iter().map(|(_, event)| event).collect();
+        let numbers: HashMap<_, _> = by_time.iter().copied().zip(0..).collect();
+        let rows = range.map(|row| (numbers[&all[row].event], row)).collect();
+        Self { by_time, numbers, rows }
     }
 
     pub(super) fn numbers(&self) -> Vec<u32> {
-        (0..).zip(&self.items).map(|(number, _)| number).collect()
+        (0..).zip(&self.by_time).map(|(number, _)| number).collect()
     }
 
-    pub(super) fn item(&self, number: u32) -> ItemId {
-        self.items[number as usize]
+    pub(super) fn event(&self, number: u32) -> EventNumber {
+        self.by_time[number as usize]
     }
 
     /// Where in `part`, which is in ascending order, the event is.
-    pub(super) fn place_of(&self, item: ItemId, part: &[u32]) -> Option<usize> {
-        part.binary_search(self.numbers.get(&item)?).ok()
+    pub(super) fn place_of(&self, event: EventNumber, part: &[u32]) -> Option<usize> {
+        part.binary_search(self.numbers.get(&event)?).ok()
     }
 
     /// The events after `failed`, a part, that would overtake it: those with a later sample of a series of which one is not
