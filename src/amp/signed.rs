@@ -47,7 +47,9 @@ impl<T: Transport> Transport for Signed<T> {
         let Some(signer) = &self.signer else { return self.transport.send(request, timeout).await };
         let started = Instant::now();
         let found = tokio::time::timeout(timeout, signer.credentials.credentials()).await;
-        let credentials = found.map_err(|_| TransportError::Timeout)?.map_err(TransportError::Credentials)?;
+        // Nothing was sent.
+        let late = |_| TransportError::Credentials("no credentials within the time that is left".to_owned());
+        let credentials = found.map_err(late)?.map_err(TransportError::Credentials)?;
         let token = credentials.session_token().map(str::to_owned);
         apply_signature(&mut request, &signer.region, &credentials.into(), SystemTime::now())
             .map_err(TransportError::Credentials)?;
@@ -84,10 +86,13 @@ fn hide(text: &str, secret: &str) -> String {
     let mut rest = text;
     while let Some((before, from)) = rest.split_once(&head) {
         let from = &rest[rest.len() - from.len() - head.len()..];
-        let alike = from.bytes().zip(secret.bytes()).take_while(|(a, b)| a == b).count();
         shown.push_str(before);
         shown.push_str(HIDDEN);
-        rest = &from[from.floor_char_boundary(alike)..];
+        // To the end of the secret, or of the word where some of it is escaped.
+        rest = match from.strip_prefix(secret) {
+            Some(rest) => rest,
+            None => &from[from.find(|c: char| c.is_whitespace() || c.is_control() || c == '"').unwrap_or(from.len())..],
+        };
     }
     shown.push_str(rest);
     shown
@@ -149,6 +154,7 @@ mod tests {
             (format!("token:{secret}\nhost"), "token:(hidden)\nhost"),
             (format!("{secret}{secret}"), "(hidden)(hidden)"),
             (format!("cut {}", &secret[..15]), "cut (hidden)"),
+            (format!("\"{}%2B{}\" escaped", &secret[..14], &secret[14..]), "\"(hidden)\" escaped"),
             ("nothing".to_owned(), "nothing"),
         ];
         for (text, expected) in table {

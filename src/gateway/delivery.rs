@@ -9,12 +9,13 @@ use crate::remote_write::words::{Named, names_a_limit, reason};
 use crate::remote_write::{
     Answer, Backoff, Disposition, RemoteWriteClient, Transport, TransportError, in_words, leaves_in_doubt,
 };
-use crate::series::Merged;
+use crate::series::{Merged, Row};
 use crate::wire::{EncodedRequest, Requests, encode_selection};
 use bytes::Bytes;
 use outcome::RowState;
 use part::Events;
 use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -61,7 +62,9 @@ pub(super) struct Delivery<'d, 'a, T> {
 /// An event that the receiver refuses.
 struct Refused {
     refusal: Refusal,
-    /// Whether an earlier request may have stored it.
+    /// Whether a refusal was of the kind that a stored sample meets which is sent again.
+    like_stored: bool,
+    /// Whether one of that kind was of a sample that an earlier request may have stored.
     in_doubt: bool,
 }
 
@@ -116,7 +119,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
     async fn send_request(&mut self, request: &EncodedRequest) {
         let rows: Vec<usize> = request.rows.clone().collect();
         let Some(answer) = self.send(&request.body, &rows).await else { return };
-        match self.finding(&answer, &rows, None) {
+        match finding(&answer, None) {
             Finding::Written => self.written(&rows),
             Finding::Failed => self.failed(&answer),
             _ => self.search(request, answer).await,
@@ -125,15 +128,17 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
 
     /// Whether there is time and number for another request; says so where there is not.
     fn may_send(&mut self) -> bool {
-        let out_of = if self.until.saturating_duration_since(Instant::now()) < SHORTEST_TRY {
-            "time"
-        } else if self.requests >= MAX_REQUESTS {
-            "requests"
-        } else {
-            return true;
-        };
-        self.failure.get_or_insert_with(|| format!("the invocation ran out of {out_of} before all was sent"));
+        let Some(what) = self.out_of(Duration::ZERO) else { return true };
+        self.failure.get_or_insert_with(|| format!("the invocation ran out of {what} before all was sent"));
         false
+    }
+
+    /// What is used up for a request that would begin after `wait`.
+    fn out_of(&self, wait: Duration) -> Option<&'static str> {
+        if Instant::now() + wait + SHORTEST_TRY >= self.until {
+            return Some("time");
+        }
+        (self.requests >= MAX_REQUESTS).then_some("requests")
     }
 
     /// Whether it holds later samples of a series whose earlier ones are not stored: those would then be out of order
@@ -151,7 +156,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         let mut search = Search::new(events.numbers());
         let mut first = Some(first);
         while let Some(part) = search.part().map(<[u32]>::to_vec) {
-            let rows = events.rows_of(&part, |row| !self.rows[row].is_written());
+            let rows = events.rows_of(&part, |row| self.rows[row].is_pending());
             let answer = match first.take() {
                 Some(answer) => Some(answer),
                 None if rows.is_empty() => {
@@ -160,11 +165,10 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
                 }
                 None => self.send_selection(&rows).await,
             };
-            let Some(answer) = answer else {
-                search.give_up();
-                return;
-            };
-            let finding = self.finding(&answer, &rows, Some((&events, &part)));
+            let Some(answer) = answer else { return };
+            let named = self.named(&answer, &rows);
+            let suspect = named.first().and_then(|&row| events.place_of(self.merged.rows()[row].event, &part));
+            let finding = finding(&answer, suspect);
             if finding == Finding::Written {
                 self.written(&rows);
             }
@@ -177,16 +181,12 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
                 }
                 Step::Settled(settled) => {
                     for number in settled {
-                        // A limit that grows meanwhile lets no later sample of a series overtake one that was over it.
-                        let over = self.refused(events.event(number), &answer, &rows);
-                        if !over.is_empty() {
-                            search.withhold(&events.only_of(&over, number, self.merged.rows()));
-                        }
+                        search.withhold(&self.refused(&events, number, &answer, &rows, &named));
                     }
                 }
                 Step::Split => {}
             }
-            self.doubt(&answer, &rows);
+            self.doubt(&answer, &rows, &named);
         }
     }
 
@@ -196,14 +196,14 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         self.send(&body, rows).await
     }
 
-    /// Sends one body until its answer decides something or tries and time are used up; `None` where it was not begun.
-    /// All answers but the last leave their doubts; that of the last is the caller's to tell.
+    /// Sends one body until its answer decides something or tries, requests and time are used up; `None` where it was not
+    /// begun. All answers but the last leave their doubts; that of the last is the caller's to tell.
     async fn send(&mut self, body: &Bytes, rows: &[usize]) -> Option<Answered> {
+        if !self.may_send() {
+            return None;
+        }
         let mut tries = 0;
         loop {
-            if !self.may_send() {
-                return None;
-            }
             let timeout = self.until.saturating_duration_since(Instant::now()).min(LONGEST_TRY);
             let answer = self.client.send(body.clone(), timeout).await;
             tries += 1;
@@ -216,7 +216,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
                 None => return Some(answer),
                 Some(wait) => {
                     self.log(&answer);
-                    self.doubt(&answer, rows);
+                    self.doubt(&answer, rows, &self.named(&answer, rows));
                     if matches!(Disposition::of(&answer, SystemTime::now()), Disposition::Unauthorized) {
                         self.client.forget_credentials().await;
                     }
@@ -237,33 +237,18 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
             Disposition::Recoverable { at_once: true, .. } if tries == 1 => Duration::ZERO,
             Disposition::Recoverable { retry_after, .. } => {
                 let wait = self.backoff.wait(tries, fastrand::f64()).map(|wait| retry_after.unwrap_or(wait));
-                let in_time = wait.filter(|wait| Instant::now() + *wait + SHORTEST_TRY < self.until);
+                let in_time = wait.filter(|wait| self.out_of(*wait).is_none());
                 self.exhausted = in_time.is_none();
                 in_time?
             }
             _ => return None,
         };
-        Some(wait)
+        self.out_of(wait).is_none().then_some(wait)
     }
 
-    /// What an answer says of a part; `among` are its events where a suspect is of use.
-    fn finding(&self, answer: &Answered, rows: &[usize], among: Option<(&Events, &[u32])>) -> Finding {
-        match (Disposition::of(answer, SystemTime::now()), answer) {
-            (Disposition::Written, _) => Finding::Written,
-            (Disposition::TooLarge, _) => Finding::TooLarge,
-            (Disposition::Refused, Ok(answer)) => {
-                let named = self.named(answer, rows);
-                let event = named.first().map(|&row| self.merged.rows()[row].event);
-                let suspect = among.zip(event).and_then(|((events, part), event)| events.place_of(event, part));
-                Finding::Refused { suspect }
-            }
-            _ => Finding::Failed,
-        }
-    }
-
-    /// The rows of the sample that the words of a refusal name.
-    fn named(&self, answer: &Answer, rows: &[usize]) -> Vec<usize> {
-        let Some(named) = Named::find(&answer.body) else { return Vec::new() };
+    /// The rows of the sample that the words of an answer name, in ascending order.
+    fn named(&self, answer: &Answered, rows: &[usize]) -> Vec<usize> {
+        let Some(named) = answer.as_ref().ok().and_then(|answer| Named::find(&answer.body)) else { return Vec::new() };
         let all = self.merged.rows();
         let mut last = None;
         let mut of_series = |series| {
@@ -290,11 +275,9 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         let all = self.merged.rows();
         let mut last: Option<usize> = None;
         for &row in rows {
-            // Equal samples of other events are stored with it. They stand side by side, in the order of the payload.
+            // Equal samples of other events are stored with it.
             if last.is_none_or(|last| !all[last].is_same_sample(&all[row])) {
-                let before = (0..row).rev().take_while(|&other| all[other].is_same_sample(&all[row]));
-                let after = (row..all.len()).take_while(|&other| all[other].is_same_sample(&all[row]));
-                for same in before.chain(after) {
+                for same in same_sample(all, row) {
                     self.rows[same].set_written();
                 }
             }
@@ -302,25 +285,52 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         }
     }
 
-    /// One event was alone in a request that was refused or too large. Gives the series that are over a limit, as far as
-    /// that is known.
-    fn refused(&mut self, event: EventNumber, answer: &Answered, rows: &[usize]) -> HashSet<u32> {
+    /// One event was alone in a request that was refused or too large. Gives the events that need not be asked about any more,
+    /// or must not.
+    fn refused(
+        &mut self,
+        events: &Events,
+        number: u32,
+        answer: &Answered,
+        rows: &[usize],
+        named: &[usize],
+    ) -> HashSet<u32> {
         let Ok(words) = answer else { return HashSet::new() };
-        let named = self.named(words, rows);
+        let all = self.merged.rows();
+        // The sample that is refused, as far as that is known.
+        let sample = if named.is_empty() && rows.len() == 1 { rows } else { named };
         if words.status != 413 && names_a_limit(&words.body) {
             self.failed(answer);
-            let over = if named.is_empty() && rows.len() == 1 { rows } else { &named };
-            return over.iter().map(|&row| self.merged.rows()[row].series).collect();
+            // A limit that grows meanwhile lets no later sample of a series overtake one that was over it.
+            return events.only_of(&sample.iter().map(|&row| all[row].series).collect(), number, all);
         }
         self.log(answer);
-        let asked = if named.is_empty() { rows } else { &named };
-        let in_doubt = asked.iter().any(|&row| self.rows[row].is_in_doubt());
+        // Equal samples of other events are refused with it.
+        let equal = sample.first().map_or(0..0, |&row| same_sample(all, row));
+        let in_doubt = |row: usize| self.rows[row].is_in_doubt();
+        let in_doubt = if sample.is_empty() { rows.iter().copied().any(in_doubt) } else { equal.clone().any(in_doubt) };
         let reason = if words.status == 413 { Reason::TooLarge } else { reason(&words.body) };
-        for &row in rows {
+        let refusal = Refusal::new(reason, in_words(answer));
+        for row in rows.iter().copied().chain(equal.clone()) {
             self.rows[row].set_refused();
+            self.refuse(all[row].event, &refusal, in_doubt);
         }
-        self.refusals.entry(event).or_insert(Refused { refusal: Refusal::new(reason, in_words(answer)), in_doubt });
-        HashSet::new()
+        events.without(all[equal].iter().map(|row| row.event), |row| self.rows[row].is_pending())
+    }
+
+    /// Notes a refusal. Of two, one that is not for lateness stays, which no setting drops.
+    fn refuse(&mut self, event: EventNumber, refusal: &Refusal, in_doubt: bool) {
+        let like_stored = matches!(refusal.reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
+        let refused = self.refusals.entry(event).or_insert_with(|| Refused {
+            refusal: refusal.clone(),
+            like_stored: false,
+            in_doubt: false,
+        });
+        refused.like_stored |= like_stored;
+        refused.in_doubt |= like_stored && in_doubt;
+        if refused.refusal.reason.is_late() && !refusal.reason.is_late() {
+            refused.refusal = refusal.clone();
+        }
     }
 
     fn failed(&mut self, answer: &Answered) {
@@ -329,13 +339,11 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
     }
 
     /// Notes which rows an answer leaves in doubt: all but the sample that it names as refused.
-    fn doubt(&mut self, answer: &Answered, rows: &[usize]) {
-        if !leaves_in_doubt(answer) {
-            return;
-        }
-        let named = answer.as_ref().map_or_else(|_| Vec::new(), |answer| self.named(answer, rows));
-        for &row in rows.iter().filter(|row| !named.contains(row)) {
-            self.rows[row].set_in_doubt();
+    fn doubt(&mut self, answer: &Answered, rows: &[usize], named: &[usize]) {
+        if leaves_in_doubt(answer) {
+            for &row in rows.iter().filter(|row| named.binary_search(row).is_err()) {
+                self.rows[row].set_in_doubt();
+            }
         }
     }
 
@@ -345,4 +353,22 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
             tracing::warn!(request_id = self.request_id, answer = in_words(answer), "request failed");
         }
     }
+}
+
+/// What an answer says of a part, and of a suspect in it.
+fn finding(answer: &Answered, suspect: Option<usize>) -> Finding {
+    match Disposition::of(answer, SystemTime::now()) {
+        Disposition::Written => Finding::Written,
+        Disposition::TooLarge => Finding::TooLarge,
+        Disposition::Refused => Finding::Refused { suspect },
+        _ => Finding::Failed,
+    }
+}
+
+/// The rows of the sample in `row`: they stand side by side, in the order of the payload.
+fn same_sample(all: &[Row], row: usize) -> Range<usize> {
+    let is_other = |other: &Row| !other.is_same_sample(&all[row]);
+    let start = all[..row].iter().rposition(is_other).map_or(0, |before| before + 1);
+    let end = all[row..].iter().position(is_other).map_or(all.len(), |after| row + after);
+    start..end
 }

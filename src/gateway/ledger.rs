@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// into the memory of the function, and a report lists a thousand. Those of dead letters beyond them are read again.
 const MAX_DETAILS: usize = 5_000;
 
-/// The outcome of every event. Its size is two bytes an event.
+/// The outcome of every event: one byte each.
 #[derive(Debug)]
 pub struct Ledger {
     late_samples: LateSamples,

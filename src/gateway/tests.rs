@@ -362,6 +362,63 @@ async fn an_equal_sample_is_stored_for_all_its_events_though_one_of_them_is_refu
 }
 
 #[tokio::test(start_paused = true)]
+async fn events_of_an_equal_sample_are_refused_together() {
+    // Two hundred thousand of them: one is asked about, and nothing grows with their square.
+    let many = format!("[{}]", vec![r#"{"metrics":{"a":1}}"#; 200_000].join(","));
+    let named = format!(r#"out of order sample. timestamp={NOW}, series={{__name__="a"}}"#);
+    for (words, requests) in [(named.as_str(), 2), ("", 18)] {
+        let rig = Rig::new();
+        let handled = rig.handle(&rig.gateway(|_| says(400, words)), &sqs(false, &[("", &many)])).await;
+        assert_eq!((handled.metrics.rejected, rig.requests()), (200_000, requests), "{words}");
+    }
+    // Their other samples are stored.
+    let refuses =
+        |request: &WriteRequest| if has(request, "bad") { says(400, r#"{__name__="bad"}"#) } else { stored(request) };
+    let rig = Rig::new();
+    let bodies = [r#"{"metrics":{"bad":1}}"#, r#"{"metrics":{"bad":1,"a":1}}"#, r#"{"metrics":{"b":1}}"#];
+    let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &bodies.map(|body| ("", body)))).await;
+    assert_eq!((handled.metrics.delivered, handled.metrics.rejected, handled.metrics.samples), (1, 2, 2));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_that_was_refused_and_is_stored_with_an_equal_one_is_delivered() {
+    // The first request for it alone is refused, in no words; then the receiver takes what it refused.
+    let rig = Rig::new();
+    let requests = Arc::clone(&rig.requests);
+    let gives_in = rig.gateway(move |_| if requests.lock().unwrap().len() < 2 { says(400, "") } else { says(200, "") });
+    let bodies = [r#"{"metrics":{"a":1,"b":1}}"#, r#"{"metrics":{"a":1,"b":1}}"#];
+    let handled = rig.handle(&gives_in, &sqs(false, &bodies.map(|body| ("", body)))).await;
+    assert_eq!((handled.metrics.delivered, handled.metrics.samples), (2, 2));
+    assert!(rig.letters.taken.lock().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_refusals_the_one_that_no_setting_drops_is_the_reason() {
+    // Each series gets a request of its own.
+    let limits = wire::Limits { decoded: 1, compressed: 900_000 };
+    let rig = Rig { limits, vars: vec![("LATE_SAMPLES", "drop")], ..Rig::new() };
+    let refuses = |request: &WriteRequest| says(400, if has(request, "late") { "out of order" } else { "invalid" });
+    let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &[("", r#"{"metrics":{"late":1,"bad":1}}"#)])).await;
+    assert_eq!((handled.metrics.dropped, handled.metrics.dead_lettered), (0, 1));
+    assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::RefusedByReceiver);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_another_request_nobody_waits_and_the_last_answer_is_told() {
+    // Each series gets a request of its own.
+    let events: Vec<_> = (0..600).map(|i| format!(r#"{{"metrics":{{"m{i}":1}}}}"#)).collect();
+    let limits = wire::Limits { decoded: 1, compressed: 900_000 };
+    let rig = Rig { limits, seconds: 300, ..Rig::new() };
+    let requests = Arc::clone(&rig.requests);
+    let busy = || Ok(Answer { status: 429, retry_after: Some("30".to_owned()), body: String::new() });
+    let at_last = rig.gateway(move |_| if requests.lock().unwrap().len() < 499 { says(200, "") } else { busy() });
+    let handled = rig.handle(&at_last, &format!("[{}]", events.join(","))).await;
+    assert_eq!((rig.requests(), handled.metrics.delivered, handled.metrics.stages.send), (500, 499, Duration::ZERO));
+    let error = handled.answer.unwrap_err().error_message;
+    assert!(error.contains("the receiver answered 429"), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn words_that_name_a_sample_shorten_the_search() {
     let names: Vec<_> = (0..200).map(|i| format!("m{i}")).collect();
     let refuses = |request: &WriteRequest| {

@@ -113,10 +113,11 @@ impl Transport for HttpTransport {
 }
 
 fn fault(error: reqwest::Error) -> TransportError {
-    if error.is_timeout() {
+    let is_connect = error.is_connect();
+    // One that runs out while it connects is both, and has sent nothing.
+    if error.is_timeout() && !is_connect {
         return TransportError::Timeout;
     }
-    let is_connect = error.is_connect();
     // Without the URL, which may hold a password.
     let words = causes(&error.without_url());
     if is_connect { TransportError::Connect(words) } else { TransportError::Network(words) }

@@ -111,11 +111,6 @@ impl Search {
         self.parts.retain(|part| !part.events.is_empty());
     }
 
-    /// All events that are not settled, to be given up.
-    pub fn give_up(&mut self) -> Vec<u32> {
-        std::mem::take(&mut self.parts).into_iter().rev().flat_map(|part| part.events).collect()
-    }
-
     fn believes(&self) -> bool {
         !self.misled && self.unproven < MAX_UNPROVEN
     }
@@ -197,15 +192,6 @@ mod tests {
         assert_eq!(search.answer(Finding::Refused { suspect: Some(0) }), Step::Split);
         assert_eq!(search.answer(Finding::Written), Step::Settled(vec![5]));
         assert_eq!(search.answer(Finding::Written), Step::Settled(vec![7]));
-        assert_eq!(search.part(), None);
-    }
-
-    #[test]
-    fn what_is_given_up_is_what_was_not_settled() {
-        let mut search = Search::new((0..8).collect());
-        search.answer(Finding::Refused { suspect: None });
-        search.answer(Finding::Written);
-        assert_eq!(search.give_up(), [4, 5, 6, 7]);
         assert_eq!(search.part(), None);
     }
 

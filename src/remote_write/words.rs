@@ -93,6 +93,8 @@ impl Named {
 fn normal(words: &str) -> String {
     let mut own = String::with_capacity(words.len());
     let (mut quoted, mut escaped, mut depth) = (false, false, 0_u32);
+    // Where in `own` the name begins that `words` may be within.
+    let mut name = 0;
     for c in words.chars() {
         match c {
             _ if escaped => escaped = false,
@@ -101,13 +103,16 @@ fn normal(words: &str) -> String {
             _ if quoted => {}
             '{' => {
                 // A metric's name stands before its labels.
-                own.truncate(own.trim_end_matches(is_of_a_name).len());
+                own.truncate(name);
                 depth += 1;
             }
             '}' => depth = depth.saturating_sub(1),
             _ if depth > 0 => {}
             '-' | '_' => own.push(' '),
             c => own.extend(c.to_lowercase()),
+        }
+        if !is_of_a_name(c) {
+            name = own.len();
         }
     }
     own
@@ -207,6 +212,7 @@ mod tests {
         let table = [
             (r#"duplicate sample for timestamp. series={__name__="x", a="out of order"}"#, Reason::DuplicateTimestamp),
             (r#"too old sample for out_of_order_total{a="too new \" out of bounds"}"#, Reason::OutOfOrder),
+            (r#"invalid sample for out_of_order_total{a="b"}"#, Reason::RefusedByReceiver),
             (r#"invalid: metric: "out_of_order""#, Reason::RefusedByReceiver),
             (r#"refused {a="too new"#, Reason::RefusedByReceiver),
         ];
@@ -214,6 +220,7 @@ mod tests {
             assert_eq!(reason(words), expected, "{words}");
         }
         assert!(!names_a_limit(r#"duplicate sample {a="per-user series limit of 5 exceeded"}"#));
+        assert!(!names_a_limit(r#"invalid sample for cortex_per_user_series_limit_total{a="b"}"#));
     }
 
     #[test]

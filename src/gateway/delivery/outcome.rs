@@ -4,10 +4,11 @@ use super::{Delivery, Refused};
 use crate::event::Shape;
 use crate::gateway::{Batch, Ledger, Trigger};
 use crate::instrumentation::MetricLine;
-use crate::model::{Outcome, Reason};
+use crate::model::Outcome;
 use crate::series::Row;
+use std::collections::HashSet;
 
-/// One byte for each sample.
+/// Two bytes for each sample.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct RowState {
     settled: Settled,
@@ -70,16 +71,23 @@ impl<T> Delivery<'_, '_, T> {
         for row in with(Settled::Written) {
             ledger.set(row.event, Outcome::Delivered);
         }
-        for (event, Refused { mut refusal, in_doubt }) in self.refusals {
+        // What was refused and then stored with an equal sample of another event is stored.
+        let not_stored: HashSet<_> = if self.refusals.is_empty() {
+            HashSet::new()
+        } else {
+            rows.iter().zip(&self.rows).filter(|(_, state)| !state.is_written()).map(|(row, _)| row.event).collect()
+        };
+        for (event, Refused { mut refusal, like_stored, in_doubt }) in self.refusals {
+            if !not_stored.contains(&event) {
+                continue;
+            }
             let (message, place) = ledger.place_of(event);
             if shapes[message] == Shape::Many {
                 refusal.detail = format!("[{place}]: {}", refusal.detail).into();
             }
             let seen_before = batch.trigger == Trigger::Direct || batch.messages[message].receive_count > 1;
-            let of_what_is_stored =
-                matches!(refusal.reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
             ledger.reject(event, refusal);
-            if of_what_is_stored && (in_doubt || seen_before) {
+            if in_doubt || (like_stored && seen_before) {
                 ledger.mark_maybe_stored(event);
             }
         }

@@ -31,10 +31,6 @@ impl Events {
         (0..).zip(&self.by_time).map(|(number, _)| number).collect()
     }
 
-    pub(super) fn event(&self, number: u32) -> EventNumber {
-        self.by_time[number as usize]
-    }
-
     /// Where in `part`, which is in ascending order, the event is.
     pub(super) fn place_of(&self, event: EventNumber, part: &[u32]) -> Option<usize> {
         part.binary_search(self.numbers.get(&event)?).ok()
@@ -63,6 +59,21 @@ impl Events {
         let has_others: HashSet<u32> =
             later().filter(|(_, row)| !series.contains(&all[*row].series)).map(|(number, _)| *number).collect();
         later().map(|(number, _)| *number).filter(|number| !has_others.contains(number)).collect()
+    }
+
+    /// Of `some` events, those without a row that is `wanted`.
+    pub(super) fn without(
+        &self,
+        some: impl Iterator<Item = EventNumber>,
+        wanted: impl Fn(usize) -> bool,
+    ) -> HashSet<u32> {
+        let mut without: HashSet<u32> = some.filter_map(|event| self.numbers.get(&event).copied()).collect();
+        if !without.is_empty() {
+            for (number, _) in self.rows.iter().filter(|(_, row)| wanted(*row)) {
+                without.remove(number);
+            }
+        }
+        without
     }
 
     /// The rows of the events in `part` that are `wanted`, in their order.
