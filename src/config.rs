@@ -105,10 +105,14 @@ impl Settings {
     pub fn from_vars(vars: &impl Vars) -> Result<Self, SettingsErrors> {
         let mut errors = Vec::new();
         let defaults = Rules::default();
-        let signed = read(vars, ENV_REMOTE_WRITE_AUTH, parse::is_sigv4, &mut errors).unwrap_or(true);
+        let signed = match vars.get(ENV_REMOTE_WRITE_AUTH) {
+            None => Some(true),
+            Some(_) => read(vars, ENV_REMOTE_WRITE_AUTH, parse::is_sigv4, &mut errors),
+        };
         let remote_write_url = remote_write_url(vars, &mut errors);
+        let set_region = read(vars, ENV_SIGV4_REGION, parse::region, &mut errors);
         let signing_region = match (signed, &remote_write_url) {
-            (true, Some(url)) => signing_region(vars, url, &mut errors),
+            (Some(true), Some(url)) => set_region.or_else(|| region_beside(vars, url, &mut errors)),
             _ => None,
         };
         let dead_letter_queue_url = read(vars, ENV_DEAD_LETTER_QUEUE_URL, parse::queue_url, &mut errors);
@@ -205,14 +209,13 @@ fn remote_write_url(vars: &impl Vars, errors: &mut Vec<SettingsError>) -> Option
     Some(url)
 }
 
-fn signing_region(vars: &impl Vars, url: &Url, errors: &mut Vec<SettingsError>) -> Option<String> {
-    let set = vars.get(ENV_SIGV4_REGION).is_some();
-    let region = read(vars, ENV_SIGV4_REGION, parse::region, errors)
-        .or_else(|| amp::region_of(url.host_str()?).map(str::to_owned))
-        .or_else(|| read(vars, ENV_AWS_REGION, parse::region, errors));
-    if set {
-        return region;
+/// Where the setting gives none: that of the URL, else the function's own.
+fn region_beside(vars: &impl Vars, url: &Url, errors: &mut Vec<SettingsError>) -> Option<String> {
+    if vars.get(ENV_SIGV4_REGION).is_some() {
+        return None;
     }
+    let of_url = url.host_str().and_then(amp::region_of).map(str::to_owned);
+    let region = of_url.or_else(|| read(vars, ENV_AWS_REGION, parse::region, errors));
     if region.is_none() {
         let fault = format!(
             "no region to sign for: it is not set, {ENV_AWS_REGION} is not either, and the host of the URL names none; \

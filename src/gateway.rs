@@ -211,7 +211,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
     }
 
     /// Reads the events of all messages, each straight into its series; those refused have their outcome in the ledger.
-    fn read<'b>(&self, batch: &'b Batch<'_>, ledger: &mut Ledger, series: &mut Merger<'b>) -> Vec<Shape> {
+    fn read<'b>(&'b self, batch: &'b Batch<'_>, ledger: &mut Ledger, series: &mut Merger<'b>) -> Vec<Shape> {
         let mut shapes = Vec::with_capacity(batch.messages.len());
         for message in &batch.messages {
             ledger.open_message();

@@ -28,9 +28,10 @@ fn run(message: &str) -> Stages {
     let clock = Clock { now: Timestamp(NOW), sent: Some(Timestamp(SENT)) };
     let mut stages =
         Stages { events: String::new(), series: String::new(), write_request: String::new(), body: String::new() };
+    let rules = Rules::default();
     let mut events = Vec::new();
     let mut number = 0;
-    read_message(message, &clock, &Rules::default(), &mut |found| {
+    read_message(message, &clock, &rules, &mut |found| {
         match found.event {
             Ok(event) => {
                 let labels =

@@ -16,6 +16,7 @@ fn all_faults_are_told_at_once_with_variable_value_and_what_is_allowed() {
     let wrong = [
         ("AWS_PROMETHEUS_ENDPOINT", "ftp://example.com", "expected an http or https URL"),
         ("REMOTE_WRITE_AUTH", "basic", "expected sigv4 or none"),
+        ("SIGV4_REGION", "EU West", "expected a region such as eu-west-1"),
         ("DEAD_LETTER_QUEUE_URL", "my-queue", "expected the URL of an SQS queue"),
         ("EXTERNAL_LABELS", "env", "has no \"=\""),
         ("MAX_SAMPLE_AGE", "1.5h", "expected a whole number and one unit"),

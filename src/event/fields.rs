@@ -13,6 +13,9 @@ pub const MAX_LABELS: usize = 150;
 /// Longest label value in bytes (Cortex' `max_label_value_length`).
 pub const MAX_LABEL_VALUE_BYTES: usize = 2_048;
 
+/// The keys of SNS, EventBridge and Lambda that say what is wrapped.
+const OF_WRAPPERS: [&str; 7] = ["Type", "TopicArn", "Message", "detail-type", "source", "detail", "Records"];
+
 /// Up to here names are compared in pairs; above, by a hash set.
 const FEW_METRICS: usize = 16;
 
@@ -24,7 +27,7 @@ pub(super) struct Fields<'a> {
     timestamp: Option<&'a str>,
     /// The first of the three that came twice.
     repeated: Option<&'static str>,
-    /// All other keys: of a wrapper, or mistakes.
+    /// The first other key, a mistake perhaps, and those of a wrapper. Of a million mistakes one is told.
     pub(super) others: Vec<(Cow<'a, str>, &'a str)>,
 }
 
@@ -40,7 +43,12 @@ impl<'a> Fields<'a> {
             "metrics" => ("metrics", &mut self.metrics),
             "dimensions" => ("dimensions", &mut self.dimensions),
             "timestamp" => ("timestamp", &mut self.timestamp),
-            _ => return self.others.push((key, literal)),
+            other => {
+                if self.others.is_empty() || (OF_WRAPPERS.contains(&other) && self.other(other).is_none()) {
+                    self.others.push((key, literal));
+                }
+                return;
+            }
         };
         if field.replace(literal).is_some() {
             self.repeated.get_or_insert(known);
@@ -57,7 +65,7 @@ impl<'a> Fields<'a> {
         self.metrics.is_some() || self.dimensions.is_some() || self.timestamp.is_some()
     }
 
-    pub(super) fn into_event(self, clock: &Clock, rules: &Rules) -> Result<Event<'a>, Refusal> {
+    pub(super) fn into_event(self, clock: &Clock, rules: &'a Rules) -> Result<Event<'a>, Refusal> {
         #[cfg(test)]
         assert_ne!(self.metrics, Some(r#"{"panic":"test"}"#), "a defect, for the test of it");
         if let Some((key, _)) = self.others.first() {
@@ -119,7 +127,7 @@ fn labels(dimensions: &str) -> Result<LabelSet<'_>, Refusal> {
         return Ok(LabelSet::default());
     }
     let mut labels = Vec::new();
-    each_of(dimensions, "dimensions", Reason::InvalidEvent, |key, literal| {
+    each_of(dimensions, "dimensions", |key, literal| {
         if let Some(label) = label(key, literal)? {
             labels.push(label);
         }
@@ -157,7 +165,7 @@ fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, R
 
 fn samples(metrics: &str) -> Result<Vec<(MetricName<'_>, Value)>, Refusal> {
     let mut samples = Vec::new();
-    each_of(metrics, "metrics", Reason::InvalidEvent, |key, literal| {
+    each_of(metrics, "metrics", |key, literal| {
         let value = value::read(&key, literal)?;
         samples.push((named("metrics", key, Reason::InvalidMetricName, MetricName::translate)?, value));
         Ok(())
@@ -187,12 +195,11 @@ fn repeated<'s, 'a>(samples: &'s [(MetricName<'a>, Value)]) -> Option<&'s Metric
 fn each_of<'a>(
     literal: &'a str,
     parent: &'static str,
-    reason: Reason,
     mut each: impl FnMut(Cow<'a, str>, &'a str) -> Result<(), Refusal>,
 ) -> Result<(), Refusal> {
     if !literal.starts_with('{') {
         return Err(Refusal::new(
-            reason,
+            Reason::InvalidEvent,
             format!("{parent}: {} is not an object, it is {}", excerpt(literal), kind(literal)),
         ));
     }

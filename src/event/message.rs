@@ -36,15 +36,15 @@ pub enum Shape {
 /// Reads the events of a message and hands each to `sink`, good or refused, in order.
 ///
 /// A message that cannot be told apart into events (it is not JSON, or of another shape) is one refused event.
-/// Events borrow from `text`, except those that had to be unwrapped from an escaped string.
-pub fn read_message<'a>(text: &'a str, clock: &Clock, rules: &Rules, sink: &mut dyn FnMut(Found<'a>)) -> Shape {
+/// Events borrow from `text` and `rules`, except those that had to be unwrapped from an escaped string.
+pub fn read_message<'a>(text: &'a str, clock: &Clock, rules: &'a Rules, sink: &mut dyn FnMut(Found<'a>)) -> Shape {
     Reader { clock: *clock, rules, next: &Cell::new(0), is_one_of_many: false }.message(text, 0, sink)
 }
 
 #[derive(Clone, Copy)]
-struct Reader<'r> {
+struct Reader<'r, 'a> {
     clock: Clock,
-    rules: &'r Rules,
+    rules: &'a Rules,
     /// The number of the next event in the message.
     next: &'r Cell<usize>,
     /// Whether details are to name the event's number.
@@ -53,10 +53,10 @@ struct Reader<'r> {
 
 type Sink<'s, 'a> = &'s mut dyn FnMut(Found<'a>);
 
-impl Reader<'_> {
-    fn message<'a>(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
+impl<'a> Reader<'_, 'a> {
+    fn message(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         if wrappers > MAX_WRAPPERS {
-            let detail = format!("wrappers nest more than {MAX_WRAPPERS} deep; {EXPECTED}");
+            let detail = format!("the wrappers nest more than {MAX_WRAPPERS} deep; {EXPECTED}");
             return self.refuse(text, Refusal::new(Reason::InvalidEvent, detail), sink);
         }
         let trimmed = text.trim_ascii_start();
@@ -67,7 +67,7 @@ impl Reader<'_> {
         }
     }
 
-    fn object<'a>(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
+    fn object(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         let fields = match fields(text) {
             Ok(fields) => fields,
             Err(refusal) => return self.refuse(text, refusal, sink),
@@ -84,14 +84,14 @@ impl Reader<'_> {
         Shape::Single
     }
 
-    fn unwrap<'a>(&self, inner: Cow<'a, str>, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
+    fn unwrap(&self, inner: Cow<'a, str>, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         match inner {
             Cow::Borrowed(inner) => self.message(inner, wrappers + 1, sink),
             Cow::Owned(inner) => self.message(&inner, wrappers + 1, &mut |found| sink(found.into_owned())),
         }
     }
 
-    fn array<'a>(&self, text: &'a str, sink: Sink<'_, 'a>) -> Shape {
+    fn array(&self, text: &'a str, sink: Sink<'_, 'a>) -> Shape {
         // Looked through before its first event goes on: should it not be JSON, nothing of it does.
         if let Err(refusal) = checked(text).and_then(|()| from_str::<IgnoredAny>(text)) {
             return self.refuse(text, refusal, sink);
@@ -102,7 +102,7 @@ impl Reader<'_> {
         Shape::Many
     }
 
-    fn element<'a>(&self, text: &'a str) -> Result<Event<'a>, Refusal> {
+    fn element(&self, text: &'a str) -> Result<Event<'a>, Refusal> {
         if !text.starts_with('{') {
             let detail = format!("the event is {}, expected an object {{\"metrics\": {{…}}}}", kind(text));
             return Err(Refusal::new(Reason::InvalidEvent, detail));
@@ -111,7 +111,7 @@ impl Reader<'_> {
         self.event(fields)
     }
 
-    fn found<'a>(&self, text: &'a str, event: Result<Event<'a>, Refusal>, sink: Sink<'_, 'a>) {
+    fn found(&self, text: &'a str, event: Result<Event<'a>, Refusal>, sink: Sink<'_, 'a>) {
         let index = self.next.replace(self.next.get() + 1);
         let placed = |refusal: Refusal| match self.is_one_of_many {
             // Sentences on a whole event begin with an article, those on a part of it with its place.
@@ -124,20 +124,20 @@ impl Reader<'_> {
         sink(Found { text: Cow::Borrowed(text), sent: self.clock.sent, event: event.map_err(placed) });
     }
 
-    fn refuse<'a>(&self, text: &'a str, refusal: Refusal, sink: Sink<'_, 'a>) -> Shape {
+    fn refuse(&self, text: &'a str, refusal: Refusal, sink: Sink<'_, 'a>) -> Shape {
         self.found(text, Err(refusal), sink);
         Shape::Single
     }
 
     /// A panic here would be a defect of ours, and the same event would meet it at every delivery: it is put aside and
     /// the rest of its batch goes on.
-    fn event<'a>(&self, fields: Fields<'a>) -> Result<Event<'a>, Refusal> {
+    fn event(&self, fields: Fields<'a>) -> Result<Event<'a>, Refusal> {
         catch_unwind(AssertUnwindSafe(|| fields.into_event(&self.clock, self.rules))).unwrap_or_else(|_| {
             Err(Refusal::new(Reason::InvalidEvent, "the event met a defect of the gateway; its log has the place"))
         })
     }
 
-    fn records<'a>(&self, text: &'a str, records: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
+    fn records(&self, text: &'a str, records: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         let records: Vec<Record<'a>> = match serde_json::from_str(records) {
             Ok(records) => records,
             Err(error) => return self.refuse(text, Refusal::new(Reason::InvalidEvent, unknown_records(&error)), sink),
@@ -167,7 +167,7 @@ impl Reader<'_> {
         shape
     }
 
-    fn neither<'a>(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
+    fn neither(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         let Err(error) = serde_json::from_str::<IgnoredAny>(text) else {
             let detail = format!("the message is {}; {EXPECTED}", kind(text.trim_ascii_start()));
             return self.refuse(text, Refusal::new(Reason::InvalidEvent, detail), sink);
@@ -176,7 +176,7 @@ impl Reader<'_> {
         match decoded.map(String::from_utf8) {
             Some(Ok(inner)) => self.unwrap(Cow::Owned(inner), wrappers, sink),
             Some(Err(_)) => {
-                let detail = format!("neither JSON ({error}) nor base64 of UTF-8 text");
+                let detail = format!("the message is neither JSON ({error}) nor base64 of UTF-8 text");
                 self.refuse(text, Refusal::new(Reason::InvalidJson, detail), sink)
             }
             None => self.refuse(text, invalid_json(&error), sink),

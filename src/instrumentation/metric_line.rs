@@ -31,7 +31,7 @@ pub struct MetricLine {
     pub inexact: u64,
     /// HTTP requests to the receiver.
     pub requests: u64,
-    /// Of them, those that sent something again.
+    /// Of them, those that sent the same request again.
     pub retries: u64,
     /// Compressed bytes of all requests.
     pub bytes: u64,
@@ -54,13 +54,13 @@ pub struct MetricLine {
 /// The time of each stage of an invocation.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stages {
-    /// Payload to events.
+    /// Payload to events, each put to its series.
     pub read: Duration,
-    /// Events to series.
+    /// Samples into their order, and contradictions among them.
     pub merge: Duration,
     /// Series to requests.
     pub encode: Duration,
-    /// Requests to answers.
+    /// Requests to answers, with the requests of searches for the guilty.
     pub send: Duration,
     /// Refused messages to the dead-letter queue.
     pub dead_letter: Duration,

@@ -43,11 +43,11 @@ impl<'a> LabelSet<'a> {
         }
     }
 
-    /// Adds the labels of `defaults` whose names are not taken.
-    pub fn add_missing(&mut self, defaults: &LabelSet<'a>) {
-        for label in &defaults.0 {
-            if let Err(place) = self.0.binary_search_by(|own| own.name.cmp(&label.name)) {
-                self.0.insert(place, label.clone());
+    /// Adds the labels of `defaults` whose names are not taken, borrowed.
+    pub fn add_missing(&mut self, defaults: &'a LabelSet<'_>) {
+        for Label { name, value } in &defaults.0 {
+            if let Err(place) = self.0.binary_search_by(|own| own.name.cmp(name)) {
+                self.0.insert(place, Label { name: name.borrowed(), value: Cow::Borrowed(value) });
             }
         }
     }
@@ -124,7 +124,8 @@ mod tests {
     #[test]
     fn defaults_fill_only_what_is_missing() {
         let mut own = set(&[("env", "test"), ("z", "1")]).unwrap();
-        own.add_missing(&set(&[("env", "prod"), ("team", "water")]).unwrap());
+        let defaults = set(&[("env", "prod"), ("team", "water")]).unwrap();
+        own.add_missing(&defaults);
         assert_eq!(own, set(&[("env", "test"), ("team", "water"), ("z", "1")]).unwrap());
     }
 

@@ -90,6 +90,12 @@ impl<'a> LabelName<'a> {
         &self.0
     }
 
+    /// The same name, borrowed from this one.
+    #[must_use]
+    pub fn borrowed(&self) -> LabelName<'_> {
+        LabelName(Cow::Borrowed(&self.0))
+    }
+
     /// The same name, free of what it was borrowed from.
     #[must_use]
     pub fn into_owned(self) -> LabelName<'static> {

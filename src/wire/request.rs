@@ -137,15 +137,12 @@ impl Iterator for Requests<'_, '_> {
             self.next = self.next.max(rows.end);
             // Without a block nothing is sent and nothing answered: the events of these rows are tried again.
             let Some(body) = body else { continue };
-            match halve(all, &rows) {
-                Some(middle) if body.len() > self.limits.compressed => {
-                    self.halves.extend([middle..rows.end, rows.start..middle]);
-                }
-                _ => {
-                    let decoded_len = self.encoder.protobuf.len();
-                    return Some(EncodedRequest { body, decoded_len, rows });
-                }
-            }
+            let too_long = body.len() > self.limits.compressed;
+            let Some(middle) = too_long.then(|| halve(all, &rows)).flatten() else {
+                let decoded_len = self.encoder.protobuf.len();
+                return Some(EncodedRequest { body, decoded_len, rows });
+            };
+            self.halves.extend([middle..rows.end, rows.start..middle]);
         }
     }
 }

@@ -14,10 +14,12 @@ use amp_push_gateway::series::{Merged, merge};
 use amp_push_gateway::wire::{Encoder, Limits, encode};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use std::sync::LazyLock;
 use std::time::Duration;
 use workload::{Accepts, Function, NOW, Snappy, costs, floor, payload, requests, runtime, signed};
 
 const SIZES: [u32; 4] = [1, 50, 1_000, 10_000];
+static RULES: LazyLock<Rules> = LazyLock::new(Rules::default);
 
 fn bodies(payload: &Bytes) -> Vec<String> {
     let payload: serde_json::Value = serde_json::from_slice(payload).expect("JSON");
@@ -27,10 +29,9 @@ fn bodies(payload: &Bytes) -> Vec<String> {
 
 fn events(bodies: &[String]) -> Vec<(EventNumber, Event<'_>)> {
     let clock = Clock { now: Timestamp(NOW), sent: Some(Timestamp(NOW)) };
-    let rules = Rules::default();
     let mut events = Vec::new();
     for (number, body) in (0..).map(EventNumber).zip(bodies) {
-        read_message(body, &clock, &rules, &mut |found| {
+        read_message(body, &clock, &RULES, &mut |found| {
             events.push((number, found.event.expect("a good event")));
         });
     }

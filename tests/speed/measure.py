@@ -255,6 +255,7 @@ PAYLOADS = {
     "84,000 small events": (lambda: _array(f'{{"timestamp":{now_ms() - n},"metrics":{{"temperature":{n},"ph":{n}.5}}}}'
                                            for n in range(84_000)), 2),
     "one event of 100,000 metrics": (lambda: json.dumps({"metrics": {f"m{n}": n for n in range(100_000)}}).encode(), 2),
+    "1,200,000 keys that no event has": (lambda: b"[{" + b",".join([b'"":1'] * 1_200_000) + b"}]", 2),
     "one series of 50,000 samples": (lambda: _array(f'{{"timestamp":{now_ms() - n},"metrics":{{"ph":{n}}}}}'
                                                     for n in range(50_000)), 2),
     "37,000 events of ten metrics": (_ten_metrics, 2),

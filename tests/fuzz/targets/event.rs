@@ -26,8 +26,8 @@ const PLACES: [&str; 8] = [
     "Records",
     "the event is ",
     "the message is ",
-    "wrappers nest ",
-    "neither JSON ",
+    "the wrappers nest ",
+    "the message is neither JSON ",
 ];
 
 fuzz_target!(|input: &[u8]| -> Corpus {
