@@ -1,6 +1,7 @@
 """Fixtures: the world around one `ingest`. Servers that are costly to start live as long as the test session."""
 import pytest
 
+from support.faults import Stand
 from support.prometheus import Prometheus
 from support.receiver import Receiver
 from support.runtime_api import Ingest
@@ -46,6 +47,13 @@ def sqs():
     """moto's SQS."""
     with Sqs() as server:
         yield server
+
+
+@pytest.fixture
+def stand(sqs):
+    """A `Stand` that is as it comes: for the tests of faults."""
+    with Stand(sqs) as one:
+        yield one
 
 
 @pytest.fixture

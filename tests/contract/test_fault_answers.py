@@ -7,17 +7,11 @@ import pytest
 
 from support import proxy
 from support.events import BROKEN_TEXT, event, now_ms
-from support.faults import CATALOGUE, NEVER_STORED_WORDS, WORDS, Stand
+from support.faults import CATALOGUE, NEVER_STORED_WORDS, WORDS
 from support.receiver import Answer
 from support.remote_write import bits
 from support.runtime_api import field
 from support.sqs import record
-
-
-@pytest.fixture
-def stand(sqs):
-    with Stand(sqs) as one:
-        yield one
 
 
 def three_messages():

@@ -7,25 +7,15 @@ import pytest
 
 from support import proxy
 from support.events import event
-from support.faults import HANGS, Stand
+from support.faults import HANGS, fine_messages
 from support.sqs import record
-
-
-@pytest.fixture
-def stand(sqs):
-    with Stand(sqs) as one:
-        yield one
-
-
-def messages(count=2):
-    return [record(event({"ph": n + 0.5}, {"pond": str(n)}), f"m-{n}") for n in range(count)]
 
 
 # --- hanging ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", HANGS)
 def test_a_receiver_that_hangs_for_ever_costs_no_more_than_the_time_of_the_invocation(stand, name):
-    records = messages()
+    records = fine_messages()
     stand.proxy.fault_with(lambda exchange: HANGS[name].make())
     result = stand.deliver(*records, deadline_s=1.5)
     assert sorted(result.failures) == ["m-0", "m-1"]
@@ -40,7 +30,7 @@ def test_a_receiver_that_hangs_for_ever_costs_no_more_than_the_time_of_the_invoc
 @pytest.mark.parametrize("name", HANGS)
 def test_a_receiver_that_hangs_once_loses_no_event(stand, name):
     # Whether the rest of the time is enough for a second try is not fixed; that what is acknowledged is stored is.
-    records = messages()
+    records = fine_messages()
     stand.proxy.faults(HANGS[name].make())
     result = stand.deliver(*records, deadline_s=3.0)
     assert set(result.failures) in (set(), {"m-0", "m-1"})
@@ -51,7 +41,7 @@ def test_a_receiver_that_hangs_once_loses_no_event(stand, name):
 @pytest.mark.parametrize("fault", [proxy.drip(0.004), proxy.late(0.7)], ids=str)
 def test_a_slow_answer_that_comes_in_time_is_an_answer(stand, fault):
     stand.proxy.faults(fault)
-    result = stand.deliver(*messages(), deadline_s=5.0)
+    result = stand.deliver(*fine_messages(), deadline_s=5.0)
     assert result.failures == []
     assert (len(stand.proxy.exchanges), result.metrics["retries"]) == (1, 0)
 
@@ -59,7 +49,7 @@ def test_a_slow_answer_that_comes_in_time_is_an_answer(stand, fault):
 # --- connections -----------------------------------------------------------------------------------------------------
 
 def test_while_connections_are_refused_events_are_handed_back_and_afterwards_stored(stand):
-    records = messages()
+    records = fine_messages()
     stand.proxy.down()
     result = stand.deliver(*records, deadline_s=2.0)
     assert sorted(result.failures) == ["m-0", "m-1"]
@@ -72,7 +62,7 @@ def test_while_connections_are_refused_events_are_handed_back_and_afterwards_sto
 def test_a_receiver_that_comes_up_during_the_invocation_gets_the_events(stand):
     stand.proxy.down()
     threading.Timer(0.5, stand.proxy.up).start()
-    result = stand.deliver(*messages(), deadline_s=10.0)
+    result = stand.deliver(*fine_messages(), deadline_s=10.0)
     assert result.failures == []
     assert stand.tsdb.count() == 2
 
@@ -81,7 +71,7 @@ def test_a_receiver_that_comes_up_during_the_invocation_gets_the_events(stand):
 def test_connections_that_are_reset_as_soon_as_they_are_made_are_made_again(stand, times):
     stand.proxy.cut_idle()
     stand.proxy.cut_connections(times)
-    assert stand.deliver(*messages()).failures == []
+    assert stand.deliver(*fine_messages()).failures == []
     assert stand.tsdb.count() == 2
 
 
@@ -129,7 +119,7 @@ def test_a_connection_that_died_between_two_invocations_costs_no_delay(stand, ho
 
 def test_a_receiver_that_was_started_again_before_the_first_invocation_costs_no_delay(stand):
     restarted(stand)
-    result = stand.deliver(*messages())
+    result = stand.deliver(*fine_messages())
     assert result.failures == []
     assert result.seconds < 0.5
 
@@ -147,7 +137,7 @@ def test_every_connection_dying_after_one_request_loses_nothing(stand):
 @pytest.mark.parametrize("fault", [None, proxy.late(0.25), proxy.hang(), proxy.hang(stored=True), proxy.answer(503)], ids=str)
 def test_with_little_time_the_answer_is_there_in_time_and_true(stand, fault, deadline):
     stand.proxy.fault_with(lambda exchange: fault)
-    records = messages()
+    records = fine_messages()
     # Where there is no time for a request the answer is there at once: by then is meant, and not by when a busy machine sees it.
     result = stand.deliver(*records, deadline_s=deadline, margin_s=0 if deadline > 0.3 else -0.3)
     line = result.metrics
@@ -164,7 +154,7 @@ def test_with_little_time_the_answer_is_there_in_time_and_true(stand, fault, dea
 
 def test_time_that_runs_out_during_retries_ends_them(stand):
     stand.proxy.fault_with(lambda exchange: proxy.answer(503, wait=0.3))
-    result = stand.deliver(*messages(), deadline_s=1.5)
+    result = stand.deliver(*fine_messages(), deadline_s=1.5)
     assert sorted(result.failures) == ["m-0", "m-1"]
     before = len(stand.proxy.exchanges)
     time.sleep(0.6)  # nothing may be under way after the answer
@@ -173,7 +163,7 @@ def test_time_that_runs_out_during_retries_ends_them(stand):
 
 def test_an_invocation_after_one_that_ran_out_of_time_is_not_touched_by_it(stand):
     stand.proxy.faults(proxy.hang(stored=True))
-    records = messages()
+    records = fine_messages()
     first = stand.deliver(*records, deadline_s=0.8)
     second = stand.deliver(record(event({"other": 1}), "m-9"))
     assert second.failures == []

@@ -12,22 +12,12 @@ import pytest
 
 from support import components, proxy
 from support.events import BROKEN_TEXT, event, now_ms
-from support.faults import Stand
+from support.faults import Stand, fine_messages
 from support.http_server import HttpServer
 from support.receiver import Answer
 from support.remote_write import bits
 from support.runtime_api import Ingest
 from support.sqs import SqsFront, record
-
-
-@pytest.fixture
-def stand(sqs):
-    with Stand(sqs) as one:
-        yield one
-
-
-def messages(count=2):
-    return [record(event({"ph": n + 0.5}, {"pond": str(n)}), f"m-{n}") for n in range(count)]
 
 
 def assert_works(stand):
@@ -49,7 +39,7 @@ def test_a_function_that_is_frozen_in_the_middle_beyond_its_time_tells_the_truth
         return fault
 
     stand.proxy.fault_with(take)
-    records = messages()
+    records = fine_messages()
     request = stand.ingest.begin({"Records": records}, deadline_s=1.0)
     assert arrived.wait(5)
     os.kill(stand.ingest.pid, signal.SIGSTOP)
@@ -67,7 +57,7 @@ def test_a_function_that_is_frozen_in_the_middle_beyond_its_time_tells_the_truth
 
 @pytest.mark.parametrize("deadline", [0.0, -5.0, -1e9], ids=["now", "5 s ago", "30 years ago"])
 def test_where_time_was_up_before_it_began_nothing_is_sent(stand, deadline):
-    result = stand.ingest.invoke({"Records": [*messages(), record(BROKEN_TEXT, "m-2")]}, deadline_s=deadline)
+    result = stand.ingest.invoke({"Records": [*fine_messages(), record(BROKEN_TEXT, "m-2")]}, deadline_s=deadline)
     assert sorted(result.failures) == ["m-0", "m-1", "m-2"]
     assert stand.ingest.invoke(event(), deadline_s=deadline).error_type == "delivery_failed"
     assert result.seconds < 0.5
@@ -79,7 +69,7 @@ def test_where_time_was_up_before_it_began_nothing_is_sent(stand, deadline):
 @pytest.mark.parametrize("deadline", [1e9, 9e12], ids=["30 years ahead", "300,000 years ahead"])
 def test_a_deadline_that_never_comes_does_not_make_it_try_for_ever(stand, deadline):
     stand.proxy.fault_with(lambda exchange: proxy.answer(503))
-    result = stand.ingest.invoke({"Records": messages()}, deadline_s=deadline)
+    result = stand.ingest.invoke({"Records": fine_messages()}, deadline_s=deadline)
     assert sorted(result.failures) == ["m-0", "m-1"]
     assert 2 <= len(stand.proxy.exchanges) <= 10
     assert_works(stand)
@@ -116,7 +106,7 @@ ANSWERS = {
 def test_an_odd_answer_is_stored_handed_back_or_put_aside_and_nothing_else(stand, name):
     data, what = ANSWERS[name]
     stand.proxy.fault_with(lambda exchange: proxy.raw(data, name))
-    result = stand.deliver(*messages(1), deadline_s=2.0)
+    result = stand.deliver(*fine_messages(1), deadline_s=2.0)
     letters = stand.letters()
     assert (result.failures, set(letters)) == {"stored": ([], set()), "handed back": (["m-0"], set()),
                                                "put aside": ([], {"m-0"})}[what]
@@ -129,7 +119,7 @@ def test_an_odd_answer_is_stored_handed_back_or_put_aside_and_nothing_else(stand
 def test_a_second_answer_on_the_connection_is_no_answer_to_the_next_request(stand, first):
     head = "HTTP/1.1 204 No Content" if first == 204 else f"HTTP/1.1 {first} No\r\nContent-Length: 0"
     stand.proxy.faults(proxy.raw(said(head) + 5 * said("HTTP/1.1 204 No Content"), "six answers", hold=True))
-    first_result = stand.deliver(*messages())
+    first_result = stand.deliver(*fine_messages())
     second = stand.deliver(record(event({"next": 1.5}), "m-9"))
     assert first_result.failures == second.failures == []
     # What was answered 204 first is taken for stored, as it must be; of all others the receiver says so itself.
@@ -209,7 +199,7 @@ def test_a_queue_that_names_letters_that_nobody_sent_puts_aside_only_those_that_
 def test_a_queue_that_hangs_costs_no_more_than_the_time_of_the_invocation(sqs):
     held = threading.Event()
     with SqsFront(sqs, lambda call: held.wait(10) and None) as front, Stand(sqs, queue_endpoint=front.url) as stand:
-        result = stand.deliver(*messages(), record(BROKEN_TEXT, "m-2"), deadline_s=2.0)
+        result = stand.deliver(*fine_messages(), record(BROKEN_TEXT, "m-2"), deadline_s=2.0)
         assert result.failures == ["m-2"]
         assert stand.tsdb.count() == 2
         held.set()
@@ -227,7 +217,7 @@ class Hanging(HttpServer):
 def test_credentials_that_never_come_cost_no_more_than_the_time_of_the_invocation(sqs, deadline):
     with Hanging() as endpoint, Stand(sqs, credentials=False, AWS_EC2_METADATA_DISABLED="true",
                                       AWS_CONTAINER_CREDENTIALS_FULL_URI=endpoint.url + "/credentials") as stand:
-        result = stand.deliver(*messages(), record(BROKEN_TEXT, "m-2"), deadline_s=deadline)
+        result = stand.deliver(*fine_messages(), record(BROKEN_TEXT, "m-2"), deadline_s=deadline)
         assert sorted(result.failures) == ["m-0", "m-1", "m-2"]
         assert stand.proxy.exchanges == []
 
@@ -250,14 +240,14 @@ def port_that_takes_nobody():
 @pytest.mark.parametrize("deadline", [0.6, 2.0])
 def test_a_connection_that_is_never_made_costs_no_more_than_the_time_of_the_invocation(deadline):
     with port_that_takes_nobody() as port, Ingest({"REMOTE_WRITE_URL": f"http://127.0.0.1:{port}/write"}) as ingest:
-        result = ingest.invoke({"Records": messages()}, deadline_s=deadline)
+        result = ingest.invoke({"Records": fine_messages()}, deadline_s=deadline)
         assert sorted(result.failures) == ["m-0", "m-1"]
         assert result.seconds < deadline
 
 
 def test_a_receiver_that_speaks_no_tls_where_the_url_says_https_hands_everything_back(stand):
     with Ingest({"REMOTE_WRITE_URL": f"https://{stand.proxy.address}{stand.receiver.path}"}) as ingest:
-        result = ingest.invoke({"Records": messages()}, deadline_s=1.5)
+        result = ingest.invoke({"Records": fine_messages()}, deadline_s=1.5)
         assert sorted(result.failures) == ["m-0", "m-1"]
         assert result.seconds < 1.5
 
@@ -285,7 +275,7 @@ def test_a_process_that_lives_long_among_faults_keeps_its_memory_and_its_connect
 
     def live(invocations):
         for number in range(invocations):
-            stand.deliver(*messages(3), deadline_s=5.0)
+            stand.deliver(*fine_messages(3), deadline_s=5.0)
 
     stand.proxy.fault_with(lambda exchange: faults[exchange.number % len(faults)])
     live(30)

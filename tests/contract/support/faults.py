@@ -9,9 +9,11 @@ import re
 from collections import namedtuple
 
 from . import proxy
+from .events import event
 from .http_server import HttpServer
 from .receiver import Receiver
 from .runtime_api import Ingest, field
+from .sqs import record
 from .tsdb import Tsdb
 
 NEVER_STORED_WORDS = "the coffee is out"
@@ -191,6 +193,11 @@ class Credentials(HttpServer):
         return 200, {"Content-Type": "application/json"}, json.dumps({
             "AccessKeyId": key, "SecretAccessKey": secret, "Token": token,
             "Expiration": until.strftime("%Y-%m-%dT%H:%M:%SZ")}).encode()
+
+
+def fine_messages(count=2):
+    """Of a series each: "m-0", "m-1" and so on."""
+    return [record(event({"ph": n + 0.5}, {"pond": str(n)}), f"m-{n}") for n in range(count)]
 
 
 class Stand:
