@@ -57,7 +57,7 @@ fn run(message: &str) -> Stages {
             stages.series,
             "{}{{{labels}}} {} @{} of event {}",
             name.as_str(),
-            row.value,
+            row.value(),
             row.timestamp,
             row.event.0
         )

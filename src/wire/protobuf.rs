@@ -123,7 +123,7 @@ fn sample_len(row: &Row) -> usize {
 }
 
 fn sample_body_len(row: &Row) -> usize {
-    let value = if row.value.wire_bits() == 0 { 0 } else { 9 };
+    let value = if row.value().wire_bits() == 0 { 0 } else { 9 };
     let timestamp = if row.timestamp.0 == 0 { 0 } else { 1 + encoded_len_varint(wire_timestamp(row)) };
     value + timestamp
 }
@@ -131,7 +131,7 @@ fn sample_body_len(row: &Row) -> usize {
 fn write_sample(row: &Row, out: &mut Vec<u8>) {
     out.push(SAMPLES);
     varint(sample_body_len(row), out);
-    let bits = row.value.wire_bits();
+    let bits = row.value().wire_bits();
     if bits != 0 {
         out.push(SAMPLE_VALUE);
         out.extend_from_slice(&bits.to_le_bytes());

@@ -12,6 +12,9 @@ const MAX_SERIES_ROWS: usize = 60_000;
 /// Memory that an [`Encoder`] keeps, twice: enough for some 3,000 samples of series of their own.
 const MAX_KEPT_BYTES: usize = 524_288;
 
+/// Of the protobuf, for a sample in a series of its own.
+const ROW_BYTES: usize = 100;
+
 /// Sizes of a request, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -89,6 +92,9 @@ impl Encoder {
     /// let no series go on. Their protobuf is left in `protobuf`. `None` only where snappy refuses the input, which it does
     /// above 4 GiB.
     fn block(&mut self, merged: &Merged<'_>, rows: &[Row], decoded: usize) -> (usize, Option<Bytes>) {
+        // At once: what grows by doubling leaves holes of the same size.
+        self.protobuf.clear();
+        self.protobuf.reserve(decoded.min(rows.len() * ROW_BYTES));
         let mut writer = protobuf::Writer::new(merged, &mut self.protobuf);
         let (mut taken, mut last_series) = (0, None);
         for piece in pieces(rows) {

@@ -7,9 +7,10 @@ from measure import PAYLOADS, growth, memory
 
 SMALL, LARGE = 10_000_000, 40_000_000
 CEILINGS = {name: SMALL if name in ("nothing (at rest)", "SQS batches of 50 events") else LARGE for name in PAYLOADS}
-#: As many series as samples, 370,000: 40 bytes for each sample and 20 for each series are 22 MB, beside the payload. The goal
-#: of 40 MB is not reached; half of the smallest function is. (Of 250 runs it took 55 to 61 MB, in steps of 2.7.)
-CEILINGS["37,000 events of ten metrics"] = 64 * 2**20
+#: As many series as samples, 370,000: their rows, which double as they grow, are 12 to 17 MB beside a payload of 6 that comes in
+#: pieces of 6 in all. The goal of 40 MB is reached the first time (34); later, when the allocator keeps what was freed, it takes
+#: 39 to 43.
+CEILINGS["37,000 events of ten metrics"] = 48_000_000
 
 
 @pytest.mark.parametrize("name", CEILINGS)

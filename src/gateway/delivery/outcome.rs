@@ -98,7 +98,7 @@ impl<T> Delivery<'_, '_, T> {
         for row in with(Settled::Written) {
             metrics.samples += u64::from(last.is_none_or(|last| !last.is_same_sample(row)));
             metrics.series += u64::from(last.is_none_or(|last| last.series != row.series));
-            metrics.inexact += u64::from(row.value.is_inexact() && ledger.outcome(row.event) == Outcome::Delivered);
+            metrics.inexact += u64::from(row.value().is_inexact() && ledger.outcome(row.event) == Outcome::Delivered);
             last = Some(row);
         }
         metrics.stages.encode = self.encoding;

@@ -1,7 +1,7 @@
 //! The events of one request, oldest first, and which rows of it are whose. Pure.
 
 use crate::model::EventNumber;
-use crate::series::Row;
+use crate::series::{Row, SeriesId};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
@@ -40,7 +40,8 @@ impl Events {
     /// stored, and those behind them in turn.
     pub(super) fn behind(&self, failed: &[u32], all: &[Row]) -> HashSet<u32> {
         let Some(last) = failed.last() else { return HashSet::new() };
-        let mut waiting: HashSet<u32> = self.rows_of(failed, |_| true).into_iter().map(|row| all[row].series).collect();
+        let mut waiting: HashSet<SeriesId> =
+            self.rows_of(failed, |_| true).into_iter().map(|row| all[row].series).collect();
         let mut later: Vec<_> = self.rows.iter().filter(|(number, _)| number > last).collect();
         later.sort_by_key(|(number, _)| number);
         let mut behind = HashSet::new();
@@ -54,7 +55,7 @@ impl Events {
     }
 
     /// The events after `event` that have samples of these series and no others.
-    pub(super) fn only_of(&self, series: &HashSet<u32>, event: u32, all: &[Row]) -> HashSet<u32> {
+    pub(super) fn only_of(&self, series: &HashSet<SeriesId>, event: u32, all: &[Row]) -> HashSet<u32> {
         let later = || self.rows.iter().filter(|(number, _)| *number > event);
         let has_others: HashSet<u32> =
             later().filter(|(_, row)| !series.contains(&all[*row].series)).map(|(number, _)| *number).collect();

@@ -47,6 +47,6 @@ fn check_label_value(value: &str) {
     let named = Named::find(&words).expect("a series");
     let name = LabelName::translate(Cow::Borrowed("a")).expect("a label name");
     let labels = LabelSet::new(vec![Label { name, value: Cow::Borrowed(value) }]).expect("one label");
-    assert!(named.is_series("x", &labels), "{words}");
+    assert!(named.is_series("x", labels.as_slice()), "{words}");
     assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{words}");
 }
