@@ -301,6 +301,9 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         let sample = if named.is_empty() && rows.len() == 1 { rows } else { named };
         if words.status != 413 && names_a_limit(&words.body) {
             self.failed(answer);
+            if sample.is_empty() {
+                return HashSet::new();
+            }
             // A limit that grows meanwhile lets no later sample of a series overtake one that was over it.
             return events.only_of(&sample.iter().map(|&row| all[row].series).collect(), number, all);
         }
@@ -315,7 +318,8 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
             self.rows[row].set_refused();
             self.refuse(all[row].event, &refusal, in_doubt);
         }
-        events.without(all[equal].iter().map(|row| row.event), |row| self.rows[row].is_pending())
+        let others = all[equal].iter().map(|row| row.event).filter(|&event| event != all[rows[0]].event);
+        events.without(others, |row| self.rows[row].is_pending())
     }
 
     /// Notes a refusal. Of two, one that is not for lateness stays, which no setting drops.
