@@ -1,20 +1,29 @@
 //! Walks over JSON without building a tree: each value is handed over as the text it stands in.
 
-use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Calls `each` with the key and the text of the value of every entry of the object in `text`, in order and with
-/// repeated keys.
+/// Reads the object in `text` by a visitor of its entries.
 ///
 /// # Errors
-/// Where `text` is not a JSON object and nothing else.
-pub(super) fn for_each<'a>(text: &'a str, each: impl FnMut(Cow<'a, str>, &'a str)) -> serde_json::Result<()> {
+/// Those of the visitor, and where `text` is not a JSON object and nothing else.
+pub(super) fn read_object<'a, V: Visitor<'a>>(text: &'a str, visitor: V) -> serde_json::Result<V::Value> {
     let mut json = serde_json::Deserializer::from_str(text);
-    json.deserialize_map(Entries(each))?;
-    json.end()
+    let read = json.deserialize_map(visitor)?;
+    json.end()?;
+    Ok(read)
+}
+
+/// Whether the value of `key` is an object too, looked at where the key stands in the object in `text`. Not of a key that
+/// had escapes: it stands elsewhere.
+pub(super) fn holds_object(text: &str, key: &str) -> bool {
+    let start = key.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+    let after = text.get(start.saturating_add(key.len())..).and_then(|after| after.strip_prefix('"'));
+    let value = after.and_then(|after| after.trim_ascii_start().strip_prefix(':'));
+    value.is_some_and(|value| value.trim_ascii_start().starts_with('{'))
 }
 
 /// Calls `each` with the text of every element of the array in `text`, in order. Two million of them fit into 6 MB, so
@@ -35,12 +44,22 @@ pub(super) fn unquote(literal: &str) -> Option<Cow<'_, str>> {
     if inner.contains('\\') { serde_json::from_str(literal).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
-struct Entries<F>(F);
+/// Calls its function with the key and the text of the value of every entry of an object, in order and with repeated keys:
+/// a visitor, and the seed of an object within another.
+pub(super) struct Entries<F>(pub(super) F);
 
 struct Elements<F>(F);
 
 /// A bare `Cow` as a map key is always owned; this one borrows where it can.
-struct Key<'a>(Cow<'a, str>);
+pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
+
+impl<'a, F: FnMut(Cow<'a, str>, &'a str)> DeserializeSeed<'a> for Entries<F> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
 
 impl<'a, F: FnMut(Cow<'a, str>, &'a str)> Visitor<'a> for Entries<F> {
     type Value = ();
@@ -102,8 +121,8 @@ mod tests {
     #[test]
     fn values_are_handed_over_as_they_stand() {
         let mut seen = Vec::new();
-        for_each(r#" {"a": 1.50 , "a":"x\n", "\u0062":[ 1 ]} "#, |key, value| seen.push((key.into_owned(), value)))
-            .unwrap();
+        let each = |key: Cow<'_, str>, value| seen.push((key.into_owned(), value));
+        read_object(r#" {"a": 1.50 , "a":"x\n", "\u0062":[ 1 ]} "#, Entries(each)).unwrap();
         let expected = [("a", "1.50"), ("a", r#""x\n""#), ("b", "[ 1 ]")];
         assert_eq!(seen, expected.map(|(key, value)| (key.to_owned(), value)));
     }
@@ -118,8 +137,31 @@ mod tests {
     #[test]
     fn what_is_no_single_object_is_an_error() {
         for text in ["", "[]", "1e309", "{} {}", "{\"a\":1,}", "{a:1}"] {
-            assert!(for_each(text, |_, _| ()).is_err(), "{text}");
+            assert!(read_object(text, Entries(|_, _| ())).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_key_holds_is_seen_before_it_is_read() {
+        struct Objects<'a>(&'a str, Vec<bool>);
+        impl<'a> Visitor<'a> for Objects<'a> {
+            type Value = Vec<bool>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'a>>(mut self, mut map: A) -> Result<Self::Value, A::Error> {
+                while let Some(Key(key)) = map.next_key()? {
+                    self.1.push(holds_object(self.0, &key));
+                    map.next_value::<&RawValue>()?;
+                }
+                Ok(self.1)
+            }
+        }
+        let text = r#"{"a":{},"b" : {"c":1},"c":[{}],"":"{","e":1,"\u0064":{}}"#;
+        let found = read_object(text, Objects(text, Vec::new())).unwrap();
+        assert_eq!(found, [true, true, false, false, false, false]);
     }
 
     #[test]

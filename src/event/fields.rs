@@ -1,11 +1,14 @@
 //! The fields of one event to an [`Event`].
 
-use super::entries;
+use super::entries::{self, Entries, Key};
 use super::place::{self, at, excerpt, kind};
 use super::{Clock, Event, Rules, timestamp, value};
 use crate::model::{Label, LabelName, LabelSet, LabelSetError, MetricName, NameError, Reason, Refusal, Value};
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt;
 
 /// Most labels of a series, `__name__` and external ones counted (AMP quota "Labels per series").
 pub const MAX_LABELS: usize = 150;
@@ -19,11 +22,16 @@ const OF_WRAPPERS: [&str; 7] = ["Type", "TopicArn", "Message", "detail-type", "s
 /// Up to here names are compared in pairs; above, by a hash set.
 const FEW_METRICS: usize = 16;
 
-/// The values of an event's keys, as they stand.
+/// What is read, or why it cannot be taken though it is JSON.
+type Read<T> = Result<T, Refusal>;
+
+type Samples<'a> = Vec<(MetricName<'a>, Value)>;
+
+/// What an event's keys hold, each read where it stands.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    metrics: Option<&'a str>,
-    dimensions: Option<&'a str>,
+    metrics: Option<Read<Samples<'a>>>,
+    dimensions: Option<Read<LabelSet<'a>>>,
     timestamp: Option<&'a str>,
     /// The first of the three that came twice.
     repeated: Option<&'static str>,
@@ -32,27 +40,12 @@ pub(super) struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    /// Of the object in `text`.
+    ///
+    /// # Errors
+    /// Where it is not a JSON object and nothing else.
     pub(super) fn read(text: &'a str) -> serde_json::Result<Self> {
-        let mut fields = Self::default();
-        entries::for_each(text, |key, literal| fields.take(key, literal))?;
-        Ok(fields)
-    }
-
-    fn take(&mut self, key: Cow<'a, str>, literal: &'a str) {
-        let (known, field) = match key.as_ref() {
-            "metrics" => ("metrics", &mut self.metrics),
-            "dimensions" => ("dimensions", &mut self.dimensions),
-            "timestamp" => ("timestamp", &mut self.timestamp),
-            other => {
-                if self.others.is_empty() || (OF_WRAPPERS.contains(&other) && self.other(other).is_none()) {
-                    self.others.push((key, literal));
-                }
-                return;
-            }
-        };
-        if field.replace(literal).is_some() {
-            self.repeated.get_or_insert(known);
-        }
+        entries::read_object(text, FieldsOf(text))
     }
 
     /// The value of a key that is not an event's.
@@ -66,8 +59,6 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn into_event(self, clock: &Clock, rules: &'a Rules) -> Result<Event<'a>, Refusal> {
-        #[cfg(test)]
-        assert_ne!(self.metrics, Some(r#"{"panic":"test"}"#), "a defect, for the test of it");
         if let Some((key, _)) = self.others.first() {
             return Err(Refusal::new(Reason::InvalidEvent, unknown_key(key)));
         }
@@ -77,7 +68,7 @@ impl<'a> Fields<'a> {
         let Some(metrics) = self.metrics else {
             return Err(Refusal::new(Reason::InvalidEvent, "metrics: missing; an event has at least one metric"));
         };
-        let mut labels = self.dimensions.map_or_else(|| Ok(LabelSet::default()), labels)?;
+        let mut labels = self.dimensions.unwrap_or_else(|| Ok(LabelSet::default()))?;
         labels.add_missing(&rules.external_labels);
         if labels.len() + 1 > MAX_LABELS {
             return Err(Refusal::new(
@@ -85,7 +76,7 @@ impl<'a> Fields<'a> {
                 format!("dimensions: {} labels with __name__, at most {MAX_LABELS} are allowed", labels.len() + 1),
             ));
         }
-        let metrics = samples(metrics)?;
+        let metrics = metrics?;
         let timestamp = timestamp::read(self.timestamp, clock, rules)?;
         Ok(Event { labels, timestamp, metrics })
     }
@@ -122,21 +113,113 @@ fn unknown_key(key: &str) -> String {
     format!("{}: unknown key; {hint}", place::key(key))
 }
 
-fn labels(dimensions: &str) -> Result<LabelSet<'_>, Refusal> {
-    if dimensions == "null" {
-        return Ok(LabelSet::default());
+/// Reads the [`Fields`] of the object in this text.
+struct FieldsOf<'a>(&'a str);
+
+impl<'a> Visitor<'a> for FieldsOf<'a> {
+    type Value = Fields<'a>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
     }
-    let mut labels = Vec::new();
-    each_of(dimensions, "dimensions", |key, literal| {
-        if let Some(label) = label(key, literal)? {
-            labels.push(label);
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
+        let mut fields = Fields::default();
+        while let Some(Key(key)) = map.next_key()? {
+            let repeats = match key.as_ref() {
+                "metrics" => fields.metrics.replace(self.samples(&key, &mut map)?).is_some().then_some("metrics"),
+                "dimensions" => {
+                    fields.dimensions.replace(self.labels(&key, &mut map)?).is_some().then_some("dimensions")
+                }
+                "timestamp" => fields.timestamp.replace(literal(&mut map)?).is_some().then_some("timestamp"),
+                other => {
+                    let literal = literal(&mut map)?;
+                    if fields.others.is_empty() || (OF_WRAPPERS.contains(&other) && fields.other(other).is_none()) {
+                        fields.others.push((key, literal));
+                    }
+                    None
+                }
+            };
+            fields.repeated = fields.repeated.or(repeats);
         }
-        Ok(())
-    })?;
-    LabelSet::new(labels).map_err(|LabelSetError { name }| {
-        let detail = format!("dimensions: more than one is named \"{}\"", excerpt(name.as_str()));
-        Refusal::new(Reason::LabelCollision, detail)
-    })
+        Ok(fields)
+    }
+}
+
+impl<'a> FieldsOf<'a> {
+    fn labels<A: MapAccess<'a>>(&self, key: &str, map: &mut A) -> Result<Read<LabelSet<'a>>, A::Error> {
+        let mut labels = Vec::new();
+        let read = self.each_of(key, "dimensions", map, |key, literal| {
+            labels.extend(label(key, literal)?);
+            Ok(())
+        })?;
+        Ok(read.and_then(|()| {
+            LabelSet::new(labels).map_err(|LabelSetError { name }| {
+                let detail = format!("dimensions: more than one is named \"{}\"", excerpt(name.as_str()));
+                Refusal::new(Reason::LabelCollision, detail)
+            })
+        }))
+    }
+
+    fn samples<A: MapAccess<'a>>(&self, key: &str, map: &mut A) -> Result<Read<Samples<'a>>, A::Error> {
+        let mut samples = Vec::new();
+        let read = self.each_of(key, "metrics", map, |key, literal| {
+            #[cfg(test)]
+            assert_ne!((key.as_ref(), literal), ("panic", "\"test\""), "a defect, for the test of it");
+            let value = value::read(&key, literal)?;
+            samples.push((named("metrics", key, Reason::InvalidMetricName, MetricName::translate)?, value));
+            Ok(())
+        })?;
+        Ok(read.and_then(|()| {
+            if samples.is_empty() {
+                let detail = "metrics: empty; an event has at least one metric";
+                return Err(Refusal::new(Reason::InvalidEvent, detail));
+            }
+            match repeated(&samples) {
+                Some(name) => {
+                    let detail = format!("metrics: more than one is named \"{}\"", excerpt(name.as_str()));
+                    Err(Refusal::new(Reason::MetricCollision, detail))
+                }
+                None => Ok(samples),
+            }
+        }))
+    }
+
+    /// Calls `each` for the entries of the object that `key` holds, and gives the first refusal. The key is `parent`, as it
+    /// stands in the text.
+    fn each_of<A: MapAccess<'a>>(
+        &self,
+        key: &str,
+        parent: &'static str,
+        map: &mut A,
+        mut each: impl FnMut(Cow<'a, str>, &'a str) -> Result<(), Refusal>,
+    ) -> Result<Read<()>, A::Error> {
+        let mut first = Ok(());
+        let each = |key: Cow<'a, str>, literal: &'a str| {
+            if first.is_ok() {
+                first = each(key, literal);
+            }
+        };
+        if entries::holds_object(self.0, key) {
+            map.next_value_seed(Entries(each))?;
+            return Ok(first);
+        }
+        let literal = literal(map)?;
+        if literal.starts_with('{') {
+            // The key had escapes, and its value was read over to see what it is.
+            entries::read_object(literal, Entries(each)).map_err(serde::de::Error::custom)?;
+            return Ok(first);
+        }
+        if parent == "dimensions" && literal == "null" {
+            return Ok(Ok(()));
+        }
+        let detail = format!("{parent}: {} is not an object, it is {}", excerpt(literal), kind(literal));
+        Ok(Err(Refusal::new(Reason::InvalidEvent, detail)))
+    }
+}
+
+fn literal<'a, A: MapAccess<'a>>(map: &mut A) -> Result<&'a str, A::Error> {
+    map.next_value::<&RawValue>().map(RawValue::get)
 }
 
 /// `None` where the value says that there is no such label.
@@ -163,25 +246,6 @@ fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, R
     Ok(Some(Label { name, value }))
 }
 
-fn samples(metrics: &str) -> Result<Vec<(MetricName<'_>, Value)>, Refusal> {
-    let mut samples = Vec::new();
-    each_of(metrics, "metrics", |key, literal| {
-        let value = value::read(&key, literal)?;
-        samples.push((named("metrics", key, Reason::InvalidMetricName, MetricName::translate)?, value));
-        Ok(())
-    })?;
-    if samples.is_empty() {
-        return Err(Refusal::new(Reason::InvalidEvent, "metrics: empty; an event has at least one metric"));
-    }
-    match repeated(&samples) {
-        Some(name) => {
-            let detail = format!("metrics: more than one is named \"{}\"", excerpt(name.as_str()));
-            Err(Refusal::new(Reason::MetricCollision, detail))
-        }
-        None => Ok(samples),
-    }
-}
-
 fn repeated<'s, 'a>(samples: &'s [(MetricName<'a>, Value)]) -> Option<&'s MetricName<'a>> {
     if samples.len() <= FEW_METRICS {
         let earlier = |i: usize, name: &MetricName<'a>| samples[..i].iter().any(|(other, _)| other == name);
@@ -189,29 +253,6 @@ fn repeated<'s, 'a>(samples: &'s [(MetricName<'a>, Value)]) -> Option<&'s Metric
     }
     let mut seen = HashSet::with_capacity(samples.len());
     samples.iter().map(|(name, _)| name).find(|name| !seen.insert(*name))
-}
-
-/// Calls `each` for the entries of the object that the key `parent` holds and gives the first refusal.
-fn each_of<'a>(
-    literal: &'a str,
-    parent: &'static str,
-    mut each: impl FnMut(Cow<'a, str>, &'a str) -> Result<(), Refusal>,
-) -> Result<(), Refusal> {
-    if !literal.starts_with('{') {
-        return Err(Refusal::new(
-            Reason::InvalidEvent,
-            format!("{parent}: {} is not an object, it is {}", excerpt(literal), kind(literal)),
-        ));
-    }
-    let mut first = Ok(());
-    let walked = entries::for_each(literal, |key, literal| {
-        if first.is_ok() {
-            first = each(key, literal);
-        }
-    });
-    // The text was scanned before, but a key's escapes are looked at only here.
-    walked.map_err(|error| Refusal::new(Reason::InvalidJson, format!("{parent}: {error}")))?;
-    first
 }
 
 fn named<'a, N>(

@@ -68,7 +68,7 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn object(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
-        let fields = match fields(text) {
+        let fields = match checked(text).and_then(|()| fields(text)) {
             Ok(fields) => fields,
             Err(refusal) => return self.refuse(text, refusal, sink),
         };
@@ -107,8 +107,7 @@ impl<'a> Reader<'_, 'a> {
             let detail = format!("the event is {}, expected an object {{\"metrics\": {{…}}}}", kind(text));
             return Err(Refusal::new(Reason::InvalidEvent, detail));
         }
-        let fields = Fields::read(text).map_err(|error| invalid_json(&error))?;
-        self.event(fields)
+        self.event(fields(text)?)
     }
 
     fn found(&self, text: &'a str, event: Result<Event<'a>, Refusal>, sink: Sink<'_, 'a>) {
@@ -129,12 +128,8 @@ impl<'a> Reader<'_, 'a> {
         Shape::Single
     }
 
-    /// A panic here would be a defect of ours, and the same event would meet it at every delivery: it is put aside and
-    /// the rest of its batch goes on.
     fn event(&self, fields: Fields<'a>) -> Result<Event<'a>, Refusal> {
-        catch_unwind(AssertUnwindSafe(|| fields.into_event(&self.clock, self.rules))).unwrap_or_else(|_| {
-            Err(Refusal::new(Reason::InvalidEvent, "the event met a defect of the gateway; its log has the place"))
-        })
+        without_panic(|| fields.into_event(&self.clock, self.rules))
     }
 
     fn records(&self, text: &'a str, records: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
@@ -235,8 +230,15 @@ pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Refusal> {
 }
 
 fn fields(text: &str) -> Result<Fields<'_>, Refusal> {
-    checked(text)?;
-    Fields::read(text).map_err(|error| invalid_json(&error))
+    without_panic(|| Fields::read(text).map_err(|error| invalid_json(&error)))
+}
+
+/// A panic here would be a defect of ours, and the same event would meet it at every delivery: it is put aside and the rest of
+/// its batch goes on.
+fn without_panic<T>(read: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        Err(Refusal::new(Reason::InvalidEvent, "the event met a defect of the gateway; its log has the place"))
+    })
 }
 
 fn from_str<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
