@@ -150,9 +150,9 @@ impl<'a> Merger<'a> {
     fn labels_number(&mut self, new: LabelSet<'a>) -> u32 {
         let Self { merged, hasher, label_sets, .. } = self;
         let next = number(merged.label_sets.len());
-        let is_new = |i| merged.label_set(i) == new.as_slice();
+        let is_it = |i| merged.label_set(i) == new.as_slice();
         let hash_of = |i| hasher.hash_one(merged.label_set(i));
-        let found = number_of(label_sets, hasher.hash_one(new.as_slice()), next, is_new, hash_of);
+        let found = number_of(label_sets, hasher.hash_one(new.as_slice()), next, is_it, hash_of);
         if found == next {
             merged.labels.extend(new.into_labels());
             merged.label_sets.push(number(merged.labels.len()));
@@ -258,7 +258,7 @@ fn contradictions(merged: &Merged<'_>, refuse: &mut dyn FnMut(EventNumber, Refus
     refused
 }
 
-/// Numbers of labels and names: a payload of 6 MB holds fewer than 2^21 of each.
+/// Numbers of labels and names: a payload of 6 MB holds fewer than 2^21 names or events, of at most 149 labels each.
 fn number(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }

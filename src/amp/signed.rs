@@ -48,7 +48,7 @@ impl<T: Transport> Transport for Signed<T> {
         let started = Instant::now();
         let found = tokio::time::timeout(timeout, signer.credentials.credentials()).await;
         // Nothing was sent.
-        let late = |_| TransportError::Credentials("no credentials within the time that is left".to_owned());
+        let late = |_| TransportError::Credentials("no credentials in time".to_owned());
         let credentials = found.map_err(late)?.map_err(TransportError::Credentials)?;
         let token = credentials.session_token().map(str::to_owned);
         apply_signature(&mut request, &signer.region, &credentials.into(), SystemTime::now())
@@ -89,10 +89,10 @@ fn hide(text: &str, secret: &str) -> String {
         shown.push_str(before);
         shown.push_str(HIDDEN);
         // To the end of the secret, or of the word where some of it is escaped.
-        rest = match from.strip_prefix(secret) {
-            Some(rest) => rest,
-            None => &from[from.find(|c: char| c.is_whitespace() || c.is_control() || c == '"').unwrap_or(from.len())..],
-        };
+        rest = from.strip_prefix(secret).unwrap_or_else(|| {
+            let tail = &from[head.len()..];
+            &tail[tail.find(|c: char| c.is_whitespace() || c.is_control() || c == '"').unwrap_or(tail.len())..]
+        });
     }
     shown.push_str(rest);
     shown
@@ -160,6 +160,7 @@ mod tests {
         for (text, expected) in table {
             assert_eq!(hide(&text, secret), expected);
         }
+        assert_eq!(hide("\"IQoJb3JpZ2l%6E", "\"IQoJb3JpZ2luX2V\""), "(hidden)");
         assert_eq!(hide("a short é one", "short"), "a (hidden) é one");
     }
 }

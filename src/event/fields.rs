@@ -50,6 +50,7 @@ impl<'a> Fields<'a> {
 
     /// The value of a key that is not an event's.
     pub(super) fn other(&self, key: &str) -> Option<&'a str> {
+        debug_assert!(OF_WRAPPERS.contains(&key), "{key} is not kept");
         self.others.iter().find(|(name, _)| name == key).map(|(_, literal)| *literal)
     }
 

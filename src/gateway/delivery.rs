@@ -46,7 +46,9 @@ pub(super) struct Delivery<'d, 'a, T> {
     until: Instant,
     /// By the numbers of [`Merged::rows`].
     rows: Vec<RowState>,
-    refusals: BTreeMap<EventNumber, Refused>,
+    /// One for each answer that refused something.
+    refusals: Vec<Refusal>,
+    refused: BTreeMap<EventNumber, Refused>,
     requests: u64,
     retries: u64,
     bytes: u64,
@@ -59,9 +61,10 @@ pub(super) struct Delivery<'d, 'a, T> {
     failure: Option<String>,
 }
 
-/// An event that the receiver refuses.
+/// An event that the receiver refuses. There can be as many as events, all for one sample.
 struct Refused {
-    refusal: Refusal,
+    /// The place of its refusal among all: that of the events that share it.
+    refusal: u32,
     /// Whether a refusal was of the kind that a stored sample meets which is sent again.
     like_stored: bool,
     /// Whether one of that kind was of a sample that an earlier request may have stored.
@@ -84,7 +87,8 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
             backoff: Backoff::default(),
             until,
             rows: vec![RowState::default(); merged.rows().len()],
-            refusals: BTreeMap::new(),
+            refusals: Vec::new(),
+            refused: BTreeMap::new(),
             requests: 0,
             retries: 0,
             bytes: 0,
@@ -221,6 +225,9 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
                         self.client.forget_credentials().await;
                     }
                     tokio::time::sleep(wait).await;
+                    if self.out_of(Duration::ZERO).is_some() {
+                        return Some(answer);
+                    }
                 }
             }
         }
@@ -273,15 +280,8 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
 
     fn written(&mut self, rows: &[usize]) {
         let all = self.merged.rows();
-        let mut last: Option<usize> = None;
-        for &row in rows {
-            // Equal samples of other events are stored with it.
-            if last.is_none_or(|last| !all[last].is_same_sample(&all[row])) {
-                for same in same_sample(all, row) {
-                    self.rows[same].set_written();
-                }
-            }
-            last = Some(row);
+        for row in and_equal(all, rows) {
+            self.rows[row].set_written();
         }
     }
 
@@ -313,27 +313,25 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         let in_doubt = |row: usize| self.rows[row].is_in_doubt();
         let in_doubt = if sample.is_empty() { rows.iter().copied().any(in_doubt) } else { equal.clone().any(in_doubt) };
         let reason = if words.status == 413 { Reason::TooLarge } else { reason(&words.body) };
-        let refusal = Refusal::new(reason, in_words(answer));
+        let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
+        self.refusals.push(Refusal::new(reason, in_words(answer)));
         for row in rows.iter().copied().chain(equal.clone()) {
             self.rows[row].set_refused();
-            self.refuse(all[row].event, &refusal, in_doubt);
+            self.refuse(all[row].event, refusal, in_doubt);
         }
         let others = all[equal].iter().map(|row| row.event).filter(|&event| event != all[rows[0]].event);
         events.without(others, |row| self.rows[row].is_pending())
     }
 
     /// Notes a refusal. Of two, one that is not for lateness stays, which no setting drops.
-    fn refuse(&mut self, event: EventNumber, refusal: &Refusal, in_doubt: bool) {
-        let like_stored = matches!(refusal.reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
-        let refused = self.refusals.entry(event).or_insert_with(|| Refused {
-            refusal: refusal.clone(),
-            like_stored: false,
-            in_doubt: false,
-        });
+    fn refuse(&mut self, event: EventNumber, refusal: u32, in_doubt: bool) {
+        let reason = |refusal: u32| self.refusals[refusal as usize].reason;
+        let like_stored = matches!(reason(refusal), Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
+        let refused = self.refused.entry(event).or_insert(Refused { refusal, like_stored: false, in_doubt: false });
         refused.like_stored |= like_stored;
         refused.in_doubt |= like_stored && in_doubt;
-        if refused.refusal.reason.is_late() && !refusal.reason.is_late() {
-            refused.refusal = refusal.clone();
+        if reason(refused.refusal).is_late() && !reason(refusal).is_late() {
+            refused.refusal = refusal;
         }
     }
 
@@ -345,7 +343,8 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
     /// Notes which rows an answer leaves in doubt: all but the sample that it names as refused.
     fn doubt(&mut self, answer: &Answered, rows: &[usize], named: &[usize]) {
         if leaves_in_doubt(answer) {
-            for &row in rows.iter().filter(|row| named.binary_search(row).is_err()) {
+            let others: Vec<_> = rows.iter().copied().filter(|row| named.binary_search(row).is_err()).collect();
+            for row in and_equal(self.merged.rows(), &others) {
                 self.rows[row].set_in_doubt();
             }
         }
@@ -367,6 +366,12 @@ fn finding(answer: &Answered, suspect: Option<usize>) -> Finding {
         Disposition::Refused => Finding::Refused { suspect },
         _ => Finding::Failed,
     }
+}
+
+/// `rows`, which are in order, and those of other events with equal samples.
+fn and_equal(all: &[Row], rows: &[usize]) -> impl Iterator<Item = usize> {
+    let of_samples = rows.chunk_by(|&a, &b| all[a].is_same_sample(&all[b]));
+    of_samples.flat_map(|rows| same_sample(all, rows[0]))
 }
 
 /// The rows of the sample in `row`: they stand side by side, in the order of the payload.

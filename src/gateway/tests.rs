@@ -381,6 +381,24 @@ async fn events_of_an_equal_sample_are_refused_together() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_may_be_stored_of_one_event_may_be_of_its_equals() {
+    // The first message comes for the second time; the other has its sample too.
+    let rig = Rig::new();
+    let payload = sqs(false, &[("", r#"{"metrics":{"a":1}}"#); 2]);
+    let payload = payload.replacen(r#""ApproximateReceiveCount":"1""#, r#""ApproximateReceiveCount":"2""#, 1);
+    let handled = rig.handle(&rig.gateway(|_| says(400, r#"out of order {__name__="a"}"#)), &payload).await;
+    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (2, 2));
+    // The sample that both have was in the refused request of the first.
+    let rig = Rig::new();
+    let splits = |request: &WriteRequest| {
+        if request.timeseries.len() > 2 { says(413, "") } else { says(400, "out of order") }
+    };
+    let bodies = [r#"{"metrics":{"a":1,"b":1}}"#, r#"{"metrics":{"a":1,"c":1}}"#];
+    let handled = rig.handle(&rig.gateway(splits), &sqs(false, &bodies.map(|body| ("", body)))).await;
+    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (2, 1));
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_event_that_was_refused_and_is_stored_with_an_equal_one_is_delivered() {
     // The first request for it alone is refused, in no words; then the receiver takes what it refused.
     let rig = Rig::new();

@@ -58,7 +58,7 @@ impl<'a> LabelSet<'a> {
         &self.0
     }
 
-    /// The labels in their order, without the memory that the set has to spare.
+    /// The labels in their order.
     pub fn into_labels(self) -> impl Iterator<Item = Label<'a>> {
         self.0.into_iter()
     }

@@ -15,6 +15,9 @@ const MAX_KEPT_BYTES: usize = 524_288;
 /// Of the protobuf, for a sample in a series of its own.
 const ROW_BYTES: usize = 100;
 
+/// As much as a request holds. The equal samples of a hundred thousand events are one.
+const MAX_RESERVED_BYTES: usize = 3_000_000;
+
 /// Sizes of a request, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -94,7 +97,7 @@ impl Encoder {
     fn block(&mut self, merged: &Merged<'_>, rows: &[Row], decoded: usize) -> (usize, Option<Bytes>) {
         // At once: what grows by doubling leaves holes of the same size.
         self.protobuf.clear();
-        self.protobuf.reserve(decoded.min(rows.len() * ROW_BYTES));
+        self.protobuf.reserve(decoded.min(rows.len() * ROW_BYTES).min(MAX_RESERVED_BYTES));
         let mut writer = protobuf::Writer::new(merged, &mut self.protobuf);
         let (mut taken, mut last_series) = (0, None);
         for piece in pieces(rows) {
@@ -161,10 +164,12 @@ impl std::fmt::Debug for Requests<'_, '_> {
 
 /// Encodes `rows`, a selection of those of one request in the same order, into one request, whatever its size.
 ///
-/// `None` only where snappy refuses the input, which it does above 4 GiB.
+/// `None` where snappy refuses the input, which it does above 4 GiB, or where a series would go on, which none of one request
+/// does.
 #[must_use]
 pub fn encode_selection(merged: &Merged<'_>, rows: &[Row]) -> Option<Bytes> {
-    Encoder::default().block(merged, rows, usize::MAX).1
+    let (taken, body) = Encoder::default().block(merged, rows, usize::MAX);
+    body.filter(|_| taken == rows.len())
 }
 
 /// The runs of rows of one series, cut at [`MAX_SERIES_ROWS`].

@@ -173,6 +173,20 @@ def test_a_6_mb_array_is_stored_in_little_memory(ingest, receiver):
     works(ingest)
 
 
+@pytest.mark.parametrize("named", [True, False])
+def test_what_the_receiver_says_of_the_one_sample_of_many_events_is_kept_once(ingest, receiver, named):
+    count = 300_000
+    series = '{__name__="a"}' if named else ""
+    receiver.answer_with(lambda write: Answer(400, f"out of order sample {series} " + "x" * 600))
+    result = ingest.invoke(b"[" + b",".join([b'{"metrics":{"a":1}}'] * count) + b"]")
+    assert result.json["rejected_count"] == count
+    assert result.metrics["rejected.out_of_order"] == count
+    assert result.metrics["requests"] <= 20
+    assert ingest.peak_memory() < MEMORY
+    receiver.answer_with(lambda write: Answer())
+    works(ingest)
+
+
 def test_two_million_broken_events_are_answered_in_little_memory(ingest, receiver):
     count = 2_000_000
     result = ingest.invoke(full(b"[" + b",".join([b"{}"] * count) + b"]"))

@@ -4,7 +4,7 @@ use super::{Delivery, Refused};
 use crate::event::Shape;
 use crate::gateway::{Batch, Ledger, Trigger};
 use crate::instrumentation::MetricLine;
-use crate::model::Outcome;
+use crate::model::{Outcome, Refusal};
 use crate::series::Row;
 use std::collections::HashSet;
 
@@ -72,22 +72,29 @@ impl<T> Delivery<'_, '_, T> {
             ledger.set(row.event, Outcome::Delivered);
         }
         // What was refused and then stored with an equal sample of another event is stored.
-        let not_stored: HashSet<_> = if self.refusals.is_empty() {
+        let not_stored: HashSet<_> = if self.refused.is_empty() {
             HashSet::new()
         } else {
             rows.iter().zip(&self.rows).filter(|(_, state)| !state.is_written()).map(|(row, _)| row.event).collect()
         };
-        for (event, Refused { mut refusal, like_stored, in_doubt }) in self.refusals {
+        // By refusal, whether the message of an event that shares it may have come before.
+        let mut seen_before = vec![batch.trigger == Trigger::Direct; self.refusals.len()];
+        for (event, refused) in &self.refused {
+            let (message, _) = ledger.place_of(*event);
+            seen_before[refused.refusal as usize] |= batch.messages[message].receive_count > 1;
+        }
+        for (event, Refused { refusal, like_stored, in_doubt }) in self.refused {
             if !not_stored.contains(&event) {
                 continue;
             }
             let (message, place) = ledger.place_of(event);
-            if shapes[message] == Shape::Many {
-                refusal.detail = format!("[{place}]: {}", refusal.detail).into();
-            }
-            let seen_before = batch.trigger == Trigger::Direct || batch.messages[message].receive_count > 1;
-            ledger.reject(event, refusal);
-            if in_doubt || (like_stored && seen_before) {
+            let Refusal { reason, detail } = &self.refusals[refusal as usize];
+            let detail = match shapes[message] {
+                Shape::Single => detail.clone(),
+                Shape::Many => format!("[{place}]: {detail}").into(),
+            };
+            ledger.reject(event, Refusal::new(*reason, detail));
+            if in_doubt || (like_stored && seen_before[refusal as usize]) {
                 ledger.mark_maybe_stored(event);
             }
         }
