@@ -1,6 +1,6 @@
 //! The use case: messages in, one outcome for each event and one fate for each message out.
 //!
-//! The only place that sees both the pure stages and the edges. It calls each stage once and in order; what becomes of
+//! The only place that sees both the pure stages and the edges. It calls each stage in its order; what becomes of
 //! events is written into a [`Ledger`] and comes back as a return value.
 
 mod delivery;

@@ -381,3 +381,6 @@ fn same_sample(all: &[Row], row: usize) -> Range<usize> {
     let end = all[row..].iter().position(is_other).map_or(all.len(), |after| row + after);
     start..end
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,21 +10,21 @@ use prost::Message as _;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-const NOW: i64 = 1_676_398_020_000;
+pub(super) const NOW: i64 = 1_676_398_020_000;
 
 type Answered = Result<Answer, TransportError>;
 
 /// Answers by what is in the request; keeps what it was sent.
-struct Receiver<F> {
+pub(super) struct Receiver<F> {
     answer: F,
     requests: Arc<Mutex<Vec<WriteRequest>>>,
 }
 
 /// A queue that takes all letters but those whose body holds `refuse`.
 #[derive(Clone, Default)]
-struct Letters {
+pub(super) struct Letters {
     refuse: &'static str,
-    taken: Arc<Mutex<Vec<DeadLetter>>>,
+    pub(super) taken: Arc<Mutex<Vec<DeadLetter>>>,
 }
 
 impl<F: Fn(&WriteRequest) -> Answered + Send + Sync> Transport for Receiver<F> {
@@ -51,16 +51,16 @@ impl DeadLetterQueue for Letters {
     }
 }
 
-struct Rig {
-    requests: Arc<Mutex<Vec<WriteRequest>>>,
-    letters: Letters,
-    limits: wire::Limits,
-    seconds: u64,
-    vars: Vec<(&'static str, &'static str)>,
+pub(super) struct Rig {
+    pub(super) requests: Arc<Mutex<Vec<WriteRequest>>>,
+    pub(super) letters: Letters,
+    pub(super) limits: wire::Limits,
+    pub(super) seconds: u64,
+    pub(super) vars: Vec<(&'static str, &'static str)>,
 }
 
 impl Rig {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             requests: Arc::default(),
             letters: Letters::default(),
@@ -70,7 +70,7 @@ impl Rig {
         }
     }
 
-    fn gateway<F>(&self, answer: F) -> Gateway<Receiver<F>, Letters>
+    pub(super) fn gateway<F>(&self, answer: F) -> Gateway<Receiver<F>, Letters>
     where
         F: Fn(&WriteRequest) -> Answered + Send + Sync,
     {
@@ -85,7 +85,7 @@ impl Rig {
         gateway
     }
 
-    async fn handle<F>(&self, gateway: &Gateway<Receiver<F>, Letters>, payload: &str) -> Handled
+    pub(super) async fn handle<F>(&self, gateway: &Gateway<Receiver<F>, Letters>, payload: &str) -> Handled
     where
         F: Fn(&WriteRequest) -> Answered + Send + Sync,
     {
@@ -99,7 +99,7 @@ impl Rig {
         handled
     }
 
-    fn requests(&self) -> usize {
+    pub(super) fn requests(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
 }
@@ -115,7 +115,7 @@ fn adds_up(metrics: &MetricLine) {
 }
 
 /// An SQS event of these bodies; each body's group goes with it where the queue is a FIFO.
-fn sqs(fifo: bool, bodies: &[(&str, &str)]) -> String {
+pub(super) fn sqs(fifo: bool, bodies: &[(&str, &str)]) -> String {
     let arn = if fifo { "arn:aws:sqs:eu-west-1:1:q.fifo" } else { "arn:aws:sqs:eu-west-1:1:q" };
     let record = |(number, (group, body)): (usize, &(&str, &str))| {
         serde_json::json!({
@@ -127,52 +127,29 @@ fn sqs(fifo: bool, bodies: &[(&str, &str)]) -> String {
     serde_json::json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() }).to_string()
 }
 
-fn failures(handled: &Handled) -> Vec<String> {
+pub(super) fn events(metrics: &[&str]) -> String {
+    let bodies: Vec<_> = metrics.iter().map(|metric| ("", format!(r#"{{"metrics":{{"{metric}":1}}}}"#))).collect();
+    sqs(false, &bodies.iter().map(|(group, body)| (*group, body.as_str())).collect::<Vec<_>>())
+}
+
+pub(super) fn failures(handled: &Handled) -> Vec<String> {
     let answer: serde_json::Value = serde_json::from_str(handled.answer.as_ref().unwrap()).unwrap();
     let failures = answer["batchItemFailures"].as_array().unwrap();
     failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
 }
 
-fn has(request: &WriteRequest, metric: &str) -> bool {
+pub(super) fn has(request: &WriteRequest, metric: &str) -> bool {
     let labels = request.timeseries.iter().flat_map(|series| &series.labels);
     labels.into_iter().any(|label| label.name == "__name__" && label.value == metric)
 }
 
-fn stored(_: &WriteRequest) -> Answered {
+pub(super) fn stored(_: &WriteRequest) -> Answered {
     says(204, "")
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other receivers do not answer")]
-fn says(status: u16, words: &str) -> Answered {
+pub(super) fn says(status: u16, words: &str) -> Answered {
     Ok(Answer { status, retry_after: None, body: words.to_owned() })
-}
-
-#[tokio::test]
-async fn an_event_of_two_requests_takes_the_worse_of_their_answers_and_others_are_spared() {
-    // Each series gets a request of its own.
-    let rig = Rig { limits: wire::Limits { decoded: 1, compressed: 900_000 }, ..Rig::new() };
-    let gateway = rig.gateway(|request| says(if has(request, "bad") { 404 } else { 200 }, "words"));
-    let bodies =
-        [("", r#"{"metrics":{"a":1}}"#), ("", r#"{"metrics":{"b":1,"bad":1}}"#), ("", r#"{"metrics":{"c":1}}"#)];
-    let handled = rig.handle(&gateway, &sqs(false, &bodies)).await;
-    assert_eq!(failures(&handled), ["1"]);
-    assert_eq!(rig.requests(), 4);
-    assert_eq!((handled.metrics.samples, handled.metrics.series), (3, 3));
-}
-
-#[tokio::test]
-async fn later_samples_of_a_series_wait_where_its_earlier_ones_failed() {
-    // Two requests of 60,000 and one sample of one series: the second must not overtake the first.
-    let events: Vec<_> =
-        (0..=60_000).map(|i| format!(r#"{{"timestamp":{},"metrics":{{"a":{i}}}}}"#, NOW - i)).collect();
-    let rig = Rig::new();
-    let gateway = rig.gateway(|_| says(404, ""));
-    let handled = rig.handle(&gateway, &format!("[{}]", events.join(","))).await;
-    assert_eq!(rig.requests(), 1);
-    assert_eq!(handled.metrics.errored, 60_001);
-    let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(stored), &format!("[{}]", events.join(","))).await;
-    assert_eq!((rig.requests(), handled.metrics.samples, handled.metrics.series), (2, 60_001, 1));
 }
 
 #[tokio::test]
@@ -262,249 +239,6 @@ async fn a_contradiction_in_an_array_is_named_with_its_index() {
     assert_eq!(report["rejected"][0]["reason"], "duplicate_timestamp");
     let detail = report["rejected"][0]["detail"].as_str().unwrap();
     assert!(detail.starts_with("[2].metrics.a: 2 at "), "{detail}");
-}
-
-fn series(request: &WriteRequest) -> Vec<String> {
-    let name = |series: &crate::wire::proto::TimeSeries| {
-        series.labels.iter().find(|label| label.name == "__name__").unwrap().value.clone()
-    };
-    request.timeseries.iter().map(name).collect()
-}
-
-fn events(metrics: &[&str]) -> String {
-    let bodies: Vec<_> = metrics.iter().map(|metric| ("", format!(r#"{{"metrics":{{"{metric}":1}}}}"#))).collect();
-    sqs(false, &bodies.iter().map(|(group, body)| (*group, body.as_str())).collect::<Vec<_>>())
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_may_work_in_a_moment_is_tried_again_with_growing_waits_and_then_handed_back() {
-    let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(|_| says(503, "busy")), &events(&["a"])).await;
-    assert_eq!((rig.requests(), handled.metrics.requests, handled.metrics.retries), (5, 5, 4));
-    assert_eq!(failures(&handled), ["0"]);
-    assert!((0.75..2.25).contains(&handled.metrics.stages.send.as_secs_f64()), "{:?}", handled.metrics.stages);
-    let rig = Rig::new();
-    let requests = Arc::clone(&rig.requests);
-    let recovers = rig.gateway(move |_| says(if requests.lock().unwrap().len() < 2 { 429 } else { 200 }, ""));
-    let handled = rig.handle(&recovers, &events(&["a"])).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.requests, handled.metrics.retries), (1, 3, 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn retry_after_is_waited_for_unless_the_time_does_not_allow_it() {
-    let later = |seconds: &str| Ok(Answer { status: 429, retry_after: Some(seconds.to_owned()), body: String::new() });
-    for (seconds, requests, waited) in [("3", 5, 12.0), ("20", 2, 20.0), ("86400", 1, 0.0)] {
-        let rig = Rig::new();
-        let handled = rig.handle(&rig.gateway(|_| later(seconds)), &events(&["a"])).await;
-        assert_eq!(rig.requests(), requests, "{seconds}");
-        let send = handled.metrics.stages.send.as_secs_f64();
-        assert!((waited..waited + 0.5).contains(&send), "{seconds}: {send}");
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_dead_connection_is_tried_again_at_once_and_credentials_are_reloaded_once() {
-    for fault in [Err(TransportError::Network("reset".to_owned())), says(403, "expired")] {
-        let rig = Rig::new();
-        let requests = Arc::clone(&rig.requests);
-        let once = rig.gateway(move |_| {
-            if requests.lock().unwrap().is_empty() { fault.clone() } else { stored(&WriteRequest::default()) }
-        });
-        let handled = rig.handle(&once, &events(&["a"])).await;
-        assert_eq!((handled.metrics.delivered, rig.requests()), (1, 2));
-        assert_eq!(handled.metrics.stages.send, Duration::ZERO);
-    }
-    let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(|_| says(403, "")), &events(&["a"])).await;
-    assert_eq!((handled.metrics.errored, rig.requests()), (1, 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn the_guilty_are_found_and_the_others_stored() {
-    let refuses = |request: &WriteRequest| {
-        if series(request).iter().any(|name| name.starts_with("bad")) {
-            says(400, "user=1_ws-1: err: sample invalid")
-        } else {
-            stored(request)
-        }
-    };
-    let rig = Rig::new();
-    let names = ["a", "b", "bad1", "c", "d", "e", "bad2", "f"];
-    let handled = rig.handle(&rig.gateway(refuses), &events(&names)).await;
-    assert!(failures(&handled).is_empty());
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (6, 2));
-    let letters = rig.letters.taken.lock().unwrap();
-    let put_aside: Vec<_> = letters.iter().map(|letter| letter.source_message_id.as_str()).collect();
-    assert_eq!(put_aside, ["2", "6"]);
-    assert_eq!(letters[0].reason, Reason::RefusedByReceiver);
-    assert_eq!(letters[0].detail, "the receiver answered 400: user=1_ws-1: err: sample invalid");
-    // Nothing is sent again that was answered 2xx.
-    let requests = rig.requests.lock().unwrap();
-    let accepted = requests.iter().filter(|request| !series(request).iter().any(|name| name.starts_with("bad")));
-    let mut sent: Vec<_> = accepted.flat_map(series).collect();
-    sent.sort();
-    assert_eq!(sent, ["a", "b", "c", "d", "e", "f"]);
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_equal_sample_is_stored_for_all_its_events_though_one_of_them_is_refused() {
-    let refuses = |request: &WriteRequest| if has(request, "bad") { says(400, "") } else { stored(request) };
-    let rig = Rig::new();
-    let bodies = [r#"{"metrics":{"a":1,"bad":1}}"#, r#"{"metrics":{"a":1}}"#, r#"{"metrics":{"a":1,"b":2}}"#];
-    let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &bodies.map(|body| ("", body)))).await;
-    assert!(failures(&handled).is_empty());
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (2, 1));
-    // Two hundred thousand events of one sample are one sample, and no square of them.
-    let many = format!("[{}]", vec![r#"{"metrics":{"a":1}}"#; 200_000].join(","));
-    let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(stored), &many).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.samples), (200_000, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn events_of_an_equal_sample_are_refused_together() {
-    // Two hundred thousand of them: one is asked about, and nothing grows with their square.
-    let many = format!("[{}]", vec![r#"{"metrics":{"a":1}}"#; 200_000].join(","));
-    let named = format!(r#"out of order sample. timestamp={NOW}, series={{__name__="a"}}"#);
-    for (words, requests) in [(named.as_str(), 2), ("", 18)] {
-        let rig = Rig::new();
-        let handled = rig.handle(&rig.gateway(|_| says(400, words)), &sqs(false, &[("", &many)])).await;
-        assert_eq!((handled.metrics.rejected, rig.requests()), (200_000, requests), "{words}");
-    }
-    // Their other samples are stored.
-    let refuses =
-        |request: &WriteRequest| if has(request, "bad") { says(400, r#"{__name__="bad"}"#) } else { stored(request) };
-    let rig = Rig::new();
-    let bodies = [r#"{"metrics":{"bad":1}}"#, r#"{"metrics":{"bad":1,"a":1}}"#, r#"{"metrics":{"b":1}}"#];
-    let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &bodies.map(|body| ("", body)))).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected, handled.metrics.samples), (1, 2, 2));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_may_be_stored_of_one_event_may_be_of_its_equals() {
-    // The first message comes for the second time; the other has its sample too.
-    let rig = Rig::new();
-    let payload = sqs(false, &[("", r#"{"metrics":{"a":1}}"#); 2]);
-    let payload = payload.replacen(r#""ApproximateReceiveCount":"1""#, r#""ApproximateReceiveCount":"2""#, 1);
-    let handled = rig.handle(&rig.gateway(|_| says(400, r#"out of order {__name__="a"}"#)), &payload).await;
-    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (2, 2));
-    // The sample that both have was in the refused request of the first.
-    let rig = Rig::new();
-    let splits = |request: &WriteRequest| {
-        if request.timeseries.len() > 2 { says(413, "") } else { says(400, "out of order") }
-    };
-    let bodies = [r#"{"metrics":{"a":1,"b":1}}"#, r#"{"metrics":{"a":1,"c":1}}"#];
-    let handled = rig.handle(&rig.gateway(splits), &sqs(false, &bodies.map(|body| ("", body)))).await;
-    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (2, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_event_that_was_refused_and_is_stored_with_an_equal_one_is_delivered() {
-    // The first request for it alone is refused, in no words; then the receiver takes what it refused.
-    let rig = Rig::new();
-    let requests = Arc::clone(&rig.requests);
-    let gives_in = rig.gateway(move |_| if requests.lock().unwrap().len() < 2 { says(400, "") } else { says(200, "") });
-    let bodies = [r#"{"metrics":{"a":1,"b":1}}"#, r#"{"metrics":{"a":1,"b":1}}"#];
-    let handled = rig.handle(&gives_in, &sqs(false, &bodies.map(|body| ("", body)))).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.samples), (2, 2));
-    assert!(rig.letters.taken.lock().unwrap().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn of_two_refusals_the_one_that_no_setting_drops_is_the_reason() {
-    // Each series gets a request of its own.
-    let limits = wire::Limits { decoded: 1, compressed: 900_000 };
-    let rig = Rig { limits, vars: vec![("LATE_SAMPLES", "drop")], ..Rig::new() };
-    let refuses = |request: &WriteRequest| says(400, if has(request, "late") { "out of order" } else { "invalid" });
-    let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &[("", r#"{"metrics":{"late":1,"bad":1}}"#)])).await;
-    assert_eq!((handled.metrics.dropped, handled.metrics.dead_lettered), (0, 1));
-    assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::RefusedByReceiver);
-}
-
-#[tokio::test(start_paused = true)]
-async fn without_another_request_nobody_waits_and_the_last_answer_is_told() {
-    // Each series gets a request of its own.
-    let events: Vec<_> = (0..600).map(|i| format!(r#"{{"metrics":{{"m{i}":1}}}}"#)).collect();
-    let limits = wire::Limits { decoded: 1, compressed: 900_000 };
-    let rig = Rig { limits, seconds: 300, ..Rig::new() };
-    let requests = Arc::clone(&rig.requests);
-    let busy = || Ok(Answer { status: 429, retry_after: Some("30".to_owned()), body: String::new() });
-    let at_last = rig.gateway(move |_| if requests.lock().unwrap().len() < 499 { says(200, "") } else { busy() });
-    let handled = rig.handle(&at_last, &format!("[{}]", events.join(","))).await;
-    assert_eq!((rig.requests(), handled.metrics.delivered, handled.metrics.stages.send), (500, 499, Duration::ZERO));
-    let error = handled.answer.unwrap_err().error_message;
-    assert!(error.contains("the receiver answered 429"), "{error}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn words_that_name_a_sample_shorten_the_search() {
-    let names: Vec<_> = (0..200).map(|i| format!("m{i}")).collect();
-    let refuses = |request: &WriteRequest| {
-        if series(request).contains(&"m77".to_owned()) {
-            says(400, &format!(r#"out of order sample. timestamp={NOW}, series={{__name__="m77"}}"#))
-        } else {
-            stored(request)
-        }
-    };
-    let rig = Rig::new();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let handled = rig.handle(&rig.gateway(refuses), &events(&names)).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected, rig.requests()), (199, 1, 4));
-    let letters = rig.letters.taken.lock().unwrap();
-    // It was named each time, so no request can have stored it.
-    assert_eq!((letters[0].reason, letters[0].maybe_stored), (Reason::OutOfOrder, false));
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_a_request_in_doubt_may_have_stored_is_marked() {
-    let rig = Rig::new();
-    let requests = Arc::clone(&rig.requests);
-    let stores_and_fails =
-        rig.gateway(
-            move |_| if requests.lock().unwrap().is_empty() { says(500, "") } else { says(400, "out of order sample") },
-        );
-    let handled = rig.handle(&stores_and_fails, &events(&["a"])).await;
-    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (1, 1));
-    assert!(rig.letters.taken.lock().unwrap()[0].maybe_stored);
-    let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(|_| says(400, "out of order sample")), &events(&["a"])).await;
-    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (1, 0));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_limit_of_the_workspace_hands_back_only_what_is_over_it() {
-    let limited = |request: &WriteRequest| {
-        if series(request).contains(&"new".to_owned()) {
-            says(400, "per-user series limit of 3 exceeded")
-        } else {
-            stored(request)
-        }
-    };
-    let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(limited), &events(&["a", "new", "b"])).await;
-    assert_eq!(failures(&handled), ["1"]);
-    assert_eq!((handled.metrics.delivered, handled.metrics.errored), (2, 1));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_request_that_is_too_large_is_split_and_one_event_alone_is_refused() {
-    let small = |request: &WriteRequest| {
-        if request.timeseries.len() > 1 || has(request, "big") { says(413, "") } else { stored(request) }
-    };
-    let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(small), &events(&["a", "b", "big", "c"])).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (3, 1));
-    assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::TooLarge);
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_search_ends_with_the_requests_of_an_invocation_and_the_rest_is_handed_back() {
-    let names: Vec<_> = (0..1_000).map(|i| format!("m{i}")).collect();
-    let rig = Rig::new();
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let handled = rig.handle(&rig.gateway(|_| says(400, "")), &events(&names)).await;
-    assert_eq!(rig.requests(), 500);
-    assert!(handled.metrics.rejected > 200 && handled.metrics.errored > 200, "{:?}", handled.metrics);
 }
 
 /// Panics where another would send.

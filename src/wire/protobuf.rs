@@ -33,9 +33,8 @@ struct Written<'w, 'a> {
 // === impl Writer ===
 
 impl<'w, 'a> Writer<'w, 'a> {
-    /// Writes to the beginning of `out`.
+    /// Writes to `out`, which is empty.
     pub(super) fn new(merged: &'w Merged<'a>, out: &'w mut Vec<u8>) -> Self {
-        out.clear();
         Self { merged, out, last: None }
     }
 
