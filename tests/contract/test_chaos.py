@@ -400,14 +400,14 @@ class Run:
                 for one, samples, is_stored in zip(events, samples_of[name], stored):
                     if not one.good or is_stored:
                         continue
-                    if marked and any(held(sample) and sample in refused for sample in samples) and \
-                            any(None in refused.get(sample, ()) for sample in samples):
-                        # The workspace was full for one of its metrics and took the others; those are replays from then on.
+                    # The workspace was full for one of its metrics.
+                    was_full = marked and any(None in refused.get(sample, ()) for sample in samples)
+                    if was_full and any(held(sample) and sample in refused for sample in samples):
+                        # It took the others; those are replays from then on.
                         counts["events stored in part, put aside and marked maybe_stored"] += 1
-                    elif marked and len(samples) > 1 and reasons <= REPLAY_REASONS and \
-                            any(None in refused.get(sample, ()) for sample in samples):
-                        # The workspace was full, named no series, and grew in the middle of a search: which of its metrics was over
-                        # the limit cannot be told, so later samples of the others do not wait (design section 4: as they fare).
+                    elif was_full and len(samples) > 1 and reasons <= REPLAY_REASONS:
+                        # It named no series, and grew in the middle of a search: which of the metrics was over the limit cannot
+                        # be told, so later samples of the others do not wait (design section 4: as they fare).
                         counts["events that a full workspace refused, overtaken, put aside and marked maybe_stored"] += 1
                     else:
                         wrong.append(f"{name} of {self.groups[name]}: a good event of an ordered group is not stored: {stored} "

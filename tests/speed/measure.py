@@ -4,7 +4,6 @@ Nothing here judges what is sent (tests/contract does) or whether a figure is go
 """
 import json
 import os
-import platform
 import re
 import signal
 import socket
@@ -24,9 +23,6 @@ from support.runtime_api import CREDENTIALS, LAMBDA_ENV, Ingest  # noqa: E402
 #: Shares its dependencies with the command line; has names of functions, for callgrind.
 BUILD_YARDSTICK = ["cargo", "rustc", "--release", "--features", "yardstick", "--bin", "yardstick", "--", "-C", "strip=none"]
 PACKAGES = ROOT / "target/lambda"
-#: What is measured is what is deployed: the packaged function, for this processor.
-ARCH = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
-os.environ.setdefault("INGEST_BIN", str(PACKAGES / ARCH / "bootstrap"))
 
 #: The largest payload of an invocation.
 PAYLOAD_LIMIT = 6 * 1024 * 1024

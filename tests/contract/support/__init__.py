@@ -9,6 +9,7 @@
 | `remote_write`   | independent readers: snappy block, protobuf, and the rules of remote write 1.0   |
 | `sigv4`          | an independent check of the signature, with botocore's signer                    |
 | `prometheus`     | a real Prometheus with the remote-write receiver on                              |
+| `moto_server`    | moto's SQS as a process of its own, fit for several pollers at a time             |
 | `sqs`            | moto's SQS, queues of both kinds, Lambda's SQS events, dead letters              |
 | `events`         | short ways to write events and times                                             |
 | `faults`         | what can go wrong, in one table; `Stand`: all of the world around one `ingest`   |

@@ -112,14 +112,20 @@ class Request:
         return default
 
 
-#: Bound and never listening, until this process ends: the system gives their ports to nobody who asks for any.
+#: Until this process ends: the system gives their ports to nobody who asks for any.
 _held = []
 
 
+def held_port():
+    """A socket that is bound to a loopback port and never listens: until it is closed, only who names the port, with
+    SO_REUSEADDR, can bind it."""
+    holder = socket.socket()
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    return holder
+
+
 def closed_port():
-    """A loopback port on which nobody listens. Only who names it, with SO_REUSEADDR, can bind it."""
-    probe = socket.socket()
-    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    probe.bind(("127.0.0.1", 0))
-    _held.append(probe)
-    return probe.getsockname()[1]
+    """A loopback port on which nobody listens."""
+    _held.append(held_port())
+    return _held[-1].getsockname()[1]

@@ -17,6 +17,7 @@ import threading
 import time
 
 from . import remote_write
+from .http_server import held_port
 
 
 class Fault:
@@ -152,10 +153,8 @@ class FaultProxy:
         self.exchanges = []
         #: Connections that were taken.
         self.connections = 0
-        # Bound for as long as the proxy lives, and never listening: while it is down, nobody else is given its port.
-        self._held = socket.socket()
-        self._held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self._held.bind(("127.0.0.1", 0))
+        # While the proxy is down, nobody else is given its port.
+        self._held = held_port()
         self.port = self._held.getsockname()[1]
         self._listener = None
         self.up()
