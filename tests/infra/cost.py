@@ -26,10 +26,10 @@ CLOUDWATCH_DASHBOARD = 3.00
 LOG_GB = [(10e3, 0.50), (20e3, 0.25), (20e3, 0.10), (math.inf, 0.05)]  # Lambda's logs, since May 2025
 
 # --- measured ---------------------------------------------------------------------------------------------------------------
-# tests/speed/figures prints the CPU time of the whole process from outside: 4.53, 1.64 and 1.61 us an event in batches of 50,
+# tests/speed/figures prints the CPU time of the whole process from outside: 4.28, 1.66 and 1.40 us an event in batches of 50,
 # 1,000 and 10,000 (November 2026, a core of a shared x86-64 server, plain HTTP). These two give them within 8 %.
-CPU_MS_OF_AN_INVOCATION = 0.15
-CPU_MS_OF_AN_EVENT = 0.0016
+CPU_MS_OF_AN_INVOCATION = 0.14
+CPU_MS_OF_AN_EVENT = 0.0015
 RECORD_BYTES = 780  # an event of two metrics and three dimensions
 EVENT_BYTES = 180  # of these, the event itself
 WIRE_BYTES_OF_AN_EVENT = 23  # compressed, of large batches
