@@ -1,22 +1,22 @@
 //! JSON text to [`Event`]: the producers' contract.
 //!
 //! In comes the text of one message as its trigger handed it over; out comes, for each event in it, either an
-//! [`Event`] that borrows from that text or a [`Refusal`] that names the place. Nothing here reads a clock: the time
-//! of the invocation is part of [`Clock`].
+//! [`Event`] that borrows from that text or a [`Rejection`] that names the place. Nothing here reads a clock: the time
+//! of the invocation is part of [`EventTimes`].
 //!
 //! Each number and dimension is looked at as the text it was sent as (`serde_json`'s `RawValue`), never as the
 //! parser's opinion of it: `12` and `12.0`, `-0` and `-0.0`, and `1e309` stay apart, and doubles are rounded by the
 //! standard library, exactly.
 
 mod entries;
-pub mod envelope;
 mod fields;
 mod message;
-mod place;
+mod path;
+pub mod records;
 mod timestamp;
 mod value;
 
-use crate::model::{LabelSet, MetricName, Refusal, Timestamp, Value};
+use crate::model::{LabelSet, MetricName, Rejection, Timestamp, Value};
 use std::borrow::Cow;
 
 pub use fields::{MAX_LABEL_VALUE_BYTES, MAX_LABELS};
@@ -36,18 +36,18 @@ pub struct Event<'a> {
 
 /// One event of a message, good or refused, with its own text as it stood.
 #[derive(Clone, Debug)]
-pub struct Found<'a> {
+pub struct ParsedEvent<'a> {
     /// The text of the event; of the whole message where no event could be told apart in it.
     pub text: Cow<'a, str>,
     /// When the queue took it, as far as the record around it knows.
     pub sent: Option<Timestamp>,
     /// The event, or why it is refused.
-    pub event: Result<Event<'a>, Refusal>,
+    pub event: Result<Event<'a>, Rejection>,
 }
 
 /// The times that an event is judged by.
 #[derive(Clone, Copy, Debug)]
-pub struct Clock {
+pub struct EventTimes {
     /// The start of the invocation: ages are measured from here.
     pub now: Timestamp,
     /// When the queue took the message: the time of an event that brings none.
@@ -79,13 +79,17 @@ impl Event<'_> {
     }
 }
 
-// === impl Found ===
+// === impl ParsedEvent ===
 
-impl Found<'_> {
+impl ParsedEvent<'_> {
     /// The same, free of the text it was read from.
     #[must_use]
-    pub fn into_owned(self) -> Found<'static> {
-        Found { text: Cow::Owned(self.text.into_owned()), sent: self.sent, event: self.event.map(Event::into_owned) }
+    pub fn into_owned(self) -> ParsedEvent<'static> {
+        ParsedEvent {
+            text: Cow::Owned(self.text.into_owned()),
+            sent: self.sent,
+            event: self.event.map(Event::into_owned),
+        }
     }
 }
 

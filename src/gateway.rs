@@ -1,31 +1,31 @@
-//! The use case: messages in, one outcome for each event and one fate for each message out.
+//! The use case: messages in, one outcome for each event and one action for each message out.
 //!
 //! The only place that sees both the pure stages and the edges. It calls each stage in its order; what becomes of
 //! events is written into a [`Ledger`] and comes back as a return value.
 
+mod dead_letters;
 mod delivery;
-mod fate;
 mod ledger;
-mod put_aside;
+mod message_action;
 
 use crate::amp::{CredentialsSource, Signed, Signer};
 use crate::config::{LateSamples, Settings};
 use crate::dead_letter::{DeadLetterQueue, SqsDeadLetters};
-use crate::event::{self, Clock, Rules, Shape};
+use crate::event::{self, EventTimes, Rules, Shape};
 use crate::instrumentation::MetricLine;
-use crate::model::{Outcome, Refusal, Timestamp};
+use crate::model::{Outcome, Rejection, Timestamp};
 use crate::remote_write::{HttpTransport, RemoteWriteClient, Transport};
-use crate::series::Merger;
+use crate::series::SampleTableBuilder;
 use crate::wire;
+use dead_letters::PutAside;
 use delivery::Delivery;
-use put_aside::PutAside;
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub use fate::Fate;
-pub use ledger::{Ledger, RefusedEvent};
+pub use ledger::{Ledger, RejectedEvent};
+pub use message_action::MessageAction;
 
 /// Outcomes are returned at least this long before the invocation's time is up, and [`MARGIN_PER_MESSAGE`] more.
 const MARGIN: Duration = Duration::from_millis(300);
@@ -42,7 +42,7 @@ pub struct Message<'a> {
     /// The SQS message id; the request id of a direct invocation.
     pub id: Cow<'a, str>,
     /// Its text; a refusal where it is none.
-    pub body: Result<Cow<'a, str>, Refusal>,
+    pub body: Result<Cow<'a, str>, Rejection>,
     /// When it was sent first, as far as its queue knows.
     pub sent: Option<Timestamp>,
     /// Its group on a FIFO queue.
@@ -85,8 +85,8 @@ pub struct Ingested {
     pub ledger: Ledger,
     /// The shape of each message.
     pub shapes: Vec<Shape>,
-    /// The fate of each message.
-    pub fates: Vec<Fate>,
+    /// The action of each message.
+    pub actions: Vec<MessageAction>,
     /// Why events are to be tried again, in words: the receiver's status, or what kept us from asking it.
     pub failure: Option<String>,
     /// Why messages that should have been put aside could not be.
@@ -179,7 +179,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let mut watch = Watch::start();
 
         let mut ledger = Ledger::new(self.late_samples);
-        let mut series = Merger::default();
+        let mut series = SampleTableBuilder::default();
         let shapes = self.read(batch, &mut ledger, &mut series);
         metrics.stages.read = watch.lap();
 
@@ -198,24 +198,29 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let failure = delivery.record(batch, &shapes, &mut ledger, &mut metrics);
         metrics.stages.send = watch.lap().saturating_sub(metrics.stages.encode);
 
-        let mut fates = fate::fates(batch, &ledger, failure.as_deref());
+        let mut actions = message_action::actions(batch, &ledger, failure.as_deref());
         let put_aside =
             PutAside { batch, ledger: &ledger, shapes: &shapes, until: answer_by, read_took: metrics.stages.read };
-        let dead_letter_failure = self.put_aside(&put_aside, &mut fates).await;
+        let dead_letter_failure = self.put_aside(&put_aside, &mut actions).await;
         metrics.stages.dead_letter = watch.lap();
 
         ledger.count_into(&mut metrics);
-        fate::count_into(&fates, &mut metrics);
+        message_action::count_into(&actions, &mut metrics);
         metrics.stages.total = watch.total();
-        Ingested { ledger, shapes, fates, failure, dead_letter_failure, metrics }
+        Ingested { ledger, shapes, actions, failure, dead_letter_failure, metrics }
     }
 
     /// Reads the events of all messages, each straight into its series; those refused have their outcome in the ledger.
-    fn read<'b>(&'b self, batch: &'b Batch<'_>, ledger: &mut Ledger, series: &mut Merger<'b>) -> Vec<Shape> {
+    fn read<'b>(
+        &'b self,
+        batch: &'b Batch<'_>,
+        ledger: &mut Ledger,
+        series: &mut SampleTableBuilder<'b>,
+    ) -> Vec<Shape> {
         let mut shapes = Vec::with_capacity(batch.messages.len());
         for message in &batch.messages {
             ledger.open_message();
-            let clock = Clock { now: batch.started, sent: message.sent };
+            let clock = EventTimes { now: batch.started, sent: message.sent };
             let shape = match &message.body {
                 Ok(text) => event::read_message(text, &clock, &self.rules, &mut |found| match found.event {
                     Ok(event) => series.add(ledger.add(Outcome::Errored), event),
@@ -249,10 +254,10 @@ fn margin(batch: &Batch<'_>) -> Duration {
 }
 
 /// With the event's index in front where its message is an array, as the refusals of the reading have it.
-fn placed(refusal: Refusal, (message, event): (usize, u32), shapes: &[Shape]) -> Refusal {
+fn placed(refusal: Rejection, (message, event): (usize, u32), shapes: &[Shape]) -> Rejection {
     match shapes[message] {
         Shape::Single => refusal,
-        Shape::Many => Refusal::new(refusal.reason, format!("[{event}].{}", refusal.detail)),
+        Shape::Many => Rejection::new(refusal.reason, format!("[{event}].{}", refusal.detail)),
     }
 }
 

@@ -7,7 +7,7 @@ mod payload;
 pub mod runtime;
 
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::{Batch, Fate, Gateway, Ingested, Trigger};
+use crate::gateway::{Batch, Gateway, Ingested, MessageAction, Trigger};
 use crate::instrumentation::MetricLine;
 use crate::model::Timestamp;
 use crate::remote_write::Transport;
@@ -73,14 +73,14 @@ pub async fn handle<T: Transport, D: DeadLetterQueue>(
     let Some(ingested) = catch_panic(gateway.ingest(&batch)).await else {
         return defect(&batch, trigger);
     };
-    log_fates(&batch, &ingested);
+    log_actions(&batch, &ingested);
     let answer = match batch.trigger {
         Trigger::Sqs { .. } => Ok(answer::partial_batch(&batch, &ingested)),
         Trigger::Direct => answer::direct(&ingested),
     };
     let mut metrics = ingested.metrics;
     if batch.trigger == Trigger::Direct {
-        // A direct message is its invocation: what the caller hears is its fate.
+        // A direct message is its invocation: what the caller hears is its action.
         let messages = metrics.messages;
         metrics.dead_lettered = 0;
         (metrics.acknowledged, metrics.handed_back) = if answer.is_ok() { (messages, 0) } else { (0, messages) };
@@ -112,15 +112,15 @@ fn defect(batch: &Batch<'_>, trigger: &'static str) -> Handled {
     Handled { answer: Err(error), metrics, trigger }
 }
 
-fn log_fates(batch: &Batch<'_>, ingested: &Ingested) {
-    for (message, fate) in batch.messages.iter().zip(&ingested.fates) {
+fn log_actions(batch: &Batch<'_>, ingested: &Ingested) {
+    for (message, action) in batch.messages.iter().zip(&ingested.actions) {
         let (message_id, request_id) = (message.id.as_ref(), batch.request_id);
-        match fate {
-            Fate::Acknowledged => tracing::debug!(request_id, message_id, "message acknowledged"),
-            Fate::DeadLettered { reason, detail } => {
+        match action {
+            MessageAction::Acknowledge => tracing::debug!(request_id, message_id, "message acknowledged"),
+            MessageAction::DeadLetter { reason, detail } => {
                 tracing::warn!(request_id, message_id, reason = reason.as_str(), detail, "message put aside");
             }
-            Fate::HandedBack { reason, detail } => {
+            MessageAction::Return { reason, detail } => {
                 tracing::warn!(request_id, message_id, reason, detail, "message handed back");
             }
         }

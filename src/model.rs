@@ -8,5 +8,5 @@ mod sample;
 
 pub use labels::{Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
 pub use names::{LabelName, MAX_NAME_BYTES, MetricName, NameError};
-pub use outcome::{EventNumber, Outcome, Reason, Refusal};
+pub use outcome::{ItemId, Outcome, Reason, Rejection};
 pub use sample::{CANONICAL_NAN, Timestamp, Value};

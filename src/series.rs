@@ -9,7 +9,7 @@
 //! What aggregates (counters of stateless senders, say) belongs here.
 
 use crate::event::Event;
-use crate::model::{EventNumber, Label, LabelSet, MetricName, Reason, Refusal, Timestamp, Value};
+use crate::model::{ItemId, Label, LabelSet, MetricName, Reason, Rejection, Timestamp, Value};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::collections::{HashMap, HashSet};
@@ -17,13 +17,13 @@ use std::hash::BuildHasher;
 
 /// One sample of one event, in 32 bytes: a payload of 6 MB can hold 400,000 of them.
 #[derive(Clone, Copy, Debug)]
-pub struct Row {
+pub struct Sample {
     /// Its time.
     pub timestamp: Timestamp,
-    /// What its series is called, for [`Merged::series`].
+    /// What its series is called, for [`SampleTable::series`].
     pub series: SeriesId,
     /// The event that it came with.
-    pub event: EventNumber,
+    pub event: ItemId,
     is_integer: bool,
     /// The integer, or the bits of the double.
     value: u64,
@@ -38,19 +38,19 @@ pub struct SeriesId {
 
 /// All samples of an invocation.
 #[derive(Default, Debug)]
-pub struct Merged<'a> {
+pub struct SampleTable<'a> {
     /// Those of all label sets, one set after another.
     labels: Vec<Label<'a>>,
     /// Where each set ends in `labels`.
     label_sets: Vec<u32>,
     names: Vec<MetricName<'a>>,
-    rows: Vec<Row>,
+    rows: Vec<Sample>,
 }
 
-// === impl Row ===
+// === impl Sample ===
 
-impl Row {
-    fn new(timestamp: Timestamp, value: Value, series: SeriesId, event: EventNumber) -> Self {
+impl Sample {
+    fn new(timestamp: Timestamp, value: Value, series: SeriesId, event: ItemId) -> Self {
         let (is_integer, value) = match value {
             Value::Integer(integer) => (true, integer.cast_unsigned()),
             Value::Float(float) => (false, float.to_bits()),
@@ -68,19 +68,19 @@ impl Row {
         }
     }
 
-    /// Whether the two are the same sample, given that [`Merger::finish`] refused all that differ in value alone.
+    /// Whether the two are the same sample, given that [`SampleTableBuilder::finish`] refused all that differ in value alone.
     #[must_use]
     pub fn is_same_sample(&self, other: &Self) -> bool {
         self.series == other.series && self.timestamp == other.timestamp
     }
 }
 
-// === impl Merged ===
+// === impl SampleTable ===
 
-impl<'a> Merged<'a> {
+impl<'a> SampleTable<'a> {
     /// The samples by labels, name (both in the order of their first appearance) and time.
     #[must_use]
-    pub fn rows(&self) -> &[Row] {
+    pub fn rows(&self) -> &[Sample] {
         &self.rows
     }
 
@@ -101,10 +101,10 @@ impl<'a> Merged<'a> {
 
 /// Merges `events`, in the order of the payload, and tells `refuse` of those whose samples contradict an earlier one.
 pub fn merge<'a>(
-    events: impl IntoIterator<Item = (EventNumber, Event<'a>)>,
-    refuse: &mut dyn FnMut(EventNumber, Refusal),
-) -> Merged<'a> {
-    let mut merger = Merger::default();
+    events: impl IntoIterator<Item = (ItemId, Event<'a>)>,
+    refuse: &mut dyn FnMut(ItemId, Rejection),
+) -> SampleTable<'a> {
+    let mut merger = SampleTableBuilder::default();
     for (number, event) in events {
         merger.add(number, event);
     }
@@ -116,8 +116,8 @@ pub fn merge<'a>(
 /// Tables find, vectors hold: the hash decides no order that could be seen, so its random seed does no harm, and it
 /// keeps a producer from choosing labels that collide.
 #[derive(Default, Debug)]
-pub struct Merger<'a> {
-    merged: Merged<'a>,
+pub struct SampleTableBuilder<'a> {
+    merged: SampleTable<'a>,
     hasher: RandomState,
     label_sets: HashTable<u32>,
     names: HashTable<u32>,
@@ -125,20 +125,20 @@ pub struct Merger<'a> {
     last_names: Vec<u32>,
 }
 
-impl<'a> Merger<'a> {
+impl<'a> SampleTableBuilder<'a> {
     /// Takes the next event of the payload.
-    pub fn add(&mut self, number: EventNumber, event: Event<'a>) {
+    pub fn add(&mut self, number: ItemId, event: Event<'a>) {
         let Event { labels, timestamp, metrics } = event;
         let labels = self.labels_number(labels);
         for (place, (name, value)) in metrics.into_iter().enumerate() {
             let name = self.name_number(place, name);
-            self.merged.rows.push(Row::new(timestamp, value, SeriesId { labels, name }, number));
+            self.merged.rows.push(Sample::new(timestamp, value, SeriesId { labels, name }, number));
         }
     }
 
     /// All samples in order, without those of the events that `refuse` is told of.
-    pub fn finish(mut self, refuse: &mut dyn FnMut(EventNumber, Refusal)) -> Merged<'a> {
-        let Merged { rows, names, label_sets, .. } = &mut self.merged;
+    pub fn finish(mut self, refuse: &mut dyn FnMut(ItemId, Rejection)) -> SampleTable<'a> {
+        let SampleTable { rows, names, label_sets, .. } = &mut self.merged;
         in_order(rows, names.len(), label_sets.len());
         let refused = contradictions(&self.merged, refuse);
         if !refused.is_empty() {
@@ -162,7 +162,7 @@ impl<'a> Merger<'a> {
 
     /// `place` is that of the metric in its event.
     fn name_number(&mut self, place: usize, name: MetricName<'a>) -> u32 {
-        let Self { merged: Merged { names, .. }, hasher, last_names, .. } = self;
+        let Self { merged: SampleTable { names, .. }, hasher, last_names, .. } = self;
         if let Some(&last) = last_names.get(place)
             && names[last as usize] == name
         {
@@ -192,7 +192,7 @@ fn number_of(
 }
 
 /// Sorts `rows` by series and time, and keeps the order of the payload among equal samples.
-fn in_order(rows: &mut Vec<Row>, names: usize, label_sets: usize) {
+fn in_order(rows: &mut Vec<Sample>, names: usize, label_sets: usize) {
     if rows.is_sorted_by_key(|row| (row.series, row.timestamp)) {
         return;
     }
@@ -208,7 +208,7 @@ fn in_order(rows: &mut Vec<Row>, names: usize, label_sets: usize) {
 
 /// Sorts `rows` by a number below `count`, and keeps the order of equal ones: each row's place is counted out and not
 /// searched for by comparing.
-fn by_number(rows: &mut Vec<Row>, count: usize, number: impl Fn(&Row) -> u32) {
+fn by_number(rows: &mut Vec<Sample>, count: usize, number: impl Fn(&Sample) -> u32) {
     if rows.is_sorted_by_key(&number) {
         return;
     }
@@ -232,14 +232,14 @@ fn by_number(rows: &mut Vec<Row>, count: usize, number: impl Fn(&Row) -> u32) {
 ///
 /// Only samples that are disputed decide anything, so those are looked at event by event, in the order of the payload:
 /// what a refused event brought settles nothing for the events after it.
-fn contradictions(merged: &Merged<'_>, refuse: &mut dyn FnMut(EventNumber, Refusal)) -> HashSet<EventNumber> {
-    let same_sample = merged.rows.chunk_by(Row::is_same_sample);
+fn contradictions(merged: &SampleTable<'_>, refuse: &mut dyn FnMut(ItemId, Rejection)) -> HashSet<ItemId> {
+    let same_sample = merged.rows.chunk_by(Sample::is_same_sample);
     let disputed =
         same_sample.filter(|rows| rows.iter().any(|row| row.value().wire_bits() != rows[0].value().wire_bits()));
-    let mut rows: Vec<(usize, &Row)> =
+    let mut rows: Vec<(usize, &Sample)> =
         disputed.enumerate().flat_map(|(sample, rows)| rows.iter().map(move |row| (sample, row))).collect();
     rows.sort_by_key(|(_, row)| row.event);
-    let mut settled: HashMap<usize, &Row> = HashMap::new();
+    let mut settled: HashMap<usize, &Sample> = HashMap::new();
     let mut refused = HashSet::new();
     for event in rows.chunk_by(|(_, a), (_, b)| a.event == b.event) {
         let contradicted = event.iter().find_map(|(sample, row)| {
@@ -263,14 +263,14 @@ fn number(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
 
-fn contradiction(name: &MetricName<'_>, value: Value, earlier: &Row) -> Refusal {
+fn contradiction(name: &MetricName<'_>, value: Value, earlier: &Sample) -> Rejection {
     let name: String = name.as_str().chars().take(64).collect();
     let detail = format!(
         "metrics.{name}: {value} at {} contradicts {} of an earlier event of the same series",
         earlier.timestamp,
         earlier.value(),
     );
-    Refusal::new(Reason::DuplicateTimestamp, detail)
+    Rejection::new(Reason::DuplicateTimestamp, detail)
 }
 
 #[cfg(test)]
@@ -292,9 +292,9 @@ mod tests {
         }
     }
 
-    fn merged(events: Vec<Event<'static>>) -> (Merged<'static>, Vec<u32>) {
+    fn merged(events: Vec<Event<'static>>) -> (SampleTable<'static>, Vec<u32>) {
         let mut refused = Vec::new();
-        let items = (0..).map(EventNumber).zip(events);
+        let items = (0..).map(ItemId).zip(events);
         let merged = merge(items, &mut |event, refusal| {
             assert_eq!(refusal.reason, Reason::DuplicateTimestamp);
             refused.push(event.0);
@@ -302,8 +302,8 @@ mod tests {
         (merged, refused)
     }
 
-    fn shown(merged: &Merged<'_>) -> Vec<String> {
-        let row = |row: &Row| {
+    fn shown(merged: &SampleTable<'_>) -> Vec<String> {
+        let row = |row: &Sample| {
             let (name, labels) = merged.series(row.series);
             format!("{}{{{}}} {} {}", name.as_str(), labels[0].value, row.timestamp, row.value())
         };

@@ -4,10 +4,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
 
-use amp_push_gateway::event::{Clock, Rules, read_message};
-use amp_push_gateway::model::{EventNumber, Timestamp};
+use amp_push_gateway::event::{EventTimes, Rules, read_message};
+use amp_push_gateway::model::{ItemId, Timestamp};
 use amp_push_gateway::series::merge;
-use amp_push_gateway::wire::proto::WriteRequest;
+use amp_push_gateway::wire::messages::WriteRequest;
 use amp_push_gateway::wire::{Encoder, Limits, encode};
 use prost::Message as _;
 use std::fmt::Write as _;
@@ -25,7 +25,7 @@ struct Stages {
 }
 
 fn run(message: &str) -> Stages {
-    let clock = Clock { now: Timestamp(NOW), sent: Some(Timestamp(SENT)) };
+    let clock = EventTimes { now: Timestamp(NOW), sent: Some(Timestamp(SENT)) };
     let mut stages =
         Stages { events: String::new(), series: String::new(), write_request: String::new(), body: String::new() };
     let rules = Rules::default();
@@ -41,7 +41,7 @@ fn run(message: &str) -> Stages {
                     writeln!(stages.events, "{number}: {}{{{labels}}} {value} @{}", name.as_str(), event.timestamp)
                         .unwrap();
                 }
-                events.push((EventNumber(number), event));
+                events.push((ItemId(number), event));
             }
             Err(refusal) => writeln!(stages.events, "{number}: {refusal}").unwrap(),
         }

@@ -1,9 +1,9 @@
 //! The fields of one event to an [`Event`].
 
 use super::entries::{self, Entries, Key};
-use super::place::{self, at, excerpt, kind};
-use super::{Clock, Event, Rules, timestamp, value};
-use crate::model::{Label, LabelName, LabelSet, LabelSetError, MetricName, NameError, Reason, Refusal, Value};
+use super::path::{self, at, excerpt, kind};
+use super::{Event, EventTimes, Rules, timestamp, value};
+use crate::model::{Label, LabelName, LabelSet, LabelSetError, MetricName, NameError, Reason, Rejection, Value};
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -23,7 +23,7 @@ const OF_WRAPPERS: [&str; 7] = ["Type", "TopicArn", "Message", "detail-type", "s
 const FEW_METRICS: usize = 16;
 
 /// What is read, or why it cannot be taken though it is JSON.
-type Read<T> = Result<T, Refusal>;
+type Read<T> = Result<T, Rejection>;
 
 type Samples<'a> = Vec<(MetricName<'a>, Value)>;
 
@@ -59,20 +59,20 @@ impl<'a> Fields<'a> {
         self.metrics.is_some() || self.dimensions.is_some() || self.timestamp.is_some()
     }
 
-    pub(super) fn into_event(self, clock: &Clock, rules: &'a Rules) -> Result<Event<'a>, Refusal> {
+    pub(super) fn into_event(self, clock: &EventTimes, rules: &'a Rules) -> Result<Event<'a>, Rejection> {
         if let Some((key, _)) = self.others.first() {
-            return Err(Refusal::new(Reason::InvalidEvent, unknown_key(key)));
+            return Err(Rejection::new(Reason::InvalidEvent, unknown_key(key)));
         }
         if let Some(key) = self.repeated {
-            return Err(Refusal::new(Reason::InvalidEvent, format!("{key}: the key is given twice")));
+            return Err(Rejection::new(Reason::InvalidEvent, format!("{key}: the key is given twice")));
         }
         let Some(metrics) = self.metrics else {
-            return Err(Refusal::new(Reason::InvalidEvent, "metrics: missing; an event has at least one metric"));
+            return Err(Rejection::new(Reason::InvalidEvent, "metrics: missing; an event has at least one metric"));
         };
         let mut labels = self.dimensions.unwrap_or_else(|| Ok(LabelSet::default()))?;
         labels.add_missing(&rules.external_labels);
         if labels.len() + 1 > MAX_LABELS {
-            return Err(Refusal::new(
+            return Err(Rejection::new(
                 Reason::TooManyLabels,
                 format!("dimensions: {} labels with __name__, at most {MAX_LABELS} are allowed", labels.len() + 1),
             ));
@@ -111,7 +111,7 @@ fn unknown_key(key: &str) -> String {
         || "an event has only metrics, dimensions and timestamp".to_owned(),
         |known| format!("did you mean {known}?"),
     );
-    format!("{}: unknown key; {hint}", place::key(key))
+    format!("{}: unknown key; {hint}", path::key(key))
 }
 
 /// Reads the [`Fields`] of the object in this text.
@@ -157,7 +157,7 @@ impl<'a> FieldsOf<'a> {
         Ok(read.and_then(|()| {
             LabelSet::new(labels).map_err(|LabelSetError { name }| {
                 let detail = format!("dimensions: more than one is named \"{}\"", excerpt(name.as_str()));
-                Refusal::new(Reason::LabelCollision, detail)
+                Rejection::new(Reason::LabelCollision, detail)
             })
         }))
     }
@@ -174,12 +174,12 @@ impl<'a> FieldsOf<'a> {
         Ok(read.and_then(|()| {
             if samples.is_empty() {
                 let detail = "metrics: empty; an event has at least one metric";
-                return Err(Refusal::new(Reason::InvalidEvent, detail));
+                return Err(Rejection::new(Reason::InvalidEvent, detail));
             }
             match repeated(&samples) {
                 Some(name) => {
                     let detail = format!("metrics: more than one is named \"{}\"", excerpt(name.as_str()));
-                    Err(Refusal::new(Reason::MetricCollision, detail))
+                    Err(Rejection::new(Reason::MetricCollision, detail))
                 }
                 None => Ok(samples),
             }
@@ -193,7 +193,7 @@ impl<'a> FieldsOf<'a> {
         key: &str,
         parent: &'static str,
         map: &mut A,
-        mut each: impl FnMut(Cow<'a, str>, &'a str) -> Result<(), Refusal>,
+        mut each: impl FnMut(Cow<'a, str>, &'a str) -> Result<(), Rejection>,
     ) -> Result<Read<()>, A::Error> {
         let mut first = Ok(());
         let each = |key: Cow<'a, str>, literal: &'a str| {
@@ -215,7 +215,7 @@ impl<'a> FieldsOf<'a> {
             return Ok(Ok(()));
         }
         let detail = format!("{parent}: {} is not an object, it is {}", excerpt(literal), kind(literal));
-        Ok(Err(Refusal::new(Reason::InvalidEvent, detail)))
+        Ok(Err(Rejection::new(Reason::InvalidEvent, detail)))
     }
 }
 
@@ -224,14 +224,14 @@ fn literal<'a, A: MapAccess<'a>>(map: &mut A) -> Result<&'a str, A::Error> {
 }
 
 /// `None` where the value says that there is no such label.
-fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, Refusal> {
+fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, Rejection> {
     let value = match literal.as_bytes().first() {
         Some(b'"') => entries::unquote(literal).ok_or_else(|| {
-            Refusal::new(Reason::InvalidJson, at("dimensions", &key, "the string has an invalid escape"))
+            Rejection::new(Reason::InvalidJson, at("dimensions", &key, "the string has an invalid escape"))
         })?,
         Some(b'{' | b'[') => {
             let fault = format!("the value is {}, expected a string, a number or a boolean", kind(literal));
-            return Err(Refusal::new(Reason::InvalidEvent, at("dimensions", &key, fault)));
+            return Err(Rejection::new(Reason::InvalidEvent, at("dimensions", &key, fault)));
         }
         Some(b'n') => return Ok(None),
         _ => Cow::Borrowed(literal),
@@ -241,7 +241,7 @@ fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, R
     }
     if value.len() > MAX_LABEL_VALUE_BYTES {
         let fault = format!("the value has {} bytes, at most {MAX_LABEL_VALUE_BYTES} are allowed", value.len());
-        return Err(Refusal::new(Reason::TooLarge, at("dimensions", &key, fault)));
+        return Err(Rejection::new(Reason::TooLarge, at("dimensions", &key, fault)));
     }
     let name = named("dimensions", key, Reason::InvalidLabelName, LabelName::translate)?;
     Ok(Some(Label { name, value }))
@@ -261,11 +261,11 @@ fn named<'a, N>(
     key: Cow<'a, str>,
     reason: Reason,
     translate: impl Fn(Cow<'a, str>) -> Result<N, NameError>,
-) -> Result<N, Refusal> {
+) -> Result<N, Rejection> {
     // A copy of the reference, for the words; a key that is owned is rare (it had escapes).
     let shown = key.clone();
     translate(key).map_err(|error| {
         let reason = if matches!(error, NameError::TooLong(_)) { Reason::TooLarge } else { reason };
-        Refusal::new(reason, at(parent, &shown, error))
+        Rejection::new(reason, at(parent, &shown, error))
     })
 }

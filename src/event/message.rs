@@ -1,10 +1,10 @@
 //! The text of a message to the events in it: what shape is it, and what is wrapped in it.
 
-use super::envelope::Record;
 use super::fields::Fields;
-use super::place::kind;
-use super::{Clock, Event, Found, Rules, entries};
-use crate::model::{Reason, Refusal};
+use super::path::kind;
+use super::records::Record;
+use super::{Event, EventTimes, ParsedEvent, Rules, entries};
+use crate::model::{Reason, Rejection};
 use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -37,13 +37,18 @@ pub enum Shape {
 ///
 /// A message that cannot be told apart into events (it is not JSON, or of another shape) is one refused event.
 /// Events borrow from `text` and `rules`, except those that had to be unwrapped from an escaped string.
-pub fn read_message<'a>(text: &'a str, clock: &Clock, rules: &'a Rules, sink: &mut dyn FnMut(Found<'a>)) -> Shape {
+pub fn read_message<'a>(
+    text: &'a str,
+    clock: &EventTimes,
+    rules: &'a Rules,
+    sink: &mut dyn FnMut(ParsedEvent<'a>),
+) -> Shape {
     Reader { clock: *clock, rules, next: &Cell::new(0), is_one_of_many: false }.message(text, 0, sink)
 }
 
 #[derive(Clone, Copy)]
 struct Reader<'r, 'a> {
-    clock: Clock,
+    clock: EventTimes,
     rules: &'a Rules,
     /// The number of the next event in the message.
     next: &'r Cell<usize>,
@@ -51,13 +56,13 @@ struct Reader<'r, 'a> {
     is_one_of_many: bool,
 }
 
-type Sink<'s, 'a> = &'s mut dyn FnMut(Found<'a>);
+type Sink<'s, 'a> = &'s mut dyn FnMut(ParsedEvent<'a>);
 
 impl<'a> Reader<'_, 'a> {
     fn message(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         if wrappers > MAX_WRAPPERS {
             let detail = format!("the wrappers nest more than {MAX_WRAPPERS} deep; {EXPECTED}");
-            return self.refuse(text, Refusal::new(Reason::InvalidEvent, detail), sink);
+            return self.refuse(text, Rejection::new(Reason::InvalidEvent, detail), sink);
         }
         let trimmed = text.trim_ascii_start();
         match trimmed.as_bytes().first() {
@@ -102,47 +107,49 @@ impl<'a> Reader<'_, 'a> {
         Shape::Many
     }
 
-    fn element(&self, text: &'a str) -> Result<Event<'a>, Refusal> {
+    fn element(&self, text: &'a str) -> Result<Event<'a>, Rejection> {
         if !text.starts_with('{') {
             let detail = format!("the event is {}, expected an object {{\"metrics\": {{…}}}}", kind(text));
-            return Err(Refusal::new(Reason::InvalidEvent, detail));
+            return Err(Rejection::new(Reason::InvalidEvent, detail));
         }
         self.event(fields(text)?)
     }
 
-    fn found(&self, text: &'a str, event: Result<Event<'a>, Refusal>, sink: Sink<'_, 'a>) {
+    fn found(&self, text: &'a str, event: Result<Event<'a>, Rejection>, sink: Sink<'_, 'a>) {
         let index = self.next.replace(self.next.get() + 1);
-        let placed = |refusal: Refusal| match self.is_one_of_many {
+        let placed = |refusal: Rejection| match self.is_one_of_many {
             // Sentences on a whole event begin with an article, those on a part of it with its place.
             true if refusal.detail.starts_with("the ") => {
-                Refusal::new(refusal.reason, format!("[{index}]: {}", refusal.detail))
+                Rejection::new(refusal.reason, format!("[{index}]: {}", refusal.detail))
             }
-            true => Refusal::new(refusal.reason, format!("[{index}].{}", refusal.detail)),
+            true => Rejection::new(refusal.reason, format!("[{index}].{}", refusal.detail)),
             false => refusal,
         };
-        sink(Found { text: Cow::Borrowed(text), sent: self.clock.sent, event: event.map_err(placed) });
+        sink(ParsedEvent { text: Cow::Borrowed(text), sent: self.clock.sent, event: event.map_err(placed) });
     }
 
-    fn refuse(&self, text: &'a str, refusal: Refusal, sink: Sink<'_, 'a>) -> Shape {
+    fn refuse(&self, text: &'a str, refusal: Rejection, sink: Sink<'_, 'a>) -> Shape {
         self.found(text, Err(refusal), sink);
         Shape::Single
     }
 
-    fn event(&self, fields: Fields<'a>) -> Result<Event<'a>, Refusal> {
+    fn event(&self, fields: Fields<'a>) -> Result<Event<'a>, Rejection> {
         without_panic(|| fields.into_event(&self.clock, self.rules))
     }
 
     fn records(&self, text: &'a str, records: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         let records: Vec<Record<'a>> = match serde_json::from_str(records) {
             Ok(records) => records,
-            Err(error) => return self.refuse(text, Refusal::new(Reason::InvalidEvent, unknown_records(&error)), sink),
+            Err(error) => {
+                return self.refuse(text, Rejection::new(Reason::InvalidEvent, unknown_records(&error)), sink);
+            }
         };
         if let Some(refusal) = foreign_records(&records) {
             return self.refuse(text, refusal, sink);
         }
         let mut shape = if records.len() == 1 { Shape::Single } else { Shape::Many };
         for record in records {
-            let clock = Clock { sent: record.sent().or(self.clock.sent), ..self.clock };
+            let clock = EventTimes { sent: record.sent().or(self.clock.sent), ..self.clock };
             let inner = match (record.sns, record.body) {
                 (Some(sns), _) => sns.message,
                 (None, Some(body)) => match into_text(body.0) {
@@ -165,14 +172,14 @@ impl<'a> Reader<'_, 'a> {
     fn neither(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) -> Shape {
         let Err(error) = serde_json::from_str::<IgnoredAny>(text) else {
             let detail = format!("the message is {}; {EXPECTED}", kind(text.trim_ascii_start()));
-            return self.refuse(text, Refusal::new(Reason::InvalidEvent, detail), sink);
+            return self.refuse(text, Rejection::new(Reason::InvalidEvent, detail), sink);
         };
         let decoded = BASE64.decode(text.trim_ascii()).ok().filter(|bytes| !bytes.is_empty());
         match decoded.map(String::from_utf8) {
             Some(Ok(inner)) => self.unwrap(Cow::Owned(inner), wrappers, sink),
             Some(Err(_)) => {
                 let detail = format!("the message is neither JSON ({error}) nor base64 of UTF-8 text");
-                self.refuse(text, Refusal::new(Reason::InvalidJson, detail), sink)
+                self.refuse(text, Rejection::new(Reason::InvalidJson, detail), sink)
             }
             None => self.refuse(text, invalid_json(&error), sink),
         }
@@ -192,7 +199,7 @@ fn wrapped<'a>(fields: &Fields<'a>) -> Option<Cow<'a, str>> {
 }
 
 /// The refusal of records that are of another service than SQS and SNS.
-pub(crate) fn foreign_records(records: &[Record<'_>]) -> Option<Refusal> {
+pub(crate) fn foreign_records(records: &[Record<'_>]) -> Option<Rejection> {
     let foreign = records.iter().find(|record| match record.event_source.as_ref() {
         "aws:sqs" => record.body.is_none(),
         "aws:sns" => record.sns.is_none(),
@@ -201,9 +208,9 @@ pub(crate) fn foreign_records(records: &[Record<'_>]) -> Option<Refusal> {
     let detail = match foreign.event_source.as_ref() {
         "" => format!("Records: without eventSource; {EXPECTED}"),
         source @ ("aws:sqs" | "aws:sns") => format!("Records: of {source}, but without a message; {EXPECTED}"),
-        source => format!("Records: of {} cannot be taken; {EXPECTED}", super::place::excerpt(source)),
+        source => format!("Records: of {} cannot be taken; {EXPECTED}", super::path::excerpt(source)),
     };
-    Some(Refusal::new(Reason::InvalidEvent, detail))
+    Some(Rejection::new(Reason::InvalidEvent, detail))
 }
 
 /// The words for records that cannot be read. Not `serde_json`'s own: they quote what they found, whole.
@@ -212,42 +219,43 @@ fn unknown_records(error: &serde_json::Error) -> String {
 }
 
 /// The refusal of text that is not JSON.
-fn invalid_json(error: &serde_json::Error) -> Refusal {
-    Refusal::new(Reason::InvalidJson, format!("the message is not JSON: {error}"))
+fn invalid_json(error: &serde_json::Error) -> Rejection {
+    Rejection::new(Reason::InvalidJson, format!("the message is not JSON: {error}"))
 }
 
 /// Bytes of a body to text.
 ///
 /// # Errors
 /// `invalid_json` where they are not UTF-8.
-pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Refusal> {
-    let refused =
-        |error: &dyn std::fmt::Display| Refusal::new(Reason::InvalidJson, format!("the message is not JSON: {error}"));
+pub(crate) fn into_text(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Rejection> {
+    let refused = |error: &dyn std::fmt::Display| {
+        Rejection::new(Reason::InvalidJson, format!("the message is not JSON: {error}"))
+    };
     match bytes {
         Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|error| refused(&error)),
         Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| refused(&error.utf8_error())),
     }
 }
 
-fn fields(text: &str) -> Result<Fields<'_>, Refusal> {
+fn fields(text: &str) -> Result<Fields<'_>, Rejection> {
     without_panic(|| Fields::read(text).map_err(|error| invalid_json(&error)))
 }
 
 /// A panic here would be a defect of ours, and the same event would meet it at every delivery: it is put aside and the rest of
 /// its batch goes on.
-fn without_panic<T>(read: impl FnOnce() -> Result<T, Refusal>) -> Result<T, Refusal> {
+fn without_panic<T>(read: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
     catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
-        Err(Refusal::new(Reason::InvalidEvent, "the event met a defect of the gateway; its log has the place"))
+        Err(Rejection::new(Reason::InvalidEvent, "the event met a defect of the gateway; its log has the place"))
     })
 }
 
-fn from_str<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Refusal> {
+fn from_str<'a, T: serde::Deserialize<'a>>(text: &'a str) -> Result<T, Rejection> {
     serde_json::from_str(text).map_err(|error| invalid_json(&error))
 }
 
 /// Refuses escapes of half a surrogate pair, wherever they stand: `serde_json` looks at those only in strings that it
 /// unescapes, and one that passes would be half a character in a dead letter.
-fn checked(text: &str) -> Result<(), Refusal> {
+fn checked(text: &str) -> Result<(), Rejection> {
     if !text.contains("\\u") {
         return Ok(());
     }
@@ -255,7 +263,7 @@ fn checked(text: &str) -> Result<(), Refusal> {
         None => Ok(()),
         Some(place) => {
             let detail = format!("the message is not JSON: lone surrogate escape at byte {place}");
-            Err(Refusal::new(Reason::InvalidJson, detail))
+            Err(Rejection::new(Reason::InvalidJson, detail))
         }
     }
 }

@@ -1,9 +1,9 @@
 //! When an event was measured, and whether that is a time that can be taken.
 
 use super::entries::unquote;
-use super::place::{excerpt, kind};
-use super::{Clock, Rules};
-use crate::model::{Reason, Refusal, Timestamp};
+use super::path::{excerpt, kind};
+use super::{EventTimes, Rules};
+use crate::model::{Reason, Rejection, Timestamp};
 
 /// Below this a time is in seconds: as milliseconds it would lie before 1973-03-03.
 const SECONDS_BELOW: i128 = 100_000_000_000;
@@ -19,20 +19,20 @@ const MAX_LEADING_ZEROS: i64 = 1_000;
 ///
 /// # Errors
 /// `invalid_event` where it is no time in milliseconds, `too_old` and `in_future` by `rules`.
-pub(super) fn read(literal: Option<&str>, clock: &Clock, rules: &Rules) -> Result<Timestamp, Refusal> {
+pub(super) fn read(literal: Option<&str>, clock: &EventTimes, rules: &Rules) -> Result<Timestamp, Rejection> {
     let timestamp = match literal {
         None | Some("null") => clock.sent.unwrap_or(clock.now),
         Some(literal) => milliseconds(literal)?,
     };
     let age = clock.now.since(timestamp);
     if age > rules.max_sample_age_ms {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             Reason::TooOld,
             format!("timestamp: {timestamp} is {age} ms old, at most {} ms are accepted", rules.max_sample_age_ms),
         ));
     }
     if -age > rules.max_sample_lead_ms {
-        return Err(Refusal::new(
+        return Err(Rejection::new(
             Reason::InFuture,
             format!(
                 "timestamp: {timestamp} is {} ms ahead, at most {} ms are accepted",
@@ -43,10 +43,10 @@ pub(super) fn read(literal: Option<&str>, clock: &Clock, rules: &Rules) -> Resul
     Ok(timestamp)
 }
 
-fn milliseconds(literal: &str) -> Result<Timestamp, Refusal> {
+fn milliseconds(literal: &str) -> Result<Timestamp, Rejection> {
     let refused = |fault: &str| {
         let detail = format!("timestamp: {} {fault}; expected milliseconds since 1970-01-01", excerpt(literal));
-        Refusal::new(Reason::InvalidEvent, detail)
+        Rejection::new(Reason::InvalidEvent, detail)
     };
     let whole = match literal.as_bytes().first() {
         Some(b'"') => {
@@ -105,7 +105,7 @@ mod tests {
     const NOW: i64 = 1_676_398_020_000;
 
     fn shown(literal: Option<&str>, sent: Option<i64>) -> String {
-        let clock = Clock { now: Timestamp(NOW), sent: sent.map(Timestamp) };
+        let clock = EventTimes { now: Timestamp(NOW), sent: sent.map(Timestamp) };
         match read(literal, &clock, &Rules::default()) {
             Ok(timestamp) => timestamp.to_string(),
             Err(refusal) => refusal.to_string(),

@@ -1,16 +1,16 @@
 //! The literal of a metric's value to a typed [`Value`].
 
 use super::entries::unquote;
-use super::place::{at, excerpt, kind};
-use crate::model::{Reason, Refusal, Value};
+use super::path::{at, excerpt, kind};
+use crate::model::{Reason, Rejection, Value};
 
 /// Reads the value of the metric `name`: a JSON number, or a string that holds a decimal number, `NaN`, `Inf`, `+Inf`
 /// or `-Inf`.
 ///
 /// # Errors
 /// `invalid_value` for everything else, and for numbers beyond the largest double.
-pub(super) fn read(name: &str, literal: &str) -> Result<Value, Refusal> {
-    let refused = |fault: String| Refusal::new(Reason::InvalidValue, at("metrics", name, fault));
+pub(super) fn read(name: &str, literal: &str) -> Result<Value, Rejection> {
+    let refused = |fault: String| Rejection::new(Reason::InvalidValue, at("metrics", name, fault));
     let not_a_number = || refused(format!("{} is not a number", excerpt(literal)));
     let value = match literal.as_bytes().first() {
         Some(b'"') => {

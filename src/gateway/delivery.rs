@@ -3,16 +3,16 @@
 mod outcome;
 mod part;
 
-use crate::model::{EventNumber, Reason, Refusal};
-use crate::remote_write::search::{Finding, Search, Step};
-use crate::remote_write::words::{Named, names_a_limit, reason};
+use crate::model::{ItemId, Reason, Rejection};
+use crate::remote_write::bisect::{Bisection, Finding, Step};
+use crate::remote_write::error_text::{Named, names_a_limit, reason};
 use crate::remote_write::{
     Answer, Backoff, Disposition, RemoteWriteClient, Transport, TransportError, in_words, leaves_in_doubt,
 };
-use crate::series::{Merged, Row};
+use crate::series::{Sample, SampleTable};
 use crate::wire::{EncodedRequest, Requests, encode_selection};
 use bytes::Bytes;
-use outcome::RowState;
+use outcome::SampleState;
 use part::Events;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
@@ -39,16 +39,16 @@ type Answered = Result<Answer, TransportError>;
 /// The requests of a batch on their way.
 pub(super) struct Delivery<'d, 'a, T> {
     client: &'d RemoteWriteClient<T>,
-    merged: &'d Merged<'a>,
+    merged: &'d SampleTable<'a>,
     /// Of the invocation, for log lines.
     request_id: &'d str,
     backoff: Backoff,
     until: Instant,
-    /// By the numbers of [`Merged::rows`].
-    rows: Vec<RowState>,
+    /// By the numbers of [`SampleTable::rows`].
+    rows: Vec<SampleState>,
     /// One for each answer that refused something.
-    refusals: Vec<Refusal>,
-    refused: BTreeMap<EventNumber, Refused>,
+    refusals: Vec<Rejection>,
+    refused: BTreeMap<ItemId, Refused>,
     requests: u64,
     retries: u64,
     bytes: u64,
@@ -76,7 +76,7 @@ struct Refused {
 impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
     pub(super) fn new(
         client: &'d RemoteWriteClient<T>,
-        merged: &'d Merged<'a>,
+        merged: &'d SampleTable<'a>,
         request_id: &'d str,
         until: Instant,
     ) -> Self {
@@ -86,7 +86,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
             merged,
             backoff: Backoff::default(),
             until,
-            rows: vec![RowState::default(); merged.rows().len()],
+            rows: vec![SampleState::default(); merged.rows().len()],
             refusals: Vec::new(),
             refused: BTreeMap::new(),
             requests: 0,
@@ -157,7 +157,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
     /// Finds out which events of a refused request are refused, and stores the others.
     async fn search(&mut self, request: &EncodedRequest, first: Answered) {
         let events = Events::of(self.merged.rows(), request.rows.clone());
-        let mut search = Search::new(events.numbers());
+        let mut search = Bisection::new(events.numbers());
         let mut first = Some(first);
         while let Some(part) = search.part().map(<[u32]>::to_vec) {
             let rows = events.rows_of(&part, |row| self.rows[row].is_pending());
@@ -314,7 +314,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         let in_doubt = if sample.is_empty() { rows.iter().copied().any(in_doubt) } else { equal.clone().any(in_doubt) };
         let reason = if words.status == 413 { Reason::TooLarge } else { reason(&words.body) };
         let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
-        self.refusals.push(Refusal::new(reason, in_words(answer)));
+        self.refusals.push(Rejection::new(reason, in_words(answer)));
         for row in rows.iter().copied().chain(equal.clone()) {
             self.rows[row].set_refused();
             self.refuse(all[row].event, refusal, in_doubt);
@@ -324,7 +324,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
     }
 
     /// Notes a refusal. Of two, one that is not for lateness stays, which no setting drops.
-    fn refuse(&mut self, event: EventNumber, refusal: u32, in_doubt: bool) {
+    fn refuse(&mut self, event: ItemId, refusal: u32, in_doubt: bool) {
         let reason = |refusal: u32| self.refusals[refusal as usize].reason;
         let like_stored = matches!(reason(refusal), Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
         let refused = self.refused.entry(event).or_insert(Refused { refusal, like_stored: false, in_doubt: false });
@@ -369,14 +369,14 @@ fn finding(answer: &Answered, suspect: Option<usize>) -> Finding {
 }
 
 /// `rows`, which are in order, and those of other events with equal samples.
-fn and_equal(all: &[Row], rows: &[usize]) -> impl Iterator<Item = usize> {
+fn and_equal(all: &[Sample], rows: &[usize]) -> impl Iterator<Item = usize> {
     let of_samples = rows.chunk_by(|&a, &b| all[a].is_same_sample(&all[b]));
     of_samples.flat_map(|rows| same_sample(all, rows[0]))
 }
 
 /// The rows of the sample in `row`: they stand side by side, in the order of the payload.
-fn same_sample(all: &[Row], row: usize) -> Range<usize> {
-    let is_other = |other: &Row| !other.is_same_sample(&all[row]);
+fn same_sample(all: &[Sample], row: usize) -> Range<usize> {
+    let is_other = |other: &Sample| !other.is_same_sample(&all[row]);
     let start = all[..row].iter().rposition(is_other).map_or(0, |before| before + 1);
     let end = all[row..].iter().position(is_other).map_or(all.len(), |after| row + after);
     start..end

@@ -2,7 +2,7 @@
 
 use crate::config::LateSamples;
 use crate::instrumentation::MetricLine;
-use crate::model::{EventNumber, Outcome, Reason, Refusal};
+use crate::model::{ItemId, Outcome, Reason, Rejection};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ enum Kept {
 
 /// An event that is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RefusedEvent<'l> {
+pub struct RejectedEvent<'l> {
     /// Its number in the batch, or in the message that was asked about.
     pub event: usize,
     /// Why.
@@ -56,9 +56,9 @@ pub(super) enum Verdict {
     Errored,
 }
 
-// === impl RefusedEvent ===
+// === impl RejectedEvent ===
 
-impl<'l> RefusedEvent<'l> {
+impl<'l> RejectedEvent<'l> {
     /// The sentence to the reason; a general one where its own was not kept.
     #[must_use]
     pub fn words(&self) -> Cow<'l, str> {
@@ -91,44 +91,44 @@ impl Ledger {
         self.has_detail.push(false);
     }
 
-    pub(super) fn add(&mut self, outcome: Outcome) -> EventNumber {
+    pub(super) fn add(&mut self, outcome: Outcome) -> ItemId {
         let event = number(self.outcomes.len());
         self.outcomes.push(outcome);
-        EventNumber(event)
+        ItemId(event)
     }
 
     /// The message that an event stands in, and its number there.
-    pub(super) fn place_of(&self, event: EventNumber) -> (usize, u32) {
+    pub(super) fn place_of(&self, event: ItemId) -> (usize, u32) {
         // A message without events begins where the next one does.
         let message = self.first.partition_point(|&first| first <= event.0) - 1;
         (message, event.0 - self.first[message])
     }
 
     /// An event that was refused when it was read.
-    pub(super) fn add_rejected(&mut self, refusal: Refusal) {
+    pub(super) fn add_rejected(&mut self, refusal: Rejection) {
         let kind = if self.drops(refusal.reason) { Kept::Dropped } else { Kept::Read };
         let event = self.add(Outcome::Rejected(refusal.reason));
         self.keep(event, kind, refusal.detail);
     }
 
     /// An event that was good when it was read.
-    pub(super) fn reject(&mut self, event: EventNumber, refusal: Refusal) {
+    pub(super) fn reject(&mut self, event: ItemId, refusal: Rejection) {
         let kind = if self.drops(refusal.reason) { Kept::Dropped } else { Kept::Later };
         self.set(event, Outcome::Rejected(refusal.reason));
         self.keep(event, kind, refusal.detail);
     }
 
-    pub(super) fn set(&mut self, event: EventNumber, outcome: Outcome) {
+    pub(super) fn set(&mut self, event: ItemId, outcome: Outcome) {
         self.outcomes[event.0 as usize] = outcome;
     }
 
-    pub(super) fn mark_maybe_stored(&mut self, event: EventNumber) {
+    pub(super) fn mark_maybe_stored(&mut self, event: ItemId) {
         self.maybe_stored.insert(event.0);
     }
 
     /// The outcome of one event.
     #[must_use]
-    pub fn outcome(&self, event: EventNumber) -> Outcome {
+    pub fn outcome(&self, event: ItemId) -> Outcome {
         self.outcomes[event.0 as usize]
     }
 
@@ -151,15 +151,15 @@ impl Ledger {
     }
 
     /// The refused events of the whole batch, in order.
-    pub fn refused(&self) -> impl Iterator<Item = RefusedEvent<'_>> {
+    pub fn refused(&self) -> impl Iterator<Item = RejectedEvent<'_>> {
         self.refused_in(0..self.outcomes.len())
     }
 
     /// The same of one message; numbers count from its first event.
-    pub fn refused_of(&self, message: usize) -> impl Iterator<Item = RefusedEvent<'_>> {
+    pub fn refused_of(&self, message: usize) -> impl Iterator<Item = RejectedEvent<'_>> {
         let range = self.range(message);
         let start = range.start;
-        self.refused_in(range).map(move |refused| RefusedEvent { event: refused.event - start, ..refused })
+        self.refused_in(range).map(move |refused| RejectedEvent { event: refused.event - start, ..refused })
     }
 
     pub(super) fn verdict(&self, message: usize) -> Verdict {
@@ -194,11 +194,11 @@ impl Ledger {
         }
     }
 
-    fn refused_in(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = RefusedEvent<'_>> {
+    fn refused_in(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = RejectedEvent<'_>> {
         range.filter_map(|event| {
             let Outcome::Rejected(reason) = self.outcomes[event] else { return None };
             let detail = self.details.get(&number(event)).map(Cow::as_ref);
-            Some(RefusedEvent { event, reason, detail, maybe_stored: self.maybe_stored.contains(&number(event)) })
+            Some(RejectedEvent { event, reason, detail, maybe_stored: self.maybe_stored.contains(&number(event)) })
         })
     }
 
@@ -207,7 +207,7 @@ impl Ledger {
         self.first[message] as usize..end
     }
 
-    fn keep(&mut self, event: EventNumber, kind: Kept, detail: Cow<'static, str>) {
+    fn keep(&mut self, event: ItemId, kind: Kept, detail: Cow<'static, str>) {
         let (message, _) = self.place_of(event);
         let is_first = kind != Kept::Dropped && !self.has_detail[message];
         if is_first || self.kept[kind as usize] < MAX_DETAILS {

@@ -3,7 +3,7 @@ use crate::dead_letter::DeadLetter;
 use crate::lambda::{FunctionError, Handled, Invocation, handle};
 use crate::model::Reason;
 use crate::remote_write::{Answer, TransportError};
-use crate::wire::proto::WriteRequest;
+use crate::wire::messages::WriteRequest;
 use bytes::Bytes;
 use proptest::prelude::*;
 use prost::Message as _;
@@ -298,7 +298,7 @@ fn body() -> impl Strategy<Value = &'static str> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever comes in and whatever is answered: every event gets exactly one outcome and every message one fate;
+    /// Whatever comes in and whatever is answered: every event gets exactly one outcome and every message one action;
     /// a message is handed back, put aside or acknowledged, and it is never two of them.
     #[test]
     fn property_test_every_item_gets_exactly_one_outcome(

@@ -2,7 +2,7 @@
 
 use super::FunctionError;
 use crate::event::Shape;
-use crate::gateway::{Batch, Fate, Ingested, RefusedEvent};
+use crate::gateway::{Batch, Ingested, MessageAction, RejectedEvent};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -48,8 +48,11 @@ struct Listed<'a> {
 
 /// Names the messages that are to be delivered again.
 pub(super) fn partial_batch(batch: &Batch<'_>, ingested: &Ingested) -> String {
-    let handed_back =
-        batch.messages.iter().zip(&ingested.fates).filter(|(_, fate)| matches!(fate, Fate::HandedBack { .. }));
+    let handed_back = batch
+        .messages
+        .iter()
+        .zip(&ingested.actions)
+        .filter(|(_, action)| matches!(action, MessageAction::Return { .. }));
     let failures = handed_back.map(|(message, _)| BatchItemFailure { item_identifier: &message.id }).collect();
     json(&PartialBatchResponse { batch_item_failures: failures })
 }
@@ -98,7 +101,7 @@ fn report(ingested: &Ingested) -> String {
     })
 }
 
-fn listed(refused: RefusedEvent<'_>) -> Listed<'_> {
+fn listed(refused: RejectedEvent<'_>) -> Listed<'_> {
     Listed { index: refused.event, reason: refused.reason.as_str(), detail: refused.words() }
 }
 

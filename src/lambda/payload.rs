@@ -1,7 +1,7 @@
 //! The payload of an invocation to messages.
 
 use crate::dead_letter::is_fifo;
-use crate::event::envelope::Record;
+use crate::event::records::Record;
 use crate::event::{foreign_records, into_text};
 use crate::gateway::{Message, Trigger};
 use serde::Deserialize;

@@ -127,7 +127,7 @@ pub fn plan(options: Options, now: Timestamp) -> Vec<Sending> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Clock, Rules, read_message};
+    use crate::event::{EventTimes, Rules, read_message};
     use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -178,7 +178,7 @@ mod tests {
     fn events_are_planned_in_the_order_in_which_they_are_read() {
         let reasons = |sending: &Sending| {
             let mut reasons = Vec::new();
-            let clock = Clock { now: NOW, sent: None };
+            let clock = EventTimes { now: NOW, sent: None };
             read_message(&sending.payload, &clock, &Rules::default(), &mut |found| {
                 reasons.push(found.event.err().map(|refusal| refusal.reason));
             });

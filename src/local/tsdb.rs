@@ -12,7 +12,7 @@ mod order;
 mod refusal;
 
 use crate::model::Timestamp;
-use crate::wire::proto::{TimeSeries, WriteRequest};
+use crate::wire::messages::{TimeSeries, WriteRequest};
 use std::collections::BTreeMap;
 
 pub use refusal::{Fault, Refused};

@@ -9,7 +9,7 @@ use super::signature::{Received, Verifier};
 use super::tsdb::{Rules, StoredSeries, Tsdb, Verdict};
 use super::wall_clock;
 use crate::model::Timestamp;
-use crate::wire::proto::WriteRequest;
+use crate::wire::messages::WriteRequest;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, Method, Request, Response, StatusCode};

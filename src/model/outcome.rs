@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Number of an event among all of its batch, from 0 in the order of the payload.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
-pub struct EventNumber(pub u32);
+pub struct ItemId(pub u32);
 
 /// What became of an event. In the order of the worst: an event of several samples, and a message of several events,
 /// takes the greatest.
@@ -55,7 +55,7 @@ pub enum Reason {
 
 /// A reason with the sentence that names the place, the value and what was expected.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Refusal {
+pub struct Rejection {
     /// The reason.
     pub reason: Reason,
     /// The sentence.
@@ -117,22 +117,22 @@ impl fmt::Display for Reason {
     }
 }
 
-// === impl Refusal ===
+// === impl Rejection ===
 
-impl Refusal {
+impl Rejection {
     /// A refusal with its sentence.
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { reason, detail: detail.into() }
     }
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.reason, self.detail)
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for Rejection {}
 
 #[cfg(test)]
 mod tests {

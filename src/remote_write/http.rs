@@ -1,6 +1,6 @@
 //! HTTP/1.1 over TLS with reqwest.
 
-use super::disposition::words_decide;
+use super::http_status::words_decide;
 use super::transport::{Answer, MAX_WORDS_BYTES, Transport, TransportError};
 use bytes::Bytes;
 use rustls::{ClientConfig, RootCertStore};

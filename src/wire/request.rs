@@ -1,7 +1,7 @@
 //! Which rows go into which request, by the sizes of what comes out.
 
-use super::protobuf;
-use crate::series::{Merged, Row};
+use super::write_request;
+use crate::series::{Sample, SampleTable};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -34,7 +34,7 @@ pub struct EncodedRequest {
     pub body: Bytes,
     /// Length of the protobuf in bytes.
     pub decoded_len: usize,
-    /// The rows of [`Merged::rows`] whose samples are in it: each names the event that it came with.
+    /// The rows of [`SampleTable::rows`] whose samples are in it: each names the event that it came with.
     pub rows: Range<usize>,
 }
 
@@ -62,13 +62,13 @@ pub struct Encoder {
 ///
 /// No request is empty; without rows there is none.
 #[must_use]
-pub fn encode<'e, 'a>(merged: &'e Merged<'a>, limits: &'e Limits, encoder: &'e mut Encoder) -> Requests<'e, 'a> {
+pub fn encode<'e, 'a>(merged: &'e SampleTable<'a>, limits: &'e Limits, encoder: &'e mut Encoder) -> Requests<'e, 'a> {
     Requests { merged, limits, next: 0, halves: Vec::new(), encoder }
 }
 
 /// Requests, one at a time.
 pub struct Requests<'e, 'a> {
-    merged: &'e Merged<'a>,
+    merged: &'e SampleTable<'a>,
     limits: &'e Limits,
     /// The first row that is in no request yet.
     next: usize,
@@ -94,11 +94,11 @@ impl Encoder {
     /// The snappy block of `rows`, and how many of them are in it: from the first on, as many as fit into `decoded` bytes and
     /// let no series go on. Their protobuf is left in `protobuf`. `None` only where snappy refuses the input, which it does
     /// above 4 GiB.
-    fn block(&mut self, merged: &Merged<'_>, rows: &[Row], decoded: usize) -> (usize, Option<Bytes>) {
+    fn block(&mut self, merged: &SampleTable<'_>, rows: &[Sample], decoded: usize) -> (usize, Option<Bytes>) {
         // At once: what grows by doubling leaves holes of the same size.
         self.protobuf.clear();
         self.protobuf.reserve(decoded.min(rows.len() * ROW_BYTES).min(MAX_RESERVED_BYTES));
-        let mut writer = protobuf::Writer::new(merged, &mut self.protobuf);
+        let mut writer = write_request::Writer::new(merged, &mut self.protobuf);
         let (mut taken, mut last_series) = (0, None);
         for piece in pieces(rows) {
             let series = rows[piece.start].series;
@@ -167,13 +167,13 @@ impl std::fmt::Debug for Requests<'_, '_> {
 /// `None` where snappy refuses the input, which it does above 4 GiB, or where a series would go on, which none of one request
 /// does.
 #[must_use]
-pub fn encode_selection(merged: &Merged<'_>, rows: &[Row]) -> Option<Bytes> {
+pub fn encode_selection(merged: &SampleTable<'_>, rows: &[Sample]) -> Option<Bytes> {
     let (taken, body) = Encoder::default().block(merged, rows, usize::MAX);
     body.filter(|_| taken == rows.len())
 }
 
 /// The runs of rows of one series, cut at [`MAX_SERIES_ROWS`].
-fn pieces(rows: &[Row]) -> impl Iterator<Item = Range<usize>> {
+fn pieces(rows: &[Sample]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let first = rows.get(start)?;
@@ -190,7 +190,7 @@ fn pieces(rows: &[Row]) -> impl Iterator<Item = Range<usize>> {
 
 /// Where to cut `range` in two: between series near its middle, else between samples of its one series. `None` for a
 /// single sample.
-fn halve(rows: &[Row], range: &Range<usize>) -> Option<usize> {
+fn halve(rows: &[Sample], range: &Range<usize>) -> Option<usize> {
     let first = range.start + 1;
     let middle = (range.start + range.len() / 2).max(first);
     let nearest = |cuts: &dyn Fn(&usize) -> bool| {

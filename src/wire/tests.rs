@@ -1,13 +1,13 @@
-use super::proto::{Label, Sample, TimeSeries, WriteRequest};
+use super::messages::{Label, Sample, TimeSeries, WriteRequest};
 use super::{EncodedRequest, Limits};
 use crate::event::Event;
-use crate::model::{self, EventNumber, LabelName, LabelSet, MetricName, Timestamp, Value};
-use crate::series::{Merged, merge};
+use crate::model::{self, ItemId, LabelName, LabelSet, MetricName, Timestamp, Value};
+use crate::series::{SampleTable, merge};
 use proptest::prelude::*;
 use prost::Message as _;
 use std::borrow::Cow;
 
-fn encode(merged: &Merged<'_>, limits: &Limits) -> Vec<EncodedRequest> {
+fn encode(merged: &SampleTable<'_>, limits: &Limits) -> Vec<EncodedRequest> {
     super::encode(merged, limits, &mut super::Encoder::default()).collect()
 }
 
@@ -27,8 +27,8 @@ fn event(label: &str, metric: &str, timestamp: i64, value: Value) -> Event<'stat
     }
 }
 
-fn merged(events: Vec<Event<'static>>) -> Merged<'static> {
-    merge((0..).map(EventNumber).zip(events), &mut |_, _| ())
+fn merged(events: Vec<Event<'static>>) -> SampleTable<'static> {
+    merge((0..).map(ItemId).zip(events), &mut |_, _| ())
 }
 
 fn decode(request: &EncodedRequest) -> WriteRequest {

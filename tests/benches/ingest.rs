@@ -7,10 +7,10 @@
 
 mod workload;
 
-use amp_push_gateway::event::{Clock, Event, Rules, read_message};
-use amp_push_gateway::model::{EventNumber, Timestamp};
+use amp_push_gateway::event::{Event, EventTimes, Rules, read_message};
+use amp_push_gateway::model::{ItemId, Timestamp};
 use amp_push_gateway::remote_write::Transport as _;
-use amp_push_gateway::series::{Merged, merge};
+use amp_push_gateway::series::{SampleTable, merge};
 use amp_push_gateway::wire::{Encoder, Limits, encode};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -27,10 +27,10 @@ fn bodies(payload: &Bytes) -> Vec<String> {
     records.iter().map(|record| record["body"].as_str().expect("a body").to_owned()).collect()
 }
 
-fn events(bodies: &[String]) -> Vec<(EventNumber, Event<'_>)> {
-    let clock = Clock { now: Timestamp(NOW), sent: Some(Timestamp(NOW)) };
+fn events(bodies: &[String]) -> Vec<(ItemId, Event<'_>)> {
+    let clock = EventTimes { now: Timestamp(NOW), sent: Some(Timestamp(NOW)) };
     let mut events = Vec::new();
-    for (number, body) in (0..).map(EventNumber).zip(bodies) {
+    for (number, body) in (0..).map(ItemId).zip(bodies) {
         read_message(body, &clock, &RULES, &mut |found| {
             events.push((number, found.event.expect("a good event")));
         });
@@ -38,7 +38,7 @@ fn events(bodies: &[String]) -> Vec<(EventNumber, Event<'_>)> {
     events
 }
 
-fn merged(events: Vec<(EventNumber, Event<'_>)>) -> Merged<'_> {
+fn merged(events: Vec<(ItemId, Event<'_>)>) -> SampleTable<'_> {
     merge(events, &mut |event, refusal| panic!("{event:?} is refused: {refusal:?}"))
 }
 

@@ -7,9 +7,9 @@ use super::fault::{Fault, Verdict};
 use super::split::{self, Part};
 use super::view;
 use amp_push_gateway::config;
-use amp_push_gateway::event::{Clock, Found, Rules, read_message};
+use amp_push_gateway::event::{EventTimes, ParsedEvent, Rules, read_message};
 use amp_push_gateway::local::wall_clock;
-use amp_push_gateway::model::{Reason, Refusal};
+use amp_push_gateway::model::{Reason, Rejection};
 use shown::Shown;
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -46,7 +46,7 @@ struct Totals {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
-    let clock = Clock { now: wall_clock(), sent: None };
+    let clock = EventTimes { now: wall_clock(), sent: None };
     let rules = rules(arguments.any_age)?;
     let mut out = view::out();
     let mut totals = Totals::default();
@@ -91,7 +91,7 @@ fn rules(any_age: bool) -> Result<Rules, Fault> {
 fn check(
     path: &Path,
     bytes: &[u8],
-    clock: &Clock,
+    clock: &EventTimes,
     rules: &Rules,
     json: bool,
     totals: &mut Totals,
@@ -103,7 +103,7 @@ fn check(
     let mut written = Ok(());
     for Part { line, bytes } in split::parts(bytes) {
         let mut index = 0;
-        let mut show = |found: Found<'_>| {
+        let mut show = |found: ParsedEvent<'_>| {
             totals.count(&found);
             let shown = Shown { path, line, index, clock, found: &found };
             if written.is_ok() {
@@ -117,8 +117,8 @@ fn check(
             }
             Err(error) => {
                 let detail = format!("byte {} is not UTF-8", error.valid_up_to());
-                let refusal = Refusal::new(Reason::InvalidJson, detail);
-                show(Found { text: Cow::Borrowed(""), sent: None, event: Err(refusal) });
+                let refusal = Rejection::new(Reason::InvalidJson, detail);
+                show(ParsedEvent { text: Cow::Borrowed(""), sent: None, event: Err(refusal) });
             }
         }
     }
@@ -137,7 +137,7 @@ fn is_unheard(written: io::Result<()>) -> Result<bool, Fault> {
 // === impl Totals ===
 
 impl Totals {
-    fn count(&mut self, found: &Found<'_>) {
+    fn count(&mut self, found: &ParsedEvent<'_>) {
         match &found.event {
             Ok(event) => {
                 self.good += 1;
@@ -168,7 +168,7 @@ mod tests {
     use super::*;
     use amp_push_gateway::model::Timestamp;
 
-    const CLOCK: Clock = Clock { now: Timestamp(1_676_398_017_000), sent: None };
+    const CLOCK: EventTimes = EventTimes { now: Timestamp(1_676_398_017_000), sent: None };
 
     fn checked(text: &[u8], json: bool) -> (Totals, String) {
         let (mut totals, mut out) = (Totals::default(), Vec::new());

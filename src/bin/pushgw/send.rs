@@ -18,7 +18,7 @@ use super::connect::{self, Overrides};
 use super::fault::{Fault, Verdict};
 use super::stop::Stop;
 use super::view;
-use amp_push_gateway::event::Clock;
+use amp_push_gateway::event::EventTimes;
 use amp_push_gateway::local::wall_clock;
 use indicatif::{ProgressBar, ProgressStyle};
 use input::Message;
@@ -84,7 +84,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Fault> {
     let target = Target::new(&arguments.target).await?;
     let mut progress = Progress::open(arguments.resume.as_deref(), &inputs, &target.name())?;
 
-    let clock = Clock { now: wall_clock(), sent: None };
+    let clock = EventTimes { now: wall_clock(), sent: None };
     let rules = (!arguments.no_check).then(|| settings.rules());
     let judged: Vec<_> = messages.iter().map(|message| judge(message, &clock, rules, target.wants())).collect();
     let mut report = Report {

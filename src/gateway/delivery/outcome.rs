@@ -4,13 +4,13 @@ use super::{Delivery, Refused};
 use crate::event::Shape;
 use crate::gateway::{Batch, Ledger, Trigger};
 use crate::instrumentation::MetricLine;
-use crate::model::{Outcome, Refusal};
-use crate::series::Row;
+use crate::model::{Outcome, Rejection};
+use crate::series::Sample;
 use std::collections::HashSet;
 
 /// Two bytes for each sample.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub(super) struct RowState {
+pub(super) struct SampleState {
     settled: Settled,
     in_doubt: bool,
 }
@@ -23,9 +23,9 @@ enum Settled {
     Refused,
 }
 
-// === impl RowState ===
+// === impl SampleState ===
 
-impl RowState {
+impl SampleState {
     pub(super) fn is_pending(self) -> bool {
         self.settled == Settled::Pending
     }
@@ -88,12 +88,12 @@ impl<T> Delivery<'_, '_, T> {
                 continue;
             }
             let (message, place) = ledger.place_of(event);
-            let Refusal { reason, detail } = &self.refusals[refusal as usize];
+            let Rejection { reason, detail } = &self.refusals[refusal as usize];
             let detail = match shapes[message] {
                 Shape::Single => detail.clone(),
                 Shape::Many => format!("[{place}]: {detail}").into(),
             };
-            ledger.reject(event, Refusal::new(*reason, detail));
+            ledger.reject(event, Rejection::new(*reason, detail));
             if in_doubt || (like_stored && seen_before[refusal as usize]) {
                 ledger.mark_maybe_stored(event);
             }
@@ -101,7 +101,7 @@ impl<T> Delivery<'_, '_, T> {
         for row in with(Settled::Pending) {
             ledger.set(row.event, Outcome::Errored);
         }
-        let mut last: Option<&Row> = None;
+        let mut last: Option<&Sample> = None;
         for row in with(Settled::Written) {
             metrics.samples += u64::from(last.is_none_or(|last| !last.is_same_sample(row)));
             metrics.series += u64::from(last.is_none_or(|last| last.series != row.series));

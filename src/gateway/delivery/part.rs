@@ -1,14 +1,14 @@
 //! The events of one request, oldest first, and which rows of it are whose. Pure.
 
-use crate::model::EventNumber;
-use crate::series::{Row, SeriesId};
+use crate::model::ItemId;
+use crate::series::{Sample, SeriesId};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 /// Numbers events of a request in the order of their times.
 pub(super) struct Events {
-    by_time: Vec<EventNumber>,
-    numbers: HashMap<EventNumber, u32>,
+    by_time: Vec<ItemId>,
+    numbers: HashMap<ItemId, u32>,
     /// The event of each row of the request, and the row.
     rows: Vec<(u32, usize)>,
 }
@@ -16,7 +16,7 @@ pub(super) struct Events {
 // === impl Events ===
 
 impl Events {
-    pub(super) fn of(all: &[Row], range: Range<usize>) -> Self {
+    pub(super) fn of(all: &[Sample], range: Range<usize>) -> Self {
         // An event has one time, so the order of its first row is its own.
         let mut by_time: Vec<_> = all[range.clone()].iter().map(|row| (row.timestamp, row.event)).collect();
         by_time.sort_unstable();
@@ -32,13 +32,13 @@ impl Events {
     }
 
     /// Where in `part`, which is in ascending order, the event is.
-    pub(super) fn place_of(&self, event: EventNumber, part: &[u32]) -> Option<usize> {
+    pub(super) fn place_of(&self, event: ItemId, part: &[u32]) -> Option<usize> {
         part.binary_search(self.numbers.get(&event)?).ok()
     }
 
     /// The events after `failed`, a part, that would overtake it: those with a later sample of a series of which one is not
     /// stored, and those behind them in turn.
-    pub(super) fn behind(&self, failed: &[u32], all: &[Row]) -> HashSet<u32> {
+    pub(super) fn behind(&self, failed: &[u32], all: &[Sample]) -> HashSet<u32> {
         let Some(last) = failed.last() else { return HashSet::new() };
         let mut waiting: HashSet<SeriesId> =
             self.rows_of(failed, |_| true).into_iter().map(|row| all[row].series).collect();
@@ -55,7 +55,7 @@ impl Events {
     }
 
     /// The events after `event` that have samples of these series and no others.
-    pub(super) fn only_of(&self, series: &HashSet<SeriesId>, event: u32, all: &[Row]) -> HashSet<u32> {
+    pub(super) fn only_of(&self, series: &HashSet<SeriesId>, event: u32, all: &[Sample]) -> HashSet<u32> {
         let later = || self.rows.iter().filter(|(number, _)| *number > event);
         let has_others: HashSet<u32> =
             later().filter(|(_, row)| !series.contains(&all[*row].series)).map(|(number, _)| *number).collect();
@@ -63,11 +63,7 @@ impl Events {
     }
 
     /// Of `some` events, those without a row that is `wanted`.
-    pub(super) fn without(
-        &self,
-        some: impl Iterator<Item = EventNumber>,
-        wanted: impl Fn(usize) -> bool,
-    ) -> HashSet<u32> {
+    pub(super) fn without(&self, some: impl Iterator<Item = ItemId>, wanted: impl Fn(usize) -> bool) -> HashSet<u32> {
         let mut without: HashSet<u32> = some.filter_map(|event| self.numbers.get(&event).copied()).collect();
         if !without.is_empty() {
             for (number, _) in self.rows.iter().filter(|(_, row)| wanted(*row)) {

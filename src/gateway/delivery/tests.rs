@@ -4,7 +4,7 @@ use crate::gateway::tests::{NOW, Rig, events, failures, has, says, sqs, stored};
 use crate::model::Reason;
 use crate::remote_write::{Answer, TransportError};
 use crate::wire;
-use crate::wire::proto::WriteRequest;
+use crate::wire::messages::WriteRequest;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ async fn later_samples_of_a_series_wait_where_its_earlier_ones_failed() {
 }
 
 fn series(request: &WriteRequest) -> Vec<String> {
-    let name = |series: &crate::wire::proto::TimeSeries| {
+    let name = |series: &crate::wire::messages::TimeSeries| {
         series.labels.iter().find(|label| label.name == "__name__").unwrap().value.clone()
     };
     request.timeseries.iter().map(name).collect()

@@ -128,7 +128,7 @@ impl Stream {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Clock, Rules, read_message};
+    use crate::event::{EventTimes, Rules, read_message};
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
     const OPTIONS: StreamOptions = StreamOptions { devices: 3, metrics: 4, broken: 300_000, seed: 7 };
@@ -149,7 +149,7 @@ mod tests {
     fn each_event_is_read_as_it_is_planned() {
         let mut broken = 0;
         for streamed in taken(OPTIONS, 300) {
-            read_message(&streamed.text, &Clock { now: NOW, sent: None }, &Rules::default(), &mut |found| match (
+            read_message(&streamed.text, &EventTimes { now: NOW, sent: None }, &Rules::default(), &mut |found| match (
                 &streamed.expected,
                 found.event,
             ) {

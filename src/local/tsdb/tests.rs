@@ -1,7 +1,7 @@
 //! What a workspace stores of whole requests.
 
 use super::*;
-use crate::wire::proto::{self, Label};
+use crate::wire::messages::{self, Label};
 use proptest::prelude::*;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -12,7 +12,7 @@ fn tsdb(flavour: Flavour, out_of_order_window_ms: i64) -> Tsdb {
 
 fn series(device: &str, samples: &[(i64, f64)]) -> TimeSeries {
     let label = |name: &str, value: &str| Label { name: name.to_owned(), value: value.to_owned() };
-    let sample = |&(timestamp, value): &(i64, f64)| proto::Sample { value, timestamp };
+    let sample = |&(timestamp, value): &(i64, f64)| messages::Sample { value, timestamp };
     TimeSeries {
         labels: vec![label("__name__", "ph"), label("device", device)],
         samples: samples.iter().map(sample).collect(),

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::local::tsdb::Sample;
-use crate::wire::proto::{self, Label, TimeSeries};
+use crate::wire::messages::{self, Label, TimeSeries};
 
 const NOW: i64 = 1_700_000_000_000;
 const PATH: &str = "/workspaces/ws-1/api/v1/remote_write";
@@ -13,7 +13,7 @@ fn workspace() -> Workspace {
 
 fn series(timestamp: i64) -> WriteRequest {
     let labels = vec![Label { name: "__name__".to_owned(), value: "ph".to_owned() }];
-    WriteRequest { timeseries: vec![TimeSeries { labels, samples: vec![proto::Sample { value: 6.7, timestamp }] }] }
+    WriteRequest { timeseries: vec![TimeSeries { labels, samples: vec![messages::Sample { value: 6.7, timestamp }] }] }
 }
 
 fn block(decoded: &[u8]) -> Body {

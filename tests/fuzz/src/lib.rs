@@ -1,7 +1,7 @@
 //! What must hold of names, labels and requests, whatever came in. The targets share it.
 
 use amp_push_gateway::model::{CANONICAL_NAN, METRIC_NAME_LABEL};
-use amp_push_gateway::wire::proto::{TimeSeries, WriteRequest};
+use amp_push_gateway::wire::messages::{TimeSeries, WriteRequest};
 use std::collections::HashSet;
 
 /// The time of every run: three seconds after the event of the examples.

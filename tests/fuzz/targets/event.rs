@@ -2,8 +2,8 @@
 
 #![no_main]
 
-use amp_push_gateway::event::{Clock, Event, Found, MAX_LABELS, Rules, Shape, read_message};
-use amp_push_gateway::model::{Label, LabelName, LabelSet, Refusal, Timestamp, Value};
+use amp_push_gateway::event::{EventTimes, Event, ParsedEvent, MAX_LABELS, Rules, Shape, read_message};
+use amp_push_gateway::model::{Label, LabelName, LabelSet, Rejection, Timestamp, Value};
 use amp_push_gateway_fuzz::{NOW, check_detail, is_label_name, is_metric_name};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use std::borrow::Cow;
@@ -47,9 +47,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     Corpus::Keep
 });
 
-fn read(text: &str, sent: Option<Timestamp>) -> (Shape, Vec<Found<'_>>) {
+fn read(text: &str, sent: Option<Timestamp>) -> (Shape, Vec<ParsedEvent<'_>>) {
     let mut all = Vec::new();
-    let shape = read_message(text, &Clock { now: Timestamp(NOW), sent }, &RULES, &mut |found| all.push(found));
+    let shape = read_message(text, &EventTimes { now: Timestamp(NOW), sent }, &RULES, &mut |found| all.push(found));
     (shape, all)
 }
 
@@ -85,7 +85,7 @@ fn check_value(value: Value) {
 }
 
 /// An event that is put aside on its own is the same event when it is sent again.
-fn check_again(found: &Found<'_>, event: &Event<'_>) {
+fn check_again(found: &ParsedEvent<'_>, event: &Event<'_>) {
     let (shape, again) = read(&found.text, found.sent);
     assert_eq!((shape, again.len()), (Shape::Single, 1), "{}", found.text);
     let again = again[0].event.as_ref().expect("the same event, read again");
@@ -96,7 +96,7 @@ fn check_again(found: &Found<'_>, event: &Event<'_>) {
     assert_eq!(plain(again), plain(event));
 }
 
-fn check_refusal(refusal: &Refusal) {
+fn check_refusal(refusal: &Rejection) {
     let detail = refusal.detail.as_ref();
     check_detail(detail);
     let place = match detail.strip_prefix('[').and_then(|rest| rest.split_once(']')) {

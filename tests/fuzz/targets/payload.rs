@@ -13,7 +13,7 @@ use amp_push_gateway::lambda::{Handled, Invocation, handle};
 use amp_push_gateway::local::tsdb::{Flavour, Labels, Rules, Tsdb};
 use amp_push_gateway::model::{Reason, Timestamp};
 use amp_push_gateway::remote_write::{Answer, MAX_WORDS_BYTES, Transport, TransportError};
-use amp_push_gateway::wire::proto::{Label, WriteRequest};
+use amp_push_gateway::wire::messages::{Label, WriteRequest};
 use amp_push_gateway_fuzz::{NOW, check_detail, check_request};
 use bytes::Bytes;
 use libfuzzer_sys::fuzz_target;

@@ -7,7 +7,7 @@
 use amp_push_gateway::local::tsdb::{Flavour, Rules, Tsdb};
 use amp_push_gateway::local::workspace::{MAX_DECODED_BYTES, decode};
 use amp_push_gateway::model::Timestamp;
-use amp_push_gateway::wire::proto::WriteRequest;
+use amp_push_gateway::wire::messages::WriteRequest;
 use amp_push_gateway_fuzz::NOW;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;

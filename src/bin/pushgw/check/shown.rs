@@ -1,7 +1,7 @@
 //! One event as `check` shows it, to people and to scripts.
 
 use crate::view::{self, Styled, series_name, utc};
-use amp_push_gateway::event::{Clock, Event, Found};
+use amp_push_gateway::event::{Event, EventTimes, ParsedEvent};
 use amp_push_gateway::model::{METRIC_NAME_LABEL, MetricName, Value};
 use serde_json::json;
 use std::fmt;
@@ -13,8 +13,8 @@ pub(super) struct Shown<'a> {
     pub(super) line: Option<usize>,
     /// Its number in its message, counted from 0 as in the details of refusals.
     pub(super) index: usize,
-    pub(super) clock: &'a Clock,
-    pub(super) found: &'a Found<'a>,
+    pub(super) clock: &'a EventTimes,
+    pub(super) found: &'a ParsedEvent<'a>,
 }
 
 // === impl Shown ===

@@ -1,7 +1,7 @@
 //! How old are the events of a message? Pure.
 
 use super::letter::{Letter, Message, Shape};
-use amp_push_gateway::event::{Clock, Rules, read_message};
+use amp_push_gateway::event::{EventTimes, Rules, read_message};
 use amp_push_gateway::model::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -44,7 +44,7 @@ impl Ages {
 fn read(text: &str, sent: Option<Timestamp>, now: Timestamp) -> Option<Ages> {
     let rules = Rules { max_sample_age_ms: i64::MAX, max_sample_lead_ms: i64::MAX, ..Rules::default() };
     let mut ages: Option<Ages> = None;
-    read_message(text, &Clock { now, sent }, &rules, &mut |found| {
+    read_message(text, &EventTimes { now, sent }, &rules, &mut |found| {
         let own = own_time(&found.text);
         let taken = found.event.as_ref().ok().map(|event| event.timestamp);
         let time = taken.or(own).or(found.sent).or(sent).unwrap_or(now);

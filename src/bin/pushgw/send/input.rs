@@ -4,7 +4,7 @@ use super::typed;
 use crate::connect;
 use crate::fault::Fault;
 use crate::split::{self, Part};
-use amp_push_gateway::model::{Reason, Refusal};
+use amp_push_gateway::model::{Reason, Rejection};
 use std::fmt;
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ pub(super) struct Place<'a> {
 pub(super) struct Message<'a> {
     pub(super) place: Place<'a>,
     /// A refusal where it is no text.
-    pub(super) text: Result<&'a str, Refusal>,
+    pub(super) text: Result<&'a str, Rejection>,
 }
 
 /// Reads all that is to be sent.
@@ -52,7 +52,7 @@ impl Input {
         split::parts(&self.bytes).into_iter().map(|Part { line, bytes }| {
             let place = Place { name: &self.name, line };
             let text = std::str::from_utf8(bytes).map_err(|error| {
-                Refusal::new(Reason::InvalidJson, format!("byte {} is not UTF-8", error.valid_up_to()))
+                Rejection::new(Reason::InvalidJson, format!("byte {} is not UTF-8", error.valid_up_to()))
             });
             Message { place, text }
         })

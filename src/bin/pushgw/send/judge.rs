@@ -1,8 +1,8 @@
 //! What a message is, and whether it may be sent: by the rules of the gateway, and by those of who takes it. Pure.
 
 use super::input::Message;
-use amp_push_gateway::event::{Clock, Rules, Shape, read_message};
-use amp_push_gateway::model::{Reason, Refusal};
+use amp_push_gateway::event::{EventTimes, Rules, Shape, read_message};
+use amp_push_gateway::model::{Reason, Rejection};
 
 /// What whoever takes messages wants of each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,12 +21,12 @@ pub(super) struct Judged {
     /// Whether it is one event and nothing around it, so that it may stand in an array with others.
     pub(super) is_bare_event: bool,
     /// Why it is not to be sent.
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<Rejection>,
 }
 
 /// Judges one message. A message is sent whole or not at all: it is refused where any event of it is. Without `rules`
 /// only what cannot be sent at all is refused.
-pub(super) fn judge(message: &Message<'_>, clock: &Clock, rules: Option<&Rules>, wants: Wants) -> Judged {
+pub(super) fn judge(message: &Message<'_>, clock: &EventTimes, rules: Option<&Rules>, wants: Wants) -> Judged {
     let text = match &message.text {
         Ok(text) => *text,
         Err(refusal) => return Judged { events: 1, is_bare_event: false, refusal: Some(refusal.clone()) },
@@ -50,23 +50,23 @@ pub(super) fn judge(message: &Message<'_>, clock: &Clock, rules: Option<&Rules>,
 }
 
 /// What keeps a text from being sent, whatever is in it.
-fn unfit(text: &str, wants: Wants) -> Option<Refusal> {
+fn unfit(text: &str, wants: Wants) -> Option<Rejection> {
     if text.len() > wants.bytes {
         let detail = format!(
             "the message has {} bytes, and at most {} are taken; give its events as JSON lines",
             text.len(),
             wants.bytes
         );
-        return Some(Refusal::new(Reason::TooLarge, detail));
+        return Some(Rejection::new(Reason::TooLarge, detail));
     }
     if text.is_empty() {
-        return Some(Refusal::new(Reason::InvalidJson, "the message is empty"));
+        return Some(Rejection::new(Reason::InvalidJson, "the message is empty"));
     }
     let unsendable =
         |c: char| !matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
     let wrong = text.char_indices().find(|(_, c)| wants.sqs && unsendable(*c));
     wrong.map(|(byte, c)| {
-        Refusal::new(Reason::InvalidJson, format!("byte {byte} is {c:?}, which SQS does not take (\\u escapes pass)"))
+        Rejection::new(Reason::InvalidJson, format!("byte {byte} is {c:?}, which SQS does not take (\\u escapes pass)"))
     })
 }
 
@@ -79,7 +79,7 @@ mod tests {
     const NOW: i64 = 1_676_398_017_000;
 
     fn judged(text: &str, checked: bool, wants: Wants) -> Judged {
-        let clock = Clock { now: Timestamp(NOW), sent: None };
+        let clock = EventTimes { now: Timestamp(NOW), sent: None };
         let message = Message { place: Place { name: "f", line: None }, text: Ok(text) };
         judge(&message, &clock, checked.then(Rules::default).as_ref(), wants)
     }

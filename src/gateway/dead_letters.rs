@@ -1,9 +1,9 @@
 //! Rejected messages to the dead-letter queue.
 
-use super::ledger::RefusedEvent;
-use super::{Batch, Fate, Gateway, Ledger, Message, Trigger};
+use super::ledger::RejectedEvent;
+use super::{Batch, Gateway, Ledger, Message, MessageAction, Trigger};
 use crate::dead_letter::{DeadLetter, DeadLetterQueue};
-use crate::event::{self, Clock, Found, Shape};
+use crate::event::{self, EventTimes, ParsedEvent, Shape};
 use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -23,34 +23,34 @@ pub(super) struct PutAside<'p> {
 }
 
 impl<T, D: DeadLetterQueue> Gateway<T, D> {
-    /// Puts aside what is rejected, and writes into `fates` what could not be. Answers with the first failure.
-    pub(super) async fn put_aside(&self, what: &PutAside<'_>, fates: &mut [Fate]) -> Option<String> {
+    /// Puts aside what is rejected, and writes into `actions` what could not be. Answers with the first failure.
+    pub(super) async fn put_aside(&self, what: &PutAside<'_>, actions: &mut [MessageAction]) -> Option<String> {
         match what.batch.trigger {
-            Trigger::Sqs { .. } => self.put_aside_messages(what, fates).await,
-            Trigger::Direct => self.put_aside_events(what, fates).await,
+            Trigger::Sqs { .. } => self.put_aside_messages(what, actions).await,
+            Trigger::Direct => self.put_aside_events(what, actions).await,
         }
     }
 
     /// From a queue: the whole message is one letter.
-    async fn put_aside_messages(&self, what: &PutAside<'_>, fates: &mut [Fate]) -> Option<String> {
-        let is_rejected = |number: &usize| matches!(fates[*number], Fate::DeadLettered { .. });
-        let rejected: Vec<usize> = (0..fates.len()).filter(is_rejected).collect();
+    async fn put_aside_messages(&self, what: &PutAside<'_>, actions: &mut [MessageAction]) -> Option<String> {
+        let is_rejected = |number: &usize| matches!(actions[*number], MessageAction::DeadLetter { .. });
+        let rejected: Vec<usize> = (0..actions.len()).filter(is_rejected).collect();
         let mut failure = None;
         for chunk in rejected.chunks(CHUNK) {
             let (mut numbers, mut letters) = (Vec::new(), Vec::new());
             for &number in chunk {
-                match message_letter(what, number, &fates[number]) {
+                match message_letter(what, number, &actions[number]) {
                     Some(letter) => {
                         numbers.push(number);
                         letters.push(letter);
                     }
-                    None => hand_back(&mut fates[number], "its body is not text, which SQS would not take"),
+                    None => hand_back(&mut actions[number], "its body is not text, which SQS would not take"),
                 }
             }
             let results = self.put(letters, what.until).await;
             for (number, result) in numbers.into_iter().zip(results) {
                 if let Err(words) = result {
-                    hand_back(&mut fates[number], &words);
+                    hand_back(&mut actions[number], &words);
                     failure.get_or_insert(words);
                 }
             }
@@ -59,20 +59,20 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
     }
 
     /// From a direct caller: each event of an array is a letter of its own; a single event is the caller's to keep.
-    async fn put_aside_events(&self, what: &PutAside<'_>, fates: &mut [Fate]) -> Option<String> {
+    async fn put_aside_events(&self, what: &PutAside<'_>, actions: &mut [MessageAction]) -> Option<String> {
         let mut failure = None;
         for (number, message) in what.batch.messages.iter().enumerate() {
-            let Fate::DeadLettered { reason, detail } = &fates[number] else { continue };
+            let MessageAction::DeadLetter { reason, detail } = &actions[number] else { continue };
             if what.shapes[number] == Shape::Single {
-                hand_back(&mut fates[number], "the caller is told");
+                hand_back(&mut actions[number], "the caller is told");
             } else if self.dead_letters.is_none() {
                 // All that there is to be done: the report lists them, and this line says where to look.
                 let (message_id, reason) = (message.id.as_ref(), reason.as_str());
                 let request_id = what.batch.request_id;
                 tracing::warn!(request_id, message_id, reason, detail, "events refused, reported only");
-                fates[number] = Fate::Acknowledged;
+                actions[number] = MessageAction::Acknowledge;
             } else if let Err(words) = self.put_aside_array(what, message, number).await {
-                hand_back(&mut fates[number], &words);
+                hand_back(&mut actions[number], &words);
                 failure.get_or_insert(words);
             }
         }
@@ -81,7 +81,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
 
     async fn put_aside_array(&self, what: &PutAside<'_>, message: &Message<'_>, number: usize) -> Result<(), String> {
         let Ok(text) = &message.body else { return Ok(()) };
-        let clock = Clock { now: what.batch.started, sent: message.sent };
+        let clock = EventTimes { now: what.batch.started, sent: message.sent };
         let mut from = 0;
         loop {
             let refused = what.ledger.refused_of(number).filter(|refused| !what.ledger.drops(refused.reason));
@@ -114,8 +114,8 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
     }
 }
 
-fn message_letter(what: &PutAside<'_>, number: usize, fate: &Fate) -> Option<DeadLetter> {
-    let Fate::DeadLettered { reason, detail } = fate else { return None };
+fn message_letter(what: &PutAside<'_>, number: usize, action: &MessageAction) -> Option<DeadLetter> {
+    let MessageAction::DeadLetter { reason, detail } = action else { return None };
     let Message { id, body: Ok(body), sent, group, .. } = &what.batch.messages[number] else { return None };
     Some(DeadLetter {
         body: body.clone().into_owned(),
@@ -129,7 +129,7 @@ fn message_letter(what: &PutAside<'_>, number: usize, fate: &Fate) -> Option<Dea
     })
 }
 
-fn event_letter(batch: &Batch<'_>, found: Found<'_>, refused: &RefusedEvent<'_>) -> DeadLetter {
+fn event_letter(batch: &Batch<'_>, found: ParsedEvent<'_>, refused: &RejectedEvent<'_>) -> DeadLetter {
     let read_again = found.event.err().map(|refusal| refusal.detail.into_owned());
     let own = refused.detail.map(str::to_owned).or(read_again);
     DeadLetter {
@@ -145,8 +145,8 @@ fn event_letter(batch: &Batch<'_>, found: Found<'_>, refused: &RefusedEvent<'_>)
     }
 }
 
-fn hand_back(fate: &mut Fate, words: &str) {
-    if let Fate::DeadLettered { reason, detail } = fate {
-        *fate = Fate::HandedBack { reason: reason.as_str(), detail: format!("{detail} ({words})") };
+fn hand_back(action: &mut MessageAction, words: &str) {
+    if let MessageAction::DeadLetter { reason, detail } = action {
+        *action = MessageAction::Return { reason: reason.as_str(), detail: format!("{detail} ({words})") };
     }
 }

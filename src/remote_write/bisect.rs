@@ -42,7 +42,7 @@ pub enum Step {
 
 /// The parts that are still to be sent.
 #[derive(Debug)]
-pub struct Search {
+pub struct Bisection {
     /// The next is last.
     parts: Vec<Part>,
     /// Suspects that were not asked about yet.
@@ -57,9 +57,9 @@ struct Part {
     is_suspect: bool,
 }
 
-// === impl Search ===
+// === impl Bisection ===
 
-impl Search {
+impl Bisection {
     /// A search among `events`, oldest first.
     #[must_use]
     pub fn new(events: Vec<u32>) -> Self {
@@ -139,7 +139,7 @@ mod tests {
     /// Runs a search against a receiver that refuses `guilty`; gives what was refused, the order in which innocents were
     /// written, and the number of requests.
     fn run(n: u32, guilty: &BTreeSet<u32>, wording: Wording) -> (BTreeSet<u32>, Vec<u32>, usize) {
-        let mut search = Search::new((0..n).collect());
+        let mut search = Bisection::new((0..n).collect());
         let (mut refused, mut written, mut requests) = (BTreeSet::new(), Vec::new(), 0);
         while let Some(part) = search.part() {
             requests += 1;
@@ -175,7 +175,7 @@ mod tests {
 
     #[test]
     fn an_event_that_is_too_large_alone_is_settled() {
-        let mut search = Search::new(vec![0, 1]);
+        let mut search = Bisection::new(vec![0, 1]);
         assert_eq!(search.answer(Finding::TooLarge), Step::Split);
         assert_eq!(search.answer(Finding::TooLarge), Step::Settled(vec![0]));
         assert_eq!(search.answer(Finding::Written), Step::Settled(vec![1]));
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn what_is_withheld_is_not_sent_and_a_withheld_suspect_is_none() {
-        let mut search = Search::new((0..8).collect());
+        let mut search = Bisection::new((0..8).collect());
         search.answer(Finding::Refused { suspect: Some(4) });
         assert_eq!(search.answer(Finding::Failed), Step::Settled(vec![0, 1, 2, 3]));
         search.withhold(&HashSet::from([4, 6]));

@@ -1,4 +1,4 @@
-//! Outcomes of events to fates of messages. Pure.
+//! Outcomes of events to actions of messages. Pure.
 
 use super::ledger::{Ledger, Verdict};
 use super::{Batch, Trigger};
@@ -8,18 +8,18 @@ use std::collections::HashSet;
 
 /// What is done with a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Fate {
+pub enum MessageAction {
     /// Done with: all of it is stored, or there is nothing to do.
-    Acknowledged,
+    Acknowledge,
     /// To be put aside, and when that is done, put aside; with the reason of its first rejected event.
-    DeadLettered {
+    DeadLetter {
         /// The reason.
         reason: Reason,
         /// The sentence to it, with how many more events were refused.
         detail: String,
     },
     /// It is to be delivered again.
-    HandedBack {
+    Return {
         /// A reason of the vocabulary, `errored`, or `held_back` behind an earlier message of its group.
         reason: &'static str,
         /// In words.
@@ -27,48 +27,48 @@ pub enum Fate {
     },
 }
 
-/// The fate of every message. A rejected one is still to be put aside.
-pub(super) fn fates(batch: &Batch<'_>, ledger: &Ledger, failure: Option<&str>) -> Vec<Fate> {
+/// The action of every message. A rejected one is still to be put aside.
+pub(super) fn actions(batch: &Batch<'_>, ledger: &Ledger, failure: Option<&str>) -> Vec<MessageAction> {
     let mut held: HashSet<&str> = HashSet::new();
-    let mut fates = Vec::with_capacity(batch.messages.len());
+    let mut actions = Vec::with_capacity(batch.messages.len());
     for (number, message) in batch.messages.iter().enumerate() {
         let group = match (batch.trigger, &message.group) {
             (Trigger::Sqs { fifo: true }, Some(group)) => Some(group.as_ref()),
             _ => None,
         };
-        let fate = match ledger.verdict(number) {
-            _ if group.is_some_and(|group| held.contains(group)) => Fate::HandedBack {
+        let action = match ledger.verdict(number) {
+            _ if group.is_some_and(|group| held.contains(group)) => MessageAction::Return {
                 reason: "held_back",
                 detail: "an earlier message of its group is to be tried again".to_owned(),
             },
             Verdict::Errored => {
                 held.extend(group);
                 let detail = failure.unwrap_or("it could not be sent").to_owned();
-                Fate::HandedBack { reason: "errored", detail }
+                MessageAction::Return { reason: "errored", detail }
             }
             Verdict::Rejected => first_refusal(ledger, number),
-            Verdict::Delivered => Fate::Acknowledged,
+            Verdict::Delivered => MessageAction::Acknowledge,
         };
-        fates.push(fate);
+        actions.push(action);
     }
-    fates
+    actions
 }
 
-pub(super) fn count_into(fates: &[Fate], metrics: &mut MetricLine) {
-    metrics.messages = fates.len() as u64;
-    for fate in fates {
-        match fate {
-            Fate::Acknowledged => metrics.acknowledged += 1,
-            Fate::DeadLettered { .. } => metrics.dead_lettered += 1,
-            Fate::HandedBack { .. } => metrics.handed_back += 1,
+pub(super) fn count_into(actions: &[MessageAction], metrics: &mut MetricLine) {
+    metrics.messages = actions.len() as u64;
+    for action in actions {
+        match action {
+            MessageAction::Acknowledge => metrics.acknowledged += 1,
+            MessageAction::DeadLetter { .. } => metrics.dead_lettered += 1,
+            MessageAction::Return { .. } => metrics.handed_back += 1,
         }
     }
 }
 
-fn first_refusal(ledger: &Ledger, message: usize) -> Fate {
+fn first_refusal(ledger: &Ledger, message: usize) -> MessageAction {
     let mut refused = ledger.refused_of(message).filter(|refused| !ledger.drops(refused.reason));
     let Some(first) = refused.next() else {
-        return Fate::Acknowledged;
+        return MessageAction::Acknowledge;
     };
     let mut detail = first.words().into_owned();
     let more = refused.count();
@@ -77,5 +77,5 @@ fn first_refusal(ledger: &Ledger, message: usize) -> Fate {
         detail = detail.chars().take(900).collect();
         detail.extend(["; and ", &more.to_string(), " more"]);
     }
-    Fate::DeadLettered { reason: first.reason, detail }
+    MessageAction::DeadLetter { reason: first.reason, detail }
 }

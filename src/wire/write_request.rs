@@ -1,7 +1,7 @@
 //! Rows to the bytes of a `WriteRequest`, written straight from borrowed labels.
 
 use crate::model::{Label, METRIC_NAME_LABEL, MetricName};
-use crate::series::{Merged, Row};
+use crate::series::{Sample, SampleTable};
 use prost::encoding::{encode_varint, encoded_len_varint};
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ const SAMPLE_TIMESTAMP: u8 = 0x10; // Sample.timestamp = 2, a varint
 
 /// Writes one `TimeSeries` after another.
 pub(super) struct Writer<'w, 'a> {
-    merged: &'w Merged<'a>,
+    merged: &'w SampleTable<'a>,
     out: &'w mut Vec<u8>,
     last: Option<Written<'w, 'a>>,
 }
@@ -34,13 +34,13 @@ struct Written<'w, 'a> {
 
 impl<'w, 'a> Writer<'w, 'a> {
     /// Writes to `out`, which is empty.
-    pub(super) fn new(merged: &'w Merged<'a>, out: &'w mut Vec<u8>) -> Self {
+    pub(super) fn new(merged: &'w SampleTable<'a>, out: &'w mut Vec<u8>) -> Self {
         Self { merged, out, last: None }
     }
 
     /// The `TimeSeries` of `rows`, which are all of one series; `false`, and nothing is written, where it would make more than
     /// `limit` bytes of all. The first is written whatever its size.
-    pub(super) fn series(&mut self, rows: &[Row], limit: usize) -> bool {
+    pub(super) fn series(&mut self, rows: &[Sample], limit: usize) -> bool {
         let Some(first) = rows.first() else { return true };
         let (name, labels) = self.merged.series(first.series);
         let known = self.last.take().filter(|last| std::ptr::eq(last.labels, labels));
@@ -82,8 +82,8 @@ impl<'w, 'a> Writer<'w, 'a> {
 }
 
 /// Each sample once, whichever number of events brought it.
-fn distinct(rows: &[Row]) -> impl Iterator<Item = &Row> {
-    let repeats = |i: usize, row: &Row| i > 0 && rows[i - 1].is_same_sample(row);
+fn distinct(rows: &[Sample]) -> impl Iterator<Item = &Sample> {
+    let repeats = |i: usize, row: &Sample| i > 0 && rows[i - 1].is_same_sample(row);
     rows.iter().enumerate().filter(move |(i, row)| !repeats(*i, row)).map(|(_, row)| row)
 }
 
@@ -117,17 +117,17 @@ fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {
 
 /// Length of a sample with its key and length. Fields of the value zero are left out, as proto3 wants it; -0.0 is not
 /// that zero, though `prost` takes it for one.
-fn sample_len(row: &Row) -> usize {
+fn sample_len(row: &Sample) -> usize {
     framed(sample_body_len(row))
 }
 
-fn sample_body_len(row: &Row) -> usize {
+fn sample_body_len(row: &Sample) -> usize {
     let value = if row.value().wire_bits() == 0 { 0 } else { 9 };
     let timestamp = if row.timestamp.0 == 0 { 0 } else { 1 + encoded_len_varint(wire_timestamp(row)) };
     value + timestamp
 }
 
-fn write_sample(row: &Row, out: &mut Vec<u8>) {
+fn write_sample(row: &Sample, out: &mut Vec<u8>) {
     out.push(SAMPLES);
     varint(sample_body_len(row), out);
     let bits = row.value().wire_bits();
@@ -142,7 +142,7 @@ fn write_sample(row: &Row, out: &mut Vec<u8>) {
 }
 
 /// An int64 travels as the varint of its two's complement.
-fn wire_timestamp(row: &Row) -> u64 {
+fn wire_timestamp(row: &Sample) -> u64 {
     row.timestamp.0.cast_unsigned()
 }
 

@@ -3,7 +3,7 @@
 #![no_main]
 
 use amp_push_gateway::model::{Label, LabelName, LabelSet, Reason, Timestamp};
-use amp_push_gateway::remote_write::words::{Named, names_a_limit, reason};
+use amp_push_gateway::remote_write::error_text::{Named, names_a_limit, reason};
 use amp_push_gateway::remote_write::{Answer, Disposition, in_words, leaves_in_doubt};
 use libfuzzer_sys::{Corpus, fuzz_target};
 use std::borrow::Cow;

@@ -1,7 +1,7 @@
 //! The table of answers: what each says of its request, and what is done next. Pure.
 
+use super::error_text;
 use super::transport::{Answer, TransportError};
-use super::words;
 use std::time::{Duration, SystemTime};
 
 /// A longer `Retry-After` is cut to this: SQS waits at no cost, a function that sleeps is paid for.
@@ -48,7 +48,7 @@ impl Disposition {
         match answer {
             Ok(Answer { status: 200..=299, .. }) => Self::Written,
             Ok(Answer { status: 400 | 409 | 422, .. }) => Self::Refused,
-            Ok(Answer { status: 429, body, .. }) if words::names_a_limit(body) => Self::Refused,
+            Ok(Answer { status: 429, body, .. }) if error_text::names_a_limit(body) => Self::Refused,
             Ok(Answer { status: 413, .. }) => Self::TooLarge,
             Ok(Answer { status: 401 | 403, .. }) => Self::Unauthorized,
             Ok(Answer { status: 408 | 429 | 500..=599, retry_after, .. }) => {
@@ -70,7 +70,7 @@ pub(super) fn words_decide(status: u16) -> bool {
 #[must_use]
 pub fn leaves_in_doubt(answer: &Result<Answer, TransportError>) -> bool {
     match answer {
-        Ok(Answer { status: 429, body, .. }) => words::names_a_limit(body),
+        Ok(Answer { status: 429, body, .. }) => error_text::names_a_limit(body),
         Ok(Answer { status, .. }) => matches!(status, 400 | 408 | 409 | 422 | 500..=599),
         Err(TransportError::Timeout | TransportError::Network(_)) => true,
         Err(TransportError::Connect(_) | TransportError::Credentials(_)) => false,
@@ -94,8 +94,8 @@ fn wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
 pub fn in_words(answer: &Result<Answer, TransportError>) -> String {
     match answer {
         Ok(Answer { status, body, .. }) if body.is_empty() => format!("the receiver answered {status}"),
-        Ok(Answer { status, body, .. }) => format!("the receiver answered {status}: {}", words::cut(body)),
-        Err(error) => words::cut(&error.to_string()),
+        Ok(Answer { status, body, .. }) => format!("the receiver answered {status}: {}", error_text::cut(body)),
+        Err(error) => error_text::cut(&error.to_string()),
     }
 }
 
