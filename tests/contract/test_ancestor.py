@@ -145,11 +145,11 @@ def _(ingest, receiver):
     assert result.metrics["FunctionName"]
 
 
-def test_the_table_is_complete():
+def test_checks_each_of_the_seventeen_defects():
     assert sorted(DEFECTS) == list(range(1, 18))
 
 
 @pytest.mark.parametrize("number", sorted(DEFECTS), ids=lambda number: f"{number}: {DEFECTS[number][0]}")
-def test_the_ancestors_defect_is_not_here(request, number):
+def test_does_not_have_the_ancestors_defect(request, number):
     check = DEFECTS[number][1]
     check(*[request.getfixturevalue(name) for name in check.__code__.co_varnames[:check.__code__.co_argcount]])

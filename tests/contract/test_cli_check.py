@@ -47,20 +47,20 @@ def test_a_good_event_shows_its_series_typed_values_and_time(file):
     assert re.search(r"(?i)\bint", done.stdout) and re.search(r"(?i)\bfloat", done.stdout), done.stdout
 
 
-def test_names_are_shown_as_they_would_be_sent(file):
+def test_shows_names_as_they_would_be_sent(file):
     done = pushgw("check", file('{"dimensions": {"1st-floor": "x"}, "metrics": {"battery-level": 87}}'))
     assert done.returncode == 0
     assert "battery_level" in done.stdout and "key_1st_floor" in done.stdout
 
 
 @pytest.mark.parametrize("reason", REFUSED)
-def test_a_refused_event_shows_its_reason_and_place_and_is_exit_code_1(file, reason):
+def test_shows_reason_and_path_of_a_rejected_event_and_exits_with_1(file, reason):
     done = pushgw("check", file(REFUSED[reason]))
     assert done.returncode == 1
     assert reason in done.stdout + done.stderr
 
 
-def test_the_place_is_named(file):
+def test_names_the_path_of_the_error(file):
     done = pushgw("check", file(BAD))
     assert 'metrics.ph: "abc" is not a number' in done.stdout + done.stderr
 
@@ -71,7 +71,7 @@ def test_the_place_is_named(file):
                          ids=["one event", "array of one", "array of two", "JSON lines", "JSON lines with CR LF",
                               "JSON lines with empty ones", "one over several lines", "array over several lines",
                               "empty array"])
-def test_files_hold_one_event_arrays_or_json_lines(file, text):
+def test_reads_one_event_arrays_or_json_lines_from_a_file(file, text):
     for name in "events.json", "events.jsonl":
         done = pushgw("check", file(text, name))
         assert done.returncode == 0, done.stdout + done.stderr
@@ -81,21 +81,21 @@ def test_files_hold_one_event_arrays_or_json_lines(file, text):
 @pytest.mark.parametrize("text", [f"[{GOOD}, {BAD}]", f"{GOOD}\n{BAD}\n", f"{BAD}\n{GOOD}\n", f"{GOOD}\n{{\n{GOOD}\n",
                                   f"{GOOD}\n[{GOOD}, {BAD}]\n"],
                          ids=["array", "JSON lines", "JSON lines, first", "JSON lines, no JSON", "an array in JSON lines"])
-def test_one_bad_event_among_good_ones_is_exit_code_1_and_the_good_ones_are_shown(file, text):
+def test_exits_with_1_for_one_bad_event_and_shows_the_good_ones(file, text):
     done = pushgw("check", file(text))
     assert done.returncode == 1
     assert "customer1" in done.stdout
     assert "invalid_value" in done.stdout + done.stderr or "invalid_json" in done.stdout + done.stderr
 
 
-def test_the_place_of_one_bad_event_among_many_can_be_found(file):
+def test_shows_the_position_of_one_bad_event_among_many(file):
     array = pushgw("check", file("[%s]" % ",".join([GOOD] * 3 + [BAD] + [GOOD])))
     assert "3" in array.stdout + array.stderr and "metrics.ph" in array.stdout + array.stderr
     lines = pushgw("check", file("\n".join([GOOD] * 3 + [BAD] + [GOOD]), "x.jsonl"))
     assert re.search(r"\b(4|3)\b", lines.stdout + lines.stderr) and "metrics.ph" in lines.stdout + lines.stderr
 
 
-def test_several_files_are_all_checked(file):
+def test_checks_all_of_several_files(file):
     good, bad, last = file(GOOD, "a.json"), file(BAD, "b.json"), file('{"metrics": {"last_one": 1}}', "c.json")
     assert pushgw("check", good, last).returncode == 0
     done = pushgw("check", good, bad, last)
@@ -105,11 +105,11 @@ def test_several_files_are_all_checked(file):
 
 
 @pytest.mark.parametrize("text, status", [(GOOD, 0), (BAD, 1), ("", 1)])
-def test_a_dash_is_standard_input(text, status):
+def test_reads_standard_input_for_a_dash(text, status):
     assert pushgw("check", "-", stdin=text).returncode == status
 
 
-def test_a_file_that_cannot_be_read_is_exit_code_2(file, tmp_path):
+def test_exits_with_2_if_a_file_cannot_be_read(file, tmp_path):
     for path in tmp_path / "missing.json", tmp_path:
         done = pushgw("check", path)
         assert done.returncode == 2
@@ -117,13 +117,13 @@ def test_a_file_that_cannot_be_read_is_exit_code_2(file, tmp_path):
     assert pushgw("check", file(BAD), tmp_path / "missing.json").returncode == 2
 
 
-def test_invalid_utf_8_is_refused(file):
+def test_rejects_invalid_utf_8(file):
     done = pushgw("check", file(b'{"metrics": {"v\xff": 1}}'))
     assert done.returncode == 1
     assert "invalid_json" in done.stdout + done.stderr
 
 
-def test_nothing_is_sent_and_no_settings_are_needed(file, receiver):
+def test_sends_nothing_and_needs_no_settings(file, receiver):
     assert pushgw("check", file(GOOD), REMOTE_WRITE_URL=receiver.remote_write_url).returncode == 0
     assert receiver.writes == []
     done = pushgw("check", file(GOOD), AWS_REGION=None, AWS_DEFAULT_REGION=None, AWS_ACCESS_KEY_ID=None,
@@ -136,7 +136,7 @@ def documents(done):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_json_says_the_same_to_a_script(file):
+def test_prints_the_same_as_json(file):
     now = now_ms()
     good, bad = file(GOOD[:-1] + f', "timestamp": {now}}}', "a.json"), file(f"[{GOOD}, {BAD}]", "b.json")
     done = pushgw("check", "--json", good, bad)
@@ -151,13 +151,13 @@ def test_json_says_the_same_to_a_script(file):
     assert 'metrics.ph: "abc" is not a number' in third["detail"]
 
 
-def test_json_names_the_line_of_json_lines(file):
+def test_names_the_line_of_an_event_in_json_lines(file):
     done = pushgw("check", "--json", file(f"{GOOD}\n\n{BAD}\n[{GOOD},{BAD}]\n", "x.jsonl"))
     assert [(one["line"], one["index"], one["ok"]) for one in documents(done)] == [
         (1, 0, True), (3, 0, False), (4, 0, True), (4, 1, False)]
 
 
-def test_the_literal_decides_whether_a_value_is_an_integer_or_a_float():
+def test_takes_digits_alone_as_an_integer_and_all_else_as_a_float():
     """The table of values once more: here the type itself can be seen, and what is sent of an integer that is inexact."""
     text = "\n".join('{"metrics": {"v": %s}}' % param.values[0] for param in GOOD_VALUES)
     done = pushgw("check", "--json", "-", stdin=text)
@@ -174,31 +174,31 @@ def test_the_literal_decides_whether_a_value_is_an_integer_or_a_float():
         assert (NAN if sample["value"] == "NaN" else bits(float(sample["value"]))) == wire, param.id
 
 
-def test_wrapped_messages_are_checked_as_a_trigger_would_hand_them_over(file):
+def test_checks_wrapped_messages_as_a_trigger_delivers_them(file):
     assert pushgw("check", file(json.dumps(sqs_event(record(GOOD), record(f"[{GOOD}]"))))).returncode == 0
     done = pushgw("check", "--json", file(json.dumps(sqs_event(record(GOOD), record(BAD)))))
     assert done.returncode == 1
     assert [one["ok"] for one in documents(done)] == [True, False]
 
 
-def test_external_labels_of_the_environment_are_shown(file):
+def test_shows_external_labels_of_the_environment(file):
     done = pushgw("check", "--json", file(GOOD), EXTERNAL_LABELS="env=prod")
     assert documents(done)[0]["samples"][0]["labels"] == {"__name__": "temperature", "customerId": "customer1", "env": "prod"}
 
 
-def test_the_limits_of_age_are_those_of_the_environment_or_are_not_judged(file):
+def test_takes_age_limits_from_the_environment_unless_any_age_is_allowed(file):
     old = file(REFUSED["too_old"])
     assert pushgw("check", old, MAX_SAMPLE_AGE="36500d").returncode == 0
     assert pushgw("check", "--any-age", old).returncode == 0
     assert pushgw("check", "--any-age", file(REFUSED["in_future"])).returncode == 0
 
 
-def test_a_wrong_setting_is_exit_code_2(file):
+def test_exits_with_2_for_a_wrong_setting(file):
     done = pushgw("check", file(GOOD), MAX_SAMPLE_AGE="an hour")
     assert done.returncode == 2
     assert "MAX_SAMPLE_AGE" in done.stderr and "an hour" in done.stderr
 
 
-def test_a_large_file_is_checked(file):
+def test_checks_a_large_file(file):
     done = pushgw("check", file("\n".join([GOOD] * 20_000)))
     assert done.returncode == 0

@@ -21,26 +21,26 @@ def shown():
     return done.stdout
 
 
-def test_it_ends_in_success_and_shows_the_series(shown):
+def test_demo_succeeds_and_shows_the_series(shown):
     lines = [line for line in shown.splitlines() if SPARK.search(line)]
     assert len(lines) >= 4, shown
     for name in "temperature", "ph", "customer":
         assert name in shown
 
 
-def test_several_customers_and_devices_are_in_it(shown):
+def test_demo_has_several_customers_and_devices(shown):
     assert len(set(re.findall(r"customer\w*[=:]\s*\"?([\w-]+)", shown))) >= 2 or len(set(re.findall(r"customer-?\d", shown))) >= 2
 
 
-def test_the_types_of_values_are_shown(shown):
+def test_demo_shows_the_types_of_values(shown):
     assert re.search(r"(?i)\bint", shown) or re.search(r"(?i)\bfloat", shown)
 
 
-def test_dead_letters_are_shown_with_their_reasons(shown):
+def test_demo_shows_dead_letters_with_their_reasons(shown):
     assert len(set(re.findall(r"\b(?:invalid_\w+|too_\w+|in_future|\w+_collision)\b", shown))) >= 2, shown
 
 
-def test_json_says_the_same_to_a_script():
+def test_prints_the_same_as_json():
     done = pushgw("demo", "--json")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
@@ -51,19 +51,19 @@ def test_json_says_the_same_to_a_script():
     assert len({series["labels"]["customerId"] for series in shown["series"]}) >= 2
 
 
-def test_two_runs_show_the_same_series():
+def test_two_runs_of_the_demo_show_the_same_series():
     def series(*more):
         return [one["labels"] for one in json.loads(pushgw("demo", "--json", *more).stdout)["series"]]
     assert series() == series()
     assert series("--seed", 7) == series("--seed", 7) != series()
 
 
-def test_the_fleet_may_be_larger():
+def test_demo_takes_the_size_of_the_fleet():
     shown = json.loads(pushgw("demo", "--json", "--devices", 200).stdout)
     assert len({series["labels"]["deviceId"] for series in shown["series"]}) == 200
 
 
-def test_what_it_sends_to_a_real_prometheus_can_be_queried(prometheus):
+def test_prometheus_answers_queries_for_the_demos_series(prometheus):
     done = pushgw("demo", "--remote-write-url", prometheus.remote_write_url)
     assert done.returncode == 0, done.stdout + done.stderr
     found = {name: prometheus.samples(name) for name in ("temperature", "ph")}
@@ -73,13 +73,13 @@ def test_what_it_sends_to_a_real_prometheus_can_be_queried(prometheus):
         assert all(any(label.startswith("customer") for label, _ in labels) for labels in series)
 
 
-def test_a_receiver_that_cannot_be_reached_is_no_success():
+def test_demo_fails_if_the_receiver_cannot_be_reached():
     done = pushgw("demo", "--remote-write-url", f"http://127.0.0.1:{closed_port()}/api/v1/write")
     assert done.returncode not in (0, 101)
     assert done.stdout + done.stderr
 
 
-def test_a_wrong_url_is_said():
+def test_demo_reports_a_wrong_url():
     done = pushgw("demo", "--remote-write-url", "not a url")
     assert done.returncode not in (0, 101)
     assert "not a url" in done.stdout + done.stderr

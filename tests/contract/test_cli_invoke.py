@@ -15,14 +15,14 @@ def invoke(text, *arguments, **env):
     return pushgw("invoke", *arguments, "-", stdin=text, **env)
 
 
-def test_the_answer_is_the_report():
+def test_invoke_prints_the_report():
     done = invoke(GOOD)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"accepted": 1, "rejected_count": 0, "rejected": [], "samples": 2, "series": 2,
                                        "requests": 1, "inexact": 0}
 
 
-def test_a_file_is_read(tmp_path):
+def test_invoke_reads_a_file(tmp_path):
     path = tmp_path / "event.json"
     path.write_text(GOOD)
     done = pushgw("invoke", path)
@@ -30,7 +30,7 @@ def test_a_file_is_read(tmp_path):
     assert json.loads(done.stdout)["accepted"] == 1
 
 
-def test_a_function_error_is_printed_as_lambda_returns_it_and_is_no_success():
+def test_invoke_prints_a_function_error_as_lambda_returns_it_and_fails():
     done = invoke(BAD)
     assert done.returncode == 1
     answer = json.loads(done.stdout)
@@ -38,31 +38,31 @@ def test_a_function_error_is_printed_as_lambda_returns_it_and_is_no_success():
     assert answer["errorMessage"] == 'metrics.ph: "abc" is not a number'
 
 
-def test_an_array_lists_what_was_rejected():
+def test_invoke_lists_the_rejected_events_of_an_array():
     report = json.loads(invoke(f"[{GOOD}, {BAD}]").stdout)
     assert (report["accepted"], report["rejected_count"]) == (1, 1)
     assert report["rejected"][0]["reason"] == "invalid_value"
 
 
-def test_sqs_records_are_answered_with_the_batch_item_failures():
+def test_invoke_answers_sqs_records_with_the_batch_item_failures():
     done = invoke(json.dumps(sqs_event(record(GOOD, message_id="good"), record(BAD, message_id="bad"))))
     assert json.loads(done.stdout) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
 
 
-def test_what_is_no_json_is_a_function_error():
+def test_invoke_reports_invalid_json_as_a_function_error():
     done = invoke("{")
     assert done.returncode == 1
     assert json.loads(done.stdout)["errorType"] == "invalid_json"
 
 
-def test_it_writes_where_it_is_told(receiver):
+def test_writes_to_the_receiver_of_the_option(receiver):
     done = invoke(GOOD, "--remote-write-url", receiver.remote_write_url)
     assert done.returncode == 0, done.stderr
     assert {name for name, _ in receiver.samples()} == {"temperature", "ph"}
 
 
 @pytest.mark.parametrize("missing", ["missing.json", "."])
-def test_a_file_that_cannot_be_read_is_exit_code_2(tmp_path, missing):
+def test_exits_with_2_if_a_file_cannot_be_read(tmp_path, missing):
     done = pushgw("invoke", tmp_path / missing)
     assert done.returncode == 2
     assert done.stderr

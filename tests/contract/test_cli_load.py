@@ -21,7 +21,7 @@ def load(*arguments, **env):
     return shown
 
 
-def test_without_a_target_all_of_it_arrives_in_a_workspace_of_its_own():
+def test_load_without_a_target_fills_a_workspace_of_its_own():
     shown = load("--rate", 500, "--count", 300, "--metrics", 4, "--devices", 7, AWS_REGION=None, AWS_ACCESS_KEY_ID=None,
                  AWS_SECRET_ACCESS_KEY=None, AWS_SESSION_TOKEN=None)
     assert shown["ok"]
@@ -33,7 +33,7 @@ def test_without_a_target_all_of_it_arrives_in_a_workspace_of_its_own():
 
 
 @pytest.mark.parametrize("together", [1, 8])
-def test_broken_events_are_refused_each_for_its_reason_and_the_good_beside_them_arrive(together):
+def test_load_accounts_for_broken_events_by_reason_and_good_ones_arrive(together):
     shown = load("--rate", 1000, "--count", 400, "--broken", 0.25, "--events-per-message", together)
     assert shown["ok"], shown
     assert 60 < shown["broken"] < 140
@@ -46,20 +46,20 @@ def test_broken_events_are_refused_each_for_its_reason_and_the_good_beside_them_
         assert 50 <= shown["messages"] < 400
 
 
-def test_the_seed_decides_values_and_which_events_are_broken():
+def test_load_draws_values_and_broken_events_from_the_seed():
     def told(seed):
         shown = load("--rate", 1000, "--count", 200, "--broken", 0.1, "--seed", seed)
         return shown["broken"], shown["refused"], shown["bytes"]
     assert told(7) == told(7) != told(8)
 
 
-def test_the_rate_is_kept():
+def test_load_keeps_its_rate():
     shown = load("--rate", 50, "--duration", 2)
     assert shown["events"] == 100
     assert 1.8 < shown["seconds"] < 6
 
 
-def test_through_a_function_into_a_real_prometheus_where_it_is_found(prometheus):
+def test_load_through_a_function_arrives_in_a_real_prometheus(prometheus):
     with serving("--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none", EXTERNAL_LABELS="env=test") as server:
         shown = load("--rate", 100, "--count", 150, "--seed", 11, "--endpoint-url", server.url, "--query-url", prometheus.url)
     assert shown["ok"], shown
@@ -67,7 +67,7 @@ def test_through_a_function_into_a_real_prometheus_where_it_is_found(prometheus)
     assert len(prometheus.samples('{load_seed="11"}')) > 0
 
 
-def test_onto_a_queue_and_through_the_function_into_a_real_prometheus(sqs, prometheus):
+def test_load_through_a_queue_arrives_in_a_real_prometheus(sqs, prometheus):
     queue = sqs.queue()
     with serving("--remote-write-url", prometheus.remote_write_url, "--queue-url", queue.url, REMOTE_WRITE_AUTH="none",
                  AWS_ENDPOINT_URL_SQS=sqs.endpoint):
@@ -77,7 +77,7 @@ def test_onto_a_queue_and_through_the_function_into_a_real_prometheus(sqs, prome
     assert shown["latency_milliseconds"]["max"] > 0
 
 
-def test_of_a_queue_without_a_reader_nothing_is_claimed(sqs):
+def test_load_claims_nothing_if_it_cannot_read_what_arrived(sqs):
     queue = sqs.queue()
     shown = load("--rate", 500, "--count", 45, "--queue-url", queue.url)
     assert shown["ok"] and shown["arrival"] is None and shown["taken"] == 45
@@ -85,13 +85,13 @@ def test_of_a_queue_without_a_reader_nothing_is_claimed(sqs):
     assert len(letters) == 45 and all("load_seed" in letter.body for letter in letters)
 
 
-def test_a_fifo_queue_gets_each_message_in_a_group(sqs):
+def test_load_gives_each_message_of_a_fifo_queue_a_group(sqs):
     queue = sqs.queue(fifo=True)
     assert load("--rate", 500, "--count", 20, "--queue-url", queue.url)["taken"] == 20
     assert len(queue.letters()) == 20
 
 
-def test_what_never_arrives_is_missing_and_exit_code_1(sqs, prometheus):
+def test_load_reports_samples_that_never_arrive_and_exits_with_1(sqs, prometheus):
     queue = sqs.queue()  # nobody polls it
     shown = load("--rate", 500, "--count", 10, "--seed", 13, "--settle", 1, "--queue-url", queue.url, "--query-url",
                  prometheus.url)
@@ -99,7 +99,7 @@ def test_what_never_arrives_is_missing_and_exit_code_1(sqs, prometheus):
     assert shown["latency_milliseconds"] is None
 
 
-def test_a_receiver_that_refuses_is_no_success(receiver):
+def test_load_fails_if_the_receiver_refuses(receiver):
     receiver.answer_with(lambda write: Answer(404, "no such workspace"))
     shown = load("--rate", 100, "--count", 5, "--remote-write-url", receiver.remote_write_url, "--settle", 5,
                  REMOTE_WRITE_AUTH="sigv4")
@@ -107,13 +107,13 @@ def test_a_receiver_that_refuses_is_no_success(receiver):
     assert "404" in str(shown["failures"])
 
 
-def test_a_prometheus_that_cannot_be_asked_is_said(receiver):
+def test_load_reports_a_prometheus_that_cannot_be_queried(receiver):
     shown = load("--rate", 100, "--count", 5, "--remote-write-url", receiver.remote_write_url, "--settle", 0, "--query-url",
                  f"http://127.0.0.1:{closed_port()}", REMOTE_WRITE_AUTH="sigv4")
     assert not shown["ok"] and shown["fault"]
 
 
-def test_people_are_shown_what_was_sent_and_what_arrived():
+def test_load_shows_people_what_was_sent_and_what_arrived():
     done = pushgw("load", "--rate", 500, "--count", 50, "--broken", 0.2)
     assert done.returncode == 0, done.stdout + done.stderr
     for part in "50 events", "broken", "0 missing", "p99", "refused", "ok:":
@@ -121,7 +121,7 @@ def test_people_are_shown_what_was_sent_and_what_arrived():
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
-def test_a_load_that_is_stopped_accounts_for_what_it_sent(stop):
+def test_stopped_load_accounts_for_what_it_sent(stop):
     process = subprocess.Popen([components.pushgw(), "load", "--json", "--rate", "50", "--duration", "60"],
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
     with pytest.raises(subprocess.TimeoutExpired):
@@ -139,11 +139,11 @@ def test_a_load_that_is_stopped_accounts_for_what_it_sent(stop):
     ["--count", "1000000", "--metrics", "50"], ["--query-url", "http://127.0.0.1:1"],
     ["--queue-url", "http://q/1/a", "--endpoint-url", "http://127.0.0.1:1"], ["--function-name", "f"],
 ], ids=" ".join)
-def test_wrong_usage_is_exit_code_2(arguments):
+def test_exits_with_2_for_wrong_usage(arguments):
     done = pushgw("load", *arguments)
     assert done.returncode == 2 and done.stderr and done.stdout == ""
 
 
-def test_a_terminal_is_shown_progress():
+def test_shows_progress_on_a_terminal():
     status, shown = on_a_terminal("load", "--rate", 200, "--count", 100)
     assert status == 0 and re.search(r"/100 events", shown)

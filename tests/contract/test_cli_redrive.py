@@ -85,7 +85,7 @@ def bodies(queue):
     return sorted(letter.body for letter in queue.letters())
 
 
-def test_a_dry_run_shows_all_four_shapes_and_leaves_every_letter(four_shapes, dead_letters, redrive):
+def test_dry_run_shows_all_four_shapes_and_leaves_every_dead_letter(four_shapes, dead_letters, redrive):
     for _ in range(2):
         shown, status = redrive()
         assert status == 0 and shown["dry_run"] and shown["letters"] == 4
@@ -100,14 +100,14 @@ def test_a_dry_run_shows_all_four_shapes_and_leaves_every_letter(four_shapes, de
     assert len(dead_letters.letters()) == 4, "shown again at once"
 
 
-def test_people_are_shown_a_table_examples_and_what_to_do(four_shapes, dead_letters):
+def test_redrive_shows_people_a_table_with_examples_and_what_to_do(four_shapes, dead_letters):
     done = pushgw("redrive", "--queue-url", dead_letters.url)
     assert done.returncode == 0, done.stderr
     for part in [*four_shapes, *four_shapes.values(), "the detail of invalid_value", "--to-file", "dry run"]:
         assert part in done.stdout, f"{part} in {done.stdout}"
 
 
-def test_a_dry_run_of_many_letters_counts_each_once(dead_letters, redrive):
+def test_dry_run_counts_each_of_many_dead_letters_once(dead_letters, redrive):
     dead_letters.send_all([event({"ph": number}) for number in range(75)])
     shown, _ = redrive()
     assert (shown["letters"], by_reason(shown)["max_receives"]["letters"]) == (75, 75)
@@ -115,7 +115,7 @@ def test_a_dry_run_of_many_letters_counts_each_once(dead_letters, redrive):
     assert len(dead_letters.letters()) == 75
 
 
-def test_chosen_reasons_go_back_and_the_others_stay(sqs, four_shapes, dead_letters, redrive):
+def test_redrive_sends_the_chosen_reasons_and_leaves_the_others(sqs, four_shapes, dead_letters, redrive):
     source = sqs.queue()
     shown, status = redrive("--to", source.url, "--reason", "max_receives", "--reason", "delivery_failed")
     assert status == 0 and (shown["sent"], shown["left"]) == (2, {"not_chosen": 2})
@@ -123,7 +123,7 @@ def test_chosen_reasons_go_back_and_the_others_stay(sqs, four_shapes, dead_lette
     assert len(dead_letters.letters()) == 2
 
 
-def test_what_goes_back_is_delivered_with_its_original_time(sqs, dead_letters, redrive, receiver, ingest):
+def test_redriven_message_is_delivered_with_its_original_time(sqs, dead_letters, redrive, receiver, ingest):
     first = now_ms() - 1_200_000
     dead_letters.send({"metrics": {"own": 1}}, ours("refused_by_receiver", sent_timestamp=first))
     dead_letters.send(failure_record({"metrics": {"async": 2}}, at=first + 1))
@@ -138,7 +138,7 @@ def test_what_goes_back_is_delivered_with_its_original_time(sqs, dead_letters, r
     assert dead_letters.letters() == [] and source.letters() == []
 
 
-def test_a_message_that_sqs_moved_keeps_the_time_at_which_it_was_sent(sqs, dead_letters, redrive):
+def test_message_that_sqs_moved_keeps_the_time_at_which_it_was_sent(sqs, dead_letters, redrive):
     moved(sqs, dead_letters, '{"metrics": {"ph": 6.7}}')
     (example,) = by_reason(redrive()[0])["max_receives"]["examples"]
     source = sqs.queue()
@@ -146,7 +146,7 @@ def test_a_message_that_sqs_moved_keeps_the_time_at_which_it_was_sent(sqs, dead_
     assert source.letter().attributes["sent_timestamp"] == str(example["sent_timestamp"])
 
 
-def test_what_a_device_published_goes_to_a_file_and_never_to_the_queue(sqs, dead_letters, redrive, tmp_path):
+def test_redrive_writes_a_devices_message_to_a_file_and_never_to_the_queue(sqs, dead_letters, redrive, tmp_path):
     dead_letters.send(error_action('{"t": 14.3}'))
     source, path = sqs.queue(), tmp_path / "letters.jsonl"
     shown, status = redrive("--to", source.url, "--all")
@@ -159,7 +159,7 @@ def test_what_a_device_published_goes_to_a_file_and_never_to_the_queue(sqs, dead
     assert source.letters() == [] and dead_letters.letters() == []
 
 
-def test_a_file_gets_one_line_a_letter_and_is_appended_to(dead_letters, redrive, tmp_path):
+def test_redrive_appends_one_line_per_dead_letter_to_a_file(dead_letters, redrive, tmp_path):
     path = tmp_path / "letters.jsonl"
     path.write_text('{"kept": true}\n')
     written = ['{"metrics": {"a": 1.0}, "timestamp": 1676398017000}', '{"metrics":\n{"b":\r\n1e3}}', "ph=6.7\n", '["é"]']
@@ -173,7 +173,7 @@ def test_a_file_gets_one_line_a_letter_and_is_appended_to(dead_letters, redrive,
     assert dead_letters.letters() == []
 
 
-def test_a_file_that_cannot_be_written_costs_no_letter(dead_letters, tmp_path):
+def test_redrive_loses_no_dead_letter_if_the_file_cannot_be_written(dead_letters, tmp_path):
     dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
     done = pushgw("redrive", "--queue-url", dead_letters.url, "--to-file", tmp_path / "no" / "folder", "--all")
     assert done.returncode == 2 and "no/folder" in done.stderr
@@ -183,7 +183,7 @@ def test_a_file_that_cannot_be_written_costs_no_letter(dead_letters, tmp_path):
     assert len(dead_letters.letters()) == 1
 
 
-def test_what_is_too_old_is_counted_and_not_sent_unless_asked_for(sqs, dead_letters, redrive, tmp_path):
+def test_redrive_counts_messages_that_are_too_old_and_sends_them_only_on_request(sqs, dead_letters, redrive, tmp_path):
     dead_letters.send(event({"ph": 1}, timestamp=now_ms() - 2 * HOUR))
     dead_letters.send({"metrics": {"ph": 2}}, ours("invalid_value", sent_timestamp=now_ms() - 2 * HOUR))
     dead_letters.send(event({"ph": 3}))
@@ -198,7 +198,7 @@ def test_what_is_too_old_is_counted_and_not_sent_unless_asked_for(sqs, dead_lett
     assert len(source.letters()) == 3
 
 
-def test_what_may_be_stored_goes_nowhere_unless_asked_for(sqs, dead_letters, redrive, tmp_path):
+def test_redrive_sends_maybe_stored_messages_only_on_request(sqs, dead_letters, redrive, tmp_path):
     dead_letters.send(event({"ph": 1}), ours("out_of_order", maybe_stored="true"))
     source = sqs.queue()
     for way in ["--to", source.url], ["--to-file", tmp_path / "f"]:
@@ -209,7 +209,7 @@ def test_what_may_be_stored_goes_nowhere_unless_asked_for(sqs, dead_letters, red
     assert "reason" not in source.letter().attributes
 
 
-def test_a_fifo_source_gets_the_group_and_each_letter_once(sqs, redrive):
+def test_fifo_source_gets_each_dead_letter_once_in_its_group(sqs, redrive):
     letters, source = sqs.queue(fifo=True), sqs.queue(fifo=True)
     for number in range(12):
         letters.send(event({"ph": number}), ours("refused_by_receiver"), group=f"g{number % 3}")
@@ -223,14 +223,14 @@ def test_a_fifo_source_gets_the_group_and_each_letter_once(sqs, redrive):
     assert len({letter.system["MessageDeduplicationId"] for letter in got}) == 12
 
 
-def test_a_letter_from_a_standard_queue_is_in_the_group_rejected(sqs, dead_letters, redrive):
+def test_dead_letter_from_a_standard_queue_gets_the_group_rejected(sqs, dead_letters, redrive):
     dead_letters.send(event({"ph": 1}))
     source = sqs.queue(fifo=True)
     redrive("--to", source.url, "--all")
     assert source.letter().system["MessageGroupId"] == "rejected"
 
 
-def test_messages_of_a_mebibyte_go_one_by_one_and_one_without_room_for_its_time_stays(sqs, dead_letters, redrive):
+def test_redrive_sends_large_messages_one_by_one_and_leaves_one_without_room_for_its_time(sqs, dead_letters, redrive):
     def padded(size):
         text = json.dumps(event({"ph": 1}))
         return text + " " * (size - len(text))
@@ -243,7 +243,7 @@ def test_messages_of_a_mebibyte_go_one_by_one_and_one_without_room_for_its_time_
     assert len(dead_letters.letters()) == 1
 
 
-def test_what_a_batch_call_refuses_stays_and_is_told(sqs, dead_letters):
+def test_redrive_leaves_and_reports_entries_that_a_batch_call_refuses(sqs, dead_letters):
     for name in "good", "poison", "good":
         dead_letters.send(event({name: 1}))
 
@@ -265,7 +265,7 @@ def test_what_a_batch_call_refuses_stays_and_is_told(sqs, dead_letters):
     assert "poison" in dead_letters.letter().body
 
 
-def test_a_delete_that_fails_for_some_is_tried_again(sqs, dead_letters):
+def test_redrive_retries_entries_whose_deletion_failed(sqs, dead_letters):
     for number in range(3):
         dead_letters.send(event({"ph": number}))
     refused = []
@@ -285,7 +285,7 @@ def test_a_delete_that_fails_for_some_is_tried_again(sqs, dead_letters):
     assert len(source.letters()) == 3 and dead_letters.letters() == []
 
 
-def test_a_source_that_refuses_everything_ends_the_run_and_costs_no_letter(sqs, dead_letters):
+def test_redrive_ends_without_loss_if_the_source_refuses_everything(sqs, dead_letters):
     dead_letters.send_all([event({"ph": number}) for number in range(30)])
     source = sqs.queue()
     with SqsFront(sqs, hook=lambda call: broken() if call.action == "SendMessageBatch" else None) as front:
@@ -298,7 +298,7 @@ def test_a_source_that_refuses_everything_ends_the_run_and_costs_no_letter(sqs, 
 
 
 @pytest.mark.parametrize("which", ["dead letters", "source"])
-def test_a_queue_that_does_not_exist_is_said_before_any_letter_is_touched(sqs, dead_letters, which):
+def test_redrive_reports_a_missing_queue_before_it_receives_anything(sqs, dead_letters, which):
     dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
     missing = sqs.missing_queue_url()
     urls = (missing, dead_letters.url) if which == "dead letters" else (dead_letters.url, missing)
@@ -307,7 +307,7 @@ def test_a_queue_that_does_not_exist_is_said_before_any_letter_is_touched(sqs, d
     assert dead_letters.letter().system["ApproximateReceiveCount"] == "1"
 
 
-def test_max_bounds_what_is_looked_at(sqs, dead_letters, redrive):
+def test_redrive_looks_at_no_more_than_max(sqs, dead_letters, redrive):
     dead_letters.send_all([event({"ph": number}) for number in range(30)])
     source = sqs.queue()
     shown, status = redrive("--to", source.url, "--all", "--max", 13)
@@ -322,7 +322,7 @@ def start(front, letters, source, *arguments):
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
-def test_a_run_that_is_stopped_finishes_its_batch_and_shows_the_rest_again(sqs, dead_letters, redrive, stop):
+def test_stopped_run_finishes_its_batch_and_releases_the_rest(sqs, dead_letters, redrive, stop):
     dead_letters.send_all([event({"ph": number}) for number in range(40)])
     source, running = sqs.queue(), []
 
@@ -344,7 +344,7 @@ def test_a_run_that_is_stopped_finishes_its_batch_and_shows_the_rest_again(sqs, 
     assert len(sent) == len(set(sent)) == 40 and dead_letters.letters() == []
 
 
-def test_a_run_that_is_killed_loses_nothing_and_repeats_at_most_the_batch_under_way(sqs, dead_letters, redrive):
+def test_killed_run_loses_nothing_and_repeats_at_most_one_batch(sqs, dead_letters, redrive):
     dead_letters.send_all([event({"ph": number}) for number in range(45)])
     source, running, handles = sqs.queue(), [], {}
 
@@ -384,23 +384,23 @@ def test_a_run_that_is_killed_loses_nothing_and_repeats_at_most_the_batch_under_
     ["--queue-url", "http://q/1/a", "--to", "http://q/1/b", "--all", "--reason", "too_old"],
     ["--queue-url", "http://q/1/a", "--max", "0"],
 ], ids=" ".join)
-def test_wrong_usage_is_exit_code_2_and_asks_no_queue(arguments):
+def test_exits_with_2_for_wrong_usage_and_calls_no_queue(arguments):
     done = pushgw("redrive", *arguments)
     assert done.returncode == 2 and done.stderr and done.stdout == ""
 
 
-def test_a_wrong_setting_is_said(dead_letters):
+def test_redrive_reports_a_wrong_setting(dead_letters):
     done = pushgw("redrive", "--queue-url", dead_letters.url, MAX_SAMPLE_AGE="old")
     assert done.returncode == 2 and "MAX_SAMPLE_AGE=old" in done.stderr
 
 
-def test_a_reason_that_no_letter_has_is_said(sqs, dead_letters):
+def test_redrive_reports_a_reason_that_no_dead_letter_has(sqs, dead_letters):
     dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
     done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", sqs.queue().url, "--reason", "invalid_valeu")
     assert done.returncode == 0 and "no letter has the reason invalid_valeu" in done.stderr
 
 
-def test_a_terminal_is_shown_progress(dead_letters):
+def test_shows_progress_on_a_terminal(dead_letters):
     dead_letters.send_all([event({"ph": number}) for number in range(20)])
     status, shown = on_a_terminal("redrive", "--queue-url", dead_letters.url)
     assert status == 0 and re.search(r"of about 20 letters", shown)

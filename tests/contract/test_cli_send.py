@@ -44,7 +44,7 @@ def started(*arguments, **env):
 
 # --- onto a queue ----------------------------------------------------------------------------------------------------
 
-def test_each_line_is_a_message_byte_for_byte(sqs, file):
+def test_sends_each_line_as_a_message_byte_for_byte(sqs, file):
     queue = sqs.queue()
     texts = [json.dumps(one, separators=(" , ", " :  ")) for one in numbered(23)] + ['[{"dimensions":{"site":"Küche"},"metrics":{"a":1}}]']
     done = pushgw("send", file(texts), "--queue-url", queue.url)
@@ -53,7 +53,7 @@ def test_each_line_is_a_message_byte_for_byte(sqs, file):
     assert bodies(queue) == texts
 
 
-def test_one_document_is_one_message(sqs, tmp_path):
+def test_sends_one_document_as_one_message(sqs, tmp_path):
     queue = sqs.queue()
     text = json.dumps([event(), event()], indent=2)
     (tmp_path / "array.json").write_text(text)
@@ -62,7 +62,7 @@ def test_one_document_is_one_message(sqs, tmp_path):
     assert bodies(queue) == [text]
 
 
-def test_json_lines_come_from_standard_input_too(sqs):
+def test_reads_json_lines_from_standard_input_too(sqs):
     queue = sqs.queue()
     texts = [json.dumps(one) for one in numbered(3)]
     done = pushgw("send", "-", "--queue-url", queue.url, stdin=lines(texts))
@@ -70,7 +70,7 @@ def test_json_lines_come_from_standard_input_too(sqs):
     assert bodies(queue) == texts
 
 
-def test_an_event_can_be_typed(sqs):
+def test_takes_an_event_from_the_command_line(sqs):
     queue = sqs.queue()
     now = now_ms()
     done = pushgw("send", "--queue-url", queue.url, "--metric", "temperature=14.30", "--metric", "ph=NaN",
@@ -87,7 +87,7 @@ def test_an_event_can_be_typed(sqs):
     (["--metric", "a=1", "--timestamp", "1676398017000"], "too_old"),
     (["--metric", "a=1", "--timestamp", "1676398017"], "invalid_event"),
 ], ids=lambda one: "_".join(one) if isinstance(one, list) else one)
-def test_what_is_typed_is_checked_as_any_event(sqs, arguments, reason):
+def test_checks_an_event_of_the_command_line(sqs, arguments, reason):
     queue = sqs.queue()
     done = pushgw("send", "--queue-url", queue.url, *arguments)
     assert done.returncode == 1
@@ -95,7 +95,7 @@ def test_what_is_typed_is_checked_as_any_event(sqs, arguments, reason):
     assert left_on(queue) == 0
 
 
-def test_ten_go_together_and_no_more_than_a_mebibyte(sqs, file):
+def test_sends_at_most_ten_messages_and_a_mebibyte_in_a_call(sqs, file):
     queue = sqs.queue()
     small = numbered(25)
     with SqsFront(sqs) as front:
@@ -108,7 +108,7 @@ def test_ten_go_together_and_no_more_than_a_mebibyte(sqs, file):
         assert [len(call.bodies()) for call in front.calls] == [3, 2]
 
 
-def test_a_message_larger_than_sqs_takes_is_refused_up_front(sqs, tmp_path):
+def test_rejects_a_message_that_is_too_large_for_sqs_before_it_sends(sqs, tmp_path):
     queue = sqs.queue()
     path = tmp_path / "large.json"
     path.write_text(json.dumps([event()] * 20_000))
@@ -118,7 +118,7 @@ def test_a_message_larger_than_sqs_takes_is_refused_up_front(sqs, tmp_path):
     assert left_on(queue) == 0
 
 
-def test_broken_events_are_refused_with_their_place_and_the_others_are_sent(sqs, file):
+def test_rejects_broken_events_with_their_position_and_sends_the_others(sqs, file):
     queue = sqs.queue()
     path = file([event(), BROKEN, "{", event()])
     done = pushgw("send", path, "--queue-url", queue.url)
@@ -129,7 +129,7 @@ def test_broken_events_are_refused_with_their_place_and_the_others_are_sent(sqs,
     assert len(bodies(queue)) == 2
 
 
-def test_unchecked_they_are_sent_as_they_are(sqs, file):
+def test_sends_events_unchanged_without_a_check(sqs, file):
     queue = sqs.queue()
     texts = [json.dumps(event()), BROKEN_TEXT, "{"]
     done = pushgw("send", file(texts), "--queue-url", queue.url, "--no-check")
@@ -137,7 +137,7 @@ def test_unchecked_they_are_sent_as_they_are(sqs, file):
     assert bodies(queue) == texts
 
 
-def test_the_rules_are_those_of_the_settings(sqs, file):
+def test_checks_events_by_the_settings(sqs, file):
     queue = sqs.queue()
     path = file([event(timestamp=now_ms() - 2 * 3600 * 1000)])
     assert pushgw("send", path, "--queue-url", queue.url).returncode == 1
@@ -145,7 +145,7 @@ def test_the_rules_are_those_of_the_settings(sqs, file):
     assert pushgw("send", path, "--queue-url", queue.url, MAX_SAMPLE_AGE="soon").returncode == 2
 
 
-def test_what_the_queue_refuses_in_part_is_sent_again_alone(sqs, file):
+def test_sends_again_only_the_entries_that_the_queue_refused(sqs, file):
     queue = sqs.queue()
     texts = [json.dumps(one) for one in numbered(10)]
     spoiled = []
@@ -165,7 +165,7 @@ def test_what_the_queue_refuses_in_part_is_sent_again_alone(sqs, file):
         assert [call.bodies() for call in front.calls] == [texts, [texts[3], texts[7]]]
 
 
-def test_what_the_queue_never_takes_is_told_and_the_rest_goes_on(sqs, file):
+def test_reports_entries_that_the_queue_never_takes_and_sends_the_rest(sqs, file):
     queue = sqs.queue()
     path = file(numbered(12))
 
@@ -184,7 +184,7 @@ def test_what_the_queue_never_takes_is_told_and_the_rest_goes_on(sqs, file):
 
 
 @pytest.mark.parametrize("fault", [throttled, broken], ids=lambda one: one.__name__)
-def test_a_queue_that_fails_for_a_while_gets_everything(sqs, file, fault):
+def test_sends_everything_to_a_queue_that_fails_for_a_while(sqs, file, fault):
     queue = sqs.queue()
     with SqsFront(sqs, lambda call: fault() if call.number <= 2 else None) as front:
         done = pushgw("send", file(numbered(12)), "--queue-url", queue.url, AWS_ENDPOINT_URL_SQS=front.url)
@@ -193,7 +193,7 @@ def test_a_queue_that_fails_for_a_while_gets_everything(sqs, file, fault):
     assert len(bodies(queue)) == 12
 
 
-def test_a_queue_that_fails_for_ever_is_given_up_after_six_tries(sqs, file):
+def test_gives_up_after_six_tries_at_a_queue_that_stays_broken(sqs, file):
     queue = sqs.queue()
     path = file(numbered(25))
     with SqsFront(sqs, lambda call: broken() if call.number > 1 else None) as front:
@@ -204,7 +204,7 @@ def test_a_queue_that_fails_for_ever_is_given_up_after_six_tries(sqs, file):
     assert f"not sent: 15, from {path}:11 on: InternalError" in done.stdout
 
 
-def test_a_queue_that_is_not_there_is_asked_once(sqs, file):
+def test_calls_a_queue_that_does_not_exist_once(sqs, file):
     with SqsFront(sqs) as front:
         done = pushgw("send", file(numbered(3)), "--queue-url", sqs.missing_queue_url(), AWS_ENDPOINT_URL_SQS=front.url)
         assert len(front.calls) == 1
@@ -212,14 +212,14 @@ def test_a_queue_that_is_not_there_is_asked_once(sqs, file):
     assert "sent 0 of 3" in done.stdout and "does not exist" in done.stdout
 
 
-def test_a_fifo_queue_wants_a_group(sqs, file):
+def test_wants_a_group_for_a_fifo_queue(sqs, file):
     queue = sqs.queue(fifo=True)
     done = pushgw("send", file(numbered(3)), "--queue-url", queue.url)
     assert done.returncode == 2
     assert "--group-id" in done.stderr
 
 
-def test_a_fifo_queue_keeps_the_order_and_takes_nothing_twice(sqs, file):
+def test_keeps_the_order_on_a_fifo_queue_and_sends_nothing_twice(sqs, file):
     queue = sqs.queue(fifo=True)
     same = json.dumps(event({"same": 1}))
     texts = [*(json.dumps(one) for one in numbered(23)), same, same]
@@ -232,7 +232,7 @@ def test_a_fifo_queue_keeps_the_order_and_takes_nothing_twice(sqs, file):
     assert {letter.system["MessageGroupId"] for letter in letters} == {"device-1"}
 
 
-def test_json_is_one_object(sqs, file):
+def test_prints_one_object_as_json(sqs, file):
     queue = sqs.queue()
     path = file([event(), BROKEN, [event(), event()]])
     done = pushgw("send", path, "--queue-url", queue.url, "--json")
@@ -243,7 +243,7 @@ def test_json_is_one_object(sqs, file):
     assert report["refused"] == [{"place": f"{path}:2", "message": 'invalid_value: metrics.ph: "abc" is not a number'}]
 
 
-def test_many_have_a_bar_on_a_terminal(sqs, file):
+def test_shows_a_progress_bar_on_a_terminal(sqs, file):
     queue = sqs.queue()
     status, shown = on_a_terminal("send", file(numbered(2000)), "--queue-url", queue.url)
     assert status == 0
@@ -263,7 +263,7 @@ def slow_after(calls, reached):
     return hook
 
 
-def test_a_killed_run_goes_on_where_it_stopped(sqs, file, tmp_path):
+def test_killed_run_resumes_at_its_last_batch(sqs, file, tmp_path):
     queue = sqs.queue()
     texts = [json.dumps(one) for one in numbered(95)]
     path, state = file(texts), tmp_path / "events.progress"
@@ -283,7 +283,7 @@ def test_a_killed_run_goes_on_where_it_stopped(sqs, file, tmp_path):
     assert len(found) == 105, "the batch whose answer was lost is there twice, and nothing else"
 
 
-def test_asked_to_stop_it_finishes_its_batch_and_says_where_it_is(sqs, file, tmp_path):
+def test_stopped_run_finishes_its_batch_and_reports_its_position(sqs, file, tmp_path):
     queue = sqs.queue()
     path, state = file(numbered(95)), tmp_path / "events.progress"
     reached = threading.Event()
@@ -300,7 +300,7 @@ def test_asked_to_stop_it_finishes_its_batch_and_says_where_it_is(sqs, file, tmp
     assert left_on(queue) == 95, "nothing twice"
 
 
-def test_a_run_that_failed_goes_on_and_a_finished_one_sends_nothing(sqs, file, tmp_path):
+def test_failed_run_resumes_and_a_finished_one_sends_nothing(sqs, file, tmp_path):
     queue = sqs.queue()
     path, state = file([*numbered(15), BROKEN]), tmp_path / "events.progress"
     with SqsFront(sqs, lambda call: broken() if call.number > 1 else None) as front:
@@ -313,7 +313,7 @@ def test_a_run_that_failed_goes_on_and_a_finished_one_sends_nothing(sqs, file, t
         assert left_on(queue) == 15
 
 
-def test_a_state_of_other_events_or_another_queue_is_exit_code_2(sqs, file, tmp_path):
+def test_exits_with_2_for_the_state_of_other_events_or_another_queue(sqs, file, tmp_path):
     queue, state = sqs.queue(), tmp_path / "events.progress"
     path = file([event()])
     assert pushgw("send", path, "--queue-url", queue.url, "--resume", state).returncode == 0
@@ -325,7 +325,7 @@ def test_a_state_of_other_events_or_another_queue_is_exit_code_2(sqs, file, tmp_
     assert left_on(queue) == 1
 
 
-def test_standard_input_cannot_be_resumed(sqs, tmp_path):
+def test_rejects_a_state_file_with_standard_input(sqs, tmp_path):
     done = pushgw("send", "-", "--queue-url", sqs.queue().url, "--resume", tmp_path / "x", stdin=lines([event()]))
     assert done.returncode == 2
     assert "standard input" in done.stderr
@@ -333,7 +333,7 @@ def test_standard_input_cannot_be_resumed(sqs, tmp_path):
 
 # --- to a function ---------------------------------------------------------------------------------------------------
 
-def test_a_function_gets_events_in_arrays_and_stores_them(receiver, file):
+def test_sends_events_to_a_function_in_arrays(receiver, file):
     with serving("--remote-write-url", receiver.remote_write_url, "--json") as server:
         done = pushgw("send", file(numbered(1200)), "--function-name", "ingest", "--endpoint-url", server.url)
         assert done.returncode == 0, done.stdout + done.stderr
@@ -342,7 +342,7 @@ def test_a_function_gets_events_in_arrays_and_stores_them(receiver, file):
     assert sorted(values(receiver)) == list(range(1200))
 
 
-def test_what_the_function_rejects_is_told_with_its_place(receiver, file):
+def test_reports_events_that_the_function_rejects_with_their_position(receiver, file):
     path = file([event({"a": 1}), BROKEN, event({"b": 1}), [event({"c": 1}), BROKEN]])
     with serving("--remote-write-url", receiver.remote_write_url, "--keep-dead-letters") as server:
         done = pushgw("send", path, "--function-name", "ingest", "--no-check", AWS_ENDPOINT_URL_LAMBDA=server.url)
@@ -353,7 +353,7 @@ def test_what_the_function_rejects_is_told_with_its_place(receiver, file):
     assert receiver.metric("a") and receiver.metric("b") and receiver.metric("c")
 
 
-def test_wrapped_messages_and_arrays_travel_by_themselves(receiver, file):
+def test_sends_wrapped_messages_and_arrays_to_a_function_one_by_one(receiver, file):
     detail = {"detail-type": "x", "source": "y", "detail": event({"wrapped": 1})}
     with serving("--remote-write-url", receiver.remote_write_url, "--json") as server:
         done = pushgw("send", file([event({"a": 1}), event({"b": 1}), detail, [event({"c": 1})], event({"d": 1})]),
@@ -364,7 +364,7 @@ def test_wrapped_messages_and_arrays_travel_by_themselves(receiver, file):
     assert {name for name, _ in receiver.samples()} == {"a", "b", "c", "d", "wrapped"}
 
 
-def test_an_asynchronous_invocation_is_not_waited_for(receiver, file):
+def test_does_not_wait_for_an_asynchronous_invocation(receiver, file):
     receiver.answer_with(lambda write: Answer(delay=8))
     with serving("--remote-write-url", receiver.remote_write_url) as server:
         begun = time.monotonic()
@@ -376,7 +376,7 @@ def test_an_asynchronous_invocation_is_not_waited_for(receiver, file):
         eventually(lambda: len(values(receiver)) == 3)
 
 
-def test_a_function_that_could_not_deliver_is_invoked_again(receiver, file):
+def test_invokes_a_function_again_if_it_could_not_deliver(receiver, file):
     receiver.answer(Answer(404, "away"))
     with serving("--remote-write-url", receiver.remote_write_url) as server:
         done = pushgw("send", file(numbered(3)), "--function-name", "ingest", "--endpoint-url", server.url)
@@ -397,7 +397,7 @@ class Lambda(HttpServer):
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-def test_invocations_are_signed_and_name_the_function(file):
+def test_signs_invocations_and_names_the_function(file):
     arn = f"arn:aws:lambda:{REGION}:123456789012:function:ingest:live"
     with Lambda((200, {}, b"{}")) as server:
         done = pushgw("send", file(numbered(2)), "--function-name", arn, "--endpoint-url", server.url, AWS_REGION=None,
@@ -418,7 +418,7 @@ def test_invocations_are_signed_and_name_the_function(file):
     ([(403, {}, b'{"Message": "no permission"}')], 1, 1, "Lambda answered 403: no permission"),
     ([(500, {}, b"")], 6, 1, "Lambda answered 500"),
 ], ids=["passes", "not-there", "forbidden", "fails"])
-def test_refusals_of_lambda_are_tried_again_where_they_may_pass(file, answers, calls, status, said):
+def test_retries_an_error_of_lambda_that_may_pass(file, answers, calls, status, said):
     with Lambda(*answers) as server:
         done = pushgw("send", file(numbered(2)), "--function-name", "f", "--endpoint-url", server.url)
         assert len(server.requests) == calls
@@ -426,7 +426,7 @@ def test_refusals_of_lambda_are_tried_again_where_they_may_pass(file, answers, c
     assert said in done.stdout
 
 
-def test_without_a_region_or_credentials_it_says_so(file):
+def test_reports_a_missing_region_or_missing_credentials(file):
     path = file([event()])
     done = pushgw("send", path, "--function-name", "f", AWS_REGION=None, AWS_DEFAULT_REGION=None)
     assert done.returncode == 2 and "AWS_REGION" in done.stderr
@@ -437,7 +437,7 @@ def test_without_a_region_or_credentials_it_says_so(file):
 
 # --- straight to a receiver ------------------------------------------------------------------------------------------
 
-def test_a_receiver_is_written_to_through_the_handler(receiver, file):
+def test_writes_to_a_receiver_through_the_handler(receiver, file):
     done = pushgw("send", file(numbered(700)), "--remote-write-url", receiver.remote_write_url)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sent 700 of 700" in done.stdout
@@ -445,7 +445,7 @@ def test_a_receiver_is_written_to_through_the_handler(receiver, file):
     assert len(receiver.writes) == 2
 
 
-def test_a_receiver_that_is_away_is_told(receiver, file):
+def test_reports_a_receiver_that_cannot_be_reached(receiver, file):
     receiver.answer_with(lambda write: Answer(404, "no such workspace"))
     path = file(numbered(2))
     done = pushgw("send", path, "--remote-write-url", receiver.remote_write_url)
@@ -462,7 +462,7 @@ def test_a_receiver_that_is_away_is_told(receiver, file):
     ["-", "--function-name", "f", "--group-id", "g"], ["-", "--queue-url", "http://h/1/q", "--asynchronous"],
     ["missing.jsonl", "--queue-url", "http://127.0.0.1:9/1/q"],
 ], ids=" ".join)
-def test_wrong_usage_is_exit_code_2(arguments):
+def test_exits_with_2_for_wrong_usage(arguments):
     done = pushgw("send", *arguments)
     assert done.returncode == 2
     assert done.stderr and done.stdout == ""

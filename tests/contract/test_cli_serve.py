@@ -115,12 +115,12 @@ def test_boto3_invokes_and_gets_the_report(server):
 
 @pytest.mark.parametrize("name", ["amp-push-gateway", "other", "arn:aws:lambda:us-east-1:123456789012:function:f", "f:live",
                                   "123456789012:function:f"])
-def test_any_function_name_will_do(server, name):
+def test_accepts_any_function_name(server, name):
     answer = server.client().invoke(FunctionName=name, Payload=json.dumps(GOOD))
     assert answer["StatusCode"] == 200 and "FunctionError" not in answer
 
 
-def test_a_qualifier_will_do(server):
+def test_accepts_a_qualifier(server):
     answer = server.client().invoke(FunctionName="f", Qualifier="live", Payload=json.dumps(GOOD))
     assert answer["StatusCode"] == 200 and "FunctionError" not in answer
 
@@ -130,7 +130,7 @@ def test_a_qualifier_will_do(server):
     ({"dimension": {}, "metrics": {"v": 1}}, "invalid_event", None),
     ({"metrics": {"v": 1}, "timestamp": 1676398017000}, "too_old", None),
 ])
-def test_a_function_error_looks_as_lambdas(server, payload, error, message):
+def test_answers_a_function_error_as_lambda_does(server, payload, error, message):
     answer, body = invoke(server, payload)
     assert answer["StatusCode"] == 200
     assert answer["FunctionError"] == "Unhandled"
@@ -140,13 +140,13 @@ def test_a_function_error_looks_as_lambdas(server, payload, error, message):
     assert set(body) <= {"errorType", "errorMessage", "stackTrace"}
 
 
-def test_sqs_records_are_answered_as_lambda_would(server):
+def test_answers_sqs_records_as_lambda_does(server):
     answer, body = invoke(server, sqs_event(record(GOOD, message_id="good"), record(BAD, message_id="bad")))
     assert "FunctionError" not in answer
     assert json.loads(body) == {"batchItemFailures": [{"itemIdentifier": "bad"}]}
 
 
-def test_an_event_invocation_is_answered_202_at_once_and_carried_out(receiver):
+def test_answers_202_to_an_event_invocation_and_carries_it_out(receiver):
     with serving("--remote-write-url", receiver.remote_write_url) as server:
         answer, body = invoke(server, GOOD, InvocationType="Event")
         assert (answer["StatusCode"], body) == (202, b"")
@@ -164,19 +164,19 @@ def test_an_event_invocation_does_not_wait_for_the_receiver(receiver):
         assert time.monotonic() - started < 10
 
 
-def test_an_event_invocation_of_a_bad_event_is_202_as_well(server):
+def test_answers_202_to_an_event_invocation_of_a_bad_event_too(server):
     answer, body = invoke(server, BAD, InvocationType="Event")
     assert (answer["StatusCode"], body) == (202, b"")
 
 
-def test_a_dry_run_is_answered_204_and_does_nothing(receiver):
+def test_answers_204_to_a_dry_run_and_does_nothing(receiver):
     with serving("--remote-write-url", receiver.remote_write_url) as server:
         answer, _ = invoke(server, GOOD, InvocationType="DryRun")
         assert answer["StatusCode"] == 204
         assert receiver.writes == []
 
 
-def test_the_cli_works_unchanged(server, tmp_path):
+def test_aws_cli_works_unchanged(server, tmp_path):
     aws = components.tool("aws")
     out = tmp_path / "out.json"
     for payload, error in (GOOD, None), (BAD, "Unhandled"):
@@ -193,7 +193,7 @@ def test_the_cli_works_unchanged(server, tmp_path):
     assert json.loads(done.stdout)["StatusCode"] == 202
 
 
-def test_many_clients_at_once_get_their_own_answers(server):
+def test_gives_many_concurrent_clients_their_own_answers(server):
     answers = {}
 
     def one(number):
@@ -214,13 +214,13 @@ def padded(size):
     return (text + " " * (size - len(text))).encode()
 
 
-def test_a_payload_of_6_mb_is_taken(server):
+def test_accepts_a_payload_of_6_mb(server):
     answer, _ = invoke(server, padded(6 * 1024 * 1024))
     assert answer["StatusCode"] == 200 and "FunctionError" not in answer
 
 
 @pytest.mark.parametrize("size", [6 * 1024 * 1024 + 1, 12_000_000])
-def test_a_larger_payload_is_refused_as_lambda_refuses_it(server, size):
+def test_rejects_a_larger_payload_as_lambda_does(server, size):
     with pytest.raises(ClientError) as raised:
         invoke(server, padded(size))
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
@@ -229,14 +229,14 @@ def test_a_larger_payload_is_refused_as_lambda_refuses_it(server, size):
 
 
 @pytest.mark.parametrize("payload", [b"{", b"ph=6.7", b'{"metrics": {"v": 1}} x', b"\xff"])
-def test_a_payload_that_is_no_json_is_refused_as_lambda_refuses_it(server, payload):
+def test_rejects_a_payload_of_invalid_json_as_lambda_does(server, payload):
     with pytest.raises(ClientError) as raised:
         invoke(server, payload)
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
     assert raised.value.response["Error"]["Code"] == "InvalidRequestContentException"
 
 
-def test_an_empty_payload_is_a_function_error(server):
+def test_answers_an_empty_payload_with_a_function_error(server):
     answer, body = invoke(server, b"")
     assert answer["FunctionError"] == "Unhandled"
     assert json.loads(body)["errorType"] in ("invalid_json", "invalid_event")
@@ -245,19 +245,19 @@ def test_an_empty_payload_is_a_function_error(server):
 @pytest.mark.parametrize("method, path", [("GET", "/"), ("POST", "/"), ("GET", "/2015-03-31/functions/f/invocations"),
                                           ("POST", "/2015-03-31/functions/f"), ("POST", "/api/v1/remote_write"),
                                           ("PUT", "/2015-03-31/functions/f/invocations"), ("GET", "/favicon.ico")])
-def test_unknown_paths_are_answered_with_a_4xx(server, method, path):
+def test_answers_unknown_paths_with_a_4xx(server, method, path):
     status, _, _ = server.request(method, path, b"{}" if method != "GET" else None)
     assert status in (404, 405)
     assert invoke(server, GOOD)[0]["StatusCode"] == 200
 
 
-def test_an_unknown_invocation_type_is_refused(server):
+def test_rejects_an_unknown_invocation_type(server):
     status, _, _ = server.request("POST", "/2015-03-31/functions/f/invocations", json.dumps(GOOD),
                                   {"X-Amz-Invocation-Type": "Whatever"})
     assert status == 400
 
 
-def test_it_writes_where_it_is_told(receiver):
+def test_writes_to_the_receiver_of_the_option(receiver):
     with serving("--remote-write-url", receiver.remote_write_url) as server:
         now = now_ms()
         invoke(server, {**GOOD, "timestamp": now})
@@ -265,7 +265,7 @@ def test_it_writes_where_it_is_told(receiver):
                                  ("ph", (("customerId", "customer1"),)): [(now, 6.7)]}
 
 
-def test_a_receiver_that_fails_is_the_function_error_delivery_failed(receiver):
+def test_answers_delivery_failed_if_the_receiver_fails(receiver):
     from support.receiver import Answer
     receiver.answer_with(lambda write: Answer(404, "no such workspace"))
     with serving("--remote-write-url", receiver.remote_write_url) as server:
@@ -276,7 +276,7 @@ def test_a_receiver_that_fails_is_the_function_error_delivery_failed(receiver):
     assert "404" in body["errorMessage"]
 
 
-def test_dead_letters_are_kept_and_shown_at_the_end():
+def test_keeps_dead_letters_and_shows_them_at_the_end():
     with serving("--keep-dead-letters") as server:
         _, body = invoke(server, sqs_event(record(GOOD, message_id="good"), record(BAD, message_id="bad")))
         assert json.loads(body) == {"batchItemFailures": []}
@@ -287,7 +287,7 @@ def test_dead_letters_are_kept_and_shown_at_the_end():
     assert "temperature" in said and "customer1" in said
 
 
-def test_json_is_one_object_a_line():
+def test_prints_one_json_object_a_line():
     with serving("--json") as server:
         invoke(server, GOOD)
         invoke(server, BAD)
@@ -301,7 +301,7 @@ def test_json_is_one_object_a_line():
 
 
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT], ids=lambda one: one.name)
-def test_it_stops_cleanly(stop):
+def test_stops_cleanly(stop):
     with serving() as server:
         invoke(server, GOOD)
         server.process.send_signal(stop)
@@ -309,7 +309,7 @@ def test_it_stops_cleanly(stop):
         assert "panicked" not in server.output()
 
 
-def test_it_finishes_what_it_has_begun_before_it_stops(receiver):
+def test_finishes_running_invocations_before_it_stops(receiver):
     from support.receiver import Answer
     receiver.answer(Answer(delay=1.5))
     with serving("--remote-write-url", receiver.remote_write_url) as server:
@@ -323,12 +323,12 @@ def test_it_finishes_what_it_has_begun_before_it_stops(receiver):
         assert server.process.wait(10) == 0
 
 
-def test_a_port_in_use_is_said(server):
+def test_reports_a_port_in_use(server):
     done = run(components.pushgw(), "serve", "--listen", f"127.0.0.1:{server.port}", timeout=20)
     assert done.returncode not in (0, 101)
     assert str(server.port) in done.stderr
     assert "panicked" not in done.stderr
 
 
-def test_nothing_is_coloured_without_a_terminal(server):
+def test_prints_no_colours_without_a_terminal(server):
     assert "\x1b" not in server.output()

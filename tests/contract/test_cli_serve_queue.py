@@ -65,7 +65,7 @@ def stop(server):
     assert server.process.wait(20) == 0, server.output()
 
 
-def test_what_is_on_the_queue_is_stored_and_deleted(sqs, receiver):
+def test_stores_and_deletes_the_messages_of_the_queue(sqs, receiver):
     queue = sqs.queue()
     queue.send_all(numbered(25))
     with polling(queue, receiver) as server:
@@ -77,7 +77,7 @@ def test_what_is_on_the_queue_is_stored_and_deleted(sqs, receiver):
     assert all(batch["kept"] == 0 and batch["failure"] is None for batch in said)
 
 
-def test_the_whole_loop_from_send_to_the_receiver(sqs, receiver, tmp_path):
+def test_event_travels_from_send_through_the_queue_to_the_receiver(sqs, receiver, tmp_path):
     queue = sqs.queue()
     path = tmp_path / "events.jsonl"
     path.write_text("".join(json.dumps(one) + "\n" for one in numbered(57)))
@@ -88,7 +88,7 @@ def test_the_whole_loop_from_send_to_the_receiver(sqs, receiver, tmp_path):
     assert sorted(values(receiver)) == list(range(57))
 
 
-def test_an_event_without_a_time_has_that_of_its_message(sqs, receiver):
+def test_event_without_a_timestamp_has_the_time_of_its_message(sqs, receiver):
     queue = sqs.queue()
     first_sent = now_ms() - 60_000
     queue.send(event({"redriven": 1}, timestamp=None), attributes={"sent_timestamp": str(first_sent)})
@@ -101,7 +101,7 @@ def test_an_event_without_a_time_has_that_of_its_message(sqs, receiver):
     assert before - 1000 <= fresh <= now_ms()
 
 
-def test_broken_messages_are_put_aside_with_their_reason(sqs, receiver, dead_letters):
+def test_dead_letters_broken_messages_with_their_reason(sqs, receiver, dead_letters):
     queue = sqs.queue()
     queue.send_all([*numbered(3), BROKEN_TEXT])
     with polling(queue, receiver, DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint):
@@ -111,7 +111,7 @@ def test_broken_messages_are_put_aside_with_their_reason(sqs, receiver, dead_let
     assert sorted(values(receiver)) == [0, 1, 2]
 
 
-def test_without_a_dead_letter_queue_sqs_moves_a_broken_message_after_its_receives(sqs, receiver, dead_letters):
+def test_sqs_moves_a_broken_message_if_there_is_no_dead_letter_queue(sqs, receiver, dead_letters):
     redrive = json.dumps({"deadLetterTargetArn": dead_letters.arn, "maxReceiveCount": "2"})
     queue = sqs.queue(VisibilityTimeout="1", RedrivePolicy=redrive)
     queue.send(BROKEN_TEXT)
@@ -122,7 +122,7 @@ def test_without_a_dead_letter_queue_sqs_moves_a_broken_message_after_its_receiv
     assert (letter.body, letter.attributes) == (BROKEN_TEXT, {})
 
 
-def test_while_the_receiver_is_down_messages_come_again_and_are_stored_later(sqs, receiver):
+def test_stores_messages_later_if_the_receiver_is_down(sqs, receiver):
     queue = sqs.queue(VisibilityTimeout="3")
     down = threading.Event()
     down.set()
@@ -136,7 +136,7 @@ def test_while_the_receiver_is_down_messages_come_again_and_are_stored_later(sqs
     assert sorted(values(receiver)) == list(range(12))
 
 
-def test_only_the_messages_that_failed_come_again(sqs, receiver):
+def test_receives_only_the_failed_messages_again(sqs, receiver):
     queue = sqs.queue(VisibilityTimeout="2")
     queue.send_all([*numbered(2), BROKEN_TEXT])
     with polling(queue, receiver) as server:
@@ -146,7 +146,7 @@ def test_only_the_messages_that_failed_come_again(sqs, receiver):
     assert sorted(values(receiver)) == [0, 1]
 
 
-def test_a_group_of_a_fifo_queue_is_stored_in_order(sqs, receiver):
+def test_stores_a_group_of_a_fifo_queue_in_order(sqs, receiver):
     queue = sqs.queue(fifo=True)
     for number, one in enumerate(numbered(45)):
         queue.send({**one, "dimensions": {"group": f"g{number % 3}"}}, group=f"g{number % 3}")
@@ -177,7 +177,7 @@ def test_nothing_overtakes_a_failed_message_of_its_group(sqs, receiver):
     assert refused and values(receiver) == [0, 1, 2, 3]
 
 
-def test_stopped_in_the_middle_it_finishes_what_is_in_flight_and_loses_nothing(sqs, receiver):
+def test_stopped_poller_finishes_messages_in_flight_and_loses_nothing(sqs, receiver):
     queue = sqs.queue(VisibilityTimeout="4")
     queue.send_all([event({"number": number}, {"n": str(number)}) for number in range(40)])
     receiver.answer_with(lambda write: Answer(delay=0.7))
@@ -194,7 +194,7 @@ def test_stopped_in_the_middle_it_finishes_what_is_in_flight_and_loses_nothing(s
     assert sorted(values(receiver)) == list(range(40)), "each once: what was finished was deleted"
 
 
-def test_killed_in_the_middle_it_loses_nothing(sqs, receiver):
+def test_killed_poller_loses_nothing(sqs, receiver):
     queue = sqs.queue(VisibilityTimeout="3")
     queue.send_all([event({"number": number}, {"n": str(number)}) for number in range(40)])
     receiver.answer_with(lambda write: Answer(delay=0.5))
@@ -208,7 +208,7 @@ def test_killed_in_the_middle_it_loses_nothing(sqs, receiver):
     assert set(values(receiver)) == set(range(40))
 
 
-def test_a_window_gathers_a_batch(sqs, receiver):
+def test_gathers_a_batch_during_the_window(sqs, receiver):
     queue = sqs.queue(VisibilityTimeout="30")
     with polling(queue, receiver, "--batch-window", "3") as server:
         for one in numbered(3):
@@ -218,7 +218,7 @@ def test_a_window_gathers_a_batch(sqs, receiver):
         assert [batch["messages"] for batch in batches(server)] == [3]
 
 
-def test_no_more_batches_are_in_flight_than_allowed(sqs, receiver):
+def test_has_no_more_batches_in_flight_than_allowed(sqs, receiver):
     queue = sqs.queue()
     queue.send_all([event({"number": number}, {"n": str(number)}) for number in range(12)])
     lock, now, most = threading.Lock(), [0], [0]
@@ -238,7 +238,7 @@ def test_no_more_batches_are_in_flight_than_allowed(sqs, receiver):
     assert most[0] == 3
 
 
-def test_a_queue_that_fails_for_a_while_is_asked_again(sqs, receiver):
+def test_polls_a_queue_again_that_failed_for_a_while(sqs, receiver):
     queue = sqs.queue()
     queue.send_all(numbered(3))
     failing = [3]
@@ -256,7 +256,7 @@ def test_a_queue_that_fails_for_a_while_is_asked_again(sqs, receiver):
     assert sorted(values(receiver)) == [0, 1, 2]
 
 
-def test_a_deletion_that_fails_in_part_is_tried_again(sqs, receiver):
+def test_retries_a_deletion_that_failed_in_part(sqs, receiver):
     queue = sqs.queue()
     queue.send_all(numbered(4))
     spoiled = []
@@ -277,7 +277,7 @@ def test_a_deletion_that_fails_in_part_is_tried_again(sqs, receiver):
             assert batches(server)[0]["deleted"] == 4
 
 
-def test_the_invoke_endpoint_works_beside_the_queue(sqs, receiver):
+def test_serves_the_invoke_endpoint_beside_the_queue(sqs, receiver):
     queue = sqs.queue()
     with polling(queue, receiver) as server:
         _, body = invoke(server, event({"invoked": 1}))
@@ -287,7 +287,7 @@ def test_the_invoke_endpoint_works_beside_the_queue(sqs, receiver):
     assert receiver.metric("invoked") and receiver.metric("queued")
 
 
-def test_people_are_told_what_is_polled_and_each_batch(sqs):
+def test_shows_people_the_polled_queue_and_each_batch(sqs):
     queue = sqs.queue(VisibilityTimeout="60")
     with serving("--queue-url", queue.url, "--batch-window", "0", "--timeout", "5") as server:
         queue.send(event({"temperature": 14.3}))
@@ -299,13 +299,13 @@ def test_people_are_told_what_is_polled_and_each_batch(sqs):
     assert "warning" not in said
 
 
-def test_a_visibility_timeout_that_is_too_short_is_told(sqs, receiver):
+def test_warns_of_a_visibility_timeout_that_is_too_short(sqs, receiver):
     queue = sqs.queue(VisibilityTimeout="2")
     with polling(queue, receiver) as server:
         assert "messages may be handled twice" in server.output()
 
 
-def test_a_queue_that_is_not_there_is_exit_code_1(sqs):
+def test_exits_with_1_if_the_queue_does_not_exist(sqs):
     done = pushgw("serve", "--listen", "127.0.0.1:0", "--queue-url", sqs.missing_queue_url(), timeout=30)
     assert done.returncode == 1
     assert "no-such-queue" in done.stderr and "sqs:ReceiveMessage" in done.stderr
@@ -318,19 +318,19 @@ def test_a_queue_that_is_not_there_is_exit_code_1(sqs):
     (["--batch-size", "0"], "1 to 10000"),
     (["--concurrency", "many"], "1 to 1000"),
 ], ids=lambda one: " ".join(one) if isinstance(one, list) else "")
-def test_what_lambda_would_refuse_is_exit_code_2(sqs, arguments, said):
+def test_exits_with_2_for_values_that_lambda_does_not_allow(sqs, arguments, said):
     queue = sqs.queue(fifo=True)
     done = pushgw("serve", "--listen", "127.0.0.1:0", "--queue-url", queue.url, *arguments, timeout=30)
     assert done.returncode == 2
     assert said in done.stderr
 
 
-def test_options_of_a_queue_want_a_queue():
+def test_rejects_options_of_a_queue_without_a_queue():
     for option in ("--batch-size", "--batch-window", "--concurrency"):
         assert pushgw("serve", option, "1", timeout=20).returncode == 2
 
 
-def test_it_stops_at_once_while_it_waits_for_messages(sqs, receiver):
+def test_stops_at_once_while_it_waits_for_messages(sqs, receiver):
     queue = sqs.queue()
     process = subprocess.Popen([components.pushgw(), "serve", "--listen", "127.0.0.1:0", "--queue-url", queue.url,
                                 "--remote-write-url", receiver.remote_write_url], stdin=subprocess.DEVNULL,

@@ -47,13 +47,13 @@ def test_help_names_every_command():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command):
+def test_every_command_prints_its_help(command):
     done = pushgw(command, "--help")
     assert done.returncode == 0
     assert f"pushgw {command}" in done.stdout
 
 
-def test_the_version_is_that_of_the_package():
+def test_prints_the_version_of_the_package():
     (version,) = re.findall(r'^version = "(.*)"', (ROOT / "Cargo.toml").read_text(), re.M)
     done = pushgw("--version")
     assert done.returncode == 0
@@ -63,7 +63,7 @@ def test_the_version_is_that_of_the_package():
 @pytest.mark.parametrize("arguments", [["no-such-command"], ["--no-such-option"], ["check"], ["invoke"],
                                        ["check", "--no-such-option", "-"], ["demo", "extra"], ["ping", "extra"]],
                          ids=" ".join)
-def test_wrong_usage_is_exit_code_2(arguments):
+def test_exits_with_2_for_wrong_usage(arguments):
     done = pushgw(*arguments)
     assert done.returncode == 2
     assert done.stderr
@@ -87,7 +87,7 @@ def on_a_terminal(*arguments, **env):
 
 
 @pytest.mark.parametrize("arguments", [["check", "examples/events/event.json"], ["demo"]], ids=lambda one: one[0])
-def test_there_is_colour_on_a_terminal_unless_no_color_is_set(arguments):
+def test_prints_colours_on_a_terminal_unless_no_color_is_set(arguments):
     status, shown = on_a_terminal(*arguments)
     assert status == 0 and "\x1b[" in shown
     status, shown = on_a_terminal(*arguments, NO_COLOR="1")
@@ -96,7 +96,7 @@ def test_there_is_colour_on_a_terminal_unless_no_color_is_set(arguments):
 
 @pytest.mark.parametrize("arguments", [["check"], ["check", "--json"]], ids=" ".join)
 @pytest.mark.parametrize("event, status", [('{"metrics":{"v":1}}', 0), ('{"metrics":{"v":"abc"}}', 1)], ids=["good", "bad"])
-def test_a_reader_that_goes_away_is_no_crash_and_does_not_hide_refusals(tmp_path, arguments, event, status):
+def test_closed_output_causes_no_crash_and_hides_no_rejection(tmp_path, arguments, event, status):
     path = tmp_path / "events.jsonl"
     path.write_text(f"{event}\n" * 50_000)
     process = subprocess.Popen([components.pushgw(), *arguments, path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,

@@ -40,14 +40,14 @@ def late_receiver():
         one.check()
 
 
-def test_credentials_come_from_the_endpoint_that_the_environment_names(late_receiver):
+def test_takes_credentials_from_the_endpoint_that_the_environment_names(late_receiver):
     with CredentialsEndpoint() as endpoint, \
             Ingest({"REMOTE_WRITE_URL": late_receiver.remote_write_url,
                     "AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoint.url + "/credentials"}, credentials=False) as ingest:
         assert ingest.invoke(event()).ok
 
 
-def test_credentials_that_are_missing_may_come_later(late_receiver):
+def test_takes_credentials_that_come_later(late_receiver):
     with CredentialsEndpoint() as endpoint:
         endpoint.working = False
         with Ingest({"REMOTE_WRITE_URL": late_receiver.remote_write_url, "AWS_EC2_METADATA_DISABLED": "true",
@@ -58,26 +58,26 @@ def test_credentials_that_are_missing_may_come_later(late_receiver):
     assert len(late_receiver.writes) == 1
 
 
-def test_missing_credentials_without_any_hint_cost_no_more_than_the_time_of_the_invocation(start, receiver):
+def test_answers_in_time_without_any_source_of_credentials(start, receiver):
     ingest = start(credentials=False)
     result = ingest.invoke(batch(record(event(), "m-1")), deadline_s=3)
     assert result.failures == ["m-1"]
     assert result.seconds < 3
 
 
-def test_the_general_endpoint_of_the_sdks_is_used_for_the_queue(start, sqs, dead_letters):
+def test_uses_the_general_endpoint_of_the_sdks_for_the_queue(start, sqs, dead_letters):
     ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL=sqs.endpoint)
     assert ingest.invoke(batch(record(BROKEN_TEXT, "m-1"))).failures == []
     assert dead_letters.letter().body == BROKEN_TEXT
 
 
-def test_the_endpoint_of_sqs_goes_before_the_general_one(start, sqs, dead_letters):
+def test_prefers_the_endpoint_of_sqs_to_the_general_one(start, sqs, dead_letters):
     ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL="http://127.0.0.1:9",
                    AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     assert ingest.invoke(batch(record(BROKEN_TEXT, "m-1"))).failures == []
 
 
-def test_a_queue_is_used_with_signing_switched_off_for_the_receiver(sqs, dead_letters):
+def test_signs_calls_of_sqs_if_requests_to_the_receiver_are_not_signed(sqs, dead_letters):
     with Receiver(auth="none") as receiver, \
             Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "REMOTE_WRITE_AUTH": "none",
                     "DEAD_LETTER_QUEUE_URL": dead_letters.url, "AWS_ENDPOINT_URL_SQS": sqs.endpoint}) as ingest:
@@ -87,7 +87,7 @@ def test_a_queue_is_used_with_signing_switched_off_for_the_receiver(sqs, dead_le
 
 
 @pytest.mark.parametrize("seconds, asked", [(3600, 1), (30, 2)])
-def test_credentials_are_kept_until_shortly_before_they_expire(late_receiver, seconds, asked):
+def test_keeps_credentials_until_shortly_before_they_expire(late_receiver, seconds, asked):
     with CredentialsEndpoint(lives=datetime.timedelta(seconds=seconds)) as endpoint, \
             Ingest({"REMOTE_WRITE_URL": late_receiver.remote_write_url,
                     "AWS_CONTAINER_CREDENTIALS_FULL_URI": endpoint.url + "/credentials"}, credentials=False) as ingest:

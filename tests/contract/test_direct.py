@@ -15,13 +15,13 @@ def report(**changes):
     return {**NOTHING, **changes}
 
 
-def test_a_stored_event_is_reported_with_every_number(ingest):
+def test_reports_a_stored_event_with_every_count(ingest):
     result = ingest.invoke(event({"temperature": "14.3", "ph": 6.7}, {"customerId": "c1"}))
     assert result.ok
     assert result.json == report(accepted=1, samples=2, series=2, requests=1)
 
 
-def test_an_array_is_reported_as_a_whole(ingest):
+def test_reports_an_array_as_a_whole(ingest):
     now = now_ms()
     result = ingest.invoke([event({"ph": 1.5}, timestamp=now), event({"ph": 2.5}, timestamp=now + 1),
                             event({"ph": 3.5}, {"pond": "b"}, timestamp=now)])
@@ -44,13 +44,13 @@ def test_inexact_counts_the_integers_of_accepted_events_that_a_double_cannot_hol
 
 
 @pytest.mark.parametrize("payload", [b"[]", b'{"Records":[]}', b" [ ] "])
-def test_nothing_in_is_nothing_sent_and_no_error(ingest, receiver, payload):
+def test_sends_nothing_for_an_empty_payload_and_succeeds(ingest, receiver, payload):
     result = ingest.invoke(payload)
     assert result.ok
     assert receiver.writes == []
 
 
-def test_an_empty_array_is_reported_with_zeros(ingest):
+def test_reports_an_empty_array_with_zeros(ingest):
     assert ingest.invoke(b"[]").json == NOTHING
 
 
@@ -67,7 +67,7 @@ def test_an_empty_array_is_reported_with_zeros(ingest):
     ({"metrics": {"ph": 1}, "timestamp": 4070908800000}, "in_future", "timestamp"),
     (b"not json", "invalid_json", ""),
 ], ids=lambda value: value if isinstance(value, str) and value.replace("_", "").isalpha() else "")
-def test_a_single_event_that_is_refused_is_a_function_error_with_reason_and_detail(ingest, receiver, payload, reason,
+def test_answers_a_rejected_single_event_with_reason_and_detail(ingest, receiver, payload, reason,
                                                                                    detail):
     result = ingest.invoke(payload)
     assert not result.ok
@@ -76,12 +76,12 @@ def test_a_single_event_that_is_refused_is_a_function_error_with_reason_and_deta
     assert receiver.writes == []
 
 
-def test_a_single_event_that_is_refused_is_no_dead_letter(ingest_with_queue, dead_letters):
+def test_does_not_dead_letter_a_rejected_single_event(ingest_with_queue, dead_letters):
     assert ingest_with_queue.invoke(BROKEN).error_type == "invalid_value"
     assert dead_letters.letters() == []
 
 
-def test_an_array_with_a_refused_event_stores_the_others_and_lists_it(ingest, receiver):
+def test_lists_a_rejected_event_of_an_array_and_stores_the_others(ingest, receiver):
     result = ingest.invoke([event({"a": 1.5}), {"metrics": {"ph": "abc"}}, event({"b": 2.5})])
     assert result.ok
     assert set(result.json) == REPORT_KEYS
@@ -94,25 +94,25 @@ def test_an_array_with_a_refused_event_stores_the_others_and_lists_it(ingest, re
     assert {metric for metric, _ in receiver.samples()} == {"a", "b"}
 
 
-def test_an_event_is_refused_as_a_whole(ingest, receiver):
+def test_rejects_an_event_as_a_whole(ingest, receiver):
     result = ingest.invoke([event({"a": 1, "b": "abc", "c": 3})])
     assert result.json == report(rejected_count=1, rejected=result.json["rejected"])
     assert receiver.writes == []
 
 
-def test_an_array_of_one_refused_event_is_reported_and_no_error(ingest):
+def test_reports_an_array_of_one_rejected_event_without_an_error(ingest):
     result = ingest.invoke([BROKEN])
     assert result.ok
     assert result.json["rejected_count"] == 1
 
 
-def test_the_report_lists_the_first_thousand_refusals_and_counts_all(ingest):
+def test_report_lists_the_first_thousand_rejections_and_counts_all(ingest):
     result = ingest.invoke([BROKEN] * 1500)
     assert result.json["rejected_count"] == 1500
     assert [item["index"] for item in result.json["rejected"]] == list(range(1000))
 
 
-def test_each_refused_event_of_an_array_becomes_a_dead_letter_in_its_own_text(ingest_with_queue, dead_letters):
+def test_dead_letters_each_rejected_event_of_an_array_with_its_own_text(ingest_with_queue, dead_letters):
     first, second = '{ "metrics" : {"ph":\t"abc"}, "dimensions":{"dé":"\\u00e9 "} }', '{"metrics":{"ph":1e309}}'
     payload = f'[ {first} ,\n{{"metrics":{{"ph":6.7}}}}, {second}]'
     result = ingest_with_queue.invoke(payload.encode())
@@ -128,14 +128,14 @@ def test_each_refused_event_of_an_array_becomes_a_dead_letter_in_its_own_text(in
     assert '"abc" is not a number' in letters[first].attributes["detail"]
 
 
-def test_more_refused_events_than_a_queue_takes_in_one_call_are_all_put_aside(ingest_with_queue, dead_letters):
+def test_dead_letters_more_events_than_one_call_takes(ingest_with_queue, dead_letters):
     bodies = [f'{{"metrics":{{"ph":"abc{number}"}}}}' for number in range(37)]
     result = ingest_with_queue.invoke(("[" + ",".join(bodies) + "]").encode())
     assert result.json["rejected_count"] == 37
     assert sorted(letter.body for letter in dead_letters.letters()) == sorted(bodies)
 
 
-def test_a_direct_dead_letter_on_a_fifo_queue_has_the_group_rejected_and_an_id_of_request_and_index(start, sqs):
+def test_fifo_dead_letter_of_a_direct_event_has_the_group_rejected_and_an_id_of_request_and_index(start, sqs):
     queue = sqs.queue(fifo=True)
     ingest = start(DEAD_LETTER_QUEUE_URL=queue.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     result = ingest.invoke([BROKEN, event(), BROKEN])
@@ -148,7 +148,7 @@ def test_a_direct_dead_letter_on_a_fifo_queue_has_the_group_rejected_and_an_id_o
         assert one.startswith(result.request_id) and one.endswith(number)
 
 
-def test_a_dead_letter_queue_that_fails_makes_an_array_a_function_error_with_the_report(start, sqs):
+def test_answers_an_error_with_the_report_if_the_dead_letter_queue_fails(start, sqs):
     ingest = start(DEAD_LETTER_QUEUE_URL=sqs.missing_queue_url(), AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     result = ingest.invoke([event({"ph": 6.7}), BROKEN])
     assert result.error_type == "dead_letter_failed"
@@ -176,7 +176,7 @@ def test_the_report_of_a_failed_dead_letter_queue_is_not_written_into_the_log(fl
     assert max(len(line) for line in flooded.raw_log.splitlines()) < 20_000
 
 
-def test_one_letter_of_many_that_the_queue_refuses_is_a_function_error(start, sqs, dead_letters):
+def test_answers_an_error_if_the_queue_refuses_one_of_many_dead_letters(start, sqs, dead_letters):
     with SqsFront(sqs, *refuse_bodies_with("poison")) as front:
         ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=front.url)
         result = ingest.invoke([BROKEN, {"metrics": {"ph": "poison"}}], deadline_s=8)
@@ -184,7 +184,7 @@ def test_one_letter_of_many_that_the_queue_refuses_is_a_function_error(start, sq
 
 
 @pytest.mark.parametrize("status", [500, 503, 403, 404, 301])
-def test_an_event_that_could_not_be_stored_is_delivery_failed_with_counts_and_status(ingest, receiver, status):
+def test_answers_delivery_failed_with_counts_and_status_if_nothing_was_stored(ingest, receiver, status):
     receiver.answer_with(lambda write: Answer(status, "because"))
     result = ingest.invoke([event({"a": 1}), event({"b": 2}), event({"c": 3})], deadline_s=3)
     assert result.error_type == "delivery_failed"
@@ -192,24 +192,24 @@ def test_an_event_that_could_not_be_stored_is_delivery_failed_with_counts_and_st
     assert "3" in result.error_message.replace(str(status), "")
 
 
-def test_a_single_event_that_could_not_be_stored_is_delivery_failed(ingest, receiver):
+def test_answers_delivery_failed_for_a_single_event_that_was_not_stored(ingest, receiver):
     receiver.answer_with(lambda write: Answer(503))
     assert ingest.invoke(event(), deadline_s=3).error_type == "delivery_failed"
 
 
-def test_errored_outweighs_refused_and_then_nothing_is_dead_lettered(ingest_with_queue, receiver, dead_letters):
+def test_dead_letters_nothing_if_another_event_errored(ingest_with_queue, receiver, dead_letters):
     receiver.answer_with(lambda write: Answer(503))
     result = ingest_with_queue.invoke([event(), BROKEN], deadline_s=3)
     assert result.error_type == "delivery_failed"
     assert dead_letters.letters() == []
 
 
-def test_without_a_queue_refusals_are_only_reported_and_a_warning_at_start_says_so(ingest):
+def test_reports_rejections_only_and_warns_at_start_without_a_queue(ingest):
     warnings = [line for line in ingest.start_log.splitlines() if '"WARN"' in line]
     assert any("DEAD_LETTER_QUEUE_URL" in line for line in warnings), ingest.start_log
 
 
-def test_with_a_queue_there_is_no_warning_at_start(ingest_with_queue):
+def test_does_not_warn_at_start_with_a_queue(ingest_with_queue):
     assert "WARN" not in ingest_with_queue.start_log
 
 
@@ -219,12 +219,12 @@ def test_with_a_queue_there_is_no_warning_at_start(ingest_with_queue):
     lambda one: {"Type": "Notification", "MessageId": "1", "TopicArn": "arn:aws:sns:us-east-1:123456789012:t",
                  "Message": json.dumps(one), "Timestamp": "2020-01-01T00:00:00.000Z"},
 ], ids=["eventbridge", "sns notification"])
-def test_a_wrapped_direct_payload_follows_the_same_rules(ingest, receiver, wrap):
+def test_applies_the_same_rules_to_a_wrapped_direct_payload(ingest, receiver, wrap):
     assert ingest.invoke(wrap(event({"ph": 6.7}))).json == report(accepted=1, samples=1, series=1, requests=1)
     assert ingest.invoke(wrap(BROKEN)).error_type == "invalid_value"
 
 
-def test_sns_records_are_taken_as_their_messages(ingest, receiver):
+def test_reads_sns_records_as_their_messages(ingest, receiver):
     payload = {"Records": [{"EventSource": "aws:sns", "EventVersion": "1.0",
                             "EventSubscriptionArn": "arn:aws:sns:us-east-1:123456789012:t:1",
                             "Sns": {"Type": "Notification", "MessageId": "1", "Message": json.dumps(event({"ph": 6.7})),

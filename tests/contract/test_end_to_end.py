@@ -56,7 +56,7 @@ def test_a_fifo_batch_can_be_queried_in_prometheus(into_prometheus, prometheus, 
     assert prometheus.samples(metric) == {labels(customerId="customer1"): [(now, "6.7")]}
 
 
-def test_what_an_iot_rule_hands_over_can_be_queried_in_prometheus(into_prometheus, prometheus, metric):
+def test_the_payload_of_an_iot_rule_can_be_queried_in_prometheus(into_prometheus, prometheus, metric):
     # A rule's Lambda action invokes the function with the result of its SELECT, one object.
     now = now_ms()
     payload = {"dimensions": {"customerId": "customer1", "device": "pond-7", "battery-ok": True, "channel": 3},
@@ -85,7 +85,7 @@ def test_the_event_of_the_ancestor_works_verbatim(into_prometheus, prometheus):
         assert (now, value) in samples[labels(customerId="customer1")]
 
 
-def test_one_binary_takes_all_triggers_in_turn(into_prometheus, prometheus, metric):
+def test_one_process_takes_all_triggers_in_turn(into_prometheus, prometheus, metric):
     now = now_ms()
     assert into_prometheus.invoke(event({metric: 1}, timestamp=now)).json["accepted"] == 1
     assert into_prometheus.invoke(batch(event({metric: 2}, timestamp=now + 1))).failures == []
@@ -117,7 +117,7 @@ def test_events_out_of_order_in_a_batch_are_all_stored(into_prometheus, promethe
     assert prometheus.samples(metric) == {(): [(now - 1000 * n, str(n)) for n in sorted(order, reverse=True)]}
 
 
-def test_one_broken_record_among_fifty_leaves_forty_nine_in_prometheus(into_prometheus, prometheus, sqs, dead_letters,
+def test_stores_forty_nine_of_fifty_records_in_prometheus_if_one_is_broken(into_prometheus, prometheus, sqs, dead_letters,
                                                                        metric):
     queue, now = sqs.queue(), now_ms()
     bodies = [json.dumps(event({metric: n}, {"n": f"{n:02}"}, timestamp=now)) for n in range(50)]
@@ -133,7 +133,7 @@ def test_one_broken_record_among_fifty_leaves_forty_nine_in_prometheus(into_prom
     assert letter.attributes["source_message_id"] == ids[17]
 
 
-def test_a_mended_letter_is_stored_at_its_first_time(into_prometheus, prometheus, sqs, dead_letters, metric):
+def test_a_mended_dead_letter_is_stored_at_its_first_time(into_prometheus, prometheus, sqs, dead_letters, metric):
     queue = sqs.queue()
     queue.send(json.dumps({"metrics": {metric: "n/a"}}))
     received = queue.lambda_event()

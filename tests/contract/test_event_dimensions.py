@@ -34,19 +34,19 @@ def test_a_dimension_becomes_a_label(gateway, literal, label):
 
 
 @pytest.mark.parametrize("literal", ["null", '""'])
-def test_null_and_the_empty_string_mean_no_such_label(gateway, literal):
+def test_makes_no_label_of_null_or_the_empty_string(gateway, literal):
     assert gateway.accepted(with_dimensions('{"d":%s,"site":"pond"}' % literal)).labels == {"site": "pond"}
 
 
 @pytest.mark.parametrize("literal", ["[]", "{}", '["pond"]', '{"site":"pond"}', "[1]", "[null]"])
-def test_a_dimension_that_is_an_array_or_object_is_refused_and_named(gateway, literal):
+def test_rejects_a_dimension_that_is_an_array_or_object_and_names_it(gateway, literal):
     reason, detail = gateway.refused(with_dimensions('{"ok":"x","d":%s}' % literal))
     assert reason == "invalid_event"
     assert "dimensions.d" in detail
 
 
 @pytest.mark.parametrize("literal", ["[]", '["a","b"]', '[["a","b"]]', '"customer1"', '""', "5", "0", "true", "false"])
-def test_dimensions_that_are_no_object_are_refused(gateway, literal):
+def test_rejects_dimensions_that_are_not_an_object(gateway, literal):
     reason, detail = gateway.refused(with_dimensions(literal))
     assert reason == "invalid_event"
     assert "dimensions" in detail
@@ -58,7 +58,7 @@ def test_all_metrics_of_an_event_carry_its_labels_sorted(gateway):
     assert set(sent.samples) == {("ph", labels), ("flow", labels)}
 
 
-def test_the_order_of_dimensions_makes_no_other_series(gateway):
+def test_the_order_of_dimensions_does_not_change_the_series(gateway):
     sent = gateway.accepted('[{"dimensions":{"a":"1","b":"2"},"metrics":{"v":1}},'
                             '{"dimensions":{"b":"2","a":"1"},"metrics":{"v":1}}]')
     assert len(sent.samples) == 1

@@ -41,7 +41,7 @@ LABEL_NAMES = [(name, name) for name in CLASSIC if ":" not in name] + [
 
 
 @pytest.mark.parametrize("name, translated", METRIC_NAMES, ids=ascii)
-def test_a_metric_name_is_translated_or_refused(gateway, name, translated):
+def test_translates_or_rejects_a_metric_name(gateway, name, translated):
     if translated is None:
         reason, detail = gateway.refused(named(name))
         assert reason == "invalid_metric_name"
@@ -51,7 +51,7 @@ def test_a_metric_name_is_translated_or_refused(gateway, name, translated):
 
 
 @pytest.mark.parametrize("name, translated", LABEL_NAMES, ids=ascii)
-def test_a_label_name_is_translated_or_refused(gateway, name, translated):
+def test_translates_or_rejects_a_label_name(gateway, name, translated):
     if translated is None:
         reason, detail = gateway.refused(labelled(name))
         assert reason == "invalid_label_name"
@@ -60,7 +60,7 @@ def test_a_label_name_is_translated_or_refused(gateway, name, translated):
         assert gateway.accepted(labelled(name)).labels == {translated: "x"}
 
 
-def test_the_detail_of_a_bad_name_shows_it(gateway):
+def test_detail_shows_the_bad_name(gateway):
     assert "__temperature" in gateway.refused(named("__temperature"))[1]
     assert "__replica__" in gateway.refused(labelled("__replica__"))[1]
 
@@ -78,7 +78,7 @@ METRIC_COLLISIONS = {
 
 
 @pytest.mark.parametrize("metrics", METRIC_COLLISIONS.values(), ids=METRIC_COLLISIONS)
-def test_two_metrics_of_one_name_are_a_collision(gateway, metrics):
+def test_rejects_two_metrics_of_one_name_as_a_collision(gateway, metrics):
     reason, detail = gateway.refused('{"metrics":%s}' % metrics)
     assert reason == "metric_collision"
     assert detail
@@ -93,7 +93,7 @@ LABEL_COLLISIONS = {
 
 
 @pytest.mark.parametrize("dimensions", LABEL_COLLISIONS.values(), ids=LABEL_COLLISIONS)
-def test_two_labels_of_one_name_are_a_collision(gateway, dimensions):
+def test_rejects_two_labels_of_one_name_as_a_collision(gateway, dimensions):
     reason, detail = gateway.refused(with_dimensions(dimensions))
     assert reason == "label_collision"
     assert detail
@@ -104,7 +104,7 @@ def test_two_labels_of_one_name_are_a_collision(gateway, dimensions):
     ('{"a-b":null,"a_b":"x"}', {"a_b": "x"}), ('{"a_b":"x","a-b":null}', {"a_b": "x"}),
     ('{"a-b":null,"a.b":null,"a b":"x"}', {"a_b": "x"}),
 ])
-def test_a_null_dimension_collides_with_nothing(gateway, dimensions, labels):
+def test_a_null_dimension_causes_no_collision(gateway, dimensions, labels):
     assert gateway.accepted(with_dimensions(dimensions)).labels == labels
 
 
@@ -129,15 +129,15 @@ def dimensions(count, first=0):
     return {f"d{number:03d}": "x" for number in range(first, first + count)}
 
 
-def test_150_labels_with_the_name_are_sent(gateway):
+def test_accepts_150_labels_with_the_name(gateway):
     assert len(gateway.accepted({"dimensions": dimensions(149), "metrics": {"v": 1}}).labels) == 149
 
 
-def test_151_labels_with_the_name_are_too_many(gateway):
+def test_rejects_151_labels_with_the_name(gateway):
     assert gateway.refused(with_dimensions(json.dumps(dimensions(150))))[0] == "too_many_labels"
 
 
-def test_dimensions_that_mean_no_label_are_not_counted(gateway):
+def test_does_not_count_dimensions_without_a_label(gateway):
     given = {**dimensions(149), "none": None, "empty": "", "another": None}
     assert len(gateway.accepted(with_dimensions(json.dumps(given))).labels) == 149
 
@@ -158,7 +158,7 @@ def gateway_with_external_labels():
     pytest.param(148, {"env": "test"}, False, id="149, one of them an external one's"),
     pytest.param(147, {"env": ""}, True, id="147 and an empty one that the external one fills"),
 ])
-def test_external_labels_count(gateway_with_external_labels, count, own, fits):
+def test_counts_external_labels(gateway_with_external_labels, count, own, fits):
     text = with_dimensions(json.dumps({**dimensions(count), **own}))
     if fits:
         sent = gateway_with_external_labels.accepted(text)
@@ -194,7 +194,7 @@ SIZES = [
 
 
 @pytest.mark.parametrize("text, fits", SIZES)
-def test_names_and_values_have_a_size(gateway, text, fits):
+def test_limits_the_size_of_names_and_values(gateway, text, fits):
     if fits:
         gateway.accepted(text)
     else:

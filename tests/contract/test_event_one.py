@@ -159,13 +159,13 @@ def test_the_example_of_the_contract_works(gateway):
     pytest.param('"metrics": {"temperature": 14.3, "a-b": 1, "a_b": 1}', id="a collision"),
     pytest.param('"metrics": {"temperature": 14.3, "%s": 1}' % ("n" * 1025), id="a name too long"),
 ])
-def test_of_an_event_of_which_any_part_is_refused_nothing_is_sent(gateway, bad):
+def test_sends_nothing_of_an_event_with_one_bad_part(gateway, bad):
     gateway.refused("{%s}" % bad)
 
 
 @pytest.mark.parametrize("bad", ['{"metrics": {"temperature": 14.3, "ph": "abc"}}',
                                  '{"metrics": {"temperature": 14.3}, "unit": "C"}'])
-def test_the_other_events_of_an_array_are_stored_whole(gateway, bad):
+def test_stores_the_other_events_of_an_array_whole(gateway, bad):
     good = '{"dimensions": {"d": "%s"}, "metrics": {"temperature": 14.3, "ph": 6.7}}'
     sent = gateway.direct("[%s,%s,%s]" % (good % "before", bad, good % "after"))
     assert sent.result.ok, sent.result
@@ -174,7 +174,7 @@ def test_the_other_events_of_an_array_are_stored_whole(gateway, bad):
                                  for where in ("before", "after")}
 
 
-def test_keys_come_in_any_order(gateway):
+def test_accepts_keys_in_any_order(gateway):
     now = now_ms()
     parts = ['"dimensions": {"customerId": "customer1"}', f'"timestamp": {now}',
              '"metrics": {"temperature": "14.3", "ph": 6.7}']
@@ -182,7 +182,7 @@ def test_keys_come_in_any_order(gateway):
         assert gateway.accepted("{%s}" % ",".join(parts[i] for i in order)).samples == readme_samples(now)
 
 
-def test_white_space_of_json_may_stand_anywhere(gateway):
+def test_accepts_white_space_anywhere(gateway):
     now = now_ms()
     text = '\r\n\t {\n "metrics" \t:\r{ "ph" : \n 6.7 } , "timestamp"\n:\n%d }\n\n ' % now
     assert gateway.accepted(text).samples == {("ph", ()): [(now, bits(6.7))]}
@@ -199,7 +199,7 @@ def test_white_space_of_json_may_stand_anywhere(gateway):
     pytest.param('{"metric": {"v": 1}}', "metric", "metrics", id="metric"),
     pytest.param('{"metrics": {"v": 1}, "metrics ": {}}', "metrics ", "metrics", id="metrics and a space"),
 ])
-def test_an_unknown_key_is_refused_with_the_likely_one(gateway, text, named, likely):
+def test_rejects_an_unknown_key_and_suggests_the_likely_one(gateway, text, named, likely):
     reason, detail = gateway.refused(text)
     assert reason == "invalid_event"
     assert named in detail
@@ -214,14 +214,14 @@ def test_an_unknown_key_is_refused_with_the_likely_one(gateway, text, named, lik
     pytest.param('{"metrics": {"v": 1}, "Type": "Notification", "Message": "[]"}', id="Message"),
     pytest.param('{"metrics": {"v": 1}, "detail-type": "t", "source": "s", "detail": []}', id="detail with its type"),
 ])
-def test_an_event_that_has_a_wrappers_key_as_well_is_not_lost_in_silence(gateway, text):
+def test_does_not_silently_lose_an_event_with_a_wrappers_key(gateway, text):
     assert gateway.refused(text)[0] == "invalid_event"
     sent = gateway.sqs(record(text, message_id="m-1"))
     assert sent.result.failures == ["m-1"]
 
 
 @pytest.mark.parametrize("key", ["xyzzy", "unit", "", "日本", "a\\nb"])
-def test_an_unknown_key_is_refused_and_named(gateway, key):
+def test_rejects_an_unknown_key_and_names_it(gateway, key):
     reason, detail = gateway.refused('{"metrics": {"v": 1}, "%s": null}' % key)
     assert reason == "invalid_event"
     if key and "\\" not in key:
@@ -236,11 +236,11 @@ def test_an_unknown_key_is_refused_and_named(gateway, key):
     pytest.param('{"timestamp": null, "metrics": {"v": 1}, "timestamp": null}', id="timestamp, both null"),
     pytest.param('{"metrics": {"v": 1}, "metr\\u0069cs": {"w": 1}}', id="metrics, once with an escape"),
 ])
-def test_a_key_given_twice_at_the_top_is_refused(gateway, text):
+def test_rejects_a_key_of_the_event_that_is_given_twice(gateway, text):
     assert gateway.refused(text)[0] == "invalid_event"
 
 
-def test_keys_may_be_written_with_escapes(gateway):
+def test_accepts_keys_with_escapes(gateway):
     sent = gateway.accepted('{"\\u006detrics": {"\\u0070h": "\\u0036.7"}, "dim\\u0065nsions": {"\\u0061": "\\u0062"}}')
     assert [(key, samples[0][1]) for key, samples in sent.samples.items()] == [(("ph", (("a", "b"),)), bits(6.7))]
 
@@ -257,7 +257,7 @@ def test_keys_may_be_written_with_escapes(gateway):
     pytest.param('{"metrics": 6.7}', id="number"),
     pytest.param('{"metrics": true}', id="boolean"),
 ])
-def test_metrics_are_required_and_an_object_with_an_entry(gateway, text):
+def test_requires_metrics_to_be_an_object_with_an_entry(gateway, text):
     reason, detail = gateway.refused(text)
     assert reason == "invalid_event"
     assert "metrics" in detail
@@ -275,7 +275,7 @@ def test_the_report_of_an_array_names_each_rejected_event_by_index(gateway):
         "accepted": 2, "rejected_count": 2, "samples": 2, "series": 2, "requests": 1, "inexact": 0}
 
 
-def test_the_report_where_nothing_was_sent_counts_only_what_was_rejected(gateway):
+def test_the_report_counts_only_rejections_if_nothing_was_sent(gateway):
     sent = gateway.direct('[{"metrics": {"ph": "abc"}}, {"metrics": {"ph": "def"}}]')
     assert sent.writes == []
     report = sent.result.json

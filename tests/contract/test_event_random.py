@@ -127,7 +127,7 @@ class Maker:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_random_events_are_stored_exactly_or_refused_for_a_reason_that_they_have(gateway, seed):
+def test_stores_random_events_exactly_or_rejects_them_for_a_true_reason(gateway, seed):
     now = now_ms()
     makers = [Maker(f"{seed}/{number}", now) for number in range(500)]
     texts = [maker.event(number) for number, maker in enumerate(makers)]

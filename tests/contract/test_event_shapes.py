@@ -73,7 +73,7 @@ DIRECT = {
 
 
 @pytest.mark.parametrize("payload", DIRECT.values(), ids=DIRECT)
-def test_a_direct_payload_may_be(gateway, payload):
+def test_accepts_as_a_direct_payload(gateway, payload):
     assert arrived(gateway.accepted(payload))
 
 
@@ -96,7 +96,7 @@ BODIES = {
 
 @pytest.mark.parametrize("fifo", [False, True], ids=["standard", "FIFO"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_the_body_of_an_sqs_record_may_be(gateway, body, fifo):
+def test_accepts_as_the_body_of_an_sqs_record(gateway, body, fifo):
     sent = gateway.sqs(record(body, group="pond" if fifo else None))
     assert sent.result.failures == []
     assert arrived(sent)
@@ -106,7 +106,7 @@ def test_the_body_of_an_sqs_record_may_be(gateway, body, fifo):
                                      notification("[]"), eventbridge([])],
                          ids=["an empty array", "no records", "an empty array in SQS", "in base64", "in SNS records",
                               "in an SNS notification", "in EventBridge"])
-def test_where_there_is_no_event_there_is_nothing_to_do(gateway, payload):
+def test_does_nothing_for_a_message_without_an_event(gateway, payload):
     sent = gateway.direct(payload)
     assert sent.result.ok, sent.result
     assert sent.writes == []
@@ -116,14 +116,14 @@ def test_where_there_is_no_event_there_is_nothing_to_do(gateway, payload):
         assert (sent.result.json["accepted"], sent.result.json["rejected_count"]) == (0, 0)
 
 
-def test_an_array_in_an_sqs_body_is_many_events(gateway):
+def test_reads_an_array_in_an_sqs_body_as_many_events(gateway):
     body = json.dumps([{"metrics": {"v": number}, "dimensions": {"n": number}} for number in range(10)])
     sent = gateway.sqs(body)
     assert sent.result.failures == []
     assert len(sent.samples) == 10
 
 
-def test_records_of_all_shapes_go_together(gateway):
+def test_sends_records_of_all_shapes_together(gateway):
     bodies = [body.replace("customer1", f"customer{number}") if "customer1" in body else body
               for number, body in enumerate(BODIES.values())]
     sent = gateway.sqs(*bodies)
@@ -137,7 +137,7 @@ def test_records_of_all_shapes_go_together(gateway):
                  id="an SNS record of two events and one of one"),
     pytest.param(eventbridge([EVENT, {"metrics": {"v": 1}}]), 2, id="EventBridge of two events"),
 ])
-def test_events_in_wrapped_direct_payloads_are_counted(gateway, payload, accepted):
+def test_counts_events_in_wrapped_direct_payloads(gateway, payload, accepted):
     assert gateway.accepted(payload).result.json["accepted"] == accepted
 
 
@@ -155,7 +155,7 @@ def reordered(value, order):
 @pytest.mark.parametrize("payload", [EVENT, sns_records(TEXT), notification(TEXT), eventbridge(EVENT), eventbridge(notification(TEXT)),
                                      sqs_event(record(TEXT)), sqs_event(record(TEXT, group="pond"))],
                          ids=["event", "SNS records", "SNS", "EventBridge", "SNS in EventBridge", "SQS", "SQS FIFO"])
-def test_a_shape_is_known_whatever_the_order_of_its_keys(gateway, payload, order):
+def test_recognises_a_shape_with_its_keys_in_any_order(gateway, payload, order):
     for indent in None, 4:
         sent = gateway.direct(json.dumps(reordered(payload, order), indent=indent))
         assert sent.result.ok, sent.result
@@ -163,7 +163,7 @@ def test_a_shape_is_known_whatever_the_order_of_its_keys(gateway, payload, order
 
 
 @pytest.mark.parametrize("missing", ["messageAttributes", "attributes", "md5OfBody", "receiptHandle", "awsRegion"])
-def test_a_record_may_lack_what_is_not_needed(gateway, missing):
+def test_accepts_a_record_without_the_keys_that_are_not_needed(gateway, missing):
     one = record(TEXT)
     del one[missing]
     sent = gateway.sqs(one)
@@ -171,7 +171,7 @@ def test_a_record_may_lack_what_is_not_needed(gateway, missing):
     assert arrived(sent)
 
 
-def test_keys_that_aws_may_add_to_a_wrapper_do_no_harm(gateway):
+def test_ignores_keys_that_aws_may_add_to_a_wrapper(gateway):
     for payload in (sns_records(TEXT), eventbridge(EVENT), notification(TEXT), sqs_event(record(TEXT))):
         payload = {**payload, "addedLater": {"a": [1, {"b": "\n"}]}}
         for one in payload.get("Records", []):
@@ -189,7 +189,7 @@ DEEP = {
 
 
 @pytest.mark.parametrize("message", DEEP.values(), ids=DEEP)
-def test_wrappers_nest_at_most_four_deep(gateway, message):
+def test_unwraps_at_most_four_levels(gateway, message):
     reason, detail = gateway.refused(message)
     assert reason == "invalid_event"
     assert "4" in detail or "four" in detail
@@ -218,33 +218,33 @@ OTHERS = {
 
 
 @pytest.mark.parametrize("payload", OTHERS.values(), ids=OTHERS)
-def test_anything_else_is_refused_with_what_was_expected(gateway, payload):
+def test_rejects_any_other_payload_and_names_the_expected_one(gateway, payload):
     reason, detail = gateway.refused(json.dumps(payload))
     assert reason == "invalid_event"
     assert len(detail) > 20 and " " in detail, detail
 
 
 @pytest.mark.parametrize("payload", [S3, KINESIS, DYNAMODB], ids=["S3", "Kinesis", "DynamoDB"])
-def test_foreign_records_are_told_which_records_are_read(gateway, payload):
+def test_rejects_records_of_other_services_and_names_the_known_ones(gateway, payload):
     _, detail = gateway.refused(payload)
     assert "SQS" in detail and "SNS" in detail
 
 
 @pytest.mark.parametrize("payload", [None, 14.3, "temperature", True], ids=["null", "number", "string", "true"])
-def test_what_is_no_object_is_told_that_an_event_is_expected(gateway, payload):
+def test_rejects_a_value_that_is_not_an_object_and_asks_for_an_event(gateway, payload):
     _, detail = gateway.refused(json.dumps(payload))
     assert "event" in detail or "metrics" in detail
 
 
 @pytest.mark.parametrize("payload", OTHERS.values(), ids=OTHERS)
-def test_anything_else_in_an_sqs_body_is_refused(gateway, payload):
+def test_rejects_any_other_sqs_body(gateway, payload):
     sent = gateway.sqs(record(json.dumps(payload), message_id="other"), record(TEXT, message_id="good"))
     assert sent.result.failures == ["other"]
     assert sent.result.metrics["rejected.invalid_event"] == 1
     assert arrived(sent)
 
 
-def test_snss_confirmation_of_a_subscription_is_refused(gateway):
+def test_rejects_the_confirmation_of_an_sns_subscription(gateway):
     payload = {**notification("You have chosen to subscribe to the topic."), "Type": "SubscriptionConfirmation", "Token": "t",
                "SubscribeURL": "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription"}
     assert gateway.refused(payload)[0] in ("invalid_event", "invalid_json")
@@ -255,7 +255,7 @@ ELEMENTS = {"a number": "1", "null": "null", "true": "true", "a string": '"x"', 
 
 
 @pytest.mark.parametrize("element", ELEMENTS.values(), ids=ELEMENTS)
-def test_elements_of_an_array_that_are_no_events_are_refused_singly(gateway, element):
+def test_rejects_elements_of_an_array_one_by_one(gateway, element):
     sent = gateway.direct("[%s,%s]" % (element, TEXT))
     report = sent.result.json
     assert [(one["index"], one["reason"]) for one in report["rejected"]] == [(0, "invalid_event")]
@@ -309,14 +309,14 @@ NO_JSON = {**{f"{name}": text for name, text in BROKEN.items()}, **{f"lone surro
 
 
 @pytest.mark.parametrize("text", NO_JSON.values(), ids=NO_JSON)
-def test_what_is_no_json_is_invalid_json(gateway, text):
+def test_rejects_text_that_is_not_json(gateway, text):
     reason, detail = gateway.refused(text)
     assert reason == "invalid_json"
     assert detail
 
 
 @pytest.mark.parametrize("text", [*NO_JSON.values(), *BASE64.values()], ids=[*NO_JSON, *(f"base64 {name}" for name in BASE64)])
-def test_what_is_no_json_in_an_sqs_body_is_invalid_json(gateway, text):
+def test_rejects_an_sqs_body_that_is_not_json(gateway, text):
     sent = gateway.sqs(record(text, message_id="broken"), record(TEXT, message_id="good"))
     assert sent.result.failures == ["broken"]
     assert sent.result.metrics["rejected.invalid_json"] == 1
@@ -331,7 +331,7 @@ def test_what_is_no_json_in_an_sqs_body_is_invalid_json(gateway, text):
     pytest.param(b'{"metrics":{"v":1},"x":"\xc0\xaf"}', id="overlong, in an unknown key"),
     pytest.param(TEXT.encode("utf-16"), id="UTF-16"),
 ])
-def test_invalid_utf_8_is_invalid_json(gateway, payload):
+def test_rejects_invalid_utf_8_as_invalid_json(gateway, payload):
     assert gateway.refused(payload)[0] == "invalid_json"
 
 
@@ -340,7 +340,7 @@ def test_invalid_utf_8_is_invalid_json(gateway, payload):
     ('{"dimensions":{"d":"\\\\ud83c"},"metrics":{"v":1}}', "v", "\\ud83c"),
     ('{"dimensions":{"d":"\\\\\\ud83c\\udf21"},"metrics":{"v\\ud83c\\udf21":1}}', "v_", "\\🌡"),
 ])
-def test_surrogate_pairs_and_escaped_backslashes_are_fine(gateway, text, name, label):
+def test_accepts_surrogate_pairs_and_escaped_backslashes(gateway, text, name, label):
     sent = gateway.accepted(text)
     assert sent.names == [name]
     assert sent.labels == {"d": label}
@@ -356,7 +356,7 @@ def test_surrogate_pairs_and_escaped_backslashes_are_fine(gateway, text, name, l
     pytest.param('{"Records":' * 10_000 + "1" + "}" * 10_000, id="Records"),
     pytest.param('{"detail-type":"t","source":"s","detail":' * 10_000 + "1" + "}" * 10_000, id="EventBridge"),
 ])
-def test_ten_thousand_levels_are_refused_and_harm_nothing(gateway, payload):
+def test_rejects_ten_thousand_levels_and_works_afterwards(gateway, payload):
     sent = gateway.direct(payload)
     if sent.result.ok:  # the outermost array is one of events
         assert sent.result.json["accepted"] == 0 and sent.result.json["rejected_count"] == 1
@@ -407,7 +407,7 @@ BAD = '{"metrics":{"temperature":14.3,"ph":"abc"}}'
                  '[1].metrics.ph: "abc" is not a number; and 4 more', id="five of an array"),
     pytest.param('[{"metrics":{}},%s,%s]' % (BAD, TEXT), "invalid_event", None, id="the first reason of several"),
 ])
-def test_a_dead_letter_names_the_place(gateway_with_queue, queue, body, reason, detail):
+def test_a_dead_letter_names_the_path(gateway_with_queue, queue, body, reason, detail):
     got = letter_of(gateway_with_queue, queue, body)
     assert got[0] == reason
     if detail is None:
@@ -444,7 +444,7 @@ def test_each_reason_is_the_same_in_report_error_dead_letter_and_metrics(gateway
 
 
 @pytest.mark.parametrize("wrap", [notification, eventbridge], ids=["SNS", "EventBridge"])
-def test_a_wrapped_message_is_put_aside_with_its_wrapper(gateway_with_queue, queue, wrap):
+def test_dead_letters_a_wrapped_message_with_its_wrapper(gateway_with_queue, queue, wrap):
     inner = json.loads(BAD)
     body = json.dumps(wrap(inner))
     reason, detail = letter_of(gateway_with_queue, queue, body)
@@ -452,12 +452,12 @@ def test_a_wrapped_message_is_put_aside_with_its_wrapper(gateway_with_queue, que
     assert 'metrics.ph: "abc" is not a number' in detail
 
 
-def test_a_base64_body_is_put_aside_as_it_came(gateway_with_queue, queue):
+def test_dead_letters_a_base64_body_unchanged(gateway_with_queue, queue):
     reason, detail = letter_of(gateway_with_queue, queue, encoded(BAD))
     assert (reason, detail) == ("invalid_value", 'metrics.ph: "abc" is not a number')
 
 
-def test_the_rest_of_an_array_message_is_stored_and_the_whole_put_aside(gateway_with_queue, queue):
+def test_dead_letters_a_whole_array_message_and_stores_its_good_events(gateway_with_queue, queue):
     now = now_ms()
     body = json.dumps([{**EVENT, "timestamp": now}, json.loads(BAD)])
     sent = gateway_with_queue.sqs(record(body, message_id="m-1"))
@@ -466,7 +466,7 @@ def test_the_rest_of_an_array_message_is_stored_and_the_whole_put_aside(gateway_
     assert queue.letter().body == body
 
 
-def test_a_single_wrapped_event_that_is_refused_is_a_function_error(gateway):
+def test_answers_a_rejected_wrapped_event_with_a_function_error(gateway):
     for payload in (sns_records(BAD), notification(BAD), eventbridge(json.loads(BAD))):
         reason, detail = gateway.refused(payload)
         assert reason == "invalid_value"

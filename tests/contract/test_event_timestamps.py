@@ -30,13 +30,13 @@ WRITTEN = {
 
 
 @pytest.mark.parametrize("form", WRITTEN.values(), ids=WRITTEN)
-def test_a_timestamp_may_be_written_as(gateway, form):
+def test_accepts_a_timestamp_written_as(gateway, form):
     now = now_ms() // 10 * 10
     literal = form.format(now=now, tenth=now // 10, first=str(now)[0], rest=str(now)[1:])
     assert gateway.accepted(at(literal)).time == now
 
 
-def test_a_fraction_is_cut_off_wherever_the_point_stands(gateway):
+def test_cuts_off_a_fraction_with_any_exponent(gateway):
     """Numbers with up to 25 digits of fraction, the point moved by an exponent: never rounded up to the next millisecond."""
     source = random.Random(5)
     now = now_ms()
@@ -59,7 +59,7 @@ def test_a_fraction_is_cut_off_wherever_the_point_stands(gateway):
     '"1_676_398_017_000"', '"1e12"', '"NaN"', '"Inf"', '"١٦٧٦٣٩٨٠١٧٠٠٠"', "true", "false", "[]", "[{now}]", "{{}}",
     '{{"ms":{now}}}', "-1", "-{now}", "-0.5", "1e400", "-1e400", "1e99999999999999999999", '"%s"' % ("9" * 400), "9" * 400,
 ], ids=lambda literal: literal[:30])
-def test_what_is_no_time_is_an_invalid_event(gateway, literal):
+def test_rejects_a_value_that_is_not_a_time(gateway, literal):
     reason, detail = gateway.refused(at(literal.format(now=now_ms())))
     assert reason == "invalid_event"
     assert "timestamp" in detail
@@ -79,7 +79,7 @@ UNITS = {
 
 
 @pytest.mark.parametrize("literal, unit", UNITS.values(), ids=UNITS)
-def test_another_unit_is_an_invalid_event_with_that_hint(gateway, literal, unit):
+def test_rejects_another_unit_and_names_it(gateway, literal, unit):
     now = now_ms()
     reason, detail = gateway.refused(at(literal.format(now=now, now_s=now // 1000)))
     assert reason == "invalid_event"
@@ -95,7 +95,7 @@ def test_another_unit_is_an_invalid_event_with_that_hint(gateway, literal, unit)
     pytest.param("99999999999999", "in_future", id="just below 10^14 is a time of 5138"),
     pytest.param("4102444800000", "in_future", id="2100"),
 ])
-def test_milliseconds_of_other_centuries_are_too_old_or_in_the_future(gateway, literal, reason):
+def test_rejects_milliseconds_of_other_centuries_as_too_old_or_in_the_future(gateway, literal, reason):
     assert gateway.refused(at(literal))[0] == reason
     assert gateway.refused(at('"%s"' % literal))[0] == reason
 
@@ -122,7 +122,7 @@ def test_the_age_is_measured_from_the_start_of_the_invocation(gateway, offset, r
 
 
 @pytest.mark.parametrize("offset, reason", AGES.values(), ids=AGES)
-def test_the_age_is_judged_by_sqs_as_well(gateway, offset, reason):
+def test_checks_the_age_of_events_from_sqs_too(gateway, offset, reason):
     time = now_ms() + offset
     sent = gateway.sqs(record(at(time), message_id="m-1"))
     assert sent.result.failures == ([] if reason is None else ["m-1"])
@@ -140,7 +140,7 @@ def patient_gateway():
 @pytest.mark.parametrize("offset, reason", [
     (-2 * HOUR + SLACK, None), (-2 * HOUR - 5, "too_old"), (30 * MINUTE - SLACK, None), (30 * MINUTE + SLACK, "in_future"),
 ])
-def test_the_limits_of_age_can_be_set(patient_gateway, offset, reason):
+def test_takes_the_age_limits_from_the_settings(patient_gateway, offset, reason):
     time = now_ms() + offset
     if reason is None:
         assert patient_gateway.accepted(at(time)).time == time
@@ -167,13 +167,13 @@ def test_a_message_without_time_has_the_time_at_which_sqs_received_it(gateway, t
 
 
 @pytest.mark.parametrize("text", MISSING.values(), ids=MISSING)
-def test_the_attribute_of_a_redriven_message_goes_before(gateway, text):
+def test_prefers_the_attribute_of_a_redriven_message(gateway, text):
     first_sent = now_ms() - 30 * MINUTE
     one = record(text, sent=now_ms() - MINUTE, attributes={"sent_timestamp": str(first_sent)})
     assert gateway.sqs(one).time == first_sent
 
 
-def test_the_attribute_may_be_of_type_number(gateway):
+def test_accepts_the_attribute_as_a_number(gateway):
     first_sent = now_ms() - 30 * MINUTE
     attribute = {"stringValue": str(first_sent), "stringListValues": [], "binaryListValues": [], "dataType": "Number"}
     assert gateway.sqs(record(MISSING["missing"], attributes={"sent_timestamp": attribute})).time == first_sent
@@ -185,13 +185,13 @@ def test_a_record_without_any_time_has_the_time_of_the_invocation(gateway):
     assert before <= time <= now_ms()
 
 
-def test_an_events_own_time_goes_before_all_others(gateway):
+def test_prefers_an_events_own_time_to_all_others(gateway):
     own = now_ms() - 5 * MINUTE
     one = record(at(own), sent=now_ms() - MINUTE, attributes={"sent_timestamp": str(own - MINUTE)})
     assert gateway.sqs(one).time == own
 
 
-def test_a_time_that_was_filled_in_can_be_too_old(gateway):
+def test_rejects_an_event_whose_messages_time_is_too_old(gateway):
     one = record(MISSING["missing"], message_id="late", sent=now_ms() - 2 * HOUR)
     sent = gateway.sqs(one)
     assert sent.result.failures == ["late"]  # rejected, and there is no queue for dead letters
@@ -213,7 +213,7 @@ def test_each_record_has_its_own_time(gateway):
     assert {name: samples[0][0] for (name, _), samples in sent.samples.items()} == times
 
 
-def test_the_times_of_wrappers_are_not_used(gateway):
+def test_does_not_use_the_times_of_wrappers(gateway):
     inner = json.dumps({"metrics": {"v": 1}})
     wrappers = [
         {"Type": "Notification", "MessageId": "m", "TopicArn": "arn:aws:sns:us-east-1:123456789012:t", "Message": inner,

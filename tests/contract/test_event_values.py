@@ -137,13 +137,13 @@ BAD = {
 
 
 @pytest.mark.parametrize("literal", BAD.values(), ids=BAD)
-def test_what_is_no_number_is_an_invalid_value(gateway, literal):
+def test_rejects_a_value_that_is_not_a_number(gateway, literal):
     reason, detail = gateway.refused(with_metrics(literal))
     assert reason == "invalid_value"
     assert detail.startswith("metrics.v: ")
 
 
-def test_all_that_is_no_number_is_refused_in_an_array_as_well(gateway):
+def test_rejects_values_that_are_not_numbers_in_an_array_too(gateway):
     sent = gateway.direct("[%s]" % ",".join(with_metrics(literal) for literal in BAD.values()))
     rejected = {one["index"]: one["reason"] for one in sent.result.json["rejected"]}
     assert rejected == dict.fromkeys(range(len(BAD)), "invalid_value")
@@ -152,16 +152,16 @@ def test_all_that_is_no_number_is_refused_in_an_array_as_well(gateway):
 
 @pytest.mark.parametrize("literal", ["+5", ".5", "5.", "-.5", "01", "-01", "0x1F", "1_000", "NaN", "Infinity", "-Infinity",
                                      "Inf", "--5", "1e", "-", "'1'", "1e+", "abc", "", "True", "None", "1.e5"])
-def test_what_json_does_not_know_as_a_value_is_invalid_json(gateway, literal):
+def test_rejects_a_literal_that_json_does_not_know(gateway, literal):
     assert gateway.refused(with_metrics(literal))[0] == "invalid_json"
 
 
 @pytest.mark.parametrize("literal, detail", [('"abc"', 'metrics.ph: "abc" is not a number')])
-def test_the_detail_names_the_place_and_the_value(gateway, literal, detail):
+def test_detail_names_the_path_and_the_value(gateway, literal, detail):
     assert gateway.refused('{"metrics": {"temperature": 14.3, "ph": %s}}' % literal) == ("invalid_value", detail)
 
 
-def test_the_detail_names_a_metric_as_it_was_sent(gateway):
+def test_detail_names_a_metric_as_the_producer_wrote_it(gateway):
     reason, detail = gateway.refused('{"metrics": {"battery-level": "abc"}}')
     assert reason == "invalid_value"
     assert detail.startswith("metrics.battery-level: ")
@@ -205,7 +205,7 @@ def test_random_doubles_arrive_bit_for_bit(gateway, write):
     assert stored(gateway, literals) == [bits(float(literal.strip('"'))) for literal in literals]
 
 
-def test_decimals_half_way_between_two_doubles_go_to_the_even_one(gateway):
+def test_rounds_decimals_half_way_between_two_doubles_to_the_even_one(gateway):
     source = random.Random(7)
     literals = []
     for _ in range(500):
@@ -223,7 +223,7 @@ def test_random_readings_of_few_digits_arrive_bit_for_bit(gateway):
     assert stored(gateway, literals) == [bits(float(literal)) for literal in literals]
 
 
-def test_random_integers_are_counted_inexact_when_a_double_cannot_hold_them(gateway):
+def test_counts_random_integers_that_a_double_cannot_hold_as_inexact(gateway):
     source = random.Random(11)
     values = [source.randrange(-(2**63), 2**63) >> source.randrange(0, 63) for _ in range(2000)]
     sent = gateway.accepted("[%s]" % ",".join('{"dimensions":{"n":%d},"metrics":{"v":%d}}' % pair

@@ -33,13 +33,13 @@ def name_of(path):
 # --- events ----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("path", GOOD, ids=name_of)
-def test_check_takes_the_example(path):
+def test_check_accepts_the_example(path):
     done = run(components.pushgw(), "check", path)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("path", BROKEN, ids=name_of)
-def test_check_refuses_the_broken_example_with_the_reason_in_its_name(path):
+def test_check_rejects_the_broken_example_for_the_reason_in_its_name(path):
     done = run(components.pushgw(), "check", path)
     assert done.returncode == 1, done.stdout + done.stderr
     reason = path.name.split(".")[0]
@@ -53,7 +53,7 @@ def test_there_is_an_example_of_every_reason_that_an_event_can_have():
 
 
 @pytest.mark.parametrize("path", [path for path in GOOD if path.suffix == ".json"], ids=name_of)
-def test_the_function_takes_the_example(ingest, receiver, path):
+def test_function_accepts_the_example(ingest, receiver, path):
     result = ingest.invoke(path.read_bytes())
     assert result.ok, result
     if "batchItemFailures" in result.json:
@@ -64,7 +64,7 @@ def test_the_function_takes_the_example(ingest, receiver, path):
 
 
 @pytest.mark.parametrize("path", [path for path in BROKEN if path.suffix == ".json"], ids=name_of)
-def test_the_function_refuses_the_broken_example(ingest, receiver, path):
+def test_function_rejects_the_broken_example(ingest, receiver, path):
     result = ingest.invoke(path.read_bytes())
     reason = path.name.split(".")[0]
     if result.ok:
@@ -74,7 +74,7 @@ def test_the_function_refuses_the_broken_example(ingest, receiver, path):
         assert receiver.writes == []
 
 
-def test_the_examples_of_typed_values_and_names_are_what_they_say(ingest, receiver):
+def test_the_examples_of_typed_values_and_names_match_their_description(ingest, receiver):
     assert ingest.invoke((EVENTS / "typed-values.json").read_bytes()).ok
     sent = {name: (dict(labels), samples[0][1]) for (name, labels), samples in receiver.samples().items()}
     labels = {"customerId": "customer1", "deviceId": "tank-7", "firmware": "1.50", "indoor": "true"}
@@ -107,7 +107,7 @@ def push_sqs(request):
     return request.getfixturevalue("push_sqs_rs")
 
 
-def test_what_the_producer_puts_on_the_queue_arrives(push_sqs, sqs, start, receiver):
+def test_the_producers_messages_arrive(push_sqs, sqs, start, receiver):
     queue = sqs.queue()
     done = run(*push_sqs, "--queue-url", queue.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -123,14 +123,14 @@ def test_what_the_producer_puts_on_the_queue_arrives(push_sqs, sqs, start, recei
     assert len({labels for _, labels in receiver.samples()}) == 25
 
 
-def test_the_producer_sends_as_many_as_it_is_told(push_sqs, sqs):
+def test_the_producer_sends_as_many_events_as_requested(push_sqs, sqs):
     queue = sqs.queue()
     done = run(*push_sqs, "--queue-url", queue.url, "--count", 3, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     assert done.stdout == "3 events sent\n"
     assert len(queue.letters()) == 3
 
 
-def test_the_producer_sends_again_what_the_batch_call_did_not_take(push_sqs, sqs):
+def test_the_producer_sends_again_the_entries_that_a_batch_call_refused(push_sqs, sqs):
     """Of the first call SQS took all but the first entry (moto did take it, so it lies there twice in the end)."""
     queue = sqs.queue()
 
@@ -148,7 +148,7 @@ def test_the_producer_sends_again_what_the_batch_call_did_not_take(push_sqs, sqs
     assert len(queue.letters()) == 13
 
 
-def test_the_producer_does_not_repeat_what_is_its_own_fault_and_says_so(push_sqs, sqs):
+def test_the_producer_reports_its_own_errors_and_does_not_retry_them(push_sqs, sqs):
     queue = sqs.queue()
 
     def spoil(call, answer):
@@ -165,7 +165,7 @@ def test_the_producer_does_not_repeat_what_is_its_own_fault_and_says_so(push_sqs
     assert "bad character" in done.stderr and "tank-1" in done.stderr
 
 
-def test_the_producer_bears_being_throttled_for_a_moment(push_sqs, sqs):
+def test_the_producer_retries_when_it_is_throttled(push_sqs, sqs):
     queue = sqs.queue()
     with SqsFront(sqs, hook=lambda call: throttled() if call.number == 1 else None) as front:
         done = run(*push_sqs, "--queue-url", queue.url, "--count", 2, AWS_ENDPOINT_URL_SQS=front.url)
@@ -183,7 +183,7 @@ def test_the_producer_takes_the_region_from_either_variable(push_sqs, sqs, varia
 
 
 @pytest.mark.parametrize("arguments", [[], ["--queue-url"], ["--unknown", "x"], ["--queue-url", "u", "--count", "many"]])
-def test_the_producer_says_how_it_is_used(push_sqs, arguments):
+def test_the_producer_prints_its_usage(push_sqs, arguments):
     done = run(*push_sqs, *arguments)
     assert done.returncode == 2
     assert "usage" in done.stderr
@@ -232,7 +232,7 @@ def test_invoke_fails_with_the_error_of_a_broken_event(server, path):
     assert path.stem in done.stderr and "Unhandled" in done.stderr
 
 
-def test_invoke_fails_where_lambda_itself_refuses_the_payload(server):
+def test_invoke_fails_if_lambda_itself_rejects_the_payload(server):
     done = invoke("--endpoint-url", server.url, "amp-push-gateway", EVENTS / "broken" / "invalid_json.json")
     assert done.returncode not in (0, 1, 2)
     assert done.stdout == ""
@@ -246,14 +246,14 @@ def test_invoke_takes_the_region_from_either_variable(server, variable):
     assert done.returncode == 0, done.stderr
 
 
-def test_invoke_fails_where_nobody_answers(server):
+def test_invoke_fails_if_nobody_answers(server):
     done = invoke("--endpoint-url", "http://127.0.0.1:1", "amp-push-gateway", EVENTS / "event.json", AWS_MAX_ATTEMPTS=1)
     assert done.returncode not in (0, 1, 2)
     assert "127.0.0.1:1" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [[], ["a", "b", "c"], ["--endpoint-url"], ["f", "no-such-file.json"]])
-def test_invoke_says_how_it_is_used(arguments):
+def test_invoke_prints_its_usage(arguments):
     done = invoke(*arguments)
     assert done.returncode == 2
     assert done.stderr
@@ -288,7 +288,7 @@ echo None
 
 # --- the index -------------------------------------------------------------------------------------------------------
 
-def test_the_readme_names_every_file_and_only_those_there_are():
+def test_the_readme_names_every_file_and_no_other():
     text = (EXAMPLES / "README.md").read_text()
     for target in re.findall(r"\]\(([^)]+)\)", text):
         assert (EXAMPLES / target).exists(), target

@@ -222,20 +222,20 @@ def test_the_rule_makes_of_a_message_exactly_its_payload(rule, message):
         assert json.dumps(payload) == json.dumps(json.loads(path.read_text()))
 
 
-def test_every_payload_belongs_to_a_rule_and_a_message():
+def test_each_payload_belongs_to_a_rule_and_a_message():
     expected = {payload_file(rule, message) for rule in RULES for message in MESSAGES}
     assert set((IOT / "payloads").iterdir()) <= expected
 
 
 @pytest.mark.parametrize("sql", ["SELECT * FROM 'a'", "SELECT abs(x) AS y FROM 'a'", "SELECT x AS y FROM 'a' WHERE x > 5",
                                  "SELECT x AS y FROM 'a/#'", "SELECT {'a': x AS y FROM 'a'", "SELECT x AS y FROM 'a' AND"])
-def test_the_evaluator_refuses_what_it_does_not_know(sql):
+def test_the_evaluator_rejects_sql_that_it_does_not_know(sql):
     with pytest.raises(AssertionError):
         Rule(sql, {"topic": "a", "clientId": "c", "receivedAt": 0, "payload": {"x": 1}}).payload()
 
 
 @pytest.mark.parametrize("topic", ["sensors/c/d/air", "sensors/c/water", "sensors/c/d/water/more", "other/c/d/water"])
-def test_messages_on_other_topics_are_left_alone(topic):
+def test_the_rule_ignores_messages_on_other_topics(topic):
     message = {**message_json("both-readings"), "topic": topic}
     assert all(Rule(rule_json(rule)["sql"], message).payload() is None for rule in RULES)
 
@@ -252,7 +252,7 @@ def patient_gateway():
 
 
 @pytest.mark.parametrize("path", sorted((IOT / "payloads").iterdir()), ids=lambda path: path.stem)
-def test_the_payload_is_delivered(patient_gateway, path):
+def test_function_delivers_the_payload(patient_gateway, path):
     text = path.read_text()
     if path.name.startswith("lambda-rule"):
         sent = patient_gateway.accepted(text)

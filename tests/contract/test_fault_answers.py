@@ -23,7 +23,7 @@ def three_messages():
 # --- for ever --------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", CATALOGUE)
-def test_while_a_fault_stays_events_are_handed_back_and_afterwards_stored(stand, name):
+def test_returns_events_while_a_fault_stays_and_stores_them_afterwards(stand, name):
     kind, records = CATALOGUE[name], three_messages()
     stand.proxy.fault_with(lambda exchange: kind.make())
     result = stand.deliver(*records, deadline_s=2.0)
@@ -51,7 +51,7 @@ def test_while_a_fault_stays_events_are_handed_back_and_afterwards_stored(stand,
 
 
 @pytest.mark.parametrize("status", [401, 403, 404, 429, 500, 503])
-def test_a_direct_caller_is_told_the_status(stand, status):
+def test_reports_the_status_to_a_direct_caller(stand, status):
     stand.proxy.fault_with(lambda exchange: proxy.answer(status, NEVER_STORED_WORDS))
     result = stand.invoke(event(), deadline_s=2.0)
     assert result.error_type == "delivery_failed"
@@ -62,7 +62,7 @@ def test_a_direct_caller_is_told_the_status(stand, status):
 # --- once ------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", [name for name, kind in CATALOGUE.items() if kind.again in ("backoff", "reload")])
-def test_a_fault_that_passes_costs_one_more_request_and_no_event(stand, name):
+def test_sends_one_more_request_for_a_fault_that_passes_and_loses_no_event(stand, name):
     stand.proxy.faults(CATALOGUE[name].make())
     result = stand.deliver(*three_messages())
     assert result.failures == []
@@ -76,7 +76,7 @@ def test_a_fault_that_passes_costs_one_more_request_and_no_event(stand, name):
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-def test_2xx_is_delivered_whatever_it_says(stand, status):
+def test_takes_any_2xx_as_delivered(stand, status):
     stand.proxy.faults(proxy.answer(status, "" if status == 204 else "out of order sample", stored=True))
     result = stand.deliver(*three_messages())
     assert result.failures == []
@@ -87,7 +87,7 @@ def test_2xx_is_delivered_whatever_it_says(stand, status):
 
 # --- delays ----------------------------------------------------------------------------------------------------------
 
-def test_the_delays_grow(stand):
+def test_delays_grow(stand):
     stand.proxy.fault_with(lambda exchange: proxy.answer(503))
     stand.deliver(record(event(), "m-1"), deadline_s=5.0)
     pauses = stand.pauses()
@@ -96,14 +96,14 @@ def test_the_delays_grow(stand):
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_retry_after_in_seconds_is_honoured(stand, status):
+def test_honours_retry_after_in_seconds(stand, status):
     stand.proxy.faults(proxy.answer(status, headers={"Retry-After": "1"}))
     assert stand.deliver(record(event(), "m-1")).failures == []
     [pause] = stand.pauses()
     assert 1.0 <= pause < 2.5
 
 
-def test_retry_after_as_a_date_is_honoured(stand):
+def test_honours_retry_after_as_a_date(stand):
     # A date has whole seconds: the one that is two seconds ahead is between one and two seconds away.
     stand.proxy.faults(proxy.answer(429, headers={"Retry-After": email.utils.formatdate(time.time() + 2, usegmt=True)}))
     assert stand.deliver(record(event(), "m-1")).failures == []
@@ -112,7 +112,7 @@ def test_retry_after_as_a_date_is_honoured(stand):
 
 
 @pytest.mark.parametrize("value", ["86400", "5", "99999999999999999999", "Tue, 31 Dec 2199 23:59:59 GMT"])
-def test_a_wait_beyond_the_remaining_time_is_not_begun(stand, value):
+def test_begins_no_wait_beyond_the_remaining_time(stand, value):
     stand.proxy.fault_with(lambda exchange: proxy.answer(429, headers={"Retry-After": value}))
     result = stand.deliver(record(event(), "m-1"), deadline_s=3.0)
     assert result.failures == ["m-1"]
@@ -122,7 +122,7 @@ def test_a_wait_beyond_the_remaining_time_is_not_begun(stand, value):
 
 
 @pytest.mark.early
-def test_an_hour_to_wait_is_cut_to_half_a_minute_and_then_tried_again(stand):
+def test_waits_at_most_half_a_minute_of_an_hour_and_retries(stand):
     stand.proxy.faults(proxy.answer(429, headers={"Retry-After": "3600"}))
     result = stand.deliver(record(event(), "m-1"), deadline_s=60)
     assert result.failures == []
@@ -132,7 +132,7 @@ def test_an_hour_to_wait_is_cut_to_half_a_minute_and_then_tried_again(stand):
     assert stand.tsdb.count() == 1
 
 
-def test_retry_after_is_for_answers_that_are_tried_again_only(stand):
+def test_ignores_retry_after_of_answers_that_are_not_retried(stand):
     stand.proxy.fault_with(lambda exchange: proxy.answer(404, headers={"Retry-After": "1"}))
     result = stand.deliver(record(event(), "m-1"))
     assert len(stand.proxy.exchanges) == 1
@@ -143,7 +143,7 @@ def test_retry_after_is_for_answers_that_are_tried_again_only(stand):
 
 @pytest.mark.parametrize("words", WORDS, ids=[words.split(". timestamp")[0].split(": ", 1)[-1].strip()[:40] or "(empty)"
                                               for words in WORDS])
-def test_a_refusal_has_the_reason_that_its_words_name(stand, words):
+def test_takes_the_reason_of_a_rejection_from_the_error_text(stand, words):
     records = []
     for status in (400, 409, 422):
         stand.proxy.fault_with(lambda exchange: proxy.answer(status, words))
@@ -180,7 +180,7 @@ BROKEN_OFF = {
 
 
 @pytest.mark.parametrize("how", BROKEN_OFF)
-def test_words_that_come_slowly_or_not_whole_give_no_wrong_reason(stand, how):
+def test_takes_no_wrong_reason_from_a_slow_or_incomplete_error_text(stand, how):
     now = now_ms()
     stand.tsdb.put((("__name__", "ph"),), now, bits(1.5))
     stand.proxy.faults(BROKEN_OFF[how])
@@ -190,7 +190,7 @@ def test_words_that_come_slowly_or_not_whole_give_no_wrong_reason(stand, how):
 
 
 @pytest.mark.parametrize("how", BROKEN_OFF)
-def test_what_is_stored_and_refused_as_a_replay_is_marked_though_the_words_come_slowly_or_not_whole(stand, how):
+def test_marks_a_refused_replay_of_a_stored_event_despite_a_slow_or_incomplete_error_text(stand, how):
     now = now_ms()
     stand.proxy.faults(proxy.answer(500, "late", stored=True), BROKEN_OFF[how], BROKEN_OFF[how])
     result = stand.deliver(record(event({"ph": 1.5}, timestamp=now - 5000), "m-1"),
@@ -200,7 +200,7 @@ def test_what_is_stored_and_refused_as_a_replay_is_marked_though_the_words_come_
     assert {name: letter.attributes.get("maybe_stored") for name, letter in stand.letters().items()} == {"m-1": "true"}
 
 
-def test_words_that_stop_in_the_middle_cost_no_more_than_the_time_of_the_invocation(stand):
+def test_answers_in_time_if_the_error_text_stops_in_the_middle(stand):
     stand.proxy.fault_with(lambda exchange: proxy.raw(HALF.format("Content-Length: 60").encode(), "half the words", hold=True))
     result = stand.deliver(record(event(), "m-1"), deadline_s=2.5)
     assert result.failures == ["m-1"]
@@ -211,7 +211,7 @@ def test_words_that_stop_in_the_middle_cost_no_more_than_the_time_of_the_invocat
                                                    (409, "duplicate sample", "duplicate_timestamp"),
                                                    (422, "no", "refused_by_receiver"),
                                                    (400, "", "refused_by_receiver")])
-def test_a_direct_caller_is_told_the_reason(stand, status, words, reason):
+def test_reports_the_reason_to_a_direct_caller(stand, status, words, reason):
     stand.proxy.fault_with(lambda exchange: proxy.answer(status, words))
     result = stand.invoke(event())
     assert result.error_type == reason
@@ -222,7 +222,7 @@ def test_a_direct_caller_is_told_the_reason(stand, status, words, reason):
 
 
 @pytest.mark.parametrize("status", [400, 409, 413, 422])
-def test_a_megabyte_of_words_is_cut_to_a_bound(stand, status):
+def test_cuts_a_megabyte_of_error_text(stand, status):
     stand.proxy.fault_with(lambda exchange: proxy.answer(status, "out of order sample, " + "é" * 500_000))
     result = stand.deliver(record(event(), "m-1"))
     assert result.failures == []
@@ -233,7 +233,7 @@ def test_a_megabyte_of_words_is_cut_to_a_bound(stand, status):
     assert stand.ingest.peak_memory() < 30_000_000
 
 
-def test_a_refused_event_does_not_spoil_the_next_invocation(stand):
+def test_works_after_an_invocation_with_a_rejected_event(stand):
     stand.proxy.faults(proxy.answer(400, "out of order sample"))
     assert stand.deliver(record(event(), "m-1")).failures == []
     assert stand.deliver(record(event(), "m-2")).metrics["delivered"] == 1
@@ -249,7 +249,7 @@ def too_large_over(receiver, samples):
 
 
 @pytest.mark.parametrize("limit", [1, 7, 40])
-def test_a_request_that_is_too_large_is_split_until_it_fits(stand, limit):
+def test_splits_a_request_that_is_too_large_until_it_fits(stand, limit):
     too_large_over(stand.receiver, limit)
     records = [record(event({"ph": n + 0.5}, {"pond": str(n)}), f"m-{n}") for n in range(64)]
     result = stand.deliver(*records)
@@ -272,7 +272,7 @@ def test_samples_of_one_series_that_are_split_arrive_in_time_order(stand):
     assert stand.letters() == {}
 
 
-def test_one_event_that_is_too_large_alone_is_put_aside_and_the_others_are_stored(stand):
+def test_dead_letters_an_event_that_is_too_large_alone_and_stores_the_others(stand):
     judge = stand.receiver._function
     stand.receiver.answer_with(lambda write: Answer(413, "") if len(write.request.body) > 5000 else judge(write))
     records = [record(event({"ph": n + 0.5}, {"pond": str(n)}), f"m-{n}") for n in range(20)]
@@ -287,7 +287,7 @@ def test_one_event_that_is_too_large_alone_is_put_aside_and_the_others_are_store
     assert stand.tsdb.count() == 19
 
 
-def test_413_for_ever_makes_every_event_too_large_and_ends(stand):
+def test_rejects_every_event_as_too_large_if_every_answer_is_413(stand):
     stand.proxy.fault_with(lambda exchange: proxy.answer(413, "Request Entity Too Large"))
     records = [record(event({"ph": n + 0.5}, {"pond": str(n)}), f"m-{n}") for n in range(30)]
     result = stand.deliver(*records)

@@ -38,7 +38,7 @@ def keys(gate):
     return [write.access_key for write in gate.writes]
 
 
-def test_credentials_that_were_rotated_are_loaded_again_within_the_invocation(stand, endpoint, gate):
+def test_loads_rotated_credentials_within_the_invocation(stand, endpoint, gate):
     assert stand.deliver(record(event({"a": 1}), "m-1")).failures == []
     endpoint.now, gate.allowed = SECOND, {SECOND[0]}
     result = stand.deliver(record(event({"b": 1}), "m-2"))
@@ -49,7 +49,7 @@ def test_credentials_that_were_rotated_are_loaded_again_within_the_invocation(st
     assert stand.tsdb.count() == 3
 
 
-def test_credentials_that_stay_denied_are_loaded_again_once_and_the_event_is_handed_back(stand, endpoint, gate):
+def test_loads_denied_credentials_again_once_and_returns_the_event(stand, endpoint, gate):
     gate.allowed = set()
     asked = endpoint.asked
     records = [record(event(), "m-1"), record(BROKEN_TEXT, "m-2")]
@@ -64,7 +64,7 @@ def test_credentials_that_stay_denied_are_loaded_again_once_and_the_event_is_han
     assert again.failures == []
 
 
-def test_denied_credentials_are_loaded_again_in_every_invocation(stand, endpoint, gate):
+def test_loads_denied_credentials_again_in_every_invocation(stand, endpoint, gate):
     gate.allowed = set()
     for number in range(2):
         assert stand.deliver(record(event(), f"m-{number}")).failures == [f"m-{number}"]
@@ -72,7 +72,7 @@ def test_denied_credentials_are_loaded_again_in_every_invocation(stand, endpoint
     assert stand.deliver(record(event(), "m-9")).failures == []
 
 
-def test_credentials_that_have_expired_are_no_crash_and_new_ones_are_taken(stand, endpoint, gate):
+def test_survives_expired_credentials_and_takes_new_ones(stand, endpoint, gate):
     endpoint.lives, gate.allowed = -60, set()
     result = stand.deliver(record(event(), "m-1"), deadline_s=5.0)
     assert result.failures == ["m-1"]
@@ -82,7 +82,7 @@ def test_credentials_that_have_expired_are_no_crash_and_new_ones_are_taken(stand
     assert keys(gate)[-1] == SECOND[0]
 
 
-def test_credentials_that_are_about_to_expire_are_replaced(stand, endpoint, gate):
+def test_replaces_credentials_that_are_about_to_expire(stand, endpoint, gate):
     endpoint.lives = 2
     assert stand.deliver(record(event({"a": 1}), "m-1")).failures == []
     endpoint.now, endpoint.lives, gate.allowed = SECOND, 3600, {SECOND[0]}
@@ -90,7 +90,7 @@ def test_credentials_that_are_about_to_expire_are_replaced(stand, endpoint, gate
     assert keys(gate)[-1] == SECOND[0]
 
 
-def test_missing_credentials_hand_everything_back_and_may_come_later(stand, endpoint, gate):
+def test_returns_everything_while_credentials_are_missing(stand, endpoint, gate):
     endpoint.now = None
     records = [record(event(), "m-1"), record(BROKEN_TEXT, "m-2")]
     result = stand.deliver(*records, deadline_s=3.0)
@@ -102,7 +102,7 @@ def test_missing_credentials_hand_everything_back_and_may_come_later(stand, endp
     assert stand.tsdb.count() == 1
 
 
-def test_an_endpoint_that_goes_away_leaves_the_credentials_that_are_there(stand, endpoint, gate):
+def test_keeps_its_credentials_if_their_endpoint_goes_away(stand, endpoint, gate):
     assert stand.deliver(record(event({"a": 1}), "m-1")).failures == []
     endpoint.now = None
     assert stand.deliver(record(event({"b": 1}), "m-2")).failures == []

@@ -14,7 +14,7 @@ from support.sqs import record
 # --- hanging ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("name", HANGS)
-def test_a_receiver_that_hangs_for_ever_costs_no_more_than_the_time_of_the_invocation(stand, name):
+def test_answers_in_time_if_the_receiver_hangs_for_ever(stand, name):
     records = fine_messages()
     stand.proxy.fault_with(lambda exchange: HANGS[name].make())
     result = stand.deliver(*records, deadline_s=1.5)
@@ -28,7 +28,7 @@ def test_a_receiver_that_hangs_for_ever_costs_no_more_than_the_time_of_the_invoc
 
 
 @pytest.mark.parametrize("name", HANGS)
-def test_a_receiver_that_hangs_once_loses_no_event(stand, name):
+def test_loses_no_event_if_the_receiver_hangs_once(stand, name):
     # Whether the rest of the time is enough for a second try is not fixed; that what is acknowledged is stored is.
     records = fine_messages()
     stand.proxy.faults(HANGS[name].make())
@@ -39,7 +39,7 @@ def test_a_receiver_that_hangs_once_loses_no_event(stand, name):
 
 
 @pytest.mark.parametrize("fault", [proxy.drip(0.004), proxy.late(0.7)], ids=str)
-def test_a_slow_answer_that_comes_in_time_is_an_answer(stand, fault):
+def test_accepts_a_slow_answer_that_comes_in_time(stand, fault):
     stand.proxy.faults(fault)
     result = stand.deliver(*fine_messages(), deadline_s=5.0)
     assert result.failures == []
@@ -48,7 +48,7 @@ def test_a_slow_answer_that_comes_in_time_is_an_answer(stand, fault):
 
 # --- connections -----------------------------------------------------------------------------------------------------
 
-def test_while_connections_are_refused_events_are_handed_back_and_afterwards_stored(stand):
+def test_returns_events_while_connections_are_refused_and_stores_them_afterwards(stand):
     records = fine_messages()
     stand.proxy.down()
     result = stand.deliver(*records, deadline_s=2.0)
@@ -59,7 +59,7 @@ def test_while_connections_are_refused_events_are_handed_back_and_afterwards_sto
     assert stand.tsdb.count() == 2
 
 
-def test_a_receiver_that_comes_up_during_the_invocation_gets_the_events(stand):
+def test_delivers_to_a_receiver_that_comes_up_during_the_invocation(stand):
     stand.proxy.down()
     threading.Timer(0.5, stand.proxy.up).start()
     result = stand.deliver(*fine_messages(), deadline_s=10.0)
@@ -68,7 +68,7 @@ def test_a_receiver_that_comes_up_during_the_invocation_gets_the_events(stand):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_connections_that_are_reset_as_soon_as_they_are_made_are_made_again(stand, times):
+def test_reconnects_if_a_new_connection_is_reset(stand, times):
     stand.proxy.cut_idle()
     stand.proxy.cut_connections(times)
     assert stand.deliver(*fine_messages()).failures == []
@@ -96,7 +96,7 @@ STALE = {
 
 
 @pytest.mark.parametrize("how", STALE)
-def test_a_connection_that_died_between_two_invocations_costs_no_delay(stand, how):
+def test_reconnects_at_once_if_the_connection_died_between_two_invocations(stand, how):
     # The function was frozen in between. What the dead connection costs may count as a retry or not.
     assert stand.deliver(record(event({"ph": 1}), "m-1")).failures == []
     assert len(stand.proxy.exchanges) == 1
@@ -117,14 +117,14 @@ def test_a_connection_that_died_between_two_invocations_costs_no_delay(stand, ho
     assert min(pauses, default=0) < 0.05, "tried again at once, on a fresh connection"
 
 
-def test_a_receiver_that_was_started_again_before_the_first_invocation_costs_no_delay(stand):
+def test_reconnects_at_once_if_the_receiver_restarted_before_the_first_invocation(stand):
     restarted(stand)
     result = stand.deliver(*fine_messages())
     assert result.failures == []
     assert result.seconds < 0.5
 
 
-def test_every_connection_dying_after_one_request_loses_nothing(stand):
+def test_loses_nothing_if_every_connection_dies_after_one_request(stand):
     STALE["reset on the next request"](stand)
     for number in range(6):
         assert stand.deliver(record(event({f"ph{number}": 1}), f"m-{number}")).failures == []
@@ -135,7 +135,7 @@ def test_every_connection_dying_after_one_request_loses_nothing(stand):
 
 @pytest.mark.parametrize("deadline", [0.1, 0.3, 0.6, 1.0])
 @pytest.mark.parametrize("fault", [None, proxy.late(0.25), proxy.hang(), proxy.hang(stored=True), proxy.answer(503)], ids=str)
-def test_with_little_time_the_answer_is_there_in_time_and_true(stand, fault, deadline):
+def test_answers_in_time_and_truly_with_little_time(stand, fault, deadline):
     stand.proxy.fault_with(lambda exchange: fault)
     records = fine_messages()
     # Where there is no time for a request the answer is there at once: by then is meant, and not by when a busy machine sees it.
@@ -152,7 +152,7 @@ def test_with_little_time_the_answer_is_there_in_time_and_true(stand, fault, dea
     assert stand.tsdb.count() == 2
 
 
-def test_time_that_runs_out_during_retries_ends_them(stand):
+def test_ends_retries_when_time_runs_out(stand):
     stand.proxy.fault_with(lambda exchange: proxy.answer(503, wait=0.3))
     result = stand.deliver(*fine_messages(), deadline_s=1.5)
     assert sorted(result.failures) == ["m-0", "m-1"]
@@ -161,7 +161,7 @@ def test_time_that_runs_out_during_retries_ends_them(stand):
     assert len(stand.proxy.exchanges) == before
 
 
-def test_an_invocation_after_one_that_ran_out_of_time_is_not_touched_by_it(stand):
+def test_works_after_an_invocation_that_ran_out_of_time(stand):
     stand.proxy.faults(proxy.hang(stored=True))
     records = fine_messages()
     first = stand.deliver(*records, deadline_s=0.8)

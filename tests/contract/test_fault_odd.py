@@ -31,7 +31,7 @@ def assert_works(stand):
 # --- time ------------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("fault", [proxy.late(0.2), proxy.answer(503), proxy.hang(stored=True)], ids=str)
-def test_a_function_that_is_frozen_in_the_middle_beyond_its_time_tells_the_truth_when_it_goes_on(stand, fault):
+def test_reports_the_truth_after_it_was_frozen_beyond_its_time(stand, fault):
     arrived = threading.Event()
 
     def take(exchange):
@@ -56,7 +56,7 @@ def test_a_function_that_is_frozen_in_the_middle_beyond_its_time_tells_the_truth
 
 
 @pytest.mark.parametrize("deadline", [0.0, -5.0, -1e9], ids=["now", "5 s ago", "30 years ago"])
-def test_where_time_was_up_before_it_began_nothing_is_sent(stand, deadline):
+def test_sends_nothing_if_time_was_up_before_it_began(stand, deadline):
     result = stand.ingest.invoke({"Records": [*fine_messages(), record(BROKEN_TEXT, "m-2")]}, deadline_s=deadline)
     assert sorted(result.failures) == ["m-0", "m-1", "m-2"]
     assert stand.ingest.invoke(event(), deadline_s=deadline).error_type == "delivery_failed"
@@ -67,7 +67,7 @@ def test_where_time_was_up_before_it_began_nothing_is_sent(stand, deadline):
 
 
 @pytest.mark.parametrize("deadline", [1e9, 9e12], ids=["30 years ahead", "300,000 years ahead"])
-def test_a_deadline_that_never_comes_does_not_make_it_try_for_ever(stand, deadline):
+def test_does_not_retry_for_ever_without_a_deadline(stand, deadline):
     stand.proxy.fault_with(lambda exchange: proxy.answer(503))
     result = stand.ingest.invoke({"Records": fine_messages()}, deadline_s=deadline)
     assert sorted(result.failures) == ["m-0", "m-1"]
@@ -103,7 +103,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-def test_an_odd_answer_is_stored_handed_back_or_put_aside_and_nothing_else(stand, name):
+def test_stores_returns_or_dead_letters_an_event_after_an_odd_answer(stand, name):
     data, what = ANSWERS[name]
     stand.proxy.fault_with(lambda exchange: proxy.raw(data, name))
     result = stand.deliver(*fine_messages(1), deadline_s=2.0)
@@ -116,7 +116,7 @@ def test_an_odd_answer_is_stored_handed_back_or_put_aside_and_nothing_else(stand
 
 
 @pytest.mark.parametrize("first", [503, 500, 429, 204])
-def test_a_second_answer_on_the_connection_is_no_answer_to_the_next_request(stand, first):
+def test_does_not_take_a_second_answer_for_that_of_the_next_request(stand, first):
     head = "HTTP/1.1 204 No Content" if first == 204 else f"HTTP/1.1 {first} No\r\nContent-Length: 0"
     stand.proxy.faults(proxy.raw(said(head) + 5 * said("HTTP/1.1 204 No Content"), "six answers", hold=True))
     first_result = stand.deliver(*fine_messages())
@@ -127,7 +127,7 @@ def test_a_second_answer_on_the_connection_is_no_answer_to_the_next_request(stan
 
 
 @pytest.mark.parametrize("status, sent", [(413, None), (503, 2), (403, 2), (404, 1)])
-def test_an_answer_that_comes_before_the_request_was_read_is_an_answer(stand, status, sent):
+def test_accepts_an_answer_that_comes_before_the_request_was_read(stand, status, sent):
     # 600 kB do not fit into the buffers of a socket: the request is still being written.
     def early(exchange):
         length = int(exchange.head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
@@ -144,7 +144,7 @@ def test_an_answer_that_comes_before_the_request_was_read_is_an_answer(stand, st
     assert stand.letters() == {}
 
 
-def test_a_receiver_that_reads_a_request_too_slowly_costs_no_more_than_the_time_of_the_invocation(stand):
+def test_answers_in_time_if_the_receiver_reads_a_request_too_slowly(stand):
     stand.proxy.fault_with(lambda exchange: proxy.sip(20_000))
     records = [record(event({f"m_{os.urandom(16).hex()}": n + 0.5 for _ in range(80)}, {"pond": str(n)}), f"m-{n}")
                for n in range(200)]
@@ -153,7 +153,7 @@ def test_a_receiver_that_reads_a_request_too_slowly_costs_no_more_than_the_time_
     assert_works(stand)
 
 
-def test_words_that_name_a_hundred_thousand_series_are_a_hint_and_no_more(stand):
+def test_takes_an_error_text_that_names_many_series_as_a_hint_only(stand):
     # The first that they name is innocent.
     now, judge = now_ms(), stand.tsdb.judge
     for n in (7, 31):
@@ -169,7 +169,7 @@ def test_words_that_name_a_hundred_thousand_series_are_a_hint_and_no_more(stand)
     assert len(stand.proxy.exchanges) <= 2 * (4 * 6 + 8)
 
 
-def test_a_message_that_is_in_a_batch_twice_comes_to_one_end(stand):
+def test_treats_a_message_that_is_in_a_batch_twice_as_one(stand):
     # A standard queue promises "at least once", and says nothing of batches.
     good, broken = record(event({"ph": 6.5}), "m-1"), record(BROKEN_TEXT, "m-2")
     stand.proxy.faults(proxy.answer(404))
@@ -184,7 +184,7 @@ def test_a_message_that_is_in_a_batch_twice_comes_to_one_end(stand):
 
 # --- where nobody looks ----------------------------------------------------------------------------------------------
 
-def test_a_queue_that_names_letters_that_nobody_sent_puts_aside_only_those_that_it_names_rightly(sqs):
+def test_acknowledges_only_messages_that_the_queue_confirms_by_a_known_entry(sqs):
     def spoil(call, answer):
         taken = {"MessageId": "x", "MD5OfMessageBody": "y"}
         first, second = (entry["Id"] for entry in call.request["Entries"][:2])
@@ -196,7 +196,7 @@ def test_a_queue_that_names_letters_that_nobody_sent_puts_aside_only_those_that_
         assert sorted(result.failures) == ["m-1", "m-2", "m-3"]
 
 
-def test_a_queue_that_hangs_costs_no_more_than_the_time_of_the_invocation(sqs):
+def test_answers_in_time_if_the_queue_hangs(sqs):
     held = threading.Event()
     with SqsFront(sqs, lambda call: held.wait(10) and None) as front, Stand(sqs, queue_endpoint=front.url) as stand:
         result = stand.deliver(*fine_messages(), record(BROKEN_TEXT, "m-2"), deadline_s=2.0)
@@ -214,7 +214,7 @@ class Hanging(HttpServer):
 
 
 @pytest.mark.parametrize("deadline", [1.0, 2.0])
-def test_credentials_that_never_come_cost_no_more_than_the_time_of_the_invocation(sqs, deadline):
+def test_answers_in_time_if_credentials_never_come(sqs, deadline):
     with Hanging() as endpoint, Stand(sqs, credentials=False, AWS_EC2_METADATA_DISABLED="true",
                                       AWS_CONTAINER_CREDENTIALS_FULL_URI=endpoint.url + "/credentials") as stand:
         result = stand.deliver(*fine_messages(), record(BROKEN_TEXT, "m-2"), deadline_s=deadline)
@@ -238,14 +238,14 @@ def port_that_takes_nobody():
 
 
 @pytest.mark.parametrize("deadline", [0.6, 2.0])
-def test_a_connection_that_is_never_made_costs_no_more_than_the_time_of_the_invocation(deadline):
+def test_answers_in_time_if_a_connection_is_never_made(deadline):
     with port_that_takes_nobody() as port, Ingest({"REMOTE_WRITE_URL": f"http://127.0.0.1:{port}/write"}) as ingest:
         result = ingest.invoke({"Records": fine_messages()}, deadline_s=deadline)
         assert sorted(result.failures) == ["m-0", "m-1"]
         assert result.seconds < deadline
 
 
-def test_a_receiver_that_speaks_no_tls_where_the_url_says_https_hands_everything_back(stand):
+def test_returns_everything_if_the_receiver_does_not_speak_tls(stand):
     with Ingest({"REMOTE_WRITE_URL": f"https://{stand.proxy.address}{stand.receiver.path}"}) as ingest:
         result = ingest.invoke({"Records": fine_messages()}, deadline_s=1.5)
         assert sorted(result.failures) == ["m-0", "m-1"]
@@ -253,7 +253,7 @@ def test_a_receiver_that_speaks_no_tls_where_the_url_says_https_hands_everything
 
 
 @pytest.mark.parametrize("where", ["> /dev/full 2> /dev/full", ">&- 2>&-"], ids=["a full disk", "closed"])
-def test_logs_that_cannot_be_written_cost_no_event(sqs, receiver, dead_letters, tmp_path, where):
+def test_loses_no_event_if_logs_cannot_be_written(sqs, receiver, dead_letters, tmp_path, where):
     script = tmp_path / "ingest"
     script.write_text(f"#!/bin/sh\nexec {components.ingest()} {where}\n")
     script.chmod(0o755)
@@ -266,7 +266,7 @@ def test_logs_that_cannot_be_written_cost_no_event(sqs, receiver, dead_letters, 
     assert len(dead_letters.letters()) == 2
 
 
-def test_a_process_that_lives_long_among_faults_keeps_its_memory_and_its_connections(stand):
+def test_keeps_memory_and_connections_bounded_over_many_faults(stand):
     faults = [None, proxy.reset_before_body(), None, proxy.answer(404), proxy.answer(400, "no"), proxy.answer(413, "no"), None,
               proxy.reset_after_body(stored=True), proxy.raw(b"", "silence"), proxy.raw(b"SSH-2.0"), None]
 

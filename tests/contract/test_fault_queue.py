@@ -26,7 +26,7 @@ def mixed(count=12):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_while_the_queue_fails_refused_messages_are_handed_back_and_the_others_stored(stand, front, fault):
+def test_returns_rejected_messages_and_stores_the_others_while_the_queue_fails(stand, front, fault):
     front._hook = FAULTS[fault]
     records = mixed()
     result = stand.deliver(*records, deadline_s=4.0)
@@ -40,7 +40,7 @@ def test_while_the_queue_fails_refused_messages_are_handed_back_and_the_others_s
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_of_the_queue_that_passes_loses_nothing(stand, front, fault):
+def test_loses_nothing_if_a_fault_of_the_queue_passes(stand, front, fault):
     front._hook = lambda call: FAULTS[fault](call) if call.number == 1 else None
     assert stand.deliver(*mixed()).failures == []
     assert set(stand.letters()) == {"m-0", "m-3", "m-6", "m-9"}
@@ -61,14 +61,14 @@ def fails(ids, sender_fault=False):
 
 
 @pytest.mark.parametrize("sender_fault", [False, True], ids=["the queue's fault", "the sender's fault"])
-def test_exactly_the_letters_that_a_batch_call_refuses_are_handed_back(stand, front, sender_fault):
+def test_returns_exactly_the_messages_that_a_batch_call_refuses(stand, front, sender_fault):
     front._spoil = fails({"m-3", "m-9"}, sender_fault)
     result = stand.deliver(*mixed(), deadline_s=6.0)
     assert sorted(result.failures) == ["m-3", "m-9"]
     assert result.metrics["dead_lettered"] == 2
 
 
-def test_letters_that_a_batch_call_refuses_once_are_tried_again_or_handed_back(stand, front):
+def test_retries_or_returns_messages_that_a_batch_call_refuses_once(stand, front):
     # Section 4: "the queue's own 5xx and throttling are tried again too". Of single letters in a call that went well nothing
     # is said: they may be tried again or be handed back; what is acknowledged lies on the queue.
     spoil = fails({"m-3"})
@@ -78,13 +78,13 @@ def test_letters_that_a_batch_call_refuses_once_are_tried_again_or_handed_back(s
     assert set(stand.letters()) >= {"m-0", "m-6", "m-9"} | ({"m-3"} - set(result.failures))
 
 
-def test_a_queue_that_answers_nonsense_hands_the_refused_messages_back(stand, front):
+def test_returns_rejected_messages_if_the_queue_answers_nonsense(stand, front):
     front._hook = lambda call: (200, {"Content-Type": "application/x-amz-json-1.0"}, b"<html>captive portal</html>")
     result = stand.deliver(*mixed(), deadline_s=4.0)
     assert sorted(result.failures) == ["m-0", "m-3", "m-6", "m-9"]
 
 
-def test_a_queue_that_says_nothing_of_some_letters_hands_those_back(stand, front):
+def test_returns_messages_that_the_queues_answer_does_not_name(stand, front):
     def forgetful(call, answer):
         return {**answer, "Successful": answer["Successful"][:1], "Failed": []}
     front._spoil = forgetful
@@ -92,7 +92,7 @@ def test_a_queue_that_says_nothing_of_some_letters_hands_those_back(stand, front
     assert len(result.failures) == 3
 
 
-def test_receiver_and_queue_failing_at_once_hand_everything_back_in_time(stand, front):
+def test_returns_everything_in_time_if_receiver_and_queue_fail_at_once(stand, front):
     stand.proxy.fault_with(lambda exchange: proxy.hang())
     front._hook = broken
     records = mixed()
@@ -105,7 +105,7 @@ def test_receiver_and_queue_failing_at_once_hand_everything_back_in_time(stand, 
     assert len(stand.letters()) == 4
 
 
-def test_a_receiver_that_hangs_leaves_time_for_the_letters(stand):
+def test_leaves_time_for_dead_letters_if_the_receiver_hangs(stand):
     # Section 3: the refused message is put aside whatever becomes of the others.
     stand.proxy.fault_with(lambda exchange: proxy.hang())
     result = stand.deliver(*mixed(), deadline_s=3.0)

@@ -184,7 +184,7 @@ SIZES = [(1, 1), (2, 1), (2, 2), (3, 1), (7, 3), (20, 1), (20, 20), (60, 5), (60
 @pytest.mark.parametrize("window_s", [0, 60])
 @pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_every_good_event_is_stored_and_every_guilty_one_put_aside_with_its_reason(sqs, flavour, words, window_s):
+def test_stores_every_good_event_and_dead_letters_every_culprit_with_its_reason(sqs, flavour, words, window_s):
     for number, (events, guilty) in enumerate(SIZES):
         tsdb = Tsdb(flavour, words, window_ms=window_s * 1000, max_age_ms=HOUR // 2, lead_ms=3000)
         scene = Scene(f"{number} {flavour} {words} {window_s}", tsdb, events, guilty)
@@ -198,7 +198,7 @@ def test_every_good_event_is_stored_and_every_guilty_one_put_aside_with_its_reas
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("words", ["amp", "empty"])
-def test_one_guilty_among_a_thousand_is_found_in_few_requests(sqs, flavour, words):
+def test_finds_one_culprit_among_a_thousand_in_few_requests(sqs, flavour, words):
     # With a window no replay is refused: there is one guilty event and no more.
     tsdb = Tsdb(flavour, words, window_ms=MINUTE, max_age_ms=HOUR // 2, lead_ms=3000)
     scene = Scene(1, tsdb, 1000, 1)
@@ -208,7 +208,7 @@ def test_one_guilty_among_a_thousand_is_found_in_few_requests(sqs, flavour, word
         judge(scene, stand, result, stand.receiver.writes)
 
 
-def test_a_search_takes_at_most_500_requests_and_the_next_delivery_goes_on(sqs):
+def test_bisection_takes_at_most_500_requests_and_the_next_delivery_continues(sqs):
     with Stand(sqs) as stand:
         stand.tsdb.refuse = lambda labels: ("bad", "yes") in labels
         records = [record(event({"ph": n}, {"pond": str(n), "bad": "yes"}), f"m-{n}") for n in range(300)]
@@ -229,7 +229,7 @@ def test_a_search_takes_at_most_500_requests_and_the_next_delivery_goes_on(sqs):
         assert {letter.attributes["reason"] for letter in letters} == {"refused_by_receiver"}
 
 
-def test_a_search_that_runs_out_of_time_hands_back_what_is_not_settled(sqs):
+def test_bisection_that_runs_out_of_time_returns_unsettled_messages(sqs):
     with Stand(sqs, Tsdb("prometheus", "other")) as stand:
         stand.tsdb.refuse = lambda labels: ("bad", "yes") in labels
         stand.proxy.fault_with(lambda exchange: proxy.late(0.05))
@@ -248,7 +248,7 @@ def test_a_search_that_runs_out_of_time_hands_back_what_is_not_settled(sqs):
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_with_other_faults_in_the_search_what_is_acknowledged_is_stored_or_put_aside(sqs, seed):
+def test_acknowledges_only_stored_or_dead_lettered_messages_despite_other_faults(sqs, seed):
     generator = random.Random(seed)
     tsdb = Tsdb(FLAVOURS[seed % 2], WORDS[seed % 4], window_ms=[0, 60_000][seed // 2 % 2], max_age_ms=HOUR // 2, lead_ms=3000)
     scene = Scene(seed, tsdb, 60, 8)
@@ -275,7 +275,7 @@ def test_with_other_faults_in_the_search_what_is_acknowledged_is_stored_or_put_a
 
 @pytest.mark.parametrize("status, tries", [(404, 1), (503, 5)])
 @pytest.mark.parametrize("why, flavour", [("a guilty one", "prometheus"), ("413", "amp"), ("413", "prometheus")])
-def test_where_a_part_fails_later_samples_of_its_series_are_not_sent_before_it(sqs, why, flavour, status, tries):
+def test_sends_no_later_sample_of_a_series_before_a_failed_part(sqs, why, flavour, status, tries):
     # The first part of the search fails, those after it would pass. What overtakes a failed part puts it out of order for
     # ever, where the receiver has no window: good events would end as refused, and never be stored.
     now = now_ms()
@@ -312,7 +312,7 @@ AMBIGUOUS = {"500 but stored": lambda: proxy.answer(500, "late", stored=True),
 @pytest.mark.parametrize("words", ["amp", "prometheus"])
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("fault", AMBIGUOUS)
-def test_what_was_stored_though_it_was_not_said_and_is_refused_as_a_replay_is_marked(sqs, fault, flavour, words):
+def test_marks_an_event_that_was_stored_unconfirmed_and_is_refused_as_a_replay(sqs, fault, flavour, words):
     with Stand(sqs, Tsdb(flavour, words)) as stand:
         stand.proxy.faults(AMBIGUOUS[fault]())
         result = stand.deliver(*two_of_one_series(now_ms()))
@@ -327,7 +327,7 @@ def test_what_was_stored_though_it_was_not_said_and_is_refused_as_a_replay_is_ma
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("fault", AMBIGUOUS)
-def test_inside_the_window_a_replay_is_accepted_and_nothing_is_put_aside(sqs, fault, flavour):
+def test_dead_letters_nothing_if_the_window_accepts_a_replay(sqs, fault, flavour):
     with Stand(sqs, Tsdb(flavour, window_ms=60_000)) as stand:
         stand.proxy.faults(AMBIGUOUS[fault]())
         assert stand.deliver(*two_of_one_series(now_ms())).failures == []
@@ -355,7 +355,7 @@ def test_the_mark_depends_on_what_was_sent_before(sqs, fault, again):
 
 
 @pytest.mark.parametrize("reason", ["in_future", "refused_by_receiver"])
-def test_other_reasons_are_never_marked(sqs, reason):
+def test_never_marks_events_that_are_rejected_for_other_reasons(sqs, reason):
     now = now_ms()
     with Stand(sqs, Tsdb(lead_ms=3000)) as stand:
         stand.tsdb.refuse = lambda labels: reason == "refused_by_receiver"
@@ -367,7 +367,7 @@ def test_other_reasons_are_never_marked(sqs, reason):
         assert result.metrics["maybe_stored"] == 0
 
 
-def test_the_guilty_that_the_text_names_is_not_marked_and_the_one_that_it_does_not_name_is(sqs):
+def test_marks_only_the_culprit_that_the_error_text_does_not_name(sqs):
     now = now_ms()
     for words, mark in (("amp", None), ("prometheus", "true")):
         with Stand(sqs, Tsdb(words=words)) as stand:
@@ -382,7 +382,7 @@ def test_the_guilty_that_the_text_names_is_not_marked_and_the_one_that_it_does_n
             assert letters["m-1"].attributes.get("maybe_stored") == mark
 
 
-def test_words_in_the_labels_of_a_series_are_not_the_receivers_words(sqs):
+def test_does_not_take_label_values_for_the_error_text(sqs):
     # "Reason by text": the text also quotes the producer's labels, which say what they like.
     now = now_ms()
     with Stand(sqs) as stand:
@@ -398,7 +398,7 @@ def test_words_in_the_labels_of_a_series_are_not_the_receivers_words(sqs):
 
 @pytest.mark.parametrize("status", [400, 429])
 @pytest.mark.parametrize("kind", ["user", "metric", "labelset"])
-def test_a_full_workspace_hands_back_only_the_events_over_the_limit(sqs, kind, status):
+def test_returns_only_the_events_over_the_limit_of_a_full_workspace(sqs, kind, status):
     # The facts know both statuses for it. The table of section 4 has 429 in the row of the retries, the sentence on the
     # limits says "only the events over the limit": the plain reading is that it holds for both.
     now = now_ms()
@@ -420,7 +420,7 @@ def test_a_full_workspace_hands_back_only_the_events_over_the_limit(sqs, kind, s
         assert stand.tsdb.count() == 30
 
 
-def test_a_full_workspace_and_guilty_events_are_told_apart(sqs):
+def test_tells_a_full_workspace_and_culprits_apart(sqs):
     now = now_ms()
     with Stand(sqs, Tsdb(series_limit=10)) as stand:
         for n in range(10):
@@ -432,14 +432,14 @@ def test_a_full_workspace_and_guilty_events_are_told_apart(sqs):
         assert result.metrics["delivered"] == 6
 
 
-def test_a_direct_caller_with_one_event_over_the_limit_gets_delivery_failed(sqs):
+def test_answers_delivery_failed_to_a_direct_caller_over_the_limit(sqs):
     with Stand(sqs, Tsdb(series_limit=0)) as stand:
         assert stand.invoke([event({"ph": 1}), event({"ec": 1})]).error_type == "delivery_failed"
         assert stand.letters() == {}
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_a_limit_that_is_raised_in_the_middle_of_a_search_lets_no_later_sample_overtake_the_one_over_it(sqs, flavour):
+def test_sends_no_later_sample_first_if_a_limit_is_raised_during_a_bisection(sqs, flavour):
     now = now_ms()
     with Stand(sqs, Tsdb(flavour, series_limit=0)) as stand:
         def grow(exchange):
@@ -457,7 +457,7 @@ def test_a_limit_that_is_raised_in_the_middle_of_a_search_lets_no_later_sample_o
 
 # --- groups, and what is dropped -------------------------------------------------------------------------------------
 
-def test_fifo_an_event_that_the_receiver_refuses_does_not_hold_its_group_up_and_an_errored_one_does(sqs):
+def test_fifo_group_continues_after_a_rejected_event_and_stops_at_an_errored_one(sqs):
     now = now_ms()
     with Stand(sqs, Tsdb(series_limit=3)) as stand:
         for name in ("ph", "ec"):
@@ -474,7 +474,7 @@ def test_fifo_an_event_that_the_receiver_refuses_does_not_hold_its_group_up_and_
         assert set(stand.letters()) == {"a-1"}
 
 
-def test_with_late_samples_dropped_the_receivers_late_refusals_are_dropped_and_the_others_put_aside(sqs):
+def test_drops_only_late_samples_that_the_receiver_refuses_if_late_samples_are_dropped(sqs):
     now = now_ms()
     with Stand(sqs, Tsdb(max_age_ms=HOUR // 2, lead_ms=3000), LATE_SAMPLES="drop") as stand:
         stand.tsdb.put(labels_of("ph", {}), now, bits(1.5))
@@ -497,7 +497,7 @@ def test_with_late_samples_dropped_the_receivers_late_refusals_are_dropped_and_t
 # --- direct ----------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
-def test_a_direct_array_reports_each_guilty_event_and_puts_it_aside(sqs, flavour):
+def test_reports_and_dead_letters_each_culprit_of_a_direct_array(sqs, flavour):
     now = now_ms()
     with Stand(sqs, Tsdb(flavour)) as stand:
         for n in (3, 7, 8):

@@ -57,14 +57,14 @@ def stand(sqs):
         assert one.ingest.peak_memory() < MEMORY
 
 
-def test_all_of_it_is_stored(stand, events):
+def test_stores_all_of_a_large_input(stand, events):
     result = stand.deliver(*messages(events), deadline_s=20)
     assert result.failures == []
     assert stand.tsdb.count() == count(events)
 
 
 @pytest.mark.parametrize("fault", [proxy.answer(503, "x" * 1_000_000), proxy.hang()], ids=["503 with 1 MB of words", "hang"])
-def test_while_the_receiver_fails_all_of_it_is_handed_back_in_time_and_afterwards_stored(stand, events, fault):
+def test_returns_a_large_input_in_time_while_the_receiver_fails_and_stores_it_afterwards(stand, events, fault):
     records = messages(events)
     stand.proxy.fault_with(lambda exchange: fault)
     result = stand.deliver(*records, deadline_s=3.0)
@@ -77,7 +77,7 @@ def test_while_the_receiver_fails_all_of_it_is_handed_back_in_time_and_afterward
     assert stand.letters() == {}
 
 
-def test_what_was_stored_though_it_was_not_said_is_stored_once(stand, events):
+def test_stores_a_large_input_once_if_it_was_stored_unconfirmed(stand, events):
     stand.proxy.faults(proxy.answer(500, "late", stored=True), proxy.reset_after_body(stored=True))
     result = stand.deliver(*messages(events), deadline_s=20)
     assert result.failures == []
@@ -85,7 +85,7 @@ def test_what_was_stored_though_it_was_not_said_is_stored_once(stand, events):
     assert stand.letters() == {}
 
 
-def test_a_request_that_is_too_large_is_split_as_often_as_it_takes(stand, events):
+def test_splits_a_large_request_as_often_as_necessary(stand, events):
     judge, limit = stand.tsdb.judge, count(events) // 20
     stand.receiver.answer_with(lambda write: Answer(413) if len(write.samples) > limit else judge(write))
     result = stand.deliver(*messages(events), deadline_s=30)
@@ -98,7 +98,7 @@ def test_a_request_that_is_too_large_is_split_as_often_as_it_takes(stand, events
 
 
 @pytest.mark.parametrize("flavour, words", [("amp", "amp"), ("prometheus", "empty")])
-def test_one_guilty_among_them_is_found(sqs, events, flavour, words):
+def test_finds_one_culprit_in_a_large_input(sqs, events, flavour, words):
     guilty = len(events) * 2 // 3
     events[guilty]["dimensions"]["bad"] = "yes"
     with Stand(sqs, Tsdb(flavour, words, window_ms=60_000, refuse=lambda labels: ("bad", "yes") in labels)) as stand:
@@ -110,7 +110,7 @@ def test_one_guilty_among_them_is_found(sqs, events, flavour, words):
         assert stand.ingest.peak_memory() < MEMORY
 
 
-def test_six_megabytes_from_a_direct_caller_are_handed_back_whole_while_the_receiver_fails(stand):
+def test_returns_six_megabytes_of_a_direct_caller_while_the_receiver_fails(stand):
     now = now_ms()
     payload = json.dumps([event({"ph": n + 0.5, "ec": n}, timestamp=now - n) for n in range(80_000)]).encode()
     assert 5_000_000 < len(payload) < 6_291_556
@@ -121,7 +121,7 @@ def test_six_megabytes_from_a_direct_caller_are_handed_back_whole_while_the_rece
     assert stand.letters() == {}
 
 
-def test_ten_thousand_messages_of_which_every_third_is_refused_have_their_letters_or_come_again(stand):
+def test_dead_letters_or_returns_every_third_of_ten_thousand_messages(stand):
     # Two thirds of them wait for a receiver that hangs, and the letters need 334 calls.
     records = [record(BROKEN_TEXT if n % 3 == 0 else event({"ph": n}, {"device": f"d{n}"}), f"m-{n}") for n in range(10_000)]
     stand.proxy.fault_with(lambda exchange: proxy.hang())

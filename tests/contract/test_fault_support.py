@@ -57,7 +57,7 @@ def random_requests(generator, count, now):
 
 
 @pytest.mark.parametrize("window_s", [0, 60])
-def test_the_judge_says_and_keeps_what_a_real_prometheus_says_and_keeps(window_s):
+def test_the_model_answers_and_stores_as_a_real_prometheus_does(window_s):
     judge = Tsdb(flavour="prometheus", window_ms=window_s * 1000)
     statuses, now = [], now_ms() - 400_000
     with Prometheus(out_of_order_window=f"{window_s}s") as real:
@@ -79,7 +79,7 @@ def test_the_judge_says_and_keeps_what_a_real_prometheus_says_and_keeps(window_s
     assert wanted <= set(statuses), set(statuses)
 
 
-def test_the_judge_keeps_the_valid_rest_or_nothing():
+def test_the_model_stores_the_valid_rest_or_nothing():
     now = now_ms()
     for flavour, kept in (("amp", 2), ("prometheus", 1)):
         judge = Tsdb(flavour=flavour)
@@ -91,7 +91,7 @@ def test_the_judge_keeps_the_valid_rest_or_nothing():
         assert judge.refused[(SERIES[0], now - 5000, bits(1))] == {"out_of_order"}
 
 
-def test_amps_words_are_those_of_cortex():
+def test_amps_error_texts_are_those_of_cortex():
     judge, now = Tsdb(), 1_767_225_600_120
     judge.put(SERIES[0], now, bits(1))
     judge.clock = lambda: now
@@ -102,7 +102,7 @@ def test_amps_words_are_those_of_cortex():
     assert go_labels([("a", 'b"c')]) == '{a="b\\"c"}'
 
 
-def test_a_workspace_that_is_full_takes_the_series_that_it_knows():
+def test_a_full_workspace_takes_the_series_that_it_knows():
     now = now_ms()
     judge = Tsdb(series_limit=1)
     judge.put(SERIES[0], now - 1000, bits(1))
@@ -122,7 +122,7 @@ def behind():
         yield receiver, front
 
 
-def test_what_passes_the_proxy_is_answered_as_the_receiver_did(behind):
+def test_the_proxy_passes_on_the_receivers_answer(behind):
     receiver, front = behind
     assert post(front.port, "/write", BODY) == (204, "")
     assert len(receiver.writes) == 1
@@ -138,7 +138,7 @@ def test_what_passes_the_proxy_is_answered_as_the_receiver_did(behind):
     (proxy.hang(stored=True), None, True), (proxy.drip(0.001), 204, True), (proxy.late(0.01), 204, True),
     (proxy.sip(1000), 204, True), (proxy.answer(413, "no", early=True), 413, False),
 ], ids=str)
-def test_the_proxy_does_what_it_is_told_and_the_next_request_passes(behind, fault, status, stored):
+def test_the_proxy_injects_its_fault_and_passes_the_next_request(behind, fault, status, stored):
     receiver, front = behind
     front.faults(fault)
     if status is None:
@@ -227,7 +227,7 @@ def test_fifo_a_group_is_blocked_while_one_of_its_messages_is_in_flight_and_othe
     assert bodies(take(queue)) == ["a3"]
 
 
-def test_fifo_what_is_shown_again_comes_before_what_was_behind_it(queue, clock):
+def test_fifo_a_returned_message_comes_before_the_later_ones(queue, clock):
     send(queue, "a1", "a2", "a3", "a4")
     taken = take(queue, 3)
     delete(queue, taken[:1])
@@ -282,7 +282,7 @@ def test_fifo_the_second_message_with_a_deduplication_id_is_accepted_and_not_del
     assert bodies(take(queue)) == ["a1"]
 
 
-def test_fifo_the_queue_counts_what_is_seen_and_what_is_hidden(queue):
+def test_fifo_the_queue_counts_visible_and_hidden_messages(queue):
     send(queue, "a1", "a2", "b1")
     delete(queue, take(queue, 1))
     take(queue, 1)

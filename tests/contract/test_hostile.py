@@ -68,7 +68,7 @@ NESTED = {
     (b'{"Records":[17]}', None),
     (b'{"Records":[{}]}', None),
 ], ids=repr)
-def test_a_strange_direct_payload_is_refused_and_the_next_invocation_works(ingest, receiver, payload, reason):
+def test_rejects_a_strange_direct_payload_and_works_afterwards(ingest, receiver, payload, reason):
     result = ingest.invoke(payload)
     assert not result.ok, result
     assert receiver.writes == []
@@ -80,13 +80,13 @@ def test_a_strange_direct_payload_is_refused_and_the_next_invocation_works(inges
 
 
 @pytest.mark.parametrize("payload", [S3, KINESIS, 17], ids=["S3", "Kinesis", "number"])
-def test_what_is_not_for_us_is_refused_with_a_sentence_that_says_what_was_expected(ingest, payload):
+def test_rejects_a_foreign_payload_and_names_the_expected_one(ingest, payload):
     message = ingest.invoke(payload).error_message
     assert "expected" in message, message
 
 
 @pytest.mark.parametrize("name", NESTED)
-def test_ten_thousand_levels_of_nesting_are_refused_directly(ingest, receiver, name):
+def test_rejects_ten_thousand_levels_of_nesting_in_a_direct_payload(ingest, receiver, name):
     result = ingest.invoke(NESTED[name])
     assert receiver.writes == []
     assert not result.ok or result.json["rejected_count"] == 1
@@ -94,7 +94,7 @@ def test_ten_thousand_levels_of_nesting_are_refused_directly(ingest, receiver, n
 
 
 @pytest.mark.parametrize("name", NESTED)
-def test_ten_thousand_levels_of_nesting_do_not_take_the_batch_down(ingest, receiver, name):
+def test_stores_the_rest_of_a_batch_with_ten_thousand_levels_of_nesting(ingest, receiver, name):
     result = ingest.invoke(batch(record(NESTED[name].decode(), "m-1"), record(event({"ph": 1}), "m-2")))
     assert result.failures == ["m-1"]
     assert receiver.metric("ph")
@@ -104,33 +104,33 @@ def test_ten_thousand_levels_of_nesting_do_not_take_the_batch_down(ingest, recei
 @pytest.mark.parametrize("body", ["", " ", "null", "17", "true", '"text"', "{}", "[null]", "[[]]", "[[[1]]]",
                                   '{"metrics":null}', '{"metrics":[]}', '{"metrics":{}}', json.dumps(S3), "\x00", "%%%",
                                   "AAAA", "\ufeff{}", '{"Records":[{"body":17}]}'], ids=repr)
-def test_a_strange_body_is_refused_alone(ingest, receiver, body):
+def test_rejects_only_the_message_with_a_strange_body(ingest, receiver, body):
     result = ingest.invoke(batch(record(body, "m-1"), record(event({"ph": 1}), "m-2")))
     assert result.failures == ["m-1"]
     assert receiver.metric("ph")
 
 
-def test_a_batch_with_one_body_that_is_not_text_is_answered(ingest):
+def test_answers_a_batch_with_a_body_that_is_not_text(ingest):
     one = record(event(), "m-1")
     one["body"] = 17
     ingest.invoke(batch(one))
     works(ingest)
 
 
-def test_a_record_without_attributes_is_taken(ingest, receiver):
+def test_accepts_a_record_without_attributes(ingest, receiver):
     one = record(event({"ph": 1}), "m-1")
     for name in ("attributes", "messageAttributes", "md5OfBody", "receiptHandle", "awsRegion"):
         del one[name]
     assert ingest.invoke(batch(one)).failures == []
 
 
-def test_strange_message_attributes_are_no_harm(ingest, receiver):
+def test_ignores_strange_message_attributes(ingest, receiver):
     attributes = {"sent_timestamp": {"binaryValue": "AA==", "dataType": "Binary"}, "x": {"dataType": "Number"}}
     assert ingest.invoke(batch(record(event({"ph": 1}), "m-1", attributes=attributes))).failures == []
 
 
 @pytest.mark.parametrize("sent", ["soon", "-1", "99999999999999999999999", ""])
-def test_a_sent_timestamp_that_is_no_time_does_not_take_the_batch_down(ingest, receiver, sent):
+def test_stores_the_rest_of_a_batch_with_a_bad_sent_timestamp(ingest, receiver, sent):
     # What becomes of this one message is open; the other one is stored.
     result = ingest.invoke(batch(record(event({"a": 1}, timestamp=None), "m-1", attributes={"sent_timestamp": sent}),
                                  record(event({"b": 1}), "m-2")))
@@ -140,7 +140,7 @@ def test_a_sent_timestamp_that_is_no_time_does_not_take_the_batch_down(ingest, r
 
 # --- size ------------------------------------------------------------------------------------------------------------
 
-def test_ten_thousand_records_are_stored(ingest, receiver):
+def test_stores_ten_thousand_records(ingest, receiver):
     now = now_ms()
     records = [record(f'{{"timestamp":{now},"dimensions":{{"d":"{n}"}},"metrics":{{"ph":{n}}}}}', f"m-{n}")
                for n in range(10_000)]
@@ -151,7 +151,7 @@ def test_ten_thousand_records_are_stored(ingest, receiver):
     assert ingest.peak_memory() < MEMORY
 
 
-def test_ten_thousand_broken_records_are_all_handed_back(ingest):
+def test_returns_ten_thousand_broken_records(ingest):
     result = ingest.invoke(batch(*[record("{}", f"m-{n}") for n in range(10_000)]))
     assert sorted(result.failures) == sorted(f"m-{n}" for n in range(10_000))
     works(ingest)
@@ -161,7 +161,7 @@ def full(payload):
     return payload if len(payload) <= PAYLOAD_LIMIT else pytest.fail(f"{len(payload)} bytes are no Lambda payload")
 
 
-def test_a_6_mb_array_is_stored_in_little_memory(ingest, receiver):
+def test_stores_a_6_mb_array_in_little_memory(ingest, receiver):
     now = now_ms()
     parts = [f'{{"timestamp":{now - n},"metrics":{{"temperature":{n},"ph":{n}.5}}}}' for n in range(84_000)]
     payload = full(("[" + ",".join(parts) + "]").encode())
@@ -174,7 +174,7 @@ def test_a_6_mb_array_is_stored_in_little_memory(ingest, receiver):
 
 
 @pytest.mark.parametrize("named", [True, False])
-def test_what_the_receiver_says_of_the_one_sample_of_many_events_is_kept_once(ingest, receiver, named):
+def test_keeps_the_error_text_of_a_sample_that_many_events_share_once(ingest, receiver, named):
     count = 300_000
     series = '{__name__="a"}' if named else ""
     receiver.answer_with(lambda write: Answer(400, f"out of order sample {series} " + "x" * 600))
@@ -187,7 +187,7 @@ def test_what_the_receiver_says_of_the_one_sample_of_many_events_is_kept_once(in
     works(ingest)
 
 
-def test_two_million_broken_events_are_answered_in_little_memory(ingest, receiver):
+def test_answers_two_million_broken_events_in_little_memory(ingest, receiver):
     count = 2_000_000
     result = ingest.invoke(full(b"[" + b",".join([b"{}"] * count) + b"]"))
     assert result.json["rejected_count"] == count
@@ -199,7 +199,7 @@ def test_two_million_broken_events_are_answered_in_little_memory(ingest, receive
     works(ingest)
 
 
-def test_two_million_broken_events_with_a_dead_letter_queue_are_answered_in_time_and_in_little_memory(ingest_with_queue):
+def test_answers_two_million_broken_events_in_time_and_little_memory_with_a_dead_letter_queue(ingest_with_queue):
     count = 2_000_000
     payload = b"[" + b",".join([b"{}"] * count) + b"]"
     for _ in range(3):
@@ -213,7 +213,7 @@ def test_two_million_broken_events_with_a_dead_letter_queue_are_answered_in_time
     works(ingest_with_queue)
 
 
-def test_as_many_broken_events_as_fit_into_one_message_are_put_aside_as_that_message(ingest_with_queue, dead_letters):
+def test_dead_letters_one_message_full_of_broken_events(ingest_with_queue, dead_letters):
     body = "[" + ",".join(["{}"] * 340_000) + "]"  # what fits into a message of SQS
     assert ingest_with_queue.invoke(batch(record(body, "m-1"))).failures == []
     letter = dead_letters.letter()
@@ -222,7 +222,7 @@ def test_as_many_broken_events_as_fit_into_one_message_are_put_aside_as_that_mes
 
 
 @pytest.mark.parametrize("what", ["[[]]", "nulls", "numbers", "strings"])
-def test_millions_of_elements_that_are_no_events_are_answered_in_little_memory(ingest, what):
+def test_answers_millions_of_bad_array_elements_in_little_memory(ingest, what):
     element = {"[[]]": b"[]", "nulls": b"null", "numbers": b"1", "strings": b'""'}[what]
     count = (PAYLOAD_LIMIT - 2) // (len(element) + 1)
     result = ingest.invoke(full(b"[" + b",".join([element] * count) + b"]"))
@@ -231,7 +231,7 @@ def test_millions_of_elements_that_are_no_events_are_answered_in_little_memory(i
     works(ingest)
 
 
-def test_many_broken_events_in_one_message_are_one_refused_message(ingest):
+def test_rejects_one_message_for_many_broken_events(ingest):
     count = 50_000
     result = ingest.invoke(batch(record("[" + ",".join(["{}"] * count) + "]", "m-1")))
     assert result.failures == ["m-1"]
@@ -239,14 +239,14 @@ def test_many_broken_events_in_one_message_are_one_refused_message(ingest):
     assert len(result.raw_log) < 100_000
 
 
-def test_one_event_with_very_many_metrics_is_stored(ingest, receiver):
+def test_stores_one_event_with_very_many_metrics(ingest, receiver):
     payload = full(json.dumps(event({f"m{n}": n for n in range(150_000)})).encode())
     result = ingest.invoke(payload)
     assert result.json["samples"] == 150_000
     assert ingest.peak_memory() < MEMORY
 
 
-def test_one_event_with_very_many_dimensions_is_refused(ingest):
+def test_rejects_one_event_with_very_many_dimensions(ingest):
     payload = full(json.dumps(event({"ph": 1}, {f"d{n}": "x" for n in range(200_000)})).encode())
     assert ingest.invoke(payload).error_type == "too_many_labels"
     works(ingest)
@@ -261,7 +261,7 @@ def test_one_event_with_very_many_dimensions_is_refused(ingest):
     b'{"metrics":{"' + b"x" * (PAYLOAD_LIMIT - 18) + b'":1}}',
     b"eyJt" * (PAYLOAD_LIMIT // 4),
 ], ids=["text", "spaces", "digits", "a number", "a value", "a name", "base64"])
-def test_a_6_mb_payload_of_one_thing_is_refused_with_a_short_message(ingest, payload):
+def test_rejects_a_6_mb_payload_of_one_value_with_a_short_message(ingest, payload):
     result = ingest.invoke(full(payload))
     assert not result.ok
     assert len(result.error_message) < 5_000
@@ -270,7 +270,7 @@ def test_a_6_mb_payload_of_one_thing_is_refused_with_a_short_message(ingest, pay
     works(ingest)
 
 
-def test_a_large_batch_and_large_refusals_leave_the_process_small(ingest):
+def test_stays_small_after_a_large_batch_and_large_rejections(ingest):
     for _ in range(3):
         ingest.invoke(batch(*[record(event({"ph": 1}, {"d": str(n)}), f"m-{n}") for n in range(2000)]))
         ingest.invoke(b"[" + b",".join([b"{}"] * 300_000) + b"]")
@@ -279,7 +279,7 @@ def test_a_large_batch_and_large_refusals_leave_the_process_small(ingest):
 
 # --- death -----------------------------------------------------------------------------------------------------------
 
-def test_a_process_killed_in_the_middle_is_followed_by_one_that_works(receiver):
+def test_works_after_a_process_was_killed_in_the_middle(receiver):
     receiver.answer(Answer(204, delay=5))
     settings = {"REMOTE_WRITE_URL": receiver.remote_write_url}
     payload = batch(record(event({"ph": 6.7}), "m-1"))
@@ -293,7 +293,7 @@ def test_a_process_killed_in_the_middle_is_followed_by_one_that_works(receiver):
         assert second.invoke(payload).failures == []
 
 
-def test_several_processes_beside_each_other_do_not_disturb_each_other(receiver):
+def test_several_processes_do_not_disturb_each_other(receiver):
     results = {}
 
     def run(number):
@@ -308,7 +308,7 @@ def test_several_processes_beside_each_other_do_not_disturb_each_other(receiver)
     assert results == dict.fromkeys(range(4), 1)
 
 
-def test_labels_times_metrics_do_not_multiply_into_memory(ingest_with_queue, receiver):
+def test_memory_does_not_grow_with_labels_times_metrics(ingest_with_queue, receiver):
     # 220 kB that make a gigabyte of requests: what time allows is sent, the rest is handed back.
     wide = {"dimensions": {f"d{n}": "x" * 2000 for n in range(50)}, "metrics": {f"m{n}": n for n in range(10_000)}}
     result = ingest_with_queue.invoke(batch(record(event({"ph": 1}), "m-1"), record(wide, "m-2")), deadline_s=4, timeout=10)
@@ -318,14 +318,14 @@ def test_labels_times_metrics_do_not_multiply_into_memory(ingest_with_queue, rec
     assert ingest_with_queue.peak_memory() < 64_000_000
 
 
-def test_an_answer_whose_body_never_ends_is_an_answer(start, receiver):
+def test_accepts_an_answer_whose_body_never_ends(start, receiver):
     receiver.answer_with(lambda write: Answer(raw=b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc", hold=True))
     result = start().invoke(batch(record(event({"a": 1}), "m-1"), record(event({"b": 1}), "m-2")), deadline_s=10)
     assert result.failures == []
     assert result.seconds < 2
 
 
-def test_where_no_time_is_left_for_dead_letters_none_is_begun(ingest_with_queue, dead_letters):
+def test_sends_no_dead_letter_if_no_time_is_left(ingest_with_queue, dead_letters):
     result = ingest_with_queue.invoke(batch(*(record("{}", f"m-{n}") for n in range(10_000))), deadline_s=-5)
     assert len(result.failures) == 10_000
     assert result.metrics["dead_letter_ms"] < 100

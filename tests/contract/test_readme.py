@@ -27,14 +27,14 @@ def rows(title):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 
 
-def test_the_event_on_top_works_as_it_stands(start, receiver):
+def test_the_first_event_works_as_written(start, receiver):
     text = re.search(r"```json\n(.*?)\n```", README, re.S).group(1)
     answer = start(**LONG).invoke(text.encode()).json
     assert (answer["accepted"], answer["samples"]) == (1, 2)
     assert receiver.metric("temperature") and receiver.metric("ph")
 
 
-def test_the_report_is_the_one_shown(start):
+def test_the_report_is_as_shown(start):
     shown = json.loads(re.search(r"The report: `(.*?)`", README).group(1))
     payload = [
         {"dimensions": {"d": "1"}, "metrics": {"ph": 6.7, "temperature": "14.3"}},
@@ -44,7 +44,7 @@ def test_the_report_is_the_one_shown(start):
     assert start().invoke(payload).json == shown
 
 
-def test_the_settings_are_those_that_ingest_reads():
+def test_lists_the_settings_that_ingest_reads():
     told = {"REMOTE_WRITE_AUTH", "DEAD_LETTER_QUEUE_URL", "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD",
             "LATE_SAMPLES", "RUST_LOG"}
     listed = {name for row in rows("Settings") for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", row[0])}
@@ -55,21 +55,21 @@ def test_the_settings_are_those_that_ingest_reads():
         assert f"{name}=!" in ended.text, name
 
 
-def test_the_numbers_are_those_of_the_metric_line(ingest):
+def test_lists_the_numbers_of_the_metric_line(ingest):
     named = set(re.findall(r"`([a-z_]+)`", section("Watching it").split("A message that")[0])) - {"off"}
     line = ingest.invoke([{"metrics": {"a": 1}}]).metrics
     declared = {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
     assert declared == named
 
 
-def test_the_reasons_are_all_there():
+def test_lists_every_reason():
     first_cells = re.findall(r"^\| ((?:`[a-z_]+`(?:, )?)+) \|", section("What becomes of an event"), re.M)
     listed = {name for cell in first_cells for name in re.findall(r"`([a-z_]+)`", cell)}
     source = (ROOT / "src" / "model" / "outcome.rs").read_text()
     assert listed == set(re.findall(r'=> "([a-z_]+)"', source))
 
 
-def test_the_log_queries_ask_for_lines_and_fields_that_are_printed(start, receiver, sqs, dead_letters):
+def test_queries_logs_for_lines_and_fields_that_exist(start, receiver, sqs, dead_letters):
     receiver.answer(Answer(404))
     ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     ingest.invoke(batch(record(event(), "m-1"), record("{", "m-2")), deadline_s=5)
@@ -88,11 +88,11 @@ def test_the_log_queries_ask_for_lines_and_fields_that_are_printed(start, receiv
 
 
 @pytest.mark.parametrize("verb", sorted(set(re.findall(r"cargo run --release -- ([a-z]+)", README))))
-def test_each_command_exists(verb):
+def test_names_commands_that_exist(verb):
     assert subprocess.run([pushgw(), verb, "--help"], capture_output=True, check=False).returncode == 0
 
 
-def test_each_file_that_is_named_exists():
+def test_names_files_that_exist():
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
     paths = re.findall(r"(?:examples|tests)/[\w./-]+", README)
     for path in set(links + paths):

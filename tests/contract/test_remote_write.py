@@ -31,13 +31,13 @@ FAULTS = {
 # --- answers ---------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("status", OK_STATUSES)
-def test_2xx_is_delivered(ingest, receiver, status):
+def test_any_2xx_is_delivered(ingest, receiver, status):
     receiver.answer_with(lambda write: Answer(status, b"" if status == 204 else b"fine"))
     assert ingest.invoke(event()).json["accepted"] == 1
 
 
 @pytest.mark.parametrize("status", REFUSALS)
-def test_an_event_that_is_refused_alone_is_put_aside_with_the_reason_that_the_answer_gives(ingest_with_queue, receiver,
+def test_dead_letters_an_event_with_the_reason_of_the_answer(ingest_with_queue, receiver,
                                                                                          dead_letters, status):
     receiver.answer_with(lambda write: Answer(status, b"out of order sample"))
     assert ingest_with_queue.invoke(batch(record(event(), "m-1")), deadline_s=3).failures == []
@@ -47,7 +47,7 @@ def test_an_event_that_is_refused_alone_is_put_aside_with_the_reason_that_the_an
 
 
 @pytest.mark.parametrize("status", OTHER_STATUSES)
-def test_every_other_answer_is_errored_and_never_refused(ingest_with_queue, receiver, dead_letters, status):
+def test_any_other_answer_is_errored_and_never_rejected(ingest_with_queue, receiver, dead_letters, status):
     receiver.answer_with(lambda write: Answer(status, b"out of order sample"))
     result = ingest_with_queue.invoke(batch(record(event(), "m-1")), deadline_s=3)
     assert result.failures == ["m-1"]
@@ -79,14 +79,14 @@ def test_a_receiver_without_the_tls_that_was_asked_for_is_errored(start, receive
     assert ingest.invoke(event(), deadline_s=5).error_type == "delivery_failed"
 
 
-def test_a_receiver_that_does_not_answer_costs_no_more_than_the_time_of_the_invocation(ingest, receiver):
+def test_answers_in_time_if_the_receiver_does_not_answer(ingest, receiver):
     receiver.answer(Answer(204, delay=20))
     result = ingest.invoke(batch(record(event(), "m-1")), deadline_s=2)
     assert result.failures == ["m-1"]
     assert result.seconds < 2
 
 
-def test_when_time_runs_out_between_requests_exactly_what_was_not_stored_is_handed_back(ingest, receiver):
+def test_returns_exactly_the_unstored_messages_if_time_runs_out_between_requests(ingest, receiver):
     events = random_labels(random.Random(5), 4500)
     receiver.answer_with(lambda write: Answer(204, delay=0.6))
     result = ingest.invoke(batch(*[record(one, f"m-{number}") for number, one in enumerate(events)]), deadline_s=2)
@@ -98,7 +98,7 @@ def test_when_time_runs_out_between_requests_exactly_what_was_not_stored_is_hand
 
 
 @pytest.mark.parametrize("deadline", [-5, 0, 0.05])
-def test_an_invocation_without_time_is_answered_all_the_same(ingest, deadline):
+def test_answers_an_invocation_without_time(ingest, deadline):
     result = ingest.invoke(batch(record(event(), "m-1")), deadline_s=deadline)
     assert result.failures == ["m-1"]
     assert ingest.invoke(event()).ok
@@ -115,14 +115,14 @@ def test_the_next_invocation_works(ingest, receiver, first):
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirects_are_not_followed(ingest, receiver, status):
+def test_follows_no_redirects(ingest, receiver, status):
     receiver.answer_with(lambda write: Answer(status, headers={"Location": receiver.url + "/elsewhere"}))
     assert ingest.invoke(event(), deadline_s=3).error_type == "delivery_failed"
     assert receiver.strays == []
     assert {write.request.method for write in receiver.writes} == {"POST"}
 
 
-def test_a_very_long_error_text_is_no_harm(ingest, receiver):
+def test_survives_a_very_long_error_text(ingest, receiver):
     receiver.answer_with(lambda write: Answer(400, b"x" * 20_000_000))
     result = ingest.invoke(event(), deadline_s=10)
     assert result.error_type == "refused_by_receiver"
@@ -131,7 +131,7 @@ def test_a_very_long_error_text_is_no_harm(ingest, receiver):
     assert ingest.peak_memory() < 40_000_000
 
 
-def test_the_receivers_text_is_logged_as_it_came(ingest, receiver):
+def test_logs_the_error_text_unchanged(ingest, receiver):
     receiver.answer_with(lambda write: Answer(400, 'user=1_ws: err: out of order sample. series={__name__="ph"}'))
     result = ingest.invoke(event(), deadline_s=3)
     assert any('err: out of order sample. series={__name__="ph"}' in json.dumps(line).replace('\\"', '"')
@@ -142,21 +142,21 @@ def test_the_receivers_text_is_logged_as_it_came(ingest, receiver):
 
 @pytest.mark.parametrize("payload", [[], {"Records": []}, [BROKEN], batch(BROKEN), batch("[]"), None, 17, {}],
                          ids=["[]", "no records", "refused", "refused record", "record of []", "null", "number", "{}"])
-def test_nothing_is_sent_where_there_is_nothing_to_send(ingest, receiver, payload):
+def test_sends_nothing_without_samples(ingest, receiver, payload):
     result = ingest.invoke(payload)
     assert receiver.writes == []
     assert result.metrics["requests"] == 0
     assert result.metrics["bytes"] == 0
 
 
-def test_none_of_our_own_metrics_are_among_the_users(ingest, receiver):
+def test_sends_no_metrics_of_its_own(ingest, receiver):
     ingest.invoke(event({"ph": 6.7}))
     assert {metric for metric, _ in receiver.samples(acknowledged=False)} == {"ph"}
 
 
 # --- merging ---------------------------------------------------------------------------------------------------------
 
-def test_events_of_one_series_are_merged_and_put_in_time_order(ingest, receiver):
+def test_merges_events_of_one_series_in_time_order(ingest, receiver):
     now = now_ms()
     ingest.invoke([event({"ph": 3.5}, {"b": "2", "a": "1"}, timestamp=now - 1),
                    event({"ph": 1.5}, {"a": "1", "b": "2"}, timestamp=now - 3),
@@ -165,7 +165,7 @@ def test_events_of_one_series_are_merged_and_put_in_time_order(ingest, receiver)
     assert receiver.values() == {("ph", (("a", "1"), ("b", "2"))): [(now - 3, 1.5), (now - 2, 2.5), (now - 1, 3.5)]}
 
 
-def test_labels_are_sorted_by_their_bytes(ingest, receiver):
+def test_sorts_labels_by_their_bytes(ingest, receiver):
     ingest.invoke(event({"ph": 1}, {"a": "1", "B": "2", "Z": "4", "a_b": "5", "aB": "6", "_z": "7", "A9": "8"}))
     [(_, labels)] = receiver.samples()
     assert [name for name, _ in labels] == sorted(["a", "B", "Z", "a_b", "aB", "_z", "A9"])
@@ -177,7 +177,7 @@ def test_labels_are_sorted_by_their_bytes(ingest, receiver):
     ("6.7", "6.7"), ('"6.7"', "6.7"), ("6.70", "6.7"), ("12", "12.0"), ("0", "0.0"), ('"NaN"', '"NaN"'),
     ('"Inf"', '"+Inf"'), ("-0.0", "-0.0"), ("1e3", "1000"), ("9007199254740993", "9007199254740992"), ("-0", "0"),
 ])
-def test_equal_samples_are_sent_once_and_share_their_outcome(ingest, receiver, first, second):
+def test_sends_equal_samples_once_with_one_outcome(ingest, receiver, first, second):
     now = now_ms()
     payload = f'[{{"timestamp":{now},"metrics":{{"ph":{first}}}}},{{"timestamp":"{now}","metrics":{{"ph":{second}}}}}]'
     result = ingest.invoke(payload.encode())
@@ -186,7 +186,7 @@ def test_equal_samples_are_sent_once_and_share_their_outcome(ingest, receiver, f
     assert len(receiver.metric("ph")) == 1
 
 
-def test_equal_samples_of_a_failed_request_are_all_errored(ingest, receiver):
+def test_reports_all_equal_samples_of_a_failed_request_as_errored(ingest, receiver):
     receiver.answer_with(lambda write: Answer(503))
     same = event({"ph": 6.7})
     result = ingest.invoke(batch(record(same, "m-1"), record(same, "m-2")), deadline_s=3)
@@ -195,7 +195,7 @@ def test_equal_samples_of_a_failed_request_are_all_errored(ingest, receiver):
 
 @pytest.mark.parametrize("first, second", [("6.7", "6.8"), ("0.0", "-0.0"), ("12", "13"), ('"NaN"', "1"),
                                            ('"Inf"', '"-Inf"'), ("0.1", "0.10000000000000002")])
-def test_another_value_at_the_same_time_is_duplicate_timestamp_of_the_later_event(ingest, receiver, first, second):
+def test_rejects_the_later_event_with_another_value_at_the_same_time(ingest, receiver, first, second):
     now = now_ms()
     payload = f'[{{"timestamp":{now},"metrics":{{"ph":{first}}}}},{{"timestamp":{now},"metrics":{{"ph":{second}}}}}]'
     result = ingest.invoke(payload.encode())
@@ -207,7 +207,7 @@ def test_another_value_at_the_same_time_is_duplicate_timestamp_of_the_later_even
     assert receiver.metric("ph") == [(now, wanted if wanted is not None else bits(float(first)))]
 
 
-def test_the_later_event_is_the_one_later_in_the_payload_across_messages(ingest_with_queue, receiver, dead_letters):
+def test_takes_the_event_later_in_the_payload_as_the_later_one_across_messages(ingest_with_queue, receiver, dead_letters):
     now = now_ms()
     ingest_with_queue.invoke(batch(record(event({"ph": 1.5}, timestamp=now), "m-1", sent=now),
                                    record(event({"ph": 2.5}, timestamp=now), "m-2", sent=now - 1000)))
@@ -218,14 +218,14 @@ def test_the_later_event_is_the_one_later_in_the_payload_across_messages(ingest_
     assert "maybe_stored" not in letter.attributes
 
 
-def test_an_event_that_is_refused_for_its_form_reserves_nothing(ingest, receiver):
+def test_an_event_that_is_rejected_for_its_form_reserves_nothing(ingest, receiver):
     now = now_ms()
     result = ingest.invoke([event({"a": 1.5, "b": "abc"}, timestamp=now), event({"a": 2.5}, timestamp=now)])
     assert [item["index"] for item in result.json["rejected"]] == [0]
     assert receiver.values() == {("a", ()): [(now, 2.5)]}
 
 
-def test_an_event_that_is_refused_as_duplicate_reserves_nothing(ingest, receiver):
+def test_an_event_that_is_rejected_as_duplicate_reserves_nothing(ingest, receiver):
     now = now_ms()
     result = ingest.invoke([event({"a": 1.5}, timestamp=now), event({"b": 5.5, "a": 2.5}, timestamp=now),
                             event({"b": 6.5}, timestamp=now), event({"c": 1.5, "b": 6.5}, timestamp=now)])
@@ -233,7 +233,7 @@ def test_an_event_that_is_refused_as_duplicate_reserves_nothing(ingest, receiver
     assert receiver.values() == {("a", ()): [(now, 1.5)], ("b", ()): [(now, 6.5)], ("c", ()): [(now, 1.5)]}
 
 
-def test_the_same_time_in_two_series_is_no_duplicate(ingest, receiver):
+def test_accepts_the_same_time_in_two_series(ingest, receiver):
     now = now_ms()
     result = ingest.invoke([event({"ph": 1.5}, {"pond": "a"}, timestamp=now),
                             event({"ph": 2.5}, {"pond": "b"}, timestamp=now)])
@@ -249,7 +249,7 @@ def random_labels(generator, count, label_bytes=1000):
             for number in range(count)]
 
 
-def test_many_large_series_are_cut_into_requests_within_the_limits_and_each_sample_is_sent_once(ingest, receiver):
+def test_cuts_many_large_series_into_requests_and_sends_each_sample_once(ingest, receiver):
     events = random_labels(random.Random(1), 4500)
     payload = json.dumps(events).encode()
     assert 4_500_000 < len(payload) < 6_200_000
@@ -262,7 +262,7 @@ def test_many_large_series_are_cut_into_requests_within_the_limits_and_each_samp
     assert all(len(one) == 1 for one in samples.values())
 
 
-def test_the_decoded_size_is_limited_where_the_compressed_size_is_small(ingest, receiver):
+def test_limits_the_decoded_size_if_the_compressed_size_is_small(ingest, receiver):
     labels = {f"label{n}": "the same long value, again and again " * 10 for n in range(20)}
     text = json.dumps(labels)
     now = now_ms()
@@ -275,12 +275,12 @@ def test_the_decoded_size_is_limited_where_the_compressed_size_is_small(ingest, 
     assert len(receiver.writes) >= 3
 
 
-def test_requests_are_not_cut_smaller_than_they_need_to_be(ingest, receiver):
+def test_cuts_requests_no_smaller_than_necessary(ingest, receiver):
     ingest.invoke(random_labels(random.Random(2), 700))
     assert len(receiver.writes) == 1
 
 
-def test_one_series_too_long_for_a_request_is_sent_in_pieces_in_time_order(ingest, receiver):
+def test_sends_a_series_that_is_too_long_for_a_request_in_time_order(ingest, receiver):
     generator, now, count = random.Random(3), now_ms() - 200_000, 90_000
     parts = [f'{{"timestamp":{now + n},"metrics":{{"x":{generator.random()!r}}}}}' for n in range(count)]
     generator.shuffle(parts)
@@ -295,7 +295,7 @@ def test_one_series_too_long_for_a_request_is_sent_in_pieces_in_time_order(inges
     assert [time for piece in pieces for time in piece] == [now + n for n in range(count)]
 
 
-def test_exactly_the_events_of_a_failed_request_are_errored(ingest, receiver):
+def test_reports_exactly_the_events_of_a_failed_request_as_errored(ingest, receiver):
     events = random_labels(random.Random(4), 3000)
     records = [record(one, f"m-{number}") for number, one in enumerate(events)]
     receiver.answer_with(lambda write: Answer(503 if "1500" in numbers_of(write) else 204))
@@ -311,7 +311,7 @@ def numbers_of(write):
     return {dict(series.labels)["n"] for series in write.series}
 
 
-def test_an_event_whose_samples_are_in_two_requests_is_errored_when_one_of_them_fails(ingest, receiver):
+def test_reports_an_event_of_two_requests_as_errored_when_one_of_them_fails(ingest, receiver):
     metrics = {f"m{number}": number + 0.5 for number in range(2500)}
     dimensions = {f"label{n}": "the same long value, again and again " * 10 for n in range(5)}
     receiver.answer_with(lambda write: Answer(503 if any(("__name__", "m7") in s.labels for s in write.series) else 204))
@@ -324,20 +324,20 @@ def test_an_event_whose_samples_are_in_two_requests_is_errored_when_one_of_them_
 # --- address and signature -------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("path", ["/", "/api/v1/write", "/a/b%20c/write", "/write?tenant=a&x=1", "/write?q=a%20b%2Fc&e="])
-def test_the_url_is_used_as_it_is_and_signed(path):
+def test_uses_and_signs_the_url_unchanged(path):
     with Receiver(path=path) as receiver, Ingest({"REMOTE_WRITE_URL": receiver.url + path}) as ingest:
         assert ingest.invoke(event()).ok
         receiver.check()
 
 
-def test_without_a_session_token_none_is_sent():
+def test_sends_no_session_token_if_there_is_none():
     with Receiver(session_token=None) as receiver, \
             Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "AWS_SESSION_TOKEN": None}) as ingest:
         assert ingest.invoke(event()).ok
         receiver.check()
 
 
-def test_with_auth_none_nothing_is_signed():
+def test_signs_nothing_with_auth_none():
     with Receiver(auth="none") as receiver, \
             Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "REMOTE_WRITE_AUTH": "none"}, credentials=False) as ingest:
         assert ingest.invoke(event()).ok
@@ -351,7 +351,7 @@ def test_with_auth_none_nothing_is_signed():
     ({"AWS_REGION": "ap-south-1", "SIGV4_REGION": ""}, "ap-south-1"),
     ({"AWS_REGION": None, "AWS_DEFAULT_REGION": None, "SIGV4_REGION": "eu-central-1"}, "eu-central-1"),
 ], ids=["AWS_REGION", "SIGV4_REGION wins", "empty is unset", "SIGV4_REGION alone"])
-def test_the_region_of_the_signature(env, region):
+def test_signs_with_the_region_of_the_settings(env, region):
     with Receiver(region=region) as receiver, Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, **env}) as ingest:
         assert ingest.invoke(event()).ok
         receiver.check()
@@ -359,7 +359,7 @@ def test_the_region_of_the_signature(env, region):
 
 @pytest.mark.parametrize("gone", [("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
                                   ("AWS_SECRET_ACCESS_KEY",)], ids=["all", "the secret"])
-def test_missing_credentials_are_errored_and_no_crash(start, receiver, gone):
+def test_missing_credentials_are_errored_without_a_crash(start, receiver, gone):
     ingest = start(AWS_EC2_METADATA_DISABLED="true", **dict.fromkeys(gone))
     assert ingest.invoke(batch(record(event(), "m-1")), deadline_s=5).failures == ["m-1"]
     result = ingest.invoke(event(), deadline_s=5)
@@ -368,6 +368,6 @@ def test_missing_credentials_are_errored_and_no_crash(start, receiver, gone):
     assert receiver.writes == []
 
 
-def test_missing_credentials_do_not_stop_refusals(start, receiver):
+def test_missing_credentials_do_not_stop_rejections(start, receiver):
     ingest = start(credentials=False, AWS_EC2_METADATA_DISABLED="true")
     assert ingest.invoke(BROKEN).error_type == "invalid_value"

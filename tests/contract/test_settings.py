@@ -52,7 +52,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize("variable, value, allowed", WRONG)
-def test_a_wrong_setting_ends_the_start_and_names_variable_value_and_what_is_allowed(variable, value, allowed):
+def test_a_wrong_setting_ends_the_start_and_is_reported_with_the_allowed_values(variable, value, allowed):
     env = {variable: value}
     if variable != "AWS_PROMETHEUS_ENDPOINT":
         env.setdefault("REMOTE_WRITE_URL", URL)
@@ -63,7 +63,7 @@ def test_a_wrong_setting_ends_the_start_and_names_variable_value_and_what_is_all
         assert part in end.text, end.text
 
 
-def test_all_faults_are_told_at_once():
+def test_reports_all_wrong_settings_at_once():
     env = {"REMOTE_WRITE_URL": "ws://x", "REMOTE_WRITE_AUTH": "digest", "DEAD_LETTER_QUEUE_URL": "queue-7",
            "EXTERNAL_LABELS": "9x=y", "MAX_SAMPLE_AGE": "1y", "MAX_SAMPLE_LEAD": "10sec", "LATE_SAMPLES": "never"}
     end = exit_of(env)
@@ -74,32 +74,32 @@ def test_all_faults_are_told_at_once():
 
 @pytest.mark.parametrize("env", [{}, {"REMOTE_WRITE_URL": ""}, {"REMOTE_WRITE_URL": "", "AWS_PROMETHEUS_ENDPOINT": ""}],
                          ids=["unset", "empty", "both empty"])
-def test_where_to_write_is_required(env):
+def test_requires_a_url_to_write_to(env):
     end = exit_of(env)
     assert end.status not in (None, 0)
     assert "REMOTE_WRITE_URL" in end.text
 
 
-def test_a_missing_url_and_another_fault_are_told_together():
+def test_reports_a_missing_url_together_with_another_error():
     end = exit_of({"LATE_SAMPLES": "never"})
     assert "REMOTE_WRITE_URL" in end.text
     assert "LATE_SAMPLES" in end.text
 
 
-def test_no_region_at_all_is_a_wrong_setting():
+def test_requires_a_region():
     end = exit_of({"REMOTE_WRITE_URL": URL, "AWS_REGION": None, "AWS_DEFAULT_REGION": None})
     assert end.status not in (None, 0)
     assert "SIGV4_REGION" in end.text
 
 
-def test_no_region_is_needed_where_nothing_is_signed():
+def test_requires_no_region_if_nothing_is_signed():
     with Receiver(auth="none") as receiver, Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "AWS_REGION": None,
                                                     "AWS_DEFAULT_REGION": None, "REMOTE_WRITE_AUTH": "none"}) as ingest:
         assert ingest.invoke(event()).ok
         receiver.check()
 
 
-def test_the_host_name_of_a_workspace_gives_the_region():
+def test_takes_the_region_from_the_host_name_of_a_workspace():
     # That it also goes before AWS_REGION cannot be seen from outside without such a host.
     with Ingest({"REMOTE_WRITE_URL": RIGHT, "AWS_REGION": None, "AWS_DEFAULT_REGION": None}) as ingest:
         assert ingest.status is None
@@ -107,19 +107,19 @@ def test_the_host_name_of_a_workspace_gives_the_region():
 
 # --- where to write --------------------------------------------------------------------------------------------------
 
-def test_the_ancestors_variable_still_works(receiver):
+def test_accepts_the_ancestors_variable(receiver):
     with Ingest({"AWS_PROMETHEUS_ENDPOINT": receiver.remote_write_url}) as ingest:
         assert ingest.invoke(event()).ok
     assert len(receiver.writes) == 1
 
 
 @pytest.mark.parametrize("other", ["http://127.0.0.1:1/nobody", ""], ids=["another", "empty"])
-def test_remote_write_url_wins_over_the_ancestors_variable(receiver, other):
+def test_prefers_remote_write_url_to_the_ancestors_variable(receiver, other):
     with Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "AWS_PROMETHEUS_ENDPOINT": other}) as ingest:
         assert ingest.invoke(event()).ok
 
 
-def test_an_empty_remote_write_url_leaves_the_ancestors_variable(receiver):
+def test_uses_the_ancestors_variable_if_remote_write_url_is_empty(receiver):
     with Ingest({"REMOTE_WRITE_URL": "", "AWS_PROMETHEUS_ENDPOINT": receiver.remote_write_url}) as ingest:
         assert ingest.invoke(event()).ok
 
@@ -127,7 +127,7 @@ def test_an_empty_remote_write_url_leaves_the_ancestors_variable(receiver):
 @pytest.mark.parametrize("variable", ["REMOTE_WRITE_URL", "AWS_PROMETHEUS_ENDPOINT"])
 @pytest.mark.parametrize("path", ["", "/", "/api/v1", "/api/v1/", "/api/v1/remote_write/", "/api/v1/query", "/remote_write",
                                   "/api/v1/write"])
-def test_another_path_on_a_workspace_is_a_wrong_setting_and_the_right_url_is_given(variable, path):
+def test_rejects_another_path_on_a_workspace_and_suggests_the_right_url(variable, path):
     end = exit_of({variable: AMP + path})
     assert end.status not in (None, 0)
     assert variable in end.text
@@ -136,7 +136,7 @@ def test_another_path_on_a_workspace_is_a_wrong_setting_and_the_right_url_is_giv
 
 
 @pytest.mark.parametrize("path", ["/", "", "/api/v1/remote_write", "/workspaces//api/v1/remote_write", "/workspaces/"])
-def test_where_the_path_of_a_workspace_names_none_the_form_is_given(path):
+def test_shows_the_form_of_the_url_if_the_path_names_no_workspace(path):
     url = "https://aps-workspaces.eu-west-1.amazonaws.com" + path
     end = exit_of({"REMOTE_WRITE_URL": url})
     assert end.status not in (None, 0)
@@ -145,7 +145,7 @@ def test_where_the_path_of_a_workspace_names_none_the_form_is_given(path):
 
 
 @pytest.mark.parametrize("host", ["aps-workspaces-fips.us-east-1.amazonaws.com", "aps-workspaces.us-east-1.api.aws"])
-def test_the_rule_holds_on_every_host_of_amp(host):
+def test_checks_the_path_on_every_host_of_amp(host):
     end = exit_of({"REMOTE_WRITE_URL": f"https://{host}/workspaces/ws-1/api/v1/query"})
     assert end.status not in (None, 0)
     assert f"https://{host}/workspaces/ws-1/api/v1/remote_write" in end.text
@@ -158,14 +158,14 @@ def test_the_rule_holds_on_every_host_of_amp(host):
     "https://mimir.example.com/workspaces/ws-1/api/v1/push",
     "http://127.0.0.1:9/",
 ])
-def test_the_right_path_of_a_workspace_and_any_path_elsewhere_are_taken(url):
+def test_accepts_the_right_path_of_a_workspace_and_any_path_elsewhere(url):
     with Ingest({"REMOTE_WRITE_URL": url}) as ingest:
         assert ingest.status is None
 
 
 # --- empty is unset --------------------------------------------------------------------------------------------------
 
-def test_every_empty_variable_counts_as_unset(receiver):
+def test_takes_every_empty_variable_as_unset(receiver):
     empty = dict.fromkeys(["AWS_PROMETHEUS_ENDPOINT", "REMOTE_WRITE_AUTH", "SIGV4_REGION", "DEAD_LETTER_QUEUE_URL",
                            "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD", "LATE_SAMPLES", "RUST_LOG"], "")
     with Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, **empty}) as ingest:
@@ -182,7 +182,7 @@ def test_every_empty_variable_counts_as_unset(receiver):
     ("MAX_SAMPLE_LEAD", "500ms"), ("RUST_LOG", "off"), ("RUST_LOG", "debug"), ("RUST_LOG", "trace"),
     ("EXTERNAL_LABELS", "env=prod"), ("EXTERNAL_LABELS", "env=prod,team=water"), ("EXTERNAL_LABELS", "_x9=a b:c/d é"),
 ])
-def test_a_right_setting_is_taken(start, variable, value):
+def test_accepts_a_valid_setting(start, variable, value):
     assert start(**{variable: value}).status is None
 
 
@@ -201,7 +201,7 @@ def test_a_right_setting_is_taken(start, variable, value):
     ({"MAX_SAMPLE_LEAD": "1m"}, -50_000, None),
     ({"MAX_SAMPLE_LEAD": "1s"}, -5_000, "in_future"),
 ])
-def test_the_age_of_a_sample_is_bounded_both_ways(start, env, age_ms, outcome):
+def test_limits_the_age_of_a_sample_in_both_directions(start, env, age_ms, outcome):
     result = start(**env).invoke(event(timestamp=now_ms() - age_ms))
     assert result.error_type == outcome
 
@@ -220,7 +220,7 @@ def test_the_age_of_a_sample_is_bounded_both_ways(start, env, age_ms, outcome):
     ("zz=1,AA=2", {"m": "3"}, {"AA": "2", "m": "3", "zz": "1"}),
 ], ids=["added", "beside", "own wins", "empty does not win", "null does not win", "number wins", "after translation",
         "equals sign", "sorted"])
-def test_external_labels(start, receiver, labels, dimensions, wanted):
+def test_adds_external_labels(start, receiver, labels, dimensions, wanted):
     assert start(EXTERNAL_LABELS=labels).invoke(event({"ph": 1}, dimensions)).ok
     [(_, got)] = receiver.samples()
     assert dict(got) == wanted

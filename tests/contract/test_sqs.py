@@ -10,41 +10,41 @@ from support.sqs import ARN, FIFO_ARN, record
 from support.sqs import event as batch
 
 
-def test_a_batch_that_is_stored_is_acknowledged(ingest, receiver):
+def test_acknowledges_a_stored_batch(ingest, receiver):
     result = ingest.invoke(batch(event({"a": 1}), event({"b": 2})))
     assert result.json == {"batchItemFailures": []}
     assert {metric for metric, _ in receiver.samples()} == {"a", "b"}
 
 
-def test_all_events_of_a_batch_go_in_one_request(ingest, receiver):
+def test_sends_all_events_of_a_batch_in_one_request(ingest, receiver):
     ingest.invoke(batch(*[event({"ph": number + 0.5}, {"pond": str(number)}) for number in range(100)]))
     assert len(receiver.writes) == 1
     assert len(receiver.samples()) == 100
 
 
-def test_a_batch_that_could_not_be_stored_is_handed_back(ingest, receiver):
+def test_returns_a_batch_that_could_not_be_stored(ingest, receiver):
     receiver.answer_with(lambda write: Answer(503))
     result = ingest.invoke(batch(record(event(), "m-1"), record(event(), "m-2")), deadline_s=3)
     assert sorted(result.failures) == ["m-1", "m-2"]
 
 
-def test_an_empty_batch_is_acknowledged(ingest, receiver):
+def test_acknowledges_an_empty_batch(ingest, receiver):
     # An empty `Records` does not say which service it is of: the answer must be no error; its form is open.
     assert ingest.invoke({"Records": []}).ok
     assert receiver.writes == []
 
 
-def test_a_message_with_an_empty_array_is_acknowledged(ingest, receiver):
+def test_acknowledges_a_message_with_an_empty_array(ingest, receiver):
     assert ingest.invoke(batch(record("[]", "m-1"))).failures == []
     assert receiver.writes == []
 
 
-def test_a_message_may_be_an_array_of_events(ingest, receiver):
+def test_reads_a_message_as_an_array_of_events(ingest, receiver):
     assert ingest.invoke(batch(record([event({"a": 1}), event({"b": 2})], "m-1"))).failures == []
     assert {metric for metric, _ in receiver.samples()} == {"a", "b"}
 
 
-def test_a_message_with_a_refused_event_stores_the_good_ones_and_is_put_aside_whole(ingest_with_queue, receiver,
+def test_dead_letters_a_whole_message_with_a_rejected_event_and_stores_the_good_ones(ingest_with_queue, receiver,
                                                                                     dead_letters):
     body = json.dumps([event({"a": 1}), BROKEN, event({"b": 2})])
     assert ingest_with_queue.invoke(batch(record(body, "m-1"))).failures == []
@@ -55,13 +55,13 @@ def test_a_message_with_a_refused_event_stores_the_good_ones_and_is_put_aside_wh
     assert "[1].metrics.ph" in letter.attributes["detail"]
 
 
-def test_a_message_with_a_refused_event_is_handed_back_where_there_is_no_queue(ingest, receiver):
+def test_returns_a_message_with_a_rejected_event_if_there_is_no_queue(ingest, receiver):
     result = ingest.invoke(batch(record([event({"a": 1}), BROKEN], "m-1"), record(event({"b": 2}), "m-2")))
     assert result.failures == ["m-1"]
     assert {metric for metric, _ in receiver.samples()} == {"a", "b"}
 
 
-def test_the_reason_is_that_of_the_first_refused_event_and_the_detail_counts_the_others(ingest_with_queue, dead_letters):
+def test_dead_letter_has_the_reason_of_the_first_rejected_event_and_counts_the_others(ingest_with_queue, dead_letters):
     body = [event({"a": 1}), {"metrics": {"__x": 1}}, BROKEN, BROKEN, {"metrics": {}}, BROKEN]
     ingest_with_queue.invoke(batch(record(body, "m-1")))
     letter = dead_letters.letter()
@@ -70,7 +70,7 @@ def test_the_reason_is_that_of_the_first_refused_event_and_the_detail_counts_the
     assert letter.attributes["detail"].endswith("; and 4 more")
 
 
-def test_a_message_that_holds_errored_and_refused_events_is_handed_back_and_not_put_aside(ingest_with_queue, receiver,
+def test_returns_a_message_with_errored_and_rejected_events(ingest_with_queue, receiver,
                                                                                           dead_letters):
     receiver.answer_with(lambda write: Answer(503))
     result = ingest_with_queue.invoke(batch(record([event(), BROKEN], "m-1")), deadline_s=3)
@@ -78,7 +78,7 @@ def test_a_message_that_holds_errored_and_refused_events_is_handed_back_and_not_
     assert dead_letters.letters() == []
 
 
-def test_a_refused_message_is_put_aside_even_when_the_others_could_not_be_stored(ingest_with_queue, receiver,
+def test_dead_letters_a_rejected_message_even_if_the_others_errored(ingest_with_queue, receiver,
                                                                                  dead_letters):
     receiver.answer_with(lambda write: Answer(503))
     result = ingest_with_queue.invoke(batch(record(BROKEN_TEXT, "m-1"), record(event(), "m-2")), deadline_s=3)
@@ -86,19 +86,19 @@ def test_a_refused_message_is_put_aside_even_when_the_others_could_not_be_stored
     assert dead_letters.letter().body == BROKEN_TEXT
 
 
-def test_messages_of_a_batch_are_judged_one_by_one(ingest, receiver):
+def test_decides_on_each_message_of_a_batch_by_itself(ingest, receiver):
     bodies = {"ok": event({"ph": 1}), "json": "{", "value": BROKEN_TEXT, "shape": "17", "fine": event({"ph2": 1})}
     result = ingest.invoke(batch(*[record(body, name) for name, body in bodies.items()]))
     assert sorted(result.failures) == ["json", "shape", "value"]
     assert {metric for metric, _ in receiver.samples()} == {"ph", "ph2"}
 
 
-def test_two_records_with_the_same_body_are_two_messages(ingest):
+def test_takes_two_records_with_the_same_body_as_two_messages(ingest):
     result = ingest.invoke(batch(record(BROKEN_TEXT, "m-1"), record(BROKEN_TEXT, "m-2")))
     assert sorted(result.failures) == ["m-1", "m-2"]
 
 
-def test_one_broken_record_among_fifty_leaves_the_other_forty_nine_stored_and_is_put_aside(ingest_with_queue, receiver,
+def test_dead_letters_one_broken_record_of_fifty_and_stores_the_others(ingest_with_queue, receiver,
                                                                                            dead_letters):
     records = [record(event({"ph": n + 0.5}, {"device": f"d{n}"}), f"m-{n}") for n in range(50)]
     broken = '{"metrics":  {"ph": "n/a"}, "dimensions": {"device": "dé"}}'
@@ -114,7 +114,7 @@ def test_one_broken_record_among_fifty_leaves_the_other_forty_nine_stored_and_is
     assert letter.attributes["sent_timestamp"] == str(sent)
 
 
-def test_one_broken_record_among_fifty_is_the_only_one_handed_back_where_there_is_no_queue(ingest, receiver):
+def test_returns_only_the_broken_record_of_fifty_if_there_is_no_queue(ingest, receiver):
     records = [record(event({"ph": n + 0.5}, {"device": f"d{n}"}), f"m-{n}") for n in range(50)]
     records[17] = record(BROKEN_TEXT, "m-17")
     assert ingest.invoke(batch(*records)).failures == ["m-17"]
@@ -124,7 +124,7 @@ def test_one_broken_record_among_fifty_is_the_only_one_handed_back_where_there_i
 @pytest.mark.parametrize("given, wanted", [
     (dict(sent=1_000), "sent"), (dict(sent=1_000, attributes=True), "attribute"),
 ], ids=["SentTimestamp", "the attribute sent_timestamp before it"])
-def test_an_event_without_a_time_takes_that_of_its_message(ingest, receiver, given, wanted):
+def test_an_event_without_a_timestamp_takes_the_time_of_its_message(ingest, receiver, given, wanted):
     sent, older = now_ms() - 20_000, now_ms() - 50_000
     attributes = {"sent_timestamp": str(older)} if "attributes" in given else None
     ingest.invoke(batch(record(event({"ph": 6.7}, timestamp=None), sent=sent, attributes=attributes)))
@@ -134,7 +134,7 @@ def test_an_event_without_a_time_takes_that_of_its_message(ingest, receiver, giv
 
 # --- FIFO ------------------------------------------------------------------------------------------------------------
 
-def test_fifo_after_the_first_errored_message_of_a_group_all_later_ones_are_handed_back(ingest_with_queue, receiver,
+def test_returns_the_later_messages_of_a_fifo_group(ingest_with_queue, receiver,
                                                                                         dead_letters):
     receiver.answer_with(lambda write: Answer(503))
     result = ingest_with_queue.invoke(batch(
@@ -147,14 +147,14 @@ def test_fifo_after_the_first_errored_message_of_a_group_all_later_ones_are_hand
     assert sorted(letter.attributes["source_message_id"] for letter in letters) == ["a-0", "b-2"]
 
 
-def test_fifo_a_refused_message_never_holds_its_group_up(ingest, receiver):
+def test_a_rejected_message_does_not_stop_its_fifo_group(ingest, receiver):
     result = ingest.invoke(batch(record(event({"a": 1}), "a-1", group="a"), record(BROKEN_TEXT, "a-2", group="a"),
                                  record(event({"b": 1}), "a-3", group="a")))
     assert result.failures == ["a-2"]
     assert {metric for metric, _ in receiver.samples()} == {"a", "b"}
 
 
-def test_fifo_groups_are_independent(ingest, receiver):
+def test_one_fifo_group_does_not_stop_another(ingest, receiver):
     generator = random.Random(7)
     # Two groups too large for one request; the request that holds `marked` fails, the others do not.
     def filler(metric):
@@ -183,7 +183,7 @@ def _holds(write, metric):
     return metric in _metrics(write)
 
 
-def test_a_standard_queue_with_message_groups_is_not_treated_as_fifo(ingest_with_queue, receiver, dead_letters):
+def test_does_not_treat_a_standard_queue_with_message_groups_as_fifo(ingest_with_queue, receiver, dead_letters):
     receiver.answer_with(lambda write: Answer(503))
     result = ingest_with_queue.invoke(batch(record(event(), "a-1", group="a", arn=ARN),
                                             record(BROKEN_TEXT, "a-2", group="a", arn=ARN)), deadline_s=3)
@@ -191,7 +191,7 @@ def test_a_standard_queue_with_message_groups_is_not_treated_as_fifo(ingest_with
     assert dead_letters.letter().attributes["source_message_id"] == "a-2"
 
 
-def test_fifo_is_what_the_arn_says(ingest_with_queue, receiver, dead_letters):
+def test_recognises_a_fifo_queue_by_its_arn(ingest_with_queue, receiver, dead_letters):
     receiver.answer_with(lambda write: Answer(503))
     result = ingest_with_queue.invoke(batch(record(event(), "a-1", group="a", arn=FIFO_ARN),
                                             record(BROKEN_TEXT, "a-2", group="a", arn=FIFO_ARN)), deadline_s=3)
@@ -201,7 +201,7 @@ def test_fifo_is_what_the_arn_says(ingest_with_queue, receiver, dead_letters):
 
 # --- a real queue ----------------------------------------------------------------------------------------------------
 
-def test_a_queue_is_worked_off_and_a_failed_batch_comes_again(ingest_with_queue, receiver, sqs, dead_letters):
+def test_stores_the_messages_of_a_queue_and_receives_a_failed_batch_again(ingest_with_queue, receiver, sqs, dead_letters):
     queue = sqs.queue(VisibilityTimeout="300")
     queue.send_all([event({"ph": n + 0.5}, {"device": f"d{n}"}) for n in range(20)] + [BROKEN_TEXT])
     receiver.answer(Answer(404))
@@ -217,7 +217,7 @@ def test_a_queue_is_worked_off_and_a_failed_batch_comes_again(ingest_with_queue,
     assert dead_letters.letter().body == BROKEN_TEXT
 
 
-def test_a_fifo_queue_is_worked_off(ingest, receiver, sqs):
+def test_stores_the_messages_of_a_fifo_queue(ingest, receiver, sqs):
     queue = sqs.queue(fifo=True, VisibilityTimeout="300")
     now = now_ms()
     for number in range(5):

@@ -17,7 +17,7 @@ def ingest_to(url):
     return Ingest({"REMOTE_WRITE_URL": url + PATH})
 
 
-def test_a_connection_is_opened_with_one_get_that_says_nothing_of_us(start, receiver):
+def test_opens_a_connection_with_one_anonymous_get(start, receiver):
     start()
     (get,) = receiver.warmings
     assert (get.method, get.path, get.body) == ("GET", "/", b"")
@@ -25,7 +25,7 @@ def test_a_connection_is_opened_with_one_get_that_says_nothing_of_us(start, rece
     assert names <= {"host", "accept", "user-agent"}, "neither signed nor anything else"
 
 
-def test_the_first_events_travel_on_that_connection():
+def test_sends_the_first_events_on_that_connection():
     with Receiver() as receiver, FaultProxy(f"127.0.0.1:{receiver.port}") as proxy, ingest_to(proxy.url) as ingest:
         assert proxy.connections == 1
         assert ingest.invoke(batch(record(event(), "m-1"))).failures == []
@@ -52,13 +52,13 @@ class Answers(HttpServer):
     (200, {}, b"x" * 1_000_000), (204, {}, b""), (301, {"Location": "http://127.0.0.1:1/"}, b""), (400, {}, b"no"),
     (403, {}, b'{"message":"Missing Authentication Token"}'), (500, {}, b"oops"), (503, {"Retry-After": "3600"}, b""),
 ], ids=["1 MB", "204", "a redirect", "400", "as AMP does", "500", "503"])
-def test_whatever_is_answered_does_not_matter(status, headers, body):
+def test_ignores_any_answer_to_the_first_get(status, headers, body):
     with Answers(status, headers, body) as receiver, ingest_to(receiver.url) as ingest:
         assert ingest.invoke(batch(record(event(), "m-1"))).failures == []
         assert receiver.posts == 1
 
 
-def test_a_receiver_that_is_down_costs_the_start_nothing_and_is_asked_again():
+def test_starts_without_delay_if_the_receiver_is_down():
     port = closed_port()
     begun = time.monotonic()
     with ingest_to(f"http://127.0.0.1:{port}") as ingest:
@@ -66,7 +66,7 @@ def test_a_receiver_that_is_down_costs_the_start_nothing_and_is_asked_again():
         assert ingest.invoke(batch(record(event(), "m-1")), deadline_s=2).failures == ["m-1"]
 
 
-def test_a_receiver_that_hangs_is_waited_for_a_second_and_no_longer():
+def test_waits_at_most_a_second_for_a_receiver_that_hangs():
     with socket.create_server(("127.0.0.1", 0)) as silent:
         begun = time.monotonic()
         with ingest_to(f"http://127.0.0.1:{silent.getsockname()[1]}"):

@@ -101,7 +101,7 @@ def test_the_receiver_notices_a_wrong_header(judge, header, value):
     ([], "without series"),
     ([([("__name__", "ph"), ("a", "x" * 3_100_000)], [(1, 1)])], "decoded, over"),
 ], ids=lambda value: value if isinstance(value, str) else "")
-def test_the_receiver_notices_what_remote_write_forbids(judge, series, said):
+def test_the_receiver_notices_a_violation_of_remote_write(judge, series, said):
     send(judge, body_of(series))
     assert any(said in fault for fault in judge.faults), judge.faults
 
@@ -113,7 +113,7 @@ def test_the_receiver_takes_our_nan(judge):
 
 @pytest.mark.parametrize("body", [b"", b"\xff\x06\x00\x00sNaPpY", GOOD[:-3], b"\x05\x00a"],
                          ids=["empty", "framed", "cut short", "too few bytes"])
-def test_the_receiver_notices_what_is_not_a_snappy_block(judge, body):
+def test_the_receiver_notices_a_body_that_is_no_snappy_block(judge, body):
     send(judge, body)
     assert judge.faults
 
@@ -134,7 +134,7 @@ def test_the_snappy_reader_reads_every_kind_of_element(data, wanted):
         assert remote_write.snappy_block_decode(data) == wanted
 
 
-def test_the_receiver_answers_as_told_and_counts_only_2xx_as_stored(judge):
+def test_the_receiver_counts_only_requests_answered_2xx_as_stored(judge):
     judge.answer(Answer(503, b"later"), Answer(400))
     assert [send(judge), send(judge)] == [503, 400]
     assert judge.samples() == {}
@@ -152,7 +152,7 @@ def test_prometheus_is_of_version_3_5_or_later_and_takes_remote_writes(prometheu
     assert prometheus.samples("selftest") == {(): [(now, "0.1")]}
 
 
-def test_moto_gives_back_what_was_sent_in_the_shape_of_lambda(sqs):
+def test_moto_returns_messages_in_the_shape_of_lambda(sqs):
     queue = sqs.queue(fifo=True)
     sent = queue.send("body", attributes={"sent_timestamp": "1"}, group="pond-1")
     record = queue.lambda_event()["Records"][0]
@@ -165,7 +165,7 @@ def test_moto_gives_back_what_was_sent_in_the_shape_of_lambda(sqs):
 
 
 @pytest.mark.parametrize("hook", [throttled, broken])
-def test_the_front_of_the_queue_can_be_broken(sqs, hook):
+def test_the_front_of_the_queue_injects_faults(sqs, hook):
     queue = sqs.queue()
     with SqsFront(sqs, hook=lambda call: hook() if call.number == 1 else None) as front:
         client = boto3.client("sqs", endpoint_url=front.url, region_name="us-east-1", aws_access_key_id="a",

@@ -46,7 +46,7 @@ def test_the_metric_line_has_every_count_and_the_milliseconds_of_every_stage(ing
     assert line["total_ms"] >= line["send_ms"]
 
 
-def test_units_are_those_of_the_names(ingest):
+def test_units_match_the_names(ingest):
     metrics = ingest.invoke(event()).metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]
     units = {metric["Name"]: metric.get("Unit") for metric in metrics}
     assert {units[name] for name in STAGES} == {"Milliseconds"}
@@ -73,7 +73,7 @@ def test_the_metric_line_counts_what_was_sent(ingest, receiver):
     assert line["maybe_stored"] == 0
 
 
-def test_stage_times_are_those_of_the_stages(ingest, receiver):
+def test_stage_times_show_the_slow_stage(ingest, receiver):
     receiver.answer(Answer(204, delay=0.2))
     line = ingest.invoke(event()).metrics
     assert 200 <= line["send_ms"] < 1000
@@ -81,7 +81,7 @@ def test_stage_times_are_those_of_the_stages(ingest, receiver):
     assert line["read_ms"] + line["merge_ms"] + line["encode_ms"] < 100
 
 
-def test_reasons_are_counted_by_name_and_only_those_above_zero(ingest):
+def test_counts_reasons_by_name_if_they_are_above_zero(ingest):
     line = ingest.invoke([BROKEN, BROKEN, event(), {"metrics": {"__a": 1}}, too_old()]).metrics
     assert {name: line[name] for name in line if name.startswith("rejected.")} == {
         "rejected.invalid_value": 2, "rejected.invalid_metric_name": 1, "rejected.too_old": 1}
@@ -122,7 +122,7 @@ def test_the_metric_line_adds_up(start, sqs, dead_letters, receiver, scenario, q
         (with_queue if queue else without)
 
 
-def test_the_metric_line_adds_up_where_the_dead_letter_queue_fails(start):
+def test_the_metric_line_adds_up_if_the_dead_letter_queue_fails(start):
     endpoint = f"http://127.0.0.1:{closed_port()}"
     ingest = start(DEAD_LETTER_QUEUE_URL=f"{endpoint}/123456789012/q", AWS_ENDPOINT_URL_SQS=endpoint)
     line = ingest.invoke(batch(event(), BROKEN), deadline_s=5).metrics
@@ -132,13 +132,13 @@ def test_the_metric_line_adds_up_where_the_dead_letter_queue_fails(start):
 
 
 @pytest.mark.parametrize("level", ["off", "error", "warn", "info", "debug", "trace", "hyper=trace"])
-def test_the_metric_line_is_printed_whatever_rust_log_says(start, level):
+def test_prints_the_metric_line_with_any_rust_log(start, level):
     ingest = start(RUST_LOG=level)
     assert ingest.invoke(event()).metrics["delivered"] == 1
     assert ingest.invoke(batch(event({"b": 1}), BROKEN)).metrics["received"] == 2
 
 
-def test_with_rust_log_off_nothing_but_the_metric_line_is_printed(start):
+def test_prints_only_the_metric_line_with_rust_log_off(start):
     result = start(RUST_LOG="off").invoke(batch(event(), BROKEN))
     assert len(result.raw_log.splitlines()) == 1
 
@@ -150,7 +150,7 @@ def test_each_invocation_has_a_metric_line_of_its_own(ingest):
 
 # --- lines for messages ----------------------------------------------------------------------------------------------
 
-def test_a_message_that_is_put_aside_has_one_warn_line_with_its_id_and_reason(ingest_with_queue):
+def test_a_dead_lettered_message_has_one_warn_line_with_its_id_and_reason(ingest_with_queue):
     result = ingest_with_queue.invoke(batch(record(BROKEN_TEXT, "m-1"), record(event(), "m-2"), record("{", "m-3")))
     [first] = result.warnings(message_id="m-1")
     assert field(first, "reason") == "invalid_value"
@@ -160,7 +160,7 @@ def test_a_message_that_is_put_aside_has_one_warn_line_with_its_id_and_reason(in
     assert len([line for line in result.warnings() if field(line, "message_id")]) == 2
 
 
-def test_a_message_that_is_handed_back_has_one_warn_line_with_its_id_and_reason(ingest, receiver):
+def test_a_returned_message_has_one_warn_line_with_its_id_and_reason(ingest, receiver):
     receiver.answer_with(lambda write: Answer(503))
     result = ingest.invoke(batch(record(BROKEN_TEXT, "m-1"), record(event(), "m-2")), deadline_s=3)
     [first] = result.warnings(message_id="m-1")
@@ -169,7 +169,7 @@ def test_a_message_that_is_handed_back_has_one_warn_line_with_its_id_and_reason(
     assert field(second, "reason")
 
 
-def test_a_direct_message_that_is_handed_back_has_one_warn_line(ingest):
+def test_a_failed_direct_payload_has_one_warn_line(ingest):
     result = ingest.invoke(BROKEN)
     [line] = result.warnings(message_id=result.request_id)
     assert field(line, "reason") == "invalid_value"
@@ -195,7 +195,7 @@ MARK = "PAYLOAD-MARK-5f1d"
 
 @pytest.mark.parametrize("status", [204, 403, 400])
 @pytest.mark.parametrize("level", ["info", "debug", "trace"])
-def test_no_secret_signature_or_payload_is_ever_in_a_log(start, sqs, dead_letters, receiver, level, status):
+def test_logs_no_secret_signature_or_payload(start, sqs, dead_letters, receiver, level, status):
     ingest = start(RUST_LOG=level, DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     receiver.answer_with(lambda write: Answer(status, "no"))
     marked = event({"ph": 1.5}, {"pond": MARK})
@@ -214,13 +214,13 @@ def test_no_secret_signature_or_payload_is_ever_in_a_log(start, sqs, dead_letter
     assert not re.search(r"Signature=[0-9a-f]{16}", text)
 
 
-def test_no_secret_is_in_what_a_failed_start_says():
+def test_a_failed_start_prints_no_secret():
     end = exit_of({"LATE_SAMPLES": "never", "RUST_LOG": "trace"})
     for secret in (SECRET_KEY, SESSION_TOKEN):
         assert secret not in end.text
 
 
-def test_a_receiver_that_repeats_what_it_was_sent_gives_no_secret_away(ingest, receiver):
+def test_logs_no_secret_that_the_receiver_repeats(ingest, receiver):
     # Front ends of AWS repeat the canonical request where they do not agree with a signature.
     def echo(write):
         signed = write.header("Authorization")
@@ -239,7 +239,7 @@ def test_a_receiver_that_repeats_what_it_was_sent_gives_no_secret_away(ingest, r
     {"Records": [{"eventSource": "aws:sns", "Sns": MARK * 10_000}]},
     {"Records": [{"eventSource": "aws:sqs", "body": 1, "messageId": MARK}]},
 ], ids=["a record", "the records", "a notification", "a body"])
-def test_a_detail_does_not_quote_what_was_found_where_records_should_be(ingest, payload):
+def test_a_detail_does_not_quote_the_value_in_place_of_records(ingest, payload):
     result = ingest.invoke(payload)
     assert result.error_type == "invalid_event"
     assert MARK not in ingest.log_text() + result.error_message

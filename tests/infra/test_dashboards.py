@@ -59,7 +59,7 @@ def name_of(one):
 
 # --- form ------------------------------------------------------------------------------------------------------------
 
-def test_panels_have_ids_of_their_own_and_do_not_lie_on_each_other():
+def test_panels_have_unique_ids_and_do_not_overlap():
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(ids) == len(set(ids))
     taken = {}
@@ -72,7 +72,7 @@ def test_panels_have_ids_of_their_own_and_do_not_lie_on_each_other():
             taken[cell] = panel["title"]
 
 
-def test_each_query_goes_to_a_source_that_the_user_chooses_and_has_a_name_of_its_own_in_its_panel():
+def test_each_query_has_a_chosen_source_and_a_unique_name_in_its_panel():
     sources = {f"${{{name}}}": one["query"] for name, one in VARIABLES.items() if one["type"] == "datasource"}
     assert set(sources.values()) == {"cloudwatch", "prometheus"}
     for panel in PANELS:
@@ -84,13 +84,13 @@ def test_each_query_goes_to_a_source_that_the_user_chooses_and_has_a_name_of_its
             assert sources[variable["datasource"]["uid"]] == variable["datasource"]["type"], variable["name"]
 
 
-def test_each_variable_that_is_used_is_there_and_each_that_is_there_is_used():
+def test_each_used_variable_exists_and_each_variable_is_used():
     text = json.dumps(DASHBOARD)
     used = set(re.findall(r"\$\{?([a-z]\w*)\}?", text))
     assert used == set(VARIABLES)
 
 
-def test_nothing_of_one_installation_is_in_it():
+def test_the_dashboard_names_nothing_of_one_installation():
     assert DASHBOARD.get("id") is None
     assert not re.search(r"\d{12}|ws-[0-9a-f]{8}|https?://", json.dumps(DASHBOARD))
 
@@ -115,12 +115,12 @@ def printed():
     return names | {f"rejected.{reason}" for reason in reasons} | late
 
 
-def test_every_number_that_the_binary_prints_is_shown_by_the_name_it_is_printed_by(printed):
+def test_the_dashboard_shows_every_number_of_the_metric_line(printed):
     shown = {target["metricName"] for _, target in CLOUDWATCH if target["namespace"] == "AmpPushGateway"}
     assert shown == printed
 
 
-def test_what_is_asked_of_aws_is_what_aws_publishes():
+def test_the_dashboard_queries_metrics_that_aws_publishes():
     for panel, target in CLOUDWATCH:
         assert target["region"] == "$region" and target["queryMode"] == "Metrics", panel["title"]
         if target["namespace"] == "AmpPushGateway":
@@ -191,7 +191,7 @@ def test_each_query_answers_with_the_demos_fleet(fleet, one):
     assert result, query
 
 
-def test_the_numbers_are_those_of_the_fleet(fleet):
+def test_the_dashboard_shows_the_numbers_of_the_fleet(fleet):
     devices = len(fleet.devices)
     assert devices == 6
     assert fleet.value(by_title("Devices")) == devices + 1
@@ -203,7 +203,7 @@ def test_the_numbers_are_those_of_the_fleet(fleet):
     assert fleet.value(by_title("Silent devices").replace('=~".+"', '=~"sensor.+"')) == 0
 
 
-def test_the_silent_are_listed_with_their_time_and_no_one_else(fleet):
+def test_the_dashboard_lists_only_silent_devices_with_their_time(fleet):
     query = by_title("Since when they are silent")
     found = {row["metric"]["deviceId"]: float(row["value"][1]) for row in fleet.api("query", query=query)["result"]}
     assert list(found) == ["lost"] and 44 * 60 < found["lost"] < 48 * 60
@@ -211,7 +211,7 @@ def test_the_silent_are_listed_with_their_time_and_no_one_else(fleet):
     assert {row["metric"]["deviceId"] for row in later} == fleet.devices | {"lost"}
 
 
-def test_the_choices_are_offered(fleet):
+def test_the_variables_offer_the_fleets_values(fleet):
     """The variables' own queries, as Grafana's Prometheus source translates them."""
     name = re.compile(r"label_values\((\{.*\}),(.*)\)")
     assert VARIABLES["label"]["query"]["query"] == "label_names()"
@@ -231,17 +231,17 @@ def promtool(*arguments):
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_promtool_takes_the_rules():
+def test_promtool_accepts_the_rules():
     code, said = promtool("check", "rules", "--lint-fatal", RULES)
     assert code == 0, said
 
 
-def test_the_rules_say_what_their_tests_expect():
+def test_promtools_tests_of_the_rules_pass():
     code, said = promtool("test", "rules", ROOT / "tests/infra/rules_test.yaml")
     assert code == 0, said
 
 
-def test_series_that_double_are_told_and_series_that_do_not_are_not(tmp_path):
+def test_alerts_only_if_the_number_of_series_doubles(tmp_path):
     """Not in rules_test.yaml, as it takes a thousand series."""
     def series(count, values):
         return [f"  - {{series: 'reading{{deviceId=\"d{number}\"}}', values: '{values}'}}" for number in range(count)]
@@ -263,6 +263,6 @@ def test_series_that_double_are_told_and_series_that_do_not_are_not(tmp_path):
     assert code == 0, said
 
 
-def test_the_page_to_which_the_alerts_point_exists():
+def test_the_page_that_the_alerts_name_exists():
     pages = set(re.findall(r"infra/[\w-]+\.md", RULES.read_text()))
     assert pages and all((ROOT / page).exists() for page in pages), pages

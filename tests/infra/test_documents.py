@@ -97,7 +97,7 @@ def flags(words):
 
 # --- names ------------------------------------------------------------------------------------------------------------
 
-def test_every_parameter_is_told_with_its_default_and_its_prop():
+def test_the_page_names_every_parameter_with_its_default_and_prop():
     told = {}
     for parameter, prop, default, _ in rows("README.md", "What can be chosen"):
         for name in spans(prop):
@@ -111,21 +111,21 @@ def test_every_parameter_is_told_with_its_default_and_its_prop():
         assert actual in (words.get(default, default), default), f"{name} is {actual!r}, told as {default!r}"
 
 
-def test_every_prop_has_its_place():
+def test_the_page_names_every_prop():
     told = {name for row in rows("README.md", "What can be chosen") for name in spans(row[1])}
     # `iot` is told by its parts; `code` is for builds of one's own.
     assert told == PROPS - {"iot", "code"}
 
 
-def test_every_output_is_told():
+def test_the_page_names_every_output():
     assert {name for row in rows("README.md", "What comes out") for name in spans(row[0])} == set(OUTPUTS)
 
 
-def test_every_alarm_has_its_line():
+def test_the_page_has_a_line_for_every_alarm():
     assert {spans(row[0])[0] for row in rows("operate.md", "Alarms")} == ALARMS
 
 
-def test_what_the_move_names_exists_on_both_sides():
+def test_the_page_on_moving_names_parts_that_exist_on_both_sides():
     for _, prop, parameter in rows("moving-over.md", "Coming from aws-serverless-prometheus-push-gateway"):
         for name in spans(prop):
             if "member" not in prop:
@@ -134,7 +134,7 @@ def test_what_the_move_names_exists_on_both_sides():
             assert name in PARAMETERS or name in OUTPUTS, name
 
 
-def test_the_code_to_copy_has_props_and_methods_of_the_construct():
+def test_the_code_to_copy_uses_props_and_methods_of_the_construct():
     gateway = (INFRA / "cdk/src/gateway.ts").read_text()
     text = section("README.md", "With CDK")
     typescript, python = (re.search(rf"```{language}\n(.*?)```", text, re.S)[1] for language in ("ts", "python"))
@@ -146,7 +146,7 @@ def test_the_code_to_copy_has_props_and_methods_of_the_construct():
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_names_in_the_manner_of_parameters_are_of_something_that_is_there(page):
+def test_names_in_code_quotes_exist(page):
     """`MaximumConcurrency` must not become `MaxConcurrency` on one page."""
     metrics = set(re.findall(r'"metricName": "([A-Z]\w+)"', (INFRA / "grafana/dashboard.json").read_text()))
     ours = set(PARAMETERS) | set(OUTPUTS) | set(RESOURCES) | metrics
@@ -158,7 +158,7 @@ def test_names_in_the_manner_of_parameters_are_of_something_that_is_there(page):
             assert span in ours | rules | others, span
 
 
-def test_every_reason_has_its_line():
+def test_the_page_has_a_line_for_every_reason():
     told = [name for row in rows("operate.md", "Dead letters") for name in spans(row[0])]
     reasons = re.findall(r'=> "([a-z_]+)"', (ROOT / "src/model/outcome.rs").read_text())
     for reason in reasons:
@@ -168,7 +168,7 @@ def test_every_reason_has_its_line():
         assert name in others or any(re.fullmatch(name.replace("…", ".*"), reason) for reason in reasons), name
 
 
-def test_the_numbers_of_the_queue_are_those_of_the_template():
+def test_the_page_has_the_templates_numbers_of_the_queue():
     timeout, window = str(PARAMETERS["FunctionTimeout"]["Default"]), str(PARAMETERS["BatchWindow"]["Default"])
     seconds = TEMPLATE["Mappings"]["VisibilityTimeout"][timeout][window]
     receives = TEMPLATE["Mappings"]["MaxReceiveCount"][timeout][window]
@@ -177,7 +177,7 @@ def test_the_numbers_of_the_queue_are_those_of_the_template():
     assert f'"VisibilityTimeout": "{seconds}"' in move and f'\\"maxReceiveCount\\": \\"{receives}\\"' in move
 
 
-def test_what_stays_after_removal_is_what_the_page_says():
+def test_the_page_names_the_resources_that_stay_after_removal():
     stays = {name for name, one in RESOURCES.items() if one.get("DeletionPolicy", "Delete").startswith("Retain")}
     assert stays == {"Workspace", "DeadLetterQueue", "FailureQueue"}
     text = re.sub(r"\s+", " ", section("README.md", "Removing it"))
@@ -205,7 +205,7 @@ def actions_of(role):
     return found
 
 
-def test_the_role_is_told_completely():
+def test_the_page_describes_the_whole_role():
     assert {name for row in rows("permissions.md", "To run") for name in spans(row[0])} == actions_of("FunctionRole")
     assert actions_of("IotRole") == {"sqs:SendMessage"}
 
@@ -222,7 +222,7 @@ CREATES = {
 }
 
 
-def test_the_policy_for_deploying_knows_each_resource_of_the_template_and_each_action_is_one_of_aws():
+def test_the_policy_for_deploying_has_actions_of_aws_for_each_resource():
     policy = json.loads(re.search(r"```json\n(.*?)```", section("permissions.md", "To deploy"), re.S)[1])
     allowed = set()
     for statement in policy["Statement"]:
@@ -240,7 +240,7 @@ def test_the_policy_for_deploying_knows_each_resource_of_the_template_and_each_a
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_each_block_of_json_is_json(page):
+def test_each_block_of_json_is_valid(page):
     for block in re.findall(r"```json\n(.*?)```", PAGES[page], re.S):
         json.loads(block)
 
@@ -254,7 +254,7 @@ def anchors(text):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_links_inside_the_repository_lead_somewhere(page):
+def test_links_inside_the_repository_have_a_target(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", PAGES[page]):
         if "://" in link:
             continue
@@ -266,7 +266,7 @@ def test_links_inside_the_repository_lead_somewhere(page):
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_files_that_are_named_exist(page):
+def test_the_pages_name_files_that_exist(page):
     for name in spans(PAGES[page]):
         if re.fullmatch(r"(?:infra|tests|examples|src)/[\w./-]+", name):
             assert (ROOT / name).exists(), name
@@ -327,7 +327,7 @@ def test_other_commands_name_files_that_exist():
                 assert (ROOT / word.removeprefix("fileb://")).exists(), f"{page}: {line}"
 
 
-def test_the_link_has_only_parameters_of_the_template():
+def test_the_quick_create_link_has_only_parameters_of_the_template():
     link = re.search(r"https://REGION\.console\S+", PAGES["README.md"])[0]
     assert set(re.findall(r"param_(\w+)", link)) <= set(PARAMETERS)
 
@@ -349,7 +349,7 @@ def test_the_page_shows_the_figures_that_are_computed_with():
         assert figure in text, figure
 
 
-def test_what_costs_by_the_piece_is_counted_rightly():
+def test_counts_everything_that_is_charged_by_the_piece():
     with Receiver() as receiver:
         ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url})
         try:
@@ -360,7 +360,7 @@ def test_what_costs_by_the_piece_is_counted_rightly():
     assert len(ALARMS) == cost.ALARMS
 
 
-def test_the_rules_read_what_is_counted():
+def test_the_rules_read_the_counted_samples():
     expressions = [rule["expr"] for group in yaml.safe_load((INFRA / "prometheus/rules.yaml").read_text())["groups"]
                    for rule in group["rules"]]
     windows = re.findall(r"deviceId!=[^\[]*\[(\w+)\]", " ".join(expressions))
@@ -368,7 +368,7 @@ def test_the_rules_read_what_is_counted():
 
 
 @pytest.mark.parametrize("amount, cost_of_it", [(0, 0), (1e9, 90), (2e9, 180), (3e9, 215), (252e9, 180 + 8_750), (253e9, 180 + 8_750 + 16)])
-def test_samples_are_paid_by_steps(amount, cost_of_it):
+def test_charges_samples_by_tiers(amount, cost_of_it):
     assert cost.tiered(amount, cost.AMP_SAMPLES) == pytest.approx(cost_of_it)
 
 

@@ -110,7 +110,7 @@ def as_called(arn):
 
 
 @pytest.mark.parametrize("tool, variant", DEPLOYED)
-def test_what_is_called_is_allowed_and_what_is_allowed_is_called(tool, variant, sqs, prometheus, tmp_path, noting_connections):
+def test_the_role_allows_exactly_the_calls_that_are_made(tool, variant, sqs, prometheus, tmp_path, noting_connections):
     resources = resources_of(tool, variant)
     noted = tmp_path / "connections"
     with Gateway(resources, sqs, prometheus, tmp_path,
@@ -133,7 +133,7 @@ def test_what_is_called_is_allowed_and_what_is_allowed_is_called(tool, variant, 
 
 @pytest.mark.parametrize("tool", ["SAM", "CDK"])
 @pytest.mark.parametrize("target", IOT)
-def test_the_rule_of_aws_iot_may_send_to_where_its_actions_send_and_no_further(tool, target):
+def test_the_role_of_the_iot_rule_allows_exactly_the_targets_of_its_actions(tool, target):
     resources = resources_of(tool, f"AWS IoT to the {target}")
     rule, = (one["Properties"]["TopicRulePayload"] for one in resources.values() if one["Type"] == "AWS::IoT::TopicRule")
     actions = [*rule["Actions"], rule["ErrorAction"]]

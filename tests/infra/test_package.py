@@ -37,7 +37,7 @@ def readelf(binary, *options):
 
 
 @both
-def test_a_batch_from_a_queue_is_stored_and_what_is_broken_put_aside(arch, tmp_path, receiver, sqs):
+def test_the_packaged_function_stores_a_batch_and_dead_letters_a_broken_message(arch, tmp_path, receiver, sqs):
     now, dead_letters = now_ms(), sqs.queue()
     with Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "DEAD_LETTER_QUEUE_URL": dead_letters.url,
                  "AWS_ENDPOINT_URL_SQS": sqs.endpoint}, binary=unpacked(arch, tmp_path)) as ingest:
@@ -72,7 +72,7 @@ def test_the_zip_is_small(arch):
 
 
 @both
-def test_it_needs_nothing_that_al2023_lacks(arch, bootstrap):
+def test_the_binary_needs_nothing_that_al2023_lacks(arch, bootstrap):
     machine, loader = ELF[arch]
     assert re.search(rf"Machine: +{machine}", readelf(bootstrap, "--file-header"))
     assert f"program interpreter: {loader}" in readelf(bootstrap, "--program-headers")
@@ -85,19 +85,19 @@ def test_it_needs_nothing_that_al2023_lacks(arch, bootstrap):
 
 
 @both
-def test_it_tells_nothing_of_the_machine_that_built_it(arch, bootstrap):
+def test_the_binary_reveals_nothing_of_the_machine_that_built_it(arch, bootstrap):
     content = bootstrap.read_bytes()
     for secret in (ROOT, Path.home() / ".cargo", os.environ.get("CARGO_HOME")):
         assert not secret or str(secret).encode() not in content, secret
 
 
-def test_the_checksums_are_right():
+def test_the_checksums_match():
     sums = {name: digest for digest, name in
             (line.split("  ") for line in (LAMBDA / "SHA256SUMS").read_text().splitlines())}
     assert sums == {f"ingest-{arch}.zip": hashlib.sha256(zip_of(arch).read_bytes()).hexdigest() for arch in ARCHITECTURES}
 
 
-def test_another_build_elsewhere_and_later_gives_the_same_bytes(tmp_path):
+def test_a_second_build_elsewhere_gives_the_same_bytes(tmp_path):
     """In another folder, with packages unpacked into another CARGO_HOME. It builds everything anew, for minutes."""
     first, clone, home = zip_of("x86_64").read_bytes(), tmp_path / "clone", tmp_path / "home"
     shutil.copytree(ROOT, clone, symlinks=True,
@@ -122,7 +122,7 @@ def test_another_build_elsewhere_and_later_gives_the_same_bytes(tmp_path):
     (["--into", "somewhere"], "--into holds one bootstrap: say for which processor"),
     (["arm64"], 'what is "arm64"?'),
 ])
-def test_a_wrong_call_is_told_and_builds_nothing(arguments, sentence, tmp_path):
+def test_reports_wrong_usage_and_builds_nothing(arguments, sentence, tmp_path):
     ended = subprocess.run([ROOT / "infra/package", *arguments], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 1
     assert sentence in ended.stderr and "mend it with: infra/package [--arch arm64|x86_64] [--into DIR]" in ended.stderr
@@ -133,7 +133,7 @@ def test_a_wrong_call_is_told_and_builds_nothing(arguments, sentence, tmp_path):
     ("cc", "no C compiler", "apt-get install gcc libc6-dev"),
     ("python3", "no python3 on PATH", "apt-get install python3 python3-venv"),
 ])
-def test_a_missing_tool_is_told_with_what_brings_it(missing, sentence, mend, tmp_path):
+def test_reports_a_missing_tool_and_how_to_install_it(missing, sentence, mend, tmp_path):
     there = {"bash", "dirname", "cargo", "cc", "python3"} - {missing}
     for tool in there:
         os.symlink(shutil.which(tool), tmp_path / tool)

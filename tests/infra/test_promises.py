@@ -9,12 +9,12 @@ variants = pytest.mark.parametrize("variant", VARIANTS)
 
 
 @variants
-def test_the_sam_template_keeps_what_the_table_promises(variant):
+def test_the_sam_template_matches_the_table(variant):
     assert differences(made(templates.sam(VARIANTS[variant]["sam"])), promised(variant)) == []
 
 
 @variants
-def test_the_cdk_construct_keeps_what_the_table_promises(variant):
+def test_the_cdk_construct_matches_the_table(variant):
     assert differences(made(templates.cdk(VARIANTS[variant]["cdk"])), promised(variant)) == []
 
 

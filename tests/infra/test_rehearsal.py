@@ -71,7 +71,7 @@ def test_an_outage_delays_events_and_loses_none(gateway, prometheus, metric):
     assert gateway.letters() == []
 
 
-def test_what_can_never_be_delivered_is_moved_after_the_promised_number_of_tries(gateway, metric):
+def test_sqs_moves_an_undeliverable_message_after_the_promised_number_of_tries(gateway, metric):
     gateway.workspace.weather = lambda: (404, {}, b"no such workspace")
     message = event({metric: 1}, {"device": "d"})
     send(gateway, [message])

@@ -31,7 +31,7 @@ def run(*command, cwd=ROOT):
 
 # --- SAM's own tools and cfn-lint ------------------------------------------------------------------------------------
 
-def test_sam_finds_no_fault_in_its_template():
+def test_sam_validates_its_template():
     assert "is a valid SAM Template" in run(templates.infra_tool("sam"), "validate", "--lint", "--template",
                                             str(templates.SAM_TEMPLATE), *REGION)
 
@@ -41,21 +41,21 @@ def test_cfn_lint_finds_nothing_in_the_sam_template():
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_cfn_lint_finds_nothing_in_what_sam_makes_of_it(variant, tmp_path):
+def test_cfn_lint_finds_nothing_in_the_transformed_sam_template(variant, tmp_path):
     file = tmp_path / "template.json"
     file.write_text(json.dumps(templates.sam_template(VARIANTS[variant]["sam"])))
     run(templates.infra_tool("cfn-lint"), str(file))
 
 
 @pytest.mark.parametrize("variant", [variant["cdk"] for variant in VARIANTS.values()])
-def test_cfn_lint_finds_nothing_in_what_the_construct_makes(variant, tmp_path):
+def test_cfn_lint_finds_nothing_in_the_constructs_template(variant, tmp_path):
     file = tmp_path / "template.json"
     file.write_text(json.dumps(templates.cdk_templates()[variant]))
     run(templates.infra_tool("cfn-lint"), "--ignore-checks", *ACCEPTED, "--", str(file))
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES)
-def test_sam_build_takes_the_packaged_function(arch, tmp_path):
+def test_sam_build_accepts_the_packaged_function(arch, tmp_path):
     run(templates.infra_tool("sam"), "build", *REGION, "--build-dir", str(tmp_path / "build"), "--cache-dir", str(tmp_path / "cache"),
         "--parameter-overrides", f"Architecture={arch}", cwd=ROOT / "infra/sam")
     assert sorted(path.name for path in (tmp_path / "build/Function").iterdir()) == ["bootstrap"]
@@ -78,12 +78,12 @@ def test_sam_build_takes_the_packaged_function(arch, tmp_path):
     ({"IotTarget": "queue", "IotTopicFilter": "it's/+"}, "an MQTT topic filter"),
     ({"AlarmTopicArn": "on-call"}, "the ARN of a standard SNS topic"),
 ])
-def test_what_cannot_work_is_refused_before_anything_is_made(parameters, sentence):
+def test_rejects_parameters_that_cannot_work_before_deployment(parameters, sentence):
     with pytest.raises(cloudformation.Refused, match=re.escape(sentence)):
         templates.sam(parameters)
 
 
-def test_fifo_and_aws_iot_to_the_function_go_together():
+def test_allows_fifo_with_an_iot_rule_to_the_function():
     assert "IotPermission" in templates.sam({"QueueType": "fifo", "IotTarget": "function", "IotTopicFilter": "events/+"})
 
 
@@ -96,7 +96,7 @@ def test_fifo_and_aws_iot_to_the_function_go_together():
     ({"QueueType": "fifo", "BatchSize": 3}, 3),
     ({"QueueType": "fifo", "BatchSize": 11}, 10),
 ])
-def test_a_batch_has_ten_messages_at_most_where_lambda_takes_no_more(parameters, size):
+def test_limits_a_batch_to_ten_messages_if_lambda_takes_no_more(parameters, size):
     assert int(templates.sam(parameters)["EventSourceMapping"]["Properties"]["BatchSize"]) == size
 
 
@@ -114,7 +114,7 @@ def test_a_message_is_hidden_long_enough_and_comes_again_for_75_minutes(timeout,
     assert made["NearTimeout"]["Properties"]["Threshold"] == timeout * 1000 * 80 // 100
 
 
-def test_every_timeout_and_window_that_can_be_chosen_is_in_the_mappings():
+def test_the_mappings_have_every_timeout_and_window_that_can_be_chosen():
     template = templates.sam_template({})
     for parameter, values in (("FunctionTimeout", TIMEOUTS), ("BatchWindow", WINDOWS)):
         assert tuple(map(int, template["Parameters"][parameter]["AllowedValues"])) == values
@@ -122,7 +122,7 @@ def test_every_timeout_and_window_that_can_be_chosen_is_in_the_mappings():
 
 # --- what is told after a deployment ---------------------------------------------------------------------------------
 
-def test_the_outputs_name_what_was_made():
+def test_the_outputs_name_the_resources():
     told = templates.sam_outputs()
     assert told.pop("OutOfOrderWindowCommand")
     assert told == {
@@ -151,7 +151,7 @@ class Amp(HttpServer):
     ({}, "eu-west-1", "ws-made"),
     ({"WorkspaceArn": WORKSPACE.replace("eu-west-1", "us-east-2")}, "us-east-2", WORKSPACE.partition("/")[2]),
 ])
-def test_the_command_for_the_out_of_order_window_is_one_that_the_aws_command_line_takes(parameters, region, workspace):
+def test_aws_cli_accepts_the_command_for_the_out_of_order_window(parameters, region, workspace):
     program, *arguments = templates.sam_outputs(parameters)["OutOfOrderWindowCommand"].split()
     assert program == "aws" and arguments[arguments.index("--region") + 1] == region
     with Amp() as amp:
@@ -170,7 +170,7 @@ NOT_OFFERED = {
 }
 
 
-def test_the_variables_are_the_settings_that_ingest_reads():
+def test_sets_the_variables_that_ingest_reads():
     set_here = set(promised("by choice")["environment"])
     wrong = exit_of({name: "!" for name in set_here | set(NOT_OFFERED)})
     read = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=!", wrong.text)) | {"SIGV4_REGION"}
@@ -198,7 +198,7 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
         ("LateSamples", "LATE_SAMPLES", ["dead-letter", "drop", "Drop", "keep"]),
         ("LogLevel", "RUST_LOG", ["off", "error", "warn", "info", "debug", "trace", "INFO", "loud"]),
     ] for value in values])
-def test_the_template_refuses_what_the_function_would_refuse(parameter, variable, value):
+def test_the_template_rejects_values_that_the_function_would_reject(parameter, variable, value):
     """Only this way round: what the function takes in more forms than one, the template need not. (That a label is named twice
     no regular expression can see: the function says so at its start.)"""
     url = f"https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/{WORKSPACE.partition('/')[2]}/api/v1/remote_write"

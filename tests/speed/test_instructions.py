@@ -5,7 +5,7 @@ from instructions import COUNTS, WITH_FUNCTIONS, Count, baseline, count, exclusi
 
 
 @pytest.mark.parametrize("name", COUNTS)
-def test_no_more_than_5_percent_above_the_baseline(name):
+def test_takes_at_most_5_percent_more_than_the_baseline(name):
     fine, sentence = verdict(name, COUNTS[name](), baseline())
     assert fine, sentence
 
@@ -15,7 +15,7 @@ def test_the_whole_takes_at_most_twice_the_instructions_of_a_bare_parse():
     assert count("whole", 1_000).total <= 2 * count("floor", 1_000).total
 
 
-def test_an_event_among_ten_thousand_costs_at_most_15_percent_more_than_among_one_thousand():
+def test_an_event_of_ten_thousand_costs_at_most_15_percent_more_than_of_one_thousand():
     assert count("whole", 10_000, rounds=2).total <= 1.15 * count("whole", 1_000).total
 
 
@@ -35,11 +35,11 @@ BASE = {"surroundings": {"rustc": "rustc 1.0.0"}, "instructions": {WITH_FUNCTION
     (of(parse=600, encode=449), True),
     (of(parse=600, encode=451), False),
 ], ids=["the same", "better", "4.9 percent worse", "5.1 percent worse"])
-def test_more_than_the_tolerance_is_a_failure(now, fine):
+def test_fails_above_the_tolerance(now, fine):
     assert verdict(WITH_FUNCTIONS, now, BASE)[0] is fine
 
 
-def test_a_failure_names_what_grew_and_what_shrank_and_the_other_compiler():
+def test_a_failure_names_the_functions_that_changed_and_the_other_compiler():
     _, sentence = verdict(WITH_FUNCTIONS, of(parse=500, sort=300, encode=400), BASE)
     grown, shrunk = sentence.split("shrunk most:")
     assert "+300.0  sort" in grown
@@ -47,7 +47,7 @@ def test_a_failure_names_what_grew_and_what_shrank_and_the_other_compiler():
     assert "rustc was 'rustc 1.0.0', here it is 'rustc " in sentence
 
 
-def test_what_callgrind_writes_is_counted_once_for_each_function():
+def test_counts_each_function_of_callgrinds_output_once():
     text = """events: Ir
 fl=(1) a.c
 fn=(1) caller

@@ -18,7 +18,7 @@ def test_memory_stays_below_its_ceiling(name):
     assert memory(name).peak <= CEILINGS[name]
 
 
-def test_full_batches_in_a_row_do_not_make_the_process_grow():
+def test_full_batches_do_not_make_the_process_grow():
     # The long form: SPEED_ROUNDS=1000. Fragments make 2 MB in the first thousand, and none in the next 1,500.
     first, last = growth(int(os.environ.get("SPEED_ROUNDS", "50")))
     assert last <= first + 4_000_000
