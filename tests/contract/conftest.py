@@ -1,4 +1,4 @@
-"""Fixtures: the world around one `ingest`. Servers that are costly to start live as long as the test session."""
+"""Fixtures: the world around one `ingest`. Servers that are slow to start live as long as the test session."""
 import pytest
 
 from support.faults import Stand
@@ -9,13 +9,13 @@ from support.sqs import Sqs
 
 
 def pytest_collection_modifyitems(items):
-    """Tests that wait long and work little come first: beside them the others run, and nobody waits for them at the end."""
+    """Puts tests that wait long and work little first. The others run beside them, and nobody waits for them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("early") is None)
 
 
 @pytest.fixture
 def receiver():
-    """A receiver that answers 204 until told otherwise; any rule that a request breaks fails the test."""
+    """A receiver that answers 204 by default. A request that breaks a rule fails the test."""
     with Receiver() as one:
         yield one
         one.check()
@@ -23,7 +23,7 @@ def receiver():
 
 @pytest.fixture
 def start(receiver):
-    """Starts an `ingest` that writes to `receiver`: `start(LATE_SAMPLES="drop")`. Any number of them."""
+    """Starts any number of `ingest` processes that write to `receiver`: `start(LATE_SAMPLES="drop")`."""
     running = []
 
     def start_one(credentials=True, **env):
@@ -51,7 +51,7 @@ def sqs():
 
 @pytest.fixture
 def stand(sqs):
-    """A `Stand` that is as it comes: for the tests of faults."""
+    """A `Stand` with its defaults, for the tests of faults."""
     with Stand(sqs) as one:
         yield one
 
@@ -64,12 +64,12 @@ def dead_letters(sqs):
 
 @pytest.fixture
 def ingest_with_queue(start, sqs, dead_letters):
-    """An `ingest` that writes to `receiver` and puts rejected messages on `dead_letters`."""
+    """An `ingest` that writes to `receiver` and dead-letters rejected messages to `dead_letters`."""
     return start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
 
 
 @pytest.fixture(scope="session")
 def prometheus():
-    """A real Prometheus. It is shared: use names of your own for metrics."""
+    """A real Prometheus. All tests share it: use metric names of your own."""
     with Prometheus() as server:
         yield server

@@ -1,5 +1,8 @@
-"""The seventeen known defects of the ancestor (awslabs/aws-serverless-prometheus-push-gateway), one test for each: none of
-them may be here. Those of its infrastructure (14, 15, 17) are checked as far as the binary can show them."""
+"""The seventeen known defects of the ancestor (awslabs/aws-serverless-prometheus-push-gateway), one test for each.
+
+The gateway must have none of them. Defects of the ancestor's infrastructure (14, 15, 17) are checked as far as the binary can
+show them.
+"""
 import pytest
 
 from support.events import BROKEN, BROKEN_TEXT, event, now_ms
@@ -11,7 +14,7 @@ DEFECTS = {}
 
 
 def defect(number, title):
-    """Enters a check into the table."""
+    """Adds a check to the table."""
     def enter(check):
         DEFECTS[number] = (title, check)
         return check
@@ -29,7 +32,7 @@ def _(ingest, receiver):
     assert receiver.metric("ph")
 
 
-@defect(3, "a value that is not a number was retried for ever without a word")
+@defect(3, "a value that is not a number was retried for ever and never reported")
 def _(ingest, receiver):
     result = ingest.invoke({"metrics": {"ph": 6.7, "temperature": {"celsius": 14}}})
     assert result.error_type == "invalid_value"
@@ -46,7 +49,7 @@ def _(ingest, receiver):
         assert result.seconds < 1
 
 
-@defect(5, "a slow receiver was reported as failed though it stored, and as stored though it failed")
+@defect(5, "a slow receiver was reported as failed although it stored, and as stored although it failed")
 def _(ingest, receiver):
     receiver.answer(Answer(204, delay=2.5))
     assert ingest.invoke(event(), deadline_s=10).json["accepted"] == 1
@@ -60,7 +63,7 @@ def _(ingest, receiver):
         assert ingest.invoke(event({"ph": 1}, {"ahead": str(ahead)}, timestamp=now_ms() + ahead)).json["accepted"] == 1
 
 
-@defect(7, "samples of up to a day were sent though the workspace refuses those older than an hour")
+@defect(7, "samples up to a day old were sent although the workspace refuses samples older than an hour")
 def _(ingest, receiver):
     assert ingest.invoke(event(timestamp=now_ms() - 2 * 3_600_000)).error_type == "too_old"
     assert receiver.writes == []
@@ -91,22 +94,22 @@ def _(ingest, receiver):
     assert receiver.writes == []
 
 
-@defect(11, "empty dimensions were refused (that unknown keys are refused is kept on purpose)")
+@defect(11, "empty dimensions were rejected (the gateway still rejects unknown keys, on purpose)")
 def _(ingest, receiver):
     assert ingest.invoke(event({"ph": 1}, {})).json["accepted"] == 1
-    refused = ingest.invoke(event({"ph": 1}, dimension={"a": "b"}))
-    assert refused.error_type == "invalid_event"
-    assert "dimensions" in refused.error_message
+    rejected = ingest.invoke(event({"ph": 1}, dimension={"a": "b"}))
+    assert rejected.error_type == "invalid_event"
+    assert "dimensions" in rejected.error_message
 
 
-@defect(12, "timestamps as text were refused, and seconds were not told apart")
+@defect(12, "timestamps as text were rejected, and seconds were not recognised")
 def _(ingest, receiver):
     now = now_ms()
     assert ingest.invoke(event({"ph": 1}, timestamp=str(now))).json["accepted"] == 1
     assert [time for time, _ in receiver.metric("ph")] == [now]
-    refused = ingest.invoke(event({"ph": 1}, timestamp=now // 1000))
-    assert refused.error_type == "invalid_event"
-    assert "seconds" in refused.error_message
+    rejected = ingest.invoke(event({"ph": 1}, timestamp=now // 1000))
+    assert rejected.error_type == "invalid_event"
+    assert "seconds" in rejected.error_message
 
 
 @defect(13, "an export was tried with no metrics at all")
@@ -116,14 +119,14 @@ def _(ingest, receiver):
     assert receiver.writes == []
 
 
-@defect(14, "infrastructure: bound to us-east-1 (of the binary: it writes and signs for any region)")
+@defect(14, "infrastructure: bound to us-east-1 (the binary writes and signs for any region)")
 def _(start, receiver):
     receiver.region = "ap-southeast-2"
     assert start(AWS_REGION="ap-southeast-2").invoke(event()).ok
     assert len(receiver.writes) == 1
 
 
-@defect(15, "infrastructure: SQS or direct was fixed at deployment (of the binary: one process takes both)")
+@defect(15, "infrastructure: SQS or direct was fixed at deployment (one process of the binary takes both)")
 def _(ingest, receiver):
     assert ingest.invoke(batch(event({"a": 1}))).failures == []
     assert ingest.invoke(event({"b": 1})).json["accepted"] == 1
@@ -139,7 +142,7 @@ def _(ingest, receiver):
     assert "secret-pond" not in result.raw_log
 
 
-@defect(17, "infrastructure: the right to log to all functions' groups (of the binary: it logs to its own streams only)")
+@defect(17, "infrastructure: permission to log to all functions' groups (the binary logs to its own streams only)")
 def _(ingest, receiver):
     result = ingest.invoke(event())
     assert result.metrics["FunctionName"]

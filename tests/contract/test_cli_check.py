@@ -1,5 +1,7 @@
-"""`pushgw check FILE...|-`: what would be sent, or why not. Nothing is sent. 0: all good, 1: any refused, 2: wrong usage or a
-file that cannot be read."""
+"""`pushgw check FILE...|-` shows what the gateway would send, or why it would reject an event. It sends nothing.
+
+Exit codes: 0 if all events are good, 1 if any is rejected, 2 for wrong usage or a file that cannot be read.
+"""
 import json
 import re
 
@@ -30,7 +32,7 @@ REFUSED = {
 
 @pytest.fixture
 def file(tmp_path):
-    """Writes a file; its path."""
+    """Writes a file and returns its path."""
     def write(text, name="events.json"):
         path = tmp_path / name
         path.write_bytes(text if isinstance(text, bytes) else text.encode())
@@ -100,7 +102,7 @@ def test_checks_all_of_several_files(file):
     assert pushgw("check", good, last).returncode == 0
     done = pushgw("check", good, bad, last)
     assert done.returncode == 1
-    assert "last_one" in done.stdout, "it stopped at the first bad one"
+    assert "last_one" in done.stdout, "check stopped at the first bad event"
     assert "b.json" in done.stdout + done.stderr
 
 
@@ -132,7 +134,7 @@ def test_sends_nothing_and_needs_no_settings(file, receiver):
 
 
 def documents(done):
-    """The JSON objects that were printed, one for each event."""
+    """Returns the printed JSON objects, one for each event."""
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -158,7 +160,7 @@ def test_names_the_line_of_an_event_in_json_lines(file):
 
 
 def test_takes_digits_alone_as_an_integer_and_all_else_as_a_float():
-    """The table of values once more: here the type itself can be seen, and what is sent of an integer that is inexact."""
+    """Repeats the table of values: `check` shows the type itself, and the sent value of an inexact integer."""
     text = "\n".join('{"metrics": {"v": %s}}' % param.values[0] for param in GOOD_VALUES)
     done = pushgw("check", "--json", "-", stdin=text)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr

@@ -1,4 +1,4 @@
-"""`pushgw demo`: the main job with nothing but this repository."""
+"""`pushgw demo` shows the main job; it needs nothing but this repository."""
 import json
 import re
 import time
@@ -17,7 +17,7 @@ def shown():
     done = pushgw("demo", AWS_REGION=None, AWS_DEFAULT_REGION=None, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None,
                   AWS_SESSION_TOKEN=None)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert time.monotonic() - started < 30, "seconds, not minutes"
+    assert time.monotonic() - started < 30, "the demo takes seconds, not minutes"
     return done.stdout
 
 

@@ -1,4 +1,4 @@
-"""`pushgw invoke FILE|-`: one payload through the handler, the answer as Lambda would return it."""
+"""`pushgw invoke FILE|-` passes one payload through the handler and prints the answer as Lambda would return it."""
 import json
 
 import pytest

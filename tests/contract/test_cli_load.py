@@ -1,4 +1,4 @@
-"""`pushgw load`: events at a rate, and an account of each sample: arrived, missing, wrong or late."""
+"""`pushgw load` sends events at a rate and accounts for each sample: arrived, missing, wrong or late."""
 import json
 import re
 import signal
@@ -92,7 +92,7 @@ def test_load_gives_each_message_of_a_fifo_queue_a_group(sqs):
 
 
 def test_load_reports_samples_that_never_arrive_and_exits_with_1(sqs, prometheus):
-    queue = sqs.queue()  # nobody polls it
+    queue = sqs.queue()  # nobody polls this queue
     shown = load("--rate", 500, "--count", 10, "--seed", 13, "--settle", 1, "--queue-url", queue.url, "--query-url",
                  prometheus.url)
     assert not shown["ok"] and shown["arrival"]["missing"] == 30
@@ -129,7 +129,7 @@ def test_stopped_load_accounts_for_what_it_sent(stop):
     process.send_signal(stop)
     said, _ = process.communicate(timeout=20)
     shown = json.loads(said)
-    assert process.returncode == 1, "not all that was asked for"
+    assert process.returncode == 1, "a stopped load did not send everything, so it exits with 1"
     assert 0 < shown["events"] < 3000 and shown["arrival"]["missing"] == 0
     assert shown["arrival"]["arrived"] == 3 * shown["events"]
 

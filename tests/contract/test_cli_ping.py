@@ -1,4 +1,4 @@
-"""`pushgw ping`: an empty signed write that says in one line whether URL, region, credentials and permission are right."""
+"""`pushgw ping` sends an empty signed write and reports in one line whether URL, region, credentials and permission are right."""
 import pytest
 
 from support.http_server import closed_port
@@ -8,7 +8,7 @@ from test_cli_usage import pushgw
 
 @pytest.fixture
 def workspace():
-    """A receiver that answers as AMP: 403 to a wrong signature. (An empty write is the one rule that ping breaks.)"""
+    """A receiver that answers 403 to a wrong signature, as AMP does. (Ping breaks one rule only: its write is empty.)"""
     with Receiver() as one:
         one.answer_with(lambda write: Answer(403, '{"message":"The security token included in the request is invalid."}')
                         if signature_faults(write) else Answer(200))

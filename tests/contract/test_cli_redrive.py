@@ -1,4 +1,4 @@
-"""`pushgw redrive`: what lies on a dead-letter queue is shown, and goes back whole, once, and with its own time."""
+"""`pushgw redrive` shows the messages of a dead-letter queue, and sends each again: whole, once, and with its own time."""
 import base64
 import json
 import os
@@ -18,13 +18,13 @@ HOUR = 3600 * 1000
 
 
 def ours(reason, **more):
-    """The attributes of the gateway's own letter."""
+    """Returns the attributes of a dead letter that the gateway sent."""
     return {"reason": reason, "detail": f"the detail of {reason}", "source_message_id": "m-1",
             "sent_timestamp": str(now_ms() - 1000), **{name: str(value) for name, value in more.items()}}
 
 
 def failure_record(payload, error="delivery_failed", at=None):
-    """What Lambda's on-failure destination gets of an asynchronous invocation."""
+    """Returns the record of a failed asynchronous invocation, as Lambda sends it to its on-failure destination."""
     at = time.time() if at is None else at / 1000
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at)) + f".{int(at * 1000) % 1000:03}Z"
     return json.dumps({
@@ -37,7 +37,7 @@ def failure_record(payload, error="delivery_failed", at=None):
 
 
 def error_action(published):
-    """What the error action of an IoT rule sends."""
+    """Returns the message that the error action of an IoT rule sends."""
     return json.dumps({
         "ruleName": "water", "topic": "sensors/1", "cloudwatchTraceId": "t", "clientId": "c",
         "base64OriginalPayload": base64.b64encode(published.encode()).decode(),
@@ -55,7 +55,7 @@ def moved(sqs, dead_letters, body):
 
 @pytest.fixture
 def four_shapes(sqs, dead_letters):
-    """One letter of each shape; their bodies by reason, as they must be sent."""
+    """Sends one dead letter of each shape. Returns, by reason, the bodies that redrive must send."""
     bodies = {"invalid_value": BROKEN_TEXT, "max_receives": json.dumps(event({"moved": 1})),
               "delivery_failed": '{"metrics": {"lambda": 2}}', "iot_action_failed": '{"t": 14.3}'}
     dead_letters.send(bodies["invalid_value"], ours("invalid_value"))
@@ -67,7 +67,7 @@ def four_shapes(sqs, dead_letters):
 
 @pytest.fixture
 def redrive(dead_letters):
-    """Runs `pushgw redrive` on the queue of dead letters; with `--json` its object, and its exit code."""
+    """Runs `pushgw redrive --json` on the dead-letter queue. Returns the printed object and the exit code."""
     def run(*arguments, queue=dead_letters, **env):
         done = pushgw("redrive", "--queue-url", queue.url, "--json", *arguments, **env)
         assert done.returncode in (0, 1), done.stderr
@@ -97,7 +97,7 @@ def test_dry_run_shows_all_four_shapes_and_leaves_every_dead_letter(four_shapes,
             assert example["body"] == body and example["detail"]
         assert "the words of delivery_failed" in reasons["delivery_failed"]["examples"][0]["detail"]
         assert "water-metrics" in reasons["iot_action_failed"]["examples"][0]["detail"]
-    assert len(dead_letters.letters()) == 4, "shown again at once"
+    assert len(dead_letters.letters()) == 4, "the messages are visible again at once"
 
 
 def test_redrive_shows_people_a_table_with_examples_and_what_to_do(four_shapes, dead_letters):
@@ -334,7 +334,7 @@ def test_stopped_run_finishes_its_batch_and_releases_the_rest(sqs, dead_letters,
 
     with SqsFront(sqs, hook=hook) as front:
         process = start(front, dead_letters, source)
-        running.append(process)  # `hook` takes it away again
+        running.append(process)  # `hook` removes it again
         said, _ = process.communicate(timeout=30)
     shown = json.loads(said)
     assert process.returncode == 1 and (shown["ended"], shown["sent"], shown["hidden"]) == ("stopped", 10, 0)
@@ -355,7 +355,7 @@ def test_killed_run_loses_nothing_and_repeats_at_most_one_batch(sqs, dead_letter
 
     def hook(call):
         if call.action == "DeleteMessageBatch" and call.number > 8:
-            running[0].kill()  # between write and delete
+            running[0].kill()  # between write and deletion
             running[0].wait()
             return broken()
         return None
@@ -364,7 +364,7 @@ def test_killed_run_loses_nothing_and_repeats_at_most_one_batch(sqs, dead_letter
         running.append(start(front, dead_letters, source))
         running[0].communicate(timeout=30)
     assert running[0].returncode == -signal.SIGKILL
-    for handle in handles.values():  # instead of waiting until --hide is over
+    for handle in handles.values():  # instead of a wait until --hide is over
         try:
             dead_letters.client.change_message_visibility(QueueUrl=dead_letters.url, ReceiptHandle=handle,
                                                           VisibilityTimeout=0)

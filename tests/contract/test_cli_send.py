@@ -1,4 +1,4 @@
-"""`pushgw send`: events onto a queue, to a function, or straight to a receiver."""
+"""`pushgw send` sends events to a queue, to a function, or directly to a receiver."""
 import json
 import re
 import signal
@@ -25,7 +25,7 @@ def lines(events):
 
 @pytest.fixture
 def file(tmp_path):
-    """Writes events as JSON lines into a file."""
+    """Writes events as JSON lines into a file and returns its path."""
     def write(events, name="events.jsonl"):
         path = tmp_path / name
         path.write_text(lines(events))
@@ -42,7 +42,7 @@ def started(*arguments, **env):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**env))
 
 
-# --- onto a queue ----------------------------------------------------------------------------------------------------
+# --- to a queue ------------------------------------------------------------------------------------------------------
 
 def test_sends_each_line_as_a_message_byte_for_byte(sqs, file):
     queue = sqs.queue()
@@ -254,7 +254,7 @@ def test_shows_a_progress_bar_on_a_terminal(sqs, file):
 # --- stopped and resumed ---------------------------------------------------------------------------------------------
 
 def slow_after(calls, reached):
-    """A hook that lets some calls pass and takes its time for the one after them."""
+    """Returns a hook that delays the calls after the first `calls`, and sets `reached` when it does."""
     def hook(call):
         if call.number > calls:
             reached.set()
@@ -280,7 +280,7 @@ def test_killed_run_resumes_at_its_last_batch(sqs, file, tmp_path):
     assert (report["settled_before"], report["sent"], report["unsent"]) == (40, 95, 0)
     found = bodies(queue)
     assert set(found) == set(texts)
-    assert len(found) == 105, "the batch whose answer was lost is there twice, and nothing else"
+    assert len(found) == 105, "only the batch whose answer was lost is on the queue twice"
 
 
 def test_stopped_run_finishes_its_batch_and_reports_its_position(sqs, file, tmp_path):
@@ -297,7 +297,7 @@ def test_stopped_run_finishes_its_batch_and_reports_its_position(sqs, file, tmp_
     assert "the same command goes on from there" in said
     assert left_on(queue) == 30
     assert pushgw("send", path, "--queue-url", queue.url, "--resume", state).returncode == 0
-    assert left_on(queue) == 95, "nothing twice"
+    assert left_on(queue) == 95, "a message was sent twice"
 
 
 def test_failed_run_resumes_and_a_finished_one_sends_nothing(sqs, file, tmp_path):
@@ -309,7 +309,7 @@ def test_failed_run_resumes_and_a_finished_one_sends_nothing(sqs, file, tmp_path
     for _ in range(2):
         done = pushgw("send", path, "--queue-url", queue.url, "--resume", state)
         assert "sent 15 of 16" in done.stdout and "settled before" in done.stdout
-        assert done.returncode == 1, "the refused one is still refused"
+        assert done.returncode == 1, "the rejected event is still rejected"
         assert left_on(queue) == 15
 
 
@@ -385,7 +385,7 @@ def test_invokes_a_function_again_if_it_could_not_deliver(receiver, file):
 
 
 class Lambda(HttpServer):
-    """Answers each invocation as it is told and judges its signature."""
+    """Gives each invocation the next of `answers` and checks its signature."""
 
     def __init__(self, *answers):
         self.answers, self.requests, self.faults = list(answers), [], []
@@ -435,7 +435,7 @@ def test_reports_a_missing_region_or_missing_credentials(file):
     assert done.returncode == 1 and "no credentials to sign with" in done.stdout
 
 
-# --- straight to a receiver ------------------------------------------------------------------------------------------
+# --- directly to a receiver ------------------------------------------------------------------------------------------
 
 def test_writes_to_a_receiver_through_the_handler(receiver, file):
     done = pushgw("send", file(numbered(700)), "--remote-write-url", receiver.remote_write_url)

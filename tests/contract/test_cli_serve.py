@@ -1,4 +1,4 @@
-"""`pushgw serve`: a local endpoint that speaks Lambda's Invoke API. boto3 and the AWS CLI work against it unchanged."""
+"""`pushgw serve` is a local endpoint for Lambda's Invoke API. boto3 and the AWS CLI work with it unchanged."""
 import contextlib
 import http.client
 import json
@@ -47,26 +47,26 @@ class Server:
 
     @staticmethod
     def _read(stream):
-        """The whole file, without moving the position at which the process writes (it shares ours)."""
+        """Returns the whole file. Does not move the position at which the process writes: it shares this file's."""
         return os.pread(stream.fileno(), os.fstat(stream.fileno()).st_size, 0).decode(errors="replace")
 
     def printed(self):
-        """What it wrote to standard output so far."""
+        """Returns all standard output so far."""
         return self._read(self._streams[0])
 
     def output(self):
-        """All it wrote so far, standard error last."""
+        """Returns all output so far, standard error last."""
         return self.printed() + self._read(self._streams[1])
 
     def client(self, **options):
-        """A Lambda client as a user makes it, with the endpoint as the only difference."""
+        """Returns a Lambda client as a user makes it; only the endpoint differs."""
         return boto3.client("lambda", endpoint_url=self.url, region_name=REGION,
                             aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
                             aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
                             config=Config(retries={"total_max_attempts": 1}, **options))
 
     def request(self, method, path, body=None, headers=None):
-        """A bare request: (status, headers, body)."""
+        """Sends a bare request and returns (status, headers, body)."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
         connection.request(method, path, body, headers or {})
         answer = connection.getresponse()
@@ -209,7 +209,7 @@ def test_gives_many_concurrent_clients_their_own_answers(server):
 
 
 def padded(size):
-    """A payload of this many bytes: one event and white space."""
+    """Returns a payload of this many bytes: one event and white space."""
     text = json.dumps({"metrics": {"v": 1}})
     return (text + " " * (size - len(text))).encode()
 
@@ -225,7 +225,7 @@ def test_rejects_a_larger_payload_as_lambda_does(server, size):
         invoke(server, padded(size))
     assert raised.value.response["ResponseMetadata"]["HTTPStatusCode"] == 413
     assert raised.value.response["Error"]["Code"] == "RequestTooLargeException"
-    invoke(server, GOOD)  # and it goes on
+    invoke(server, GOOD)  # and the next invocation works
 
 
 @pytest.mark.parametrize("payload", [b"{", b"ph=6.7", b'{"metrics": {"v": 1}} x', b"\xff"])

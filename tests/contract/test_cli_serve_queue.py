@@ -1,4 +1,4 @@
-"""`pushgw serve --queue-url`: polls a queue as Lambda's event source mapping does, on one machine."""
+"""`pushgw serve --queue-url` polls a queue on one machine as Lambda's event source mapping does."""
 import contextlib
 import json
 import signal
@@ -19,18 +19,18 @@ from test_cli_usage import environment, pushgw
 
 @contextlib.contextmanager
 def polling(queue, receiver, *arguments, **env):
-    """A `pushgw serve` that polls `queue`, hands over at once, and writes to `receiver`."""
+    """A `pushgw serve` that polls `queue`, invokes the function at once, and writes to `receiver`."""
     window = [] if "--batch-window" in arguments or queue.fifo else ["--batch-window", "0"]
     given = ["--queue-url", queue.url, "--remote-write-url", receiver.remote_write_url, "--timeout", "5", "--json"]
     with serving(*given, *window, *arguments, **env) as server:
-        # The queue's URL is one of this machine too.
+        # The queue's URL names this machine too, so the server's URL is taken from its own first line.
         eventually(lambda: "\n" in server.printed())
         server.url = json.loads(server.printed().splitlines()[0])["url"]
         yield server
 
 
 def batches(server):
-    """What it said of each batch so far."""
+    """Returns the printed line of each batch so far."""
     lines = [json.loads(line) for line in server.printed().splitlines() if line.startswith("{")]
     return [line for line in lines if line["event"] == "batch"]
 
@@ -44,18 +44,18 @@ def eventually(condition, seconds=30):
 
 
 def left_on(queue):
-    """Messages on the queue, hidden ones too."""
+    """Returns the number of messages on the queue, hidden ones too."""
     return sum(counts(queue))
 
 
 def values(receiver, metric="number"):
-    """The values of a metric that the receiver has acknowledged, in the order in which they came."""
+    """Returns the values of a metric that the receiver has acknowledged, in the order in which they came."""
     return [double(bits) for write in receiver.writes if write.acknowledged for labels, _, bits in write.samples
             if dict(labels)["__name__"] == metric]
 
 
 def numbered(count, start=0):
-    """Events with a number each, a millisecond apart, so that none is a duplicate of another."""
+    """Returns events with a number each. They are a millisecond apart, so that none is a duplicate of another."""
     now = now_ms() - count
     return [event({"number": number}, timestamp=now + number) for number in range(start, count)]
 
@@ -191,7 +191,7 @@ def test_stopped_poller_finishes_messages_in_flight_and_loses_nothing(sqs, recei
     receiver.answer_with(lambda write: Answer())
     with polling(queue, receiver):
         eventually(lambda: left_on(queue) == 0)
-    assert sorted(values(receiver)) == list(range(40)), "each once: what was finished was deleted"
+    assert sorted(values(receiver)) == list(range(40)), "a finished message was received again"
 
 
 def test_killed_poller_loses_nothing(sqs, receiver):

@@ -1,4 +1,4 @@
-"""The program `pushgw` as a whole: its commands, what is wrong usage, and `run`, through which all its tests start it."""
+"""The program `pushgw` as a whole: its commands and wrong usage. All its tests start it through `run`."""
 import os
 import pty
 import re
@@ -15,7 +15,8 @@ COMMANDS = ["demo", "serve", "invoke", "check", "ping", "send", "redrive", "load
 
 
 def environment(**env):
-    """Nothing of the caller's environment but what programs are found by; a variable that is None is left out."""
+    """Returns an environment for programs: settings of the tests and these variables; one that is None is left out. It takes
+    nothing from the caller but the variables that are needed to find programs."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ}
     full = {**kept, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_CONFIG_FILE": "/dev/null",
             "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true", **CREDENTIALS, **env}
@@ -23,7 +24,7 @@ def environment(**env):
 
 
 def run(*command, stdin="", timeout=120, cwd=ROOT, **env):
-    """Runs a command to its end; `stdin` is text or bytes."""
+    """Runs a command to its end. `stdin` is text or bytes."""
     binary = isinstance(stdin, bytes)
     done = subprocess.run([str(part) for part in command], input=stdin if binary else (stdin or "").encode(),
                           capture_output=True, timeout=timeout, cwd=cwd, env=environment(**env))
@@ -32,9 +33,9 @@ def run(*command, stdin="", timeout=120, cwd=ROOT, **env):
 
 
 def pushgw(*arguments, **more):
-    """Runs `pushgw`; nothing it writes to a pipe may be coloured, and it may never panic."""
+    """Runs `pushgw`. It must write no colours to a pipe, and must never panic."""
     done = run(components.pushgw(), *arguments, **more)
-    assert "\x1b" not in done.stdout + done.stderr, "colour codes, though this is no terminal"
+    assert "\x1b" not in done.stdout + done.stderr, "colour codes, although this is no terminal"
     assert "panicked" not in done.stderr, done.stderr
     return done
 
@@ -71,7 +72,7 @@ def test_exits_with_2_for_wrong_usage(arguments):
 
 
 def on_a_terminal(*arguments, **env):
-    """What `pushgw` writes when standard output and error are a terminal."""
+    """Returns what `pushgw` writes to a terminal (standard output and error)."""
     main, terminal = pty.openpty()
     process = subprocess.Popen([components.pushgw(), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=terminal,
                                stderr=terminal, cwd=ROOT, env=environment(TERM="xterm-256color", **env))
@@ -80,7 +81,7 @@ def on_a_terminal(*arguments, **env):
     try:
         while piece := os.read(main, 65536):
             shown += piece
-    except OSError:  # how Linux says that the other side of a terminal is closed
+    except OSError:  # Linux reports a closed terminal like this
         pass
     os.close(main)
     return process.wait(60), shown.decode()
