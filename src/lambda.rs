@@ -4,6 +4,7 @@
 
 mod answer;
 mod payload;
+pub mod report;
 pub mod runtime;
 
 use crate::dead_letter::DeadLetterQueue;
@@ -16,6 +17,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use tokio::time::Instant;
 
+pub use report::FunctionError;
+
 /// One invocation.
 #[derive(Clone, Debug)]
 pub struct Invocation {
@@ -25,15 +28,6 @@ pub struct Invocation {
     pub started: Timestamp,
     /// When its time is up.
     pub deadline: Instant,
-}
-
-/// What a caller is told where the function failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FunctionError {
-    /// A reason of the vocabulary, `delivery_failed` or `dead_letter_failed`.
-    pub error_type: String,
-    /// In words, or the report as JSON for `dead_letter_failed`.
-    pub error_message: String,
 }
 
 /// An invocation that is done.

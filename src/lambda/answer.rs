@@ -1,63 +1,20 @@
-//! Outcomes to what the caller of each trigger expects to hear.
+//! Outcomes to the answer that the caller of each trigger expects.
 
-use super::FunctionError;
+use super::report::{BatchItemFailure, FunctionError, ListedEvent, MAX_LISTED, PartialBatchResponse, Report};
 use crate::event::Shape;
 use crate::gateway::{Batch, Ingested, MessageAction, RejectedEvent};
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// Refused events that a report lists.
-const MAX_LISTED: usize = 1_000;
-
-/// The partial batch response of an event source mapping with `ReportBatchItemFailures`:
-/// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PartialBatchResponse<'a> {
-    batch_item_failures: Vec<BatchItemFailure<'a>>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BatchItemFailure<'a> {
-    item_identifier: &'a str,
-}
-
-/// What a direct caller is told.
-#[derive(Serialize)]
-struct Report<'a> {
-    accepted: u64,
-    rejected_count: u64,
-    rejected: Vec<Listed<'a>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    dropped_count: u64,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    dropped: Vec<Listed<'a>>,
-    samples: u64,
-    series: u64,
-    requests: u64,
-    inexact: u64,
-}
-
-#[derive(Serialize)]
-struct Listed<'a> {
-    index: usize,
-    reason: &'static str,
-    detail: Cow<'a, str>,
-}
-
-/// Names the messages that are to be delivered again.
+/// Names the messages to deliver again.
 pub(super) fn partial_batch(batch: &Batch<'_>, ingested: &Ingested) -> String {
-    let handed_back = batch
-        .messages
-        .iter()
-        .zip(&ingested.actions)
-        .filter(|(_, action)| matches!(action, MessageAction::Return { .. }));
-    let failures = handed_back.map(|(message, _)| BatchItemFailure { item_identifier: &message.id }).collect();
-    json(&PartialBatchResponse { batch_item_failures: failures })
+    let actions = batch.messages.iter().zip(&ingested.actions);
+    let returned = actions.filter(|(_, action)| matches!(action, MessageAction::Return { .. }));
+    let failures = returned.map(|(message, _)| BatchItemFailure { item_identifier: Cow::Borrowed(&message.id) });
+    json(&PartialBatchResponse { batch_item_failures: failures.collect() })
 }
 
-/// A report; a function error where the caller, or Lambda, is to try again, and for a single event that is refused.
+/// Returns a report; a function error if the caller, or Lambda, must try again, and for a single event that is rejected.
 pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
     let metrics = &ingested.metrics;
     if metrics.errored > 0 {
@@ -101,13 +58,8 @@ fn report(ingested: &Ingested) -> String {
     })
 }
 
-fn listed(refused: RejectedEvent<'_>) -> Listed<'_> {
-    Listed { index: refused.event, reason: refused.reason.as_str(), detail: refused.words() }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
+fn listed(rejected: RejectedEvent<'_>) -> ListedEvent<'_> {
+    ListedEvent { index: rejected.event, reason: Cow::Borrowed(rejected.reason.as_str()), detail: rejected.words() }
 }
 
 /// These types hold strings and numbers, which always serialise.

@@ -4,11 +4,10 @@ use super::connect::{self, Embedded, Overrides};
 use super::fault::{Fault, Verdict};
 use super::view;
 use amp_push_gateway::gateway;
+use amp_push_gateway::lambda::report::PartialBatchResponse;
 use amp_push_gateway::lambda::{FunctionError, Handled, Invocation, handle};
 use amp_push_gateway::local::invoke_endpoint::{MAX_SYNC_BYTES, request_id};
 use amp_push_gateway::local::wall_clock;
-use serde::Deserialize;
-use serde::de::IgnoredAny;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -66,20 +65,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
 fn printed(answer: &Result<String, FunctionError>) -> String {
     match answer {
         Ok(answer) => answer.clone(),
-        Err(error) => {
-            serde_json::json!({"errorMessage": error.error_message, "errorType": error.error_type}).to_string()
-        }
+        Err(error) => serde_json::to_string(error).unwrap_or_default(),
     }
 }
 
 fn is_success(handled: &Handled) -> bool {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Answer {
-        #[serde(default)]
-        batch_item_failures: Vec<IgnoredAny>,
-    }
-    let answer = handled.answer.as_ref().ok().and_then(|answer| serde_json::from_str::<Answer>(answer).ok());
+    let answer =
+        handled.answer.as_ref().ok().and_then(|answer| serde_json::from_str::<PartialBatchResponse<'_>>(answer).ok());
     answer.is_some_and(|answer| answer.batch_item_failures.is_empty())
 }
 

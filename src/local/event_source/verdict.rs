@@ -2,22 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting>
 
-use crate::lambda::FunctionError;
-use serde::Deserialize;
-
-/// Missing and null are the same as an empty list: nothing failed.
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase")]
-struct PartialBatchResponse {
-    #[serde(default)]
-    batch_item_failures: Option<Vec<BatchItemFailure>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct BatchItemFailure {
-    item_identifier: String,
-}
+use crate::lambda::report::{FunctionError, PartialBatchResponse};
 
 /// For each of the messages `ids` whether it is done and to be deleted.
 ///
@@ -26,13 +11,13 @@ struct BatchItemFailure {
 /// partial batch response, or names a message that was not in the batch. In words.
 pub(super) fn done(answer: &Result<String, FunctionError>, ids: &[&str]) -> Result<Vec<bool>, String> {
     let answer = answer.as_ref().map_err(|error| format!("{}: {}", error.error_type, error.error_message))?;
-    let response: Option<PartialBatchResponse> =
+    let response: Option<PartialBatchResponse<'_>> =
         serde_json::from_str(answer).map_err(|error| format!("the answer is no partial batch response: {error}"))?;
-    let failures = response.unwrap_or_default().batch_item_failures.unwrap_or_default();
+    let failures = response.unwrap_or_default().batch_item_failures;
     let mut done = vec![true; ids.len()];
-    for BatchItemFailure { item_identifier: failed } in &failures {
+    for failed in failures.iter().map(|failure| &*failure.item_identifier) {
         let mut is_known = false;
-        for (id, done) in ids.iter().zip(&mut done).filter(|(id, _)| *id == failed) {
+        for (id, done) in ids.iter().zip(&mut done).filter(|(id, _)| **id == failed) {
             (is_known, *done) = (!id.is_empty(), false);
         }
         if !is_known {

@@ -28,7 +28,7 @@ pub(super) fn answer(answer: &Result<String, FunctionError>) -> Response<Bytes> 
 
 /// The payload of a function error.
 pub(super) fn error_payload(error: &FunctionError) -> String {
-    json!({"errorMessage": error.error_message, "errorType": error.error_type}).to_string()
+    serde_json::to_string(error).unwrap_or_default()
 }
 
 /// What the service answers without asking the function.

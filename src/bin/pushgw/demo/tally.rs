@@ -2,10 +2,10 @@
 
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::lambda::Handled;
+use amp_push_gateway::lambda::report::PartialBatchResponse;
 use amp_push_gateway::local::fleet::{Expected, PlannedEvent, PlannedSample, Sending};
 use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
 use amp_push_gateway::model::Reason;
-use serde::Deserialize;
 use std::collections::{HashMap, HashSet};
 
 /// Surprises that are told one by one.
@@ -166,20 +166,10 @@ fn index(stored: &[StoredSeries]) -> HashMap<&Labels, HashMap<i64, u64>> {
 
 /// The messages that a batch's answer hands back.
 fn handed_back(handled: &Handled) -> HashSet<String> {
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Answer {
-        #[serde(default)]
-        batch_item_failures: Vec<Failure>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Failure {
-        item_identifier: String,
-    }
-    let answer = handled.answer.as_ref().ok().and_then(|answer| serde_json::from_str::<Answer>(answer).ok());
+    let answer =
+        handled.answer.as_ref().ok().and_then(|answer| serde_json::from_str::<PartialBatchResponse<'_>>(answer).ok());
     let failures = answer.map(|answer| answer.batch_item_failures).unwrap_or_default();
-    failures.into_iter().map(|failure| failure.item_identifier).collect()
+    failures.into_iter().map(|failure| failure.item_identifier.into_owned()).collect()
 }
 
 // === impl Fate ===

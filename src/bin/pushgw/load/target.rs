@@ -6,12 +6,12 @@ use crate::redrive::{Outgoing, Queue};
 use amp_push_gateway::amp::Signed;
 use amp_push_gateway::dead_letter::is_fifo;
 use amp_push_gateway::gateway::Gateway;
+use amp_push_gateway::lambda::report::{FunctionError, Report};
 use amp_push_gateway::lambda::{Invocation, handle};
 use amp_push_gateway::local::dead_letters::InMemoryDeadLetters;
 use amp_push_gateway::local::invoke_endpoint::request_id;
 use amp_push_gateway::local::wall_clock;
 use amp_push_gateway::remote_write::HttpTransport;
-use serde::Deserialize;
 use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;
@@ -48,27 +48,6 @@ pub(super) enum Outcome {
     Refused(String),
     /// In words.
     Failed(String),
-}
-
-/// The function's answer, as far as it is used.
-#[derive(Deserialize)]
-struct Report {
-    rejected: Vec<Listed>,
-    #[serde(default)]
-    dropped: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    index: usize,
-    reason: String,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(rename_all = "camelCase", default)]
-struct FunctionFailed {
-    error_type: String,
-    error_message: String,
 }
 
 // === impl Target ===
@@ -130,10 +109,7 @@ impl Target {
                 let deadline = Instant::now() + TIMEOUT;
                 let invocation = Invocation { request_id: request_id(), started: wall_clock(), deadline };
                 let handled = handle(&**gateway, message.text.clone().into(), &invocation).await;
-                Ok(handled.answer.map_err(|error| FunctionFailed {
-                    error_type: error.error_type,
-                    error_message: error.error_message,
-                }))
+                Ok(handled.answer)
             }
             Self::Queue { .. } => Err("a queue is not invoked".to_owned()),
         };
@@ -144,23 +120,23 @@ impl Target {
     }
 }
 
-fn outcomes(answer: Result<String, FunctionFailed>, events: usize) -> Vec<Outcome> {
+fn outcomes(answer: Result<String, FunctionError>, events: usize) -> Vec<Outcome> {
     let report = match answer {
         Ok(report) => report,
-        Err(FunctionFailed { error_type, error_message }) if error_type == "dead_letter_failed" => error_message,
-        Err(FunctionFailed { error_type, error_message }) => {
+        Err(FunctionError { error_type, error_message }) if error_type == "dead_letter_failed" => error_message,
+        Err(FunctionError { error_type, error_message }) => {
             let is_of_the_event = events == 1 && error_type != "delivery_failed" && !error_type.contains('.');
             let words = format!("{error_type}: {error_message}");
             return vec![if is_of_the_event { Outcome::Refused(error_type) } else { Outcome::Failed(words) }; events];
         }
     };
-    let Ok(report) = serde_json::from_str::<Report>(&report) else {
+    let Ok(report) = serde_json::from_str::<Report<'_>>(&report) else {
         return vec![Outcome::Failed("its answer is no report of this function".to_owned()); events];
     };
     let mut outcomes = vec![Outcome::Stored; events];
     for listed in report.rejected.into_iter().chain(report.dropped) {
         if let Some(outcome) = outcomes.get_mut(listed.index) {
-            *outcome = Outcome::Refused(listed.reason);
+            *outcome = Outcome::Refused(listed.reason.into_owned());
         }
     }
     outcomes
@@ -173,7 +149,7 @@ mod tests {
     #[test]
     fn the_answer_of_the_function_tells_of_each_event() {
         let failed = |error_type: &str, error_message: &str| {
-            Err(FunctionFailed { error_type: error_type.to_owned(), error_message: error_message.to_owned() })
+            Err(FunctionError { error_type: error_type.to_owned(), error_message: error_message.to_owned() })
         };
         let report = r#"{"accepted":1,"rejected_count":1,"rejected":[{"index":1,"reason":"too_old","detail":"x"}]}"#;
         let mixed = vec![Outcome::Stored, Outcome::Refused("too_old".to_owned())];

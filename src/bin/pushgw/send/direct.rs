@@ -1,27 +1,8 @@
 //! Messages as the payload of a direct invocation, and its answer as their outcomes. Pure.
 
 use super::outcome::Outcome;
-use amp_push_gateway::lambda::FunctionError;
+use amp_push_gateway::lambda::report::{FunctionError, ListedEvent, Report};
 use amp_push_gateway::model::Reason;
-use serde::Deserialize;
-
-/// The report of a direct invocation.
-#[derive(Deserialize)]
-struct Report {
-    #[serde(default)]
-    rejected_count: u64,
-    #[serde(default)]
-    rejected: Vec<Listed>,
-    #[serde(default)]
-    dropped: Vec<Listed>,
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    index: usize,
-    reason: String,
-    detail: String,
-}
 
 /// One message as it is, several as an array.
 pub(super) fn payload(messages: &[&str]) -> String {
@@ -50,8 +31,8 @@ pub(super) fn outcomes(answer: &Result<String, FunctionError>, count: usize) -> 
 /// A function that answers with anything but a report has taken the messages.
 fn reported(answer: &str, count: usize) -> Vec<Outcome> {
     let mut outcomes = vec![Outcome::Sent; count];
-    let Ok(report) = serde_json::from_str::<Report>(answer) else { return outcomes };
-    for Listed { index, reason, detail } in report.dropped.iter().chain(&report.rejected).rev() {
+    let Ok(report) = serde_json::from_str::<Report<'_>>(answer) else { return outcomes };
+    for ListedEvent { index, reason, detail } in report.dropped.iter().chain(&report.rejected).rev() {
         // A message that travelled alone may hold several events; all but its first refusal are only counted.
         let more = report.rejected_count.saturating_sub(1);
         let more = if count == 1 && more > 0 { format!("; and {more} more") } else { String::new() };

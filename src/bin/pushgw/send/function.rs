@@ -39,16 +39,6 @@ struct Refused {
     message: String,
 }
 
-/// The payload of a function error.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ErrorPayload {
-    #[serde(default)]
-    error_type: String,
-    #[serde(default)]
-    error_message: String,
-}
-
 // === impl Function ===
 
 impl Function {
@@ -84,11 +74,11 @@ fn outcomes(answer: &Answer, count: usize) -> Vec<Outcome> {
     match answer.status {
         202 => vec![Outcome::Sent; count],
         200..300 if answer.is_function_error => {
-            let error = serde_json::from_str(&answer.body).unwrap_or_else(|_| ErrorPayload {
+            let error = serde_json::from_str(&answer.body).unwrap_or_else(|_| FunctionError {
                 error_type: "Unhandled".to_owned(),
                 error_message: answer.body.clone(),
             });
-            let error = FunctionError { error_type: error.error_type, error_message: cut(&error.error_message) };
+            let error = FunctionError { error_message: cut(&error.error_message), ..error };
             direct::outcomes(&Err(error), count)
         }
         200..300 => direct::outcomes(&Ok(answer.body.clone()), count),
