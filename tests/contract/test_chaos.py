@@ -1,6 +1,8 @@
-"""Everything at once: thousands of events of many devices through a queue, while the receiver, the network, the dead-letter queue
-and the function itself fail at random. At the end every event that was sent is stored with the right value and time, or
-lies on the dead-letter queue with a true reason; both only where that is marked. Seeded; longer by environment variables
+"""Everything at once: thousands of events of many devices go through a queue. Meanwhile the receiver, the network, the dead-letter
+queue and the function itself fail at random.
+
+At the end each event is stored with its value and time, or its message lies on the dead-letter queue with a true reason. Both
+may be true of an event only if its dead letter is marked `maybe_stored`. Runs are seeded; environment variables make them longer
 (see README.md):
 
     CHAOS_EVENTS=30000 CHAOS_SECONDS=600 CHAOS_SEED=7 ../.env/venv/bin/python -m pytest -s test_chaos.py
@@ -31,26 +33,26 @@ EVENTS = int(os.environ.get("CHAOS_EVENTS", 0))
 SECONDS = float(os.environ.get("CHAOS_SECONDS", 0))
 SEED = os.environ.get("CHAOS_SEED", "1")
 DEADLINE_S = 3.0
-#: No event but the ones that are made so needs more bytes than this; a request of that size is answered 413.
+#: The receiver answers 413 to requests with more bytes than this. Only events that are made `large` need more.
 LARGE = 12_000
-#: So many messages at most are on the queue or under way.
+#: At most this many messages are on the queue or in flight.
 BACKLOG = 250
 
 
-# --- what is sent ----------------------------------------------------------------------------------------------------
+# --- the messages ----------------------------------------------------------------------------------------------------
 
 class Event:
-    """One event as sent. Without a timestamp its time is that of its message."""
+    """One event as sent. Without a timestamp it has the time of its message."""
 
     def __init__(self, metrics, dimensions, timestamp, reason=None, large=False):
         self.metrics, self.dimensions, self.timestamp = metrics, dimensions, timestamp
-        #: The reason for which the gateway itself must refuse it, if any.
+        #: The reason for which the gateway itself must reject it, if any.
         self.reason = reason
         self.large = large
 
     @property
     def good(self):
-        """Whether nothing but its place in the order can be wrong with it."""
+        """True if nothing can be wrong with it but its position in the order."""
         return self.reason is None and not self.large and "bad" not in self.dimensions
 
     def json(self):
@@ -64,8 +66,10 @@ class Event:
 
 
 class Fleet:
-    """Draws messages: lists of events, or a text that is no event at all with its reason; and the group of each. `ordered`: the
-    samples of a device are in one group, each later than the one before it."""
+    """Draws messages and the group of each. A message is a list of events, or a text that is no event with its reason.
+
+    If `ordered`, the samples of a device are in one group, and each is later than the one before it.
+    """
 
     def __init__(self, generator, devices, conflicts, disliked, ordered=False):
         self._generator, self._devices, self._conflicts, self._disliked = generator, devices, conflicts, disliked
@@ -89,7 +93,7 @@ class Fleet:
         return self._generator.uniform(-50, 50)
 
     def message(self):
-        """One message and its group."""
+        """Draws one message and its group."""
         group = self._any()
         return self._message(group), group
 
@@ -132,9 +136,9 @@ class Fleet:
         return events
 
 
-# --- what fails ------------------------------------------------------------------------------------------------------
+# --- the faults ------------------------------------------------------------------------------------------------------
 
-#: (weight, how to make it, how many requests it may last): everything of the matrix that does not lie about a sample.
+#: Every fault of the matrix that does not lie about a sample: (weight, how to make it, how many requests it may last).
 _WEATHER = [
     (6, lambda g: None, 40),
     (2, lambda g: proxy.answer(429, "rate exceeded"), 10),
@@ -157,7 +161,7 @@ _WEATHER = [
 
 
 class Weather:
-    """Draws a fault for each request; it comes in spells. `clear()` ends it."""
+    """Draws a fault for each request; the same fault comes several times in a row. `clear()` ends all faults."""
 
     def __init__(self, generator):
         self._generator, self._lock = generator, threading.Lock()
@@ -185,7 +189,7 @@ class Weather:
 
 
 class Storm:
-    """A thread that now and then closes the receiver's port, hangs up on all connections, or fills the workspace."""
+    """A thread that closes the receiver's port, hangs up on all connections, or fills the workspace, now and then."""
 
     def __init__(self, generator, front, tsdb):
         self._generator, self._front, self._tsdb = generator, front, tsdb
@@ -215,7 +219,7 @@ class Storm:
 
 
 class Queue:
-    """Faults of the dead-letter queue: hook and spoil for `SqsFront`."""
+    """Faults of the dead-letter queue: `hook` and `spoil` for `SqsFront`."""
 
     def __init__(self, generator):
         self._generator, self._lock, self.clear, self.seen = generator, threading.Lock(), False, Counter()
@@ -233,7 +237,7 @@ class Queue:
         with self._lock:
             if self.clear or self._generator.random() > 0.15 or not answer.get("Successful"):
                 return answer
-            # It has the letter but says that it has not: the message must be handed back, and has two letters then.
+            # SQS has the dead letter but denies it. The gateway must return the message, which has two dead letters then.
             self.seen["denied"] += 1
             lost, kept = answer["Successful"][0], answer["Successful"][1:]
         return {**answer, "Successful": kept, "Failed": answer.get("Failed", []) + [
@@ -241,8 +245,10 @@ class Queue:
 
 
 class Letters:
-    """A thread that takes the letters off the dead-letter queue as they come: moto's time for one call grows with the messages
-    that a queue holds. `all()` ends it; message id -> its letters, usually one."""
+    """A thread that takes dead letters off their queue as they come: moto gets slower with each message that a queue holds.
+
+    `all()` ends it and returns message id -> its dead letters, usually one.
+    """
 
     def __init__(self, queue):
         self._queue, self._over, self._taken, self._broken = queue, threading.Event(), defaultdict(list), None
@@ -254,11 +260,11 @@ class Letters:
             while not self._over.wait(0.1):
                 self._take()
             self._take()
-        except Exception as why:  # it must be seen
+        except Exception as why:  # reported by `all`
             self._broken = why
 
     def _take(self):
-        """All that is there."""
+        """Takes all messages that are on the queue."""
         while messages := self._queue.client.receive_message(
                 QueueUrl=self._queue.url, MaxNumberOfMessages=10, AttributeNames=["All"], MessageAttributeNames=["All"],
                 VisibilityTimeout=600).get("Messages", []):
@@ -270,14 +276,14 @@ class Letters:
     def all(self):
         self._over.set()
         self._thread.join()
-        assert self._broken is None, f"the letters could not be taken: {self._broken}"
+        assert self._broken is None, f"the dead letters could not be received: {self._broken}"
         return self._taken
 
 
 # --- the run ---------------------------------------------------------------------------------------------------------
 
 class Run:
-    """One run against a receiver: `address` and `path` of it, `tsdb` where it is ours. `fifo`: groups that must stay in order."""
+    """One run against the receiver at `address` and `path`. `tsdb` is its model, if it has one. If `fifo`, groups stay in order."""
 
     def __init__(self, sqs, seed, address, path, tsdb=None, conflicts=False, auth="sigv4", fifo=False):
         self.generator = random.Random(seed)
@@ -290,7 +296,7 @@ class Run:
         self.auth = auth
         self.weather = Weather(random.Random(f"{seed} weather"))
         self.faulty_queue = Queue(random.Random(f"{seed} queue"))
-        #: message id -> its events, or (text, reason), in the order of sending; and its group.
+        #: Message id -> its events or (text, reason), in the order of sending; and message id -> its group.
         self.messages, self.groups = {}, {}
         self.events = 0
         self.totals = Counter()
@@ -300,7 +306,7 @@ class Run:
                        "DEAD_LETTER_QUEUE_URL": self.dead.url})
 
     def _check(self, result, records):
-        # By the function's own clock: a dozen threads take turns in this process, and ours may see late what came in time.
+        # Taken from the function's own clock: a dozen threads share this process, which may see an answer late.
         assert result.metrics["total_ms"] < DEADLINE_S * 1000, result.metrics
         assert_settled(result, DEADLINE_S, margin_s=-1)
         if self.fifo:
@@ -309,7 +315,7 @@ class Run:
             self.totals[name] += result.metrics[name]
 
     def _send(self):
-        """Ten more messages."""
+        """Sends ten more messages."""
         drawn = [self.fleet.message() for _ in range(10)]
         bodies = [one[0] if isinstance(one, tuple) else
                   one[0].json() if len(one) == 1 else [event.json() for event in one] for one, _ in drawn]
@@ -320,7 +326,7 @@ class Run:
             self.events += 1 if isinstance(one, tuple) else len(one)
 
     def go(self, events, seconds):
-        """Sends, delivers and fails for so long; then drains in fair weather."""
+        """Sends and delivers with faults for `seconds`, then drains the queue without faults."""
         end = time.monotonic() + seconds
         self.proxy.fault_with(self.weather)
         storm = Storm(random.Random(str(self.generator.random())), self.proxy, self.tsdb)
@@ -332,7 +338,7 @@ class Run:
             try:
                 while self.events < events and not source.faults:
                     self._send()
-                    # moto's time for one call grows with the messages that it holds.
+                    # moto gets slower with each message that it holds.
                     while len(self.messages) - len(source.done) > BACKLOG and not source.faults:
                         if time.monotonic() > end:
                             self._clear(storm)
@@ -346,18 +352,18 @@ class Run:
                 source.close()
                 self.proxy.close()
         assert not source.faults, "\n".join(source.faults[:5])
-        assert drained, "messages are left on the queue that are never settled"
+        assert drained, "messages on the queue were never settled"
         return storm
 
     def _clear(self, storm):
-        """Fair weather from now on."""
+        """Ends all faults."""
         storm.end()
         self.weather.clear()
         self.faulty_queue.clear = True
         self.source.be_kind()
 
     def judge(self, held, refused):
-        """`held(sample)`: whether the receiver has it; `refused[sample]`: the reasons for which it ever refused it."""
+        """Checks the end of each message. The receiver has a sample if `held(sample)`; it ever refused it for `refused[sample]`."""
         letters, counts, wrong, owners = self.letters.all(), Counter(), [], defaultdict(set)
         seen = Counter(sample for exchange in self.proxy.exchanges for sample in set(exchange.samples))
         samples_of = {}
@@ -370,24 +376,24 @@ class Run:
 
         for name, events in self.messages.items():
             mine, counts["messages"] = letters.pop(name, []), counts["messages"] + 1
-            counts["letters sent twice"] += max(0, len(mine) - 1)
+            counts["dead letters sent twice"] += max(0, len(mine) - 1)
             reasons = {letter.attributes["reason"] for letter in mine}
             if self.fifo and any(letter.system["MessageGroupId"] != self.groups[name] for letter in mine):
-                wrong.append(f"{name} of {self.groups[name]}: a letter of another group: {[one.system for one in mine]}")
+                wrong.append(f"{name} of {self.groups[name]}: a dead letter of another group: {[one.system for one in mine]}")
             marked = bool(mine) and all(letter.attributes.get("maybe_stored") == "true" for letter in mine)
             for reason in reasons:
-                counts[f"put aside: {reason}"] += 1
+                counts[f"dead-lettered: {reason}"] += 1
             if isinstance(events, tuple):
                 counts["events"] += 1
-                counts["events put aside"] += 1
+                counts["events dead-lettered"] += 1
                 if reasons != {events[1]} or any(letter.body != events[0] for letter in mine):
                     wrong.append(f"{name} {events}: {mine}")
                 continue
             counts["events"] += len(events)
             body = json.dumps(events[0].json() if len(events) == 1 else [one.json() for one in events])
             if any(letter.body != body for letter in mine):
-                wrong.append(f"{name}: the letter is not the message: {mine}")
-            # Of the same sample in two messages, or two values for one time, which message stored it cannot be told.
+                wrong.append(f"{name}: the dead letter is not the message: {mine}")
+            # Two messages with the same sample, or with two values for one time: nobody can tell which one stored it.
             twins = any(len(owners[sample[:2]]) > 1 for sample in sum(samples_of[name], []))
             stored = [not one.reason and all(held(sample) for sample in samples)
                       for one, samples in zip(events, samples_of[name])]
@@ -403,48 +409,48 @@ class Run:
                     # The workspace was full for one of its metrics.
                     was_full = marked and any(None in refused.get(sample, ()) for sample in samples)
                     if was_full and any(held(sample) and sample in refused for sample in samples):
-                        # It took the others; those are replays from then on.
-                        counts["events stored in part, put aside and marked maybe_stored"] += 1
+                        # The workspace took its other metrics, which are replays from then on.
+                        counts["events stored in part, dead-lettered and marked maybe_stored"] += 1
                     elif was_full and len(samples) > 1 and reasons <= REPLAY_REASONS:
-                        # It named no series, and grew in the middle of a search: which of the metrics was over the limit cannot
-                        # be told, so later samples of the others do not wait (design section 4: as they fare).
-                        counts["events that a full workspace refused, overtaken, put aside and marked maybe_stored"] += 1
+                        # The workspace named no series, and its limit grew during a bisection. Nobody can tell which metric was
+                        # over the limit, so later samples of the other metrics do not wait. The contract allows that.
+                        counts["events that a full workspace refused, overtaken, dead-lettered and marked maybe_stored"] += 1
                     else:
                         wrong.append(f"{name} of {self.groups[name]}: a good event of an ordered group is not stored: {stored} "
                                      f"{mine} {self.source.deliveries[name]} {self._trace(samples_of[name])}")
             if not mine:
                 counts["events stored"] += len(events)
                 if not all(stored) and not self._overwritten(samples_of[name], owners, held):
-                    wrong.append(f"{name} is LOST: acknowledged {self.source.deliveries[name]}, not put aside, stored: {stored}, "
+                    wrong.append(f"{name} is LOST: acknowledged {self.source.deliveries[name]}, not dead-lettered, stored: {stored}, "
                                  f"{body}; sent in {self._trace(samples_of[name])}")
                 continue
-            counts["events stored beside refused ones in a message"] += sum(stored) if not all(stored) else 0
-            counts["events put aside"] += len(events) - sum(stored)
+            counts["events stored beside rejected ones in a message"] += sum(stored) if not all(stored) else 0
+            counts["events dead-lettered"] += len(events) - sum(stored)
             if not reasons <= true:
-                wrong.append(f"{name}: put aside as {reasons}, true would be {true}: {mine} {self._trace(samples_of[name])}")
+                wrong.append(f"{name}: dead-lettered as {reasons}, true would be {true}: {mine} {self._trace(samples_of[name])}")
             if marked and not reasons <= REPLAY_REASONS:
-                wrong.append(f"{name}: marked, though the reason is {reasons}")
+                wrong.append(f"{name}: marked, although the reason is {reasons}")
             if marked and max(self.source.deliveries[name]) == 1 and \
                     all(seen[sample] < 2 for sample in sum(samples_of[name], [])):
-                wrong.append(f"{name}: marked, though each sample was sent once: {mine}")
+                wrong.append(f"{name}: marked, although each sample was sent once: {mine}")
             if all(stored):
                 if marked:
-                    counts["events stored and put aside, marked maybe_stored"] += len(events)
+                    counts["events stored and dead-lettered, marked maybe_stored"] += len(events)
                 elif twins:
-                    counts["events stored and put aside, of the same sample in two messages"] += len(events)
+                    counts["events stored and dead-lettered, of the same sample in two messages"] += len(events)
                 elif name in self.source.in_two_hands:
-                    # The function that had it first could not know that another one has stored it meanwhile.
-                    counts["events stored and put aside, of a message in two hands at once"] += len(events)
+                    # The function that had the message first could not know that another one stored it meanwhile.
+                    counts["events stored and dead-lettered, of a message in two hands at once"] += len(events)
                 else:
-                    wrong.append(f"{name}: stored and put aside without a mark: {mine} {self.source.deliveries[name]} "
+                    wrong.append(f"{name}: stored and dead-lettered without a mark: {mine} {self.source.deliveries[name]} "
                                  f"{self._trace(samples_of[name])}")
         for name, mine in letters.items():
-            wrong.append(f"letters for a message that nobody sent: {mine}")
+            wrong.append(f"dead letters for a message that nobody sent: {mine}")
         self.owners = owners
         return counts, wrong
 
     def _overwritten(self, samples, owners, held):
-        """Whether all that is missing is the second value for a time: a receiver with a window takes that silently."""
+        """True if only second values for a time are missing: a receiver with a window drops these silently."""
         return all(held(sample) or any(held((*sample[:2], value)) for _, value in owners[sample[:2]])
                    for sample in sum(samples, [])) if self.tsdb is None or self.tsdb.window_ms else False
 
@@ -457,7 +463,7 @@ class Run:
         print(f"\n{title}")
         for name in sorted(counts):
             print(f"  {counts[name]:7}  {name}")
-        print(f"  {source.invocations:7}  invocations, {source.killed} killed; {source.handed_back} messages handed back, "
+        print(f"  {source.invocations:7}  invocations, {source.killed} killed; {source.handed_back} messages returned, "
               f"{source.deletions_lost} deletions lost, {len(source.in_two_hands)} messages in two hands at once")
         print(f"  {len(self.proxy.exchanges):7}  requests seen; the metric lines say {dict(self.totals)}")
         print(f"  faults: {dict(self.weather.seen)} {dict(storm.blows)}")
@@ -465,7 +471,7 @@ class Run:
 
 
 def refusals(exchanges):
-    """sample -> the reasons that the receiver's words gave for requests with it."""
+    """Returns sample -> the reasons that the error texts gave for requests with it."""
     found = defaultdict(set)
     for exchange in exchanges:
         if exchange.status in (400, 409, 422) and exchange.status == exchange.receiver_status:
@@ -475,7 +481,7 @@ def refusals(exchanges):
 
 
 def assert_right(run, counts, wrong, stored):
-    """Nobody came to a wrong end, and nothing is stored that was never sent."""
+    """Checks that no message came to a wrong end, and that the receiver stored nothing that was never sent."""
     assert not wrong, f"{len(wrong)} messages came to a wrong end:\n" + "\n".join(wrong[:5])
     for (labels, when), value in stored.items():
         assert any(value == sent for _, sent in run.owners[(labels, when)]), f"never sent: {labels} {when} {value}"
@@ -523,11 +529,11 @@ def test_chaos_into_a_real_prometheus_loses_nothing_and_counts_nothing_twice(sqs
 @pytest.mark.parametrize("flavour, window_s", [("amp", 60), ("amp", 0), ("prometheus", 0)])
 def test_chaos_on_a_fifo_queue_stores_every_good_event_in_the_order_of_its_group(sqs, flavour, window_s):
     tsdb = into_our_receiver(sqs, flavour, window_s, True, EVENTS or 600, SECONDS or 5)
-    # `samples` keeps the order in which the receiver came to hold them; the times of a series grow in the order of sending.
+    # `samples` keeps the order in which the receiver stored them. The times of a series grow in the order of sending.
     wrong = [labels for labels, series in tsdb.series.items() if list(series.samples) != sorted(series.samples)]
     assert not wrong, f"{len(wrong)} series did not arrive in their order: {wrong[:3]}"
 
 
 def test_chaos_on_a_fifo_queue_into_a_real_prometheus_without_a_window_stores_every_good_event(sqs):
-    # It refuses every sample that comes late: any that is overtaken by a later one of its series would be missing.
+    # Prometheus refuses every late sample here: one that a later sample of its series overtakes would be missing.
     into_prometheus(sqs, 0, True, EVENTS or 600, SECONDS or 5)

@@ -1,4 +1,4 @@
-"""Credentials and endpoints mean what they mean in every AWS SDK, and may come late."""
+"""The gateway finds credentials and endpoints as every AWS SDK does. Credentials may come late."""
 import datetime
 import json
 
@@ -15,7 +15,7 @@ KEY, SECRET, TOKEN = "ASIALATEKEY", "late/secret+key", "late//token=="
 
 
 class CredentialsEndpoint(HttpServer):
-    """What Lambda offers in some environments instead of variables. `working` may be switched."""
+    """The endpoint that Lambda offers in some environments instead of variables. Tests may change `working`."""
 
     def __init__(self, lives=datetime.timedelta(hours=1)):
         self.working = True

@@ -1,4 +1,4 @@
-"""A dead letter is the original body, byte for byte, with what an operator needs to mend and send it again."""
+"""A dead letter is the original body, byte for byte, with all that an operator needs to correct it and send it again."""
 import time
 
 import pytest

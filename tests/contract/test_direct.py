@@ -1,4 +1,4 @@
-"""Direct invocation: the report, and what becomes of events that are refused or could not be stored."""
+"""Direct invocation: the report, and the end of events that are rejected or could not be stored."""
 import json
 
 import pytest
@@ -122,7 +122,7 @@ def test_dead_letters_each_rejected_event_of_an_array_with_its_own_text(ingest_w
     for letter in letters.values():
         assert letter.attributes["reason"] == "invalid_value"
         assert letter.attributes["source_message_id"] == result.request_id
-        # A direct payload has no time of its own; that of the invocation makes a letter that is sent again keep its time.
+        # A direct payload has no time of its own. The time of the invocation lets a redriven event keep its time.
         assert int(letter.attributes["sent_timestamp"]) == pytest.approx(now_ms(), abs=10_000)
         assert set(letter.attributes) == {"reason", "detail", "source_message_id", "sent_timestamp"}
     assert '"abc" is not a number' in letters[first].attributes["detail"]
@@ -143,7 +143,7 @@ def test_fifo_dead_letter_of_a_direct_event_has_the_group_rejected_and_an_id_of_
     letters = queue.letters()
     assert [letter.system["MessageGroupId"] for letter in letters] == ["rejected", "rejected"]
     ids = [letter.system["MessageDeduplicationId"] for letter in letters]
-    # How the two are joined is not said; both must be in it.
+    # The contract does not fix how the two are joined; the id must have both.
     for number, one in zip(("0", "2"), sorted(ids)):
         assert one.startswith(result.request_id) and one.endswith(number)
 
@@ -160,7 +160,7 @@ def test_answers_an_error_with_the_report_if_the_dead_letter_queue_fails(start, 
 
 @pytest.fixture
 def flooded(start, sqs):
-    """What becomes of twenty thousand refused events when the dead-letter queue does not exist."""
+    """Returns the result for twenty thousand rejected events if the dead-letter queue does not exist."""
     ingest = start(DEAD_LETTER_QUEUE_URL=sqs.missing_queue_url(), AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     return ingest.invoke([BROKEN] * 20_000, deadline_s=20)
 

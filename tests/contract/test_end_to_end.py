@@ -1,5 +1,7 @@
-"""The main job: an event that comes in by any of the three triggers stands in a real Prometheus with the right labels,
-value and time. Asserted by asking Prometheus, which answers 204 to much that it does not store."""
+"""The main job: a real Prometheus stores an event of each of the three triggers with the right labels, value and time.
+
+The tests query Prometheus, because it answers 204 to some requests that it does not store.
+"""
 import json
 import math
 import struct
@@ -16,7 +18,7 @@ CUSTOMERS = ["customer1", "customer2", "customer3"]
 
 @pytest.fixture
 def metric():
-    """A metric name that no other test uses: Prometheus is shared."""
+    """A metric name that no other test uses: all tests share Prometheus."""
     return f"m_{uuid.uuid4().hex}"
 
 
@@ -80,7 +82,7 @@ def test_the_event_of_the_ancestor_works_verbatim(into_prometheus, prometheus):
     text = '{"dimensions": {"customerId": "customer1"}, "timestamp": %d, "metrics": {"temperature": "14.3", "ph": "6.7"}}'
     assert into_prometheus.invoke((text % now).encode()).json["accepted"] == 1
     for metric, value in (("temperature", "14.3"), ("ph", "6.7")):
-        # Others use these names too: only the series without any other label is meant.
+        # Other tests use these names too, so this takes only the series without any other label.
         samples = prometheus.samples(metric + '{customerId="customer1"}')
         assert (now, value) in samples[labels(customerId="customer1")]
 

@@ -1,4 +1,4 @@
-"""Dimensions and the labels that they become (contract: the event, row `dimensions`)."""
+"""Dimensions become labels (contract: the event, row `dimensions`)."""
 import pytest
 
 from test_event_one import gateway, with_dimensions  # noqa: F401  (a fixture)

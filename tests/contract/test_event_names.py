@@ -200,4 +200,4 @@ def test_limits_the_size_of_names_and_values(gateway, text, fits):
     else:
         reason, detail = gateway.refused(text)
         assert reason == "too_large"
-        assert len(detail) < 1000, "the detail repeats what is too large"
+        assert len(detail) < 1000, "the detail repeats the text that is too large"

@@ -1,7 +1,7 @@
 """One event through the real `ingest`: the ancestor's README event, an event as one unit, and the types of the report.
 
-`Gateway` is what the other tables of the event (`test_event_*.py`) go through as well: one process and one receiver for a
-whole module, and for each invocation only what that invocation sent.
+The other tables of the event (`test_event_*.py`) use `Gateway` as well: one process and one receiver for a whole module. For
+each invocation it returns only the samples that this invocation sent.
 """
 import json
 import re
@@ -16,7 +16,7 @@ from support.sqs import record
 
 
 class Sent:
-    """What became of one invocation: its `result`, and the `samples` that reached the receiver because of it."""
+    """The `result` of one invocation, and the `samples` that it sent to the receiver."""
 
     def __init__(self, result, writes):
         self.result, self.writes = result, writes
@@ -29,31 +29,31 @@ class Sent:
 
     @property
     def names(self):
-        """The metric names that were sent."""
+        """Returns the metric names that were sent."""
         return sorted(name for name, _ in self.samples)
 
     @property
     def labels(self):
-        """The labels of the only series, without its name."""
+        """Returns the labels of the only series, without its name."""
         ((_, labels),) = self.samples
         return dict(labels)
 
     @property
     def bits(self):
-        """The 64 bits of the only sample."""
+        """Returns the 64 bits of the only sample."""
         (((_, raw),),) = self.samples.values()
         return raw
 
     @property
     def time(self):
-        """The time of the only sample, or of all where they agree."""
+        """Returns the time of the only sample, or of all if they agree."""
         (time,) = {time for samples in self.samples.values() for time, _ in samples}
         return time
 
 
 class Gateway:
-    """One `ingest` and its receiver. Every request is checked by the receiver; a process that ended is started again, so
-    that one crash fails one test."""
+    """One `ingest` and its receiver. The receiver checks every request. A process that ended is started again, so that one crash
+    fails one test."""
 
     def __init__(self, receiver, **env):
         self.receiver, self.env, self.ingest = receiver, env, None
@@ -75,7 +75,7 @@ class Gateway:
         return Sent(result, self.receiver.writes[writes:])
 
     def accepted(self, payload):
-        """A direct payload all of whose events must be stored."""
+        """Invokes with a direct payload; all its events must be stored."""
         sent = self.direct(payload)
         assert sent.result.ok, sent.result
         assert sent.result.json["rejected_count"] == 0, sent.result
@@ -83,15 +83,15 @@ class Gateway:
         return sent
 
     def refused(self, payload):
-        """A direct payload of one event that must be refused: (reason, detail). None of it may be sent."""
+        """Invokes with a direct payload of one event that must be rejected. Returns (reason, detail). Nothing of it may be sent."""
         sent = self.direct(payload)
         assert not sent.result.ok, f"accepted: {sent.result}"
-        assert sent.writes == [], f"refused, and yet sent: {sent.samples}"
+        assert sent.writes == [], f"rejected, and yet sent: {sent.samples}"
         assert sent.result.error_message, sent.result
         return sent.result.error_type, sent.result.error_message
 
     def sqs(self, *bodies, **more):
-        """The same by SQS: bodies are text, objects or whole records."""
+        """Invokes with a batch of SQS. Bodies are text, objects or whole records."""
         return self.direct(json.dumps(sqs_event(*(body if isinstance(body, dict) and "messageId" in body
                                                   else record(body, **more) for body in bodies))))
 
@@ -108,12 +108,12 @@ def gateway():
 
 
 def with_metrics(literal):
-    """The text of an event whose one metric `v` has this JSON text as its value."""
+    """Returns the text of an event whose one metric `v` has this JSON text as its value."""
     return '{"metrics":{"v":%s}}' % literal
 
 
 def with_dimensions(literal):
-    """The text of an event with this JSON text as its dimensions."""
+    """Returns the text of an event with this JSON text as its dimensions."""
     return '{"dimensions":%s,"metrics":{"v":1}}' % literal
 
 

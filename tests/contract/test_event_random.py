@@ -1,5 +1,7 @@
-"""Random events against a model of the contract written from its text: whatever the parts of an event are and however they
-meet, it is stored exactly, or refused for a reason that it has."""
+"""Random events against a model of the contract that was written from its text.
+
+Whatever its parts are, the gateway stores an event exactly, or rejects it for a reason that is true of it.
+"""
 import json
 import random
 import re
@@ -18,7 +20,7 @@ LABEL_VALUES = [('"x"', "x"), ('"y z"', "y z"), ("1.50", "1.50"), ("-0", "-0"), 
 
 
 def translated(name, allowed, prefix):
-    """The name that is sent, or None: the rule of the contract's row `names`."""
+    """Returns the name that is sent, or None if there is none: the rule of the contract's row `names`."""
     if name == "" or name.startswith("__"):
         return None
     if not re.fullmatch(rf"[{allowed}_][{allowed}_]*", name) or name[0] in "0123456789":
@@ -37,7 +39,7 @@ def label_name(name):
 
 
 class Maker:
-    """Makes the text of an event together with what the contract says about it."""
+    """Makes the text of an event together with the outcome that the contract gives it."""
 
     def __init__(self, seed, now):
         self.source, self.now = random.Random(seed), now
@@ -47,11 +49,11 @@ class Maker:
         return self.source.random() < probability
 
     def name(self):
-        """Mostly names that are near each other, so that they collide."""
+        """Returns a name; most names are close to each other, so that they collide."""
         return "".join(self.source.choice(ALPHABET) for _ in range(self.source.choice([0, 1, 2, 2, 3, 3, 3, 4, 5])))
 
     def quoted(self, text):
-        """A JSON string, in one of the ways in which it can be written."""
+        """Returns a JSON string in one of the ways in which it can be written."""
         return json.dumps(text, ensure_ascii=self.maybe(0.5))
 
     def dimensions(self):
@@ -108,7 +110,7 @@ class Maker:
         return self.source.choice(["%d", '"%d"', "%d.0", "%d.9999", "%de0"]) % self.time
 
     def event(self, number):
-        """The text; `number` makes its series its own."""
+        """Returns the text of an event. `number` keeps its series apart from those of others."""
         parts = [("metrics", self.values())]
         dimensions = self.dimensions()
         parts.append(("dimensions", dimensions[:-1] + ("," if len(dimensions) > 2 else "") + f'"event":{number}}}'))
@@ -148,4 +150,4 @@ def test_stores_random_events_exactly_or_rejects_them_for_a_true_reason(gateway,
                  if found[key][1] != expected[key][1] or expected[key][0] not in (None, found[key][0])]
     assert different == []
     assert all(len(samples) == 1 for samples in sent.samples.values())
-    assert 100 < len(rejected) < 400, "the mixture teaches nothing"
+    assert 100 < len(rejected) < 400, "the mixture has too few events of one kind"

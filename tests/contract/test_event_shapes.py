@@ -1,4 +1,4 @@
-"""The shapes of a message (contract: the event, "Shapes of a message", and the details of refusals)."""
+"""The shapes of a message (contract: the event, "Shapes of a message", and the details of rejections)."""
 import base64
 import json
 
@@ -16,7 +16,7 @@ LABELS = (("customerId", "customer1"),)
 
 
 def arrived(sent):
-    """Whether EVENT arrived, and nothing else."""
+    """Returns true if EVENT arrived, and nothing else."""
     return {key: [raw for _, raw in samples] for key, samples in sent.samples.items()} == {
         ("temperature", LABELS): [bits(14.3)], ("ph", LABELS): [bits(6.7)]}
 
@@ -24,7 +24,7 @@ def arrived(sent):
 # --- wrappers --------------------------------------------------------------------------------------------------------
 
 def notification(message):
-    """What SNS delivers to a queue (raw delivery off) or an HTTP endpoint."""
+    """Returns a notification as SNS delivers it to a queue (raw delivery off) or an HTTP endpoint."""
     message = message if isinstance(message, str) else json.dumps(message)
     return {"Type": "Notification", "MessageId": "22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324",
             "TopicArn": "arn:aws:sns:us-east-1:123456789012:readings", "Message": message,
@@ -34,7 +34,7 @@ def notification(message):
 
 
 def sns_records(*messages):
-    """What SNS hands to a function."""
+    """Returns a payload as SNS sends it to a function."""
     return {"Records": [{
         "EventSource": "aws:sns", "EventVersion": "1.0",
         "EventSubscriptionArn": "arn:aws:sns:us-east-1:123456789012:readings:2bcfbf39-05c3-41de-beaa-fcfcc21c8f55",
@@ -42,20 +42,20 @@ def sns_records(*messages):
 
 
 def eventbridge(detail):
-    """An EventBridge event, as it comes to a function or a queue."""
+    """Returns an EventBridge event as a function or a queue receives it."""
     return {"version": "0", "id": "53dc4d37-cffa-4f76-80c9-8b7d4a4d2eaa", "detail-type": "reading", "source": "sensors",
             "account": "123456789012", "time": "2023-02-14T18:06:57Z", "region": "us-east-1", "resources": [],
             "detail": detail}
 
 
 def encoded(message):
-    """base64, as the SQS action of an AWS IoT rule can make it."""
+    """Returns base64, as the SQS action of an AWS IoT rule can make it."""
     message = message if isinstance(message, (str, bytes)) else json.dumps(message)
     return base64.b64encode(message.encode() if isinstance(message, str) else message).decode()
 
 
 def nested(*wrappers, message=EVENT):
-    """`message` in wrappers, the outermost first."""
+    """Returns `message` in wrappers, the outermost first."""
     for wrapper in reversed(wrappers):
         message = wrapper(message)
     return message
@@ -142,7 +142,7 @@ def test_counts_events_in_wrapped_direct_payloads(gateway, payload, accepted):
 
 
 def reordered(value, order):
-    """The same JSON with the keys of every object in another order."""
+    """Returns the same JSON with the keys of every object in another order."""
     if isinstance(value, dict):
         return {key: reordered(value[key], order) for key in order(value)}
     if isinstance(value, list):
@@ -196,7 +196,7 @@ def test_unwraps_at_most_four_levels(gateway, message):
     assert gateway.sqs(record(message, message_id="m-1")).result.failures == ["m-1"]
 
 
-# --- what is refused -------------------------------------------------------------------------------------------------
+# --- rejected messages -----------------------------------------------------------------------------------------------
 
 S3 = {"Records": [{"eventVersion": "2.1", "eventSource": "aws:s3", "awsRegion": "us-east-1", "eventName": "ObjectCreated:Put",
                    "s3": {"bucket": {"name": "readings"}, "object": {"key": "tank-7.json", "size": 1024}}}]}
@@ -263,7 +263,7 @@ def test_rejects_elements_of_an_array_one_by_one(gateway, element):
     assert arrived(sent)
 
 
-# --- what is no JSON -------------------------------------------------------------------------------------------------
+# --- invalid JSON ----------------------------------------------------------------------------------------------------
 
 BROKEN = {
     "nothing": "", "white space": " \n", "an open brace": "{", "an open string": '{"metrics', "cut short": TEXT[:-1],
@@ -358,7 +358,7 @@ def test_accepts_surrogate_pairs_and_escaped_backslashes(gateway, text, name, la
 ])
 def test_rejects_ten_thousand_levels_and_works_afterwards(gateway, payload):
     sent = gateway.direct(payload)
-    if sent.result.ok:  # the outermost array is one of events
+    if sent.result.ok:  # the outermost array holds events
         assert sent.result.json["accepted"] == 0 and sent.result.json["rejected_count"] == 1
     else:
         assert sent.result.error_type in ("invalid_json", "invalid_event", "invalid_value")
@@ -368,7 +368,7 @@ def test_rejects_ten_thousand_levels_and_works_afterwards(gateway, payload):
     assert arrived(sent)
 
 
-# --- what a dead letter says -----------------------------------------------------------------------------------------
+# --- the detail of a dead letter -------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def queue(sqs):
@@ -384,7 +384,7 @@ def gateway_with_queue(sqs, queue):
 
 
 def letter_of(gateway_with_queue, queue, body):
-    """The dead letter that becomes of this body: (reason, detail)."""
+    """Returns (reason, detail) of the dead letter for this body."""
     sent = gateway_with_queue.sqs(record(body, message_id="m-1"))
     assert sent.result.failures == []
     letter = queue.letter()
@@ -434,7 +434,7 @@ def test_each_reason_is_the_same_in_report_error_dead_letter_and_metrics(gateway
     assert error_type == reason
     put_aside_as, detail = letter_of(gateway_with_queue, queue, body)
     assert put_aside_as == reason
-    if reason not in ("too_old", "in_future"):  # those details may tell the age, which grows
+    if reason not in ("too_old", "in_future"):  # these details may name the age, which grows
         assert detail == message
     sent = gateway.sqs(body)
     assert sent.result.metrics[f"rejected.{reason}"] == 1

@@ -10,7 +10,7 @@ from support.sqs import record
 from test_event_one import Gateway, gateway  # noqa: F401  (a fixture)
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
-#: Room for the time between writing an event here and the start of the invocation, at the edges of what is allowed.
+#: The edges of the allowed range leave this much room for the time between making an event and the start of its invocation.
 SLACK = 3 * SECOND
 
 
@@ -18,7 +18,7 @@ def at(literal):
     return '{"timestamp":%s,"metrics":{"v":1}}' % literal
 
 
-# --- how it is written -----------------------------------------------------------------------------------------------
+# --- forms of a timestamp --------------------------------------------------------------------------------------------
 
 WRITTEN = {
     "a number": "{now}", "a string of digits": '"{now}"', "with a fraction": "{now}.25", "cut, not rounded": "{now}.9999",
@@ -37,14 +37,14 @@ def test_accepts_a_timestamp_written_as(gateway, form):
 
 
 def test_cuts_off_a_fraction_with_any_exponent(gateway):
-    """Numbers with up to 25 digits of fraction, the point moved by an exponent: never rounded up to the next millisecond."""
+    """Numbers with up to 25 digits of fraction and an exponent are never rounded up to the next millisecond."""
     source = random.Random(5)
     now = now_ms()
     literals = []
     for number in range(2000):
         nines = source.choice(["", "9" * source.randrange(1, 25), str(source.randrange(10**12)), "5"])
         digits = f"{now - number}{nines}"
-        point = source.randrange(1, len(digits) + 3)  # digits before the point as it is written
+        point = source.randrange(1, len(digits) + 3)  # digits before the point in the text
         exponent = len(str(now)) - point
         written = digits[:point].ljust(point, "0") + ("." + digits[point:] if point < len(digits) else "")
         literals.append(f"{written}e{exponent}")
@@ -100,7 +100,7 @@ def test_rejects_milliseconds_of_other_centuries_as_too_old_or_in_the_future(gat
     assert gateway.refused(at('"%s"' % literal))[0] == reason
 
 
-# --- how old it is ---------------------------------------------------------------------------------------------------
+# --- the age of an event ---------------------------------------------------------------------------------------------
 
 AGES = {
     "an hour ago, less a little": (-HOUR + SLACK, None), "an hour ago and more": (-HOUR - 5, "too_old"),
@@ -148,7 +148,7 @@ def test_takes_the_age_limits_from_the_settings(patient_gateway, offset, reason)
         assert patient_gateway.refused(at(time))[0] == reason
 
 
-# --- where it is missing ---------------------------------------------------------------------------------------------
+# --- no timestamp ---------------------------------------------------------------------------------------------------
 
 MISSING = {"missing": '{"metrics":{"v":1}}', "null": '{"metrics":{"v":1},"timestamp":null}'}
 

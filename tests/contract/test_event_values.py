@@ -1,7 +1,7 @@
 """The value of a metric (contract: the event, rows `metrics` and `type of a value`), bit for bit.
 
-What a type is shows on the wire in two places only: `inexact` counts Integers alone, and `-0` loses its sign as an Integer.
-What is expected of a double comes from Python's float(), which is correctly rounded.
+Only two results show the type of a value: `inexact` counts Integers alone, and `-0` loses its sign as an Integer. The tests take
+the expected double from Python's float(), which rounds correctly.
 """
 import random
 import struct
@@ -27,7 +27,7 @@ def decimal(literal, wire=None, id=None):
 I64_MAX, I64_MIN = 9223372036854775807, -9223372036854775808
 
 GOOD = [
-    # The literal decides: digits alone are an integer, whether they stand in a string or not.
+    # Digits alone are an integer, also in a string.
     integer("12", 12), integer('"12"', 12), integer("0", 0), integer('"0"', 0), integer("-7", -7), integer('"-7"', -7),
     integer('"+5"', 5), integer('"+0"', 0, wire=POSITIVE_ZERO), integer('"007"', 7),
     integer('"%s12"' % ("0" * 400), 12),
@@ -40,9 +40,9 @@ GOOD = [
     decimal("-0.0", NEGATIVE_ZERO), decimal('"-0.0"', NEGATIVE_ZERO), decimal("-0e0", NEGATIVE_ZERO),
     decimal('"-0."', NEGATIVE_ZERO), decimal('"-.0"', NEGATIVE_ZERO), decimal("0.0", POSITIVE_ZERO),
     decimal("0e99999999999", POSITIVE_ZERO), decimal("-0e-5", NEGATIVE_ZERO),
-    # Points at either end.
+    # A point at either end.
     decimal('".5"'), decimal('"5."'), decimal('"-.5"'), decimal('"+.5"'), decimal('"-5."'), decimal('"000.50"'),
-    # Integers at the edges of what a double holds, and of an i64.
+    # Integers at the limits of a double, and of an i64.
     integer("9007199254740991", 2**53 - 1), integer("9007199254740992", 2**53),
     integer("9007199254740993", 2**53, 1), integer('"9007199254740993"', 2**53, 1),
     integer("-9007199254740993", -(2**53), 1), integer("9007199254740994", 2**53 + 2),
@@ -52,12 +52,12 @@ GOOD = [
     integer(str(I64_MAX), I64_MAX, 1), integer('"%d"' % I64_MAX, I64_MAX, 1), integer(str(I64_MIN), I64_MIN),
     integer('"%d"' % I64_MIN, I64_MIN), integer(str(I64_MAX - 1), I64_MAX - 1, 1),
     integer(str(I64_MIN + 1), I64_MIN + 1, 1), integer(str(2**62), 2**62),
-    # Digits alone that do not fit an i64 are floats: nothing is counted as inexact.
+    # Digits alone that do not fit an i64 are floats, so none counts as inexact.
     decimal(str(I64_MAX + 1)), decimal('"%d"' % (I64_MAX + 1)), decimal(str(I64_MIN - 1)), decimal(str(2**64 - 1)),
     decimal(str(2**64)), decimal(str(2**64 + 1)), decimal("123456789012345678901234567890"),
     decimal("1" + "0" * 300, id="10^300 in digits is a float"), decimal("1" * 309, id="309 digits are a float"),
     decimal('"' + "9" * 308 + '"', id="308 nines in a string are a float"),
-    # Subnormals and underflow: the nearest double.
+    # Subnormals and underflow become the nearest double.
     decimal("5e-324"), decimal('"5e-324"'), decimal("-5e-324"), decimal("4.9406564584124654e-324"),
     decimal("2.4703282292062327e-324"), decimal("2.4703282292062328e-324"), decimal("2.2250738585072014e-308"),
     decimal("2.2250738585072011e-308"), decimal("2.2250738585072012e-308"), decimal("2.225073858507201e-308"),
@@ -66,7 +66,7 @@ GOOD = [
     decimal("0." + "0" * 400 + "1", POSITIVE_ZERO, id="a one after 400 zeros underflows"),
     decimal("0." + "0" * 400 + "1e401", id="a one after 400 zeros, with its exponent"),
     decimal("1" + "0" * 400 + "e-400", id="10^400 in digits, with an exponent that brings it back"),
-    # The largest.
+    # The largest double.
     decimal("1.7976931348623157e308"), decimal("1.7976931348623158e308"), decimal("-1.7976931348623157e+308"),
     decimal("179769313486231570" + "0" * 291, id="the largest double in digits"),
     # Hard to round: a parser that is off by one bit somewhere is off here.
@@ -91,7 +91,7 @@ GOOD = [
     # Exactly these four names.
     pytest.param('"NaN"', NAN, 0, id="NaN"), pytest.param('"Inf"', INF, 0, id="Inf"),
     pytest.param('"+Inf"', INF, 0, id="+Inf"), pytest.param('"-Inf"', NEGATIVE_INF, 0, id="-Inf"),
-    # A string is a string, however it is written.
+    # A string may have escapes.
     decimal('"\\u0031\\u002e5"', bits(1.5), id="1.5 in escapes"), pytest.param('"N\\u0061N"', NAN, 0, id="NaN in escapes"),
     integer('"9007199254740993"'.replace("9", "\\u0039", 1), 2**53, 1),
 ]
@@ -167,10 +167,10 @@ def test_detail_names_a_metric_as_the_producer_wrote_it(gateway):
     assert detail.startswith("metrics.battery-level: ")
 
 
-# --- in bulk ---------------------------------------------------------------------------------------------------------
+# --- many values-----------------------------------------------------------------------------------------------------
 
 def stored(gateway, literals):
-    """Sends each literal as an event of one payload; the bits in their order."""
+    """Sends each literal as an event of one payload. Returns the bits in their order."""
     sent = gateway.accepted("[%s]" % ",".join('{"dimensions":{"n":%d},"metrics":{"v":%s}}' % pair
                                               for pair in enumerate(literals)))
     assert sent.result.json["accepted"] == len(literals)
@@ -179,7 +179,7 @@ def stored(gateway, literals):
 
 
 def random_doubles(count, seed):
-    """Finite doubles, every bit pattern equally likely."""
+    """Returns finite doubles; every bit pattern is equally likely."""
     source = random.Random(seed)
     while count:
         (value,) = struct.unpack("<d", source.randbytes(8))

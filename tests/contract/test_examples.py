@@ -1,4 +1,4 @@
-"""Nothing in examples/ may rot: every event file goes through `pushgw check`, every producer through the whole loop.
+"""Every example works: each event file passes `pushgw check`, and each producer's events reach a receiver.
 
 The AWS IoT rules have a file of their own, test_examples_iot.py.
 """
@@ -94,7 +94,7 @@ def test_the_example_of_names_shows_their_translation(ingest, receiver):
 
 @pytest.fixture(scope="module")
 def push_sqs_rs():
-    """The Rust example, built as `cargo run --example` builds it (tests/run has already done so)."""
+    """Returns the Rust example, built as `cargo run --example` builds it (tests/run has already built it)."""
     built = run("cargo", "build", "--example", "push_sqs", timeout=1200)
     assert built.returncode == 0, built.stderr[-4000:]
     return [ROOT / "target/debug/examples/push_sqs"]
@@ -131,7 +131,7 @@ def test_the_producer_sends_as_many_events_as_requested(push_sqs, sqs):
 
 
 def test_the_producer_sends_again_the_entries_that_a_batch_call_refused(push_sqs, sqs):
-    """Of the first call SQS took all but the first entry (moto did take it, so it lies there twice in the end)."""
+    """The first call takes all entries but the first. (moto does take it, so it lies on the queue twice in the end.)"""
     queue = sqs.queue()
 
     def spoil(call, answer):
@@ -195,7 +195,7 @@ INVOKE = EXAMPLES / "invoke.sh"
 
 
 def path_with_aws():
-    """PATH with the AWS CLI of the test environment first."""
+    """Returns PATH with the AWS CLI of the test environment first."""
     return f"{os.path.dirname(components.tool('aws'))}:{os.environ['PATH']}"
 
 
@@ -260,7 +260,7 @@ def test_invoke_prints_its_usage(arguments):
 
 
 def test_invoke_needs_no_option_that_only_one_version_of_the_cli_knows(tmp_path):
-    """A stand-in for the CLI that knows the options common to versions 1 and 2, and fails on any other."""
+    """Runs a replacement for the CLI that knows only the options common to versions 1 and 2, and fails for any other."""
     fake = tmp_path / "aws"
     fake.write_text('''#!/bin/sh
 set -eu

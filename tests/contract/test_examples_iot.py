@@ -1,11 +1,11 @@
-"""The AWS IoT rules of examples/iot: valid for the API, and each sample message makes exactly its payload.
+"""The AWS IoT rules of examples/iot are valid for the API, and turn each sample message into exactly its payload.
 
-Nothing on such a machine runs a topic rule, so `Rule` evaluates the subset of AWS IoT SQL (version 2016-03-23) that the
-examples use, after the reference of AWS IoT:
+No program outside of AWS runs a topic rule. `Rule` evaluates the subset of AWS IoT SQL (version 2016-03-23) that the examples use,
+as the reference of AWS IoT describes it:
   - object literals, `topic(n)`, `clientid()`, `timestamp()`, `isUndefined(x)`, dotted paths, `=`, `OR`;
-  - a key that the payload lacks is Undefined, and Undefined members are left out of an object;
-  - a number that is whole, such as 15.0, is taken as an Int.
-Anything else in a rule makes the test fail, so that the subset grows knowingly.
+  - a key that the payload does not have is Undefined, and an object leaves Undefined members out;
+  - a whole number, such as 15.0, is an Int.
+Anything else in a rule fails the test, so that nobody extends the subset by accident.
 """
 
 import json
@@ -30,13 +30,13 @@ TOKEN = re.compile(r"\s*(?:('[^']*')|([A-Za-z_][A-Za-z_0-9]*)|(\d+)|([{}(),:.=])
 
 
 def without_comments(sql):
-    """The statement on one line. Comments stand on lines of their own."""
+    """Returns the statement on one line. Comments stand on lines of their own."""
     lines = (line.strip() for line in sql.splitlines())
     return " ".join(line for line in lines if line and not line.startswith("--"))
 
 
 class Rule:
-    """One SELECT statement, evaluated while it is read."""
+    """One SELECT statement, which is evaluated while it is parsed."""
 
     def __init__(self, sql, message):
         self.tokens = self._tokens(sql)
@@ -66,7 +66,7 @@ class Rule:
         return False
 
     def payload(self):
-        """What the actions receive, or None where topic filter or WHERE keep the message out."""
+        """Returns the payload of the actions, or None if the topic filter or WHERE excludes the message."""
         self._next("SELECT")
         selected = {}
         while True:
@@ -181,7 +181,7 @@ def test_the_rule_holds_the_commented_sql_without_its_comments(rule):
     assert "--" in commented
     sql = rule_json(rule)["sql"]
     assert sql == without_comments(commented)
-    assert "--" not in sql, "AWS IoT knows no comments"
+    assert "--" not in sql, "AWS IoT accepts no comments"
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -240,11 +240,11 @@ def test_the_rule_ignores_messages_on_other_topics(topic):
     assert all(Rule(rule_json(rule)["sql"], message).payload() is None for rule in RULES)
 
 
-# --- what the gateway makes of it ------------------------------------------------------------------------------------
+# --- the gateway and the payloads -------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
 def patient_gateway():
-    """The payloads carry the time of their messages, in 2023."""
+    """An `ingest` that accepts the payloads: they have the time of their messages, in 2023."""
     with Receiver() as receiver:
         one = Gateway(receiver, MAX_SAMPLE_AGE="36500d")
         yield one

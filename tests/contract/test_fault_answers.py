@@ -1,5 +1,7 @@
-"""The fault matrix, first half: what the receiver may answer, once and for ever. Each row says what becomes of every event, how
-often the request is sent, and that the answer is there before the time is up."""
+"""The fault matrix, first half: answers of the receiver, once and for ever.
+
+Each test checks the outcome of every event, the number of requests, and that the function answers before its time is up.
+"""
 import email.utils
 import time
 
@@ -15,7 +17,7 @@ from support.sqs import record
 
 
 def three_messages():
-    """Two that are fine, of two series, and one that can never work."""
+    """Returns two good messages of two series, and a broken one."""
     return [record(event({"ph": 6.5}, {"pond": "a"}), "m-1"), record(event({"ph": 7.5}, {"pond": "b"}), "m-2"),
             record(BROKEN_TEXT, "m-3")]
 
@@ -34,10 +36,10 @@ def test_returns_events_while_a_fault_stays_and_stores_them_afterwards(stand, na
     if kind.again == "backoff":
         assert 2 <= sent <= 15, f"{sent} requests in 2 s"
     else:
-        assert result.seconds < 1.0, "where no wait is wanted, none is made"
+        assert result.seconds < 1.0, "this fault needs no wait"
     line = result.metrics
     assert (line["received"], line["errored"], line["rejected"], line["maybe_stored"]) == (3, 2, 1, 0)
-    # Every attempt is a request, and every one after the first is a retry: nothing is split here.
+    # Each try is a request, and each one after the first is a retry: nothing is split here.
     assert (line["requests"], line["retries"]) == (sent, sent - 1)
     if any(NEVER_STORED_WORDS in exchange.text for exchange in stand.proxy.exchanges):
         assert NEVER_STORED_WORDS in result.raw_log
@@ -70,7 +72,7 @@ def test_sends_one_more_request_for_a_fault_that_passes_and_loses_no_event(stand
     assert (line["delivered"], line["errored"], line["rejected"]) == (2, 0, 1)
     assert len(stand.proxy.exchanges) == 2
     assert (line["requests"], line["retries"]) == (2, 1)
-    assert result.seconds < 1.5, "one wait, the shortest"
+    assert result.seconds < 1.5, "the shortest wait is enough"
     assert stand.tsdb.count() == 2
     assert set(stand.letters()) == {"m-3"}
 
@@ -104,7 +106,7 @@ def test_honours_retry_after_in_seconds(stand, status):
 
 
 def test_honours_retry_after_as_a_date(stand):
-    # A date has whole seconds: the one that is two seconds ahead is between one and two seconds away.
+    # A date has whole seconds, so the date two seconds ahead is between one and two seconds away.
     stand.proxy.faults(proxy.answer(429, headers={"Retry-After": email.utils.formatdate(time.time() + 2, usegmt=True)}))
     assert stand.deliver(record(event(), "m-1")).failures == []
     [pause] = stand.pauses()
@@ -152,7 +154,7 @@ def test_takes_the_reason_of_a_rejection_from_the_error_text(stand, words):
         assert result.failures == []
         line = result.metrics
         assert (line["rejected"], line[f"rejected.{WORDS[words]}"], line["dead_lettered"]) == (1, 1, 1)
-        # Alone in its request and sent for the first time: whatever the receiver says, it has not stored it before.
+        # The event is alone in its request and sent for the first time, so the receiver cannot have stored it before.
         assert line["maybe_stored"] == 0
         assert 1 <= line["requests"] <= 8
         [warning] = result.warnings(message_id=f"m-{status}")
@@ -169,12 +171,12 @@ def test_takes_the_reason_of_a_rejection_from_the_error_text(stand, words):
         assert 0 < len(attributes["detail"]) <= 1000
 
 
-#: Answers with status 400 whose words do not come whole, or take one to two seconds to come: half of them names no reason, or
-#: another one.
+#: Answers with status 400 whose error text is incomplete, or takes one to two seconds. Half of the text names no reason, or a
+#: wrong one.
 HALF = "HTTP/1.1 400 Bad Request\r\n{}\r\n\r\nuser=1: err: out of"
 BROKEN_OFF = {
     "0.01 s a byte": proxy.drip(0.01),
-    "hung up in the middle": proxy.raw(HALF.format("Content-Length: 60").encode(), "half the words"),
+    "hung up in the middle": proxy.raw(HALF.format("Content-Length: 60").encode(), "half the error text"),
     "a chunk that is nonsense": proxy.raw(HALF.format("Transfer-Encoding: chunked\r\n\r\n5").encode() + b"\r\nzz\r\n"),
 }
 
@@ -201,7 +203,7 @@ def test_marks_a_refused_replay_of_a_stored_event_despite_a_slow_or_incomplete_e
 
 
 def test_answers_in_time_if_the_error_text_stops_in_the_middle(stand):
-    stand.proxy.fault_with(lambda exchange: proxy.raw(HALF.format("Content-Length: 60").encode(), "half the words", hold=True))
+    stand.proxy.fault_with(lambda exchange: proxy.raw(HALF.format("Content-Length: 60").encode(), "half the error text", hold=True))
     result = stand.deliver(record(event(), "m-1"), deadline_s=2.5)
     assert result.failures == ["m-1"]
     assert stand.letters() == {}
@@ -215,7 +217,7 @@ def test_reports_the_reason_to_a_direct_caller(stand, status, words, reason):
     stand.proxy.fault_with(lambda exchange: proxy.answer(status, words))
     result = stand.invoke(event())
     assert result.error_type == reason
-    # (c) of design section 4: a direct invoke may be Lambda's own second try.
+    # The contract, `maybe_stored` (c): a direct invocation may be Lambda's own second try.
     assert result.metrics["maybe_stored"] == (0 if reason == "refused_by_receiver" else 1)
     if words:
         assert words in result.error_message
@@ -259,7 +261,7 @@ def test_splits_a_request_that_is_too_large_until_it_fits(stand, limit):
     assert len(stand.proxy.exchanges) <= 2 * 64
     assert stand.letters() == {}
     stored = [sample for exchange in stand.proxy.exchanges if exchange.status == 200 for sample in exchange.samples]
-    assert len(stored) == len(set(stored)) == 64  # what was answered 2xx is never sent again
+    assert len(stored) == len(set(stored)) == 64  # a sample that was answered 2xx is never sent again
 
 
 def test_samples_of_one_series_that_are_split_arrive_in_time_order(stand):

@@ -1,4 +1,4 @@
-"""Credentials that are missing, wrong, expired or rotated: no event is lost by them, and none is refused for them."""
+"""Credentials that are missing, wrong, expired or rotated: the gateway loses and rejects no event because of them."""
 import pytest
 
 from support.events import BROKEN_TEXT, event
@@ -19,7 +19,7 @@ def endpoint():
 
 @pytest.fixture
 def gate():
-    """A receiver that knows both pairs of credentials; `gate.allowed` are the access keys that it lets in."""
+    """A receiver that knows both pairs of credentials. It accepts the access keys in `gate.allowed`."""
     receiver = Receiver(access_key=FIRST[0], secret_key=FIRST[1], session_token=FIRST[2])
     receiver.know(*SECOND)
     receiver.allowed = {FIRST[0]}
@@ -94,7 +94,7 @@ def test_returns_everything_while_credentials_are_missing(stand, endpoint, gate)
     endpoint.now = None
     records = [record(event(), "m-1"), record(BROKEN_TEXT, "m-2")]
     result = stand.deliver(*records, deadline_s=3.0)
-    assert sorted(result.failures) == ["m-1", "m-2"]  # the queue's calls need credentials too
+    assert sorted(result.failures) == ["m-1", "m-2"]  # calls of SQS need credentials too
     assert gate.writes == []
     endpoint.now = FIRST
     assert stand.deliver_again(records, result).failures == []

@@ -1,5 +1,7 @@
-"""The fault matrix, second half: connections that die, receivers that hang, come late or are started again, and time that runs
-out. The answer to the invocation is always there in time, and says of every event what is true."""
+"""The fault matrix, second half: connections that die, receivers that hang, come late or restart, and time that runs out.
+
+The function always answers in time, and reports every event truly.
+"""
 import threading
 import time
 
@@ -29,7 +31,7 @@ def test_answers_in_time_if_the_receiver_hangs_for_ever(stand, name):
 
 @pytest.mark.parametrize("name", HANGS)
 def test_loses_no_event_if_the_receiver_hangs_once(stand, name):
-    # Whether the rest of the time is enough for a second try is not fixed; that what is acknowledged is stored is.
+    # The rest of the time may be too short for a second try. A message that is acknowledged must be stored.
     records = fine_messages()
     stand.proxy.faults(HANGS[name].make())
     result = stand.deliver(*records, deadline_s=3.0)
@@ -81,7 +83,7 @@ def restarted(stand):
 
 
 def silently_dead(how):
-    """The connection looks alive until the next request on it."""
+    """A connection that looks alive until the next request on it."""
     def happen(stand):
         stand.proxy.fault_with(lambda exchange: how() if exchange.reused else None)
     return happen
@@ -97,7 +99,7 @@ STALE = {
 
 @pytest.mark.parametrize("how", STALE)
 def test_reconnects_at_once_if_the_connection_died_between_two_invocations(stand, how):
-    # The function was frozen in between. What the dead connection costs may count as a retry or not.
+    # The function was frozen in between. The try on the dead connection may count as a retry or not.
     assert stand.deliver(record(event({"ph": 1}), "m-1")).failures == []
     assert len(stand.proxy.exchanges) == 1
     pauses = []
@@ -113,8 +115,8 @@ def test_reconnects_at_once_if_the_connection_died_between_two_invocations(stand
         if len(stand.proxy.exchanges) == before + 2:
             pauses.append(stand.pauses()[-1])
         assert result.seconds < 0.5
-    # A wait would be 50 ms or more each time; a busy machine is late now and then.
-    assert min(pauses, default=0) < 0.05, "tried again at once, on a fresh connection"
+    # A wait would take at least 50 ms each time; a busy machine is late now and then.
+    assert min(pauses, default=0) < 0.05, "the retry on a new connection comes at once"
 
 
 def test_reconnects_at_once_if_the_receiver_restarted_before_the_first_invocation(stand):
@@ -138,7 +140,7 @@ def test_loses_nothing_if_every_connection_dies_after_one_request(stand):
 def test_answers_in_time_and_truly_with_little_time(stand, fault, deadline):
     stand.proxy.fault_with(lambda exchange: fault)
     records = fine_messages()
-    # Where there is no time for a request the answer is there at once: by then is meant, and not by when a busy machine sees it.
+    # Without time for a request the function answers at once. A busy machine may see that answer late.
     result = stand.deliver(*records, deadline_s=deadline, margin_s=0 if deadline > 0.3 else -0.3)
     line = result.metrics
     assert line["delivered"] + line["errored"] == 2
@@ -157,7 +159,7 @@ def test_ends_retries_when_time_runs_out(stand):
     result = stand.deliver(*fine_messages(), deadline_s=1.5)
     assert sorted(result.failures) == ["m-0", "m-1"]
     before = len(stand.proxy.exchanges)
-    time.sleep(0.6)  # nothing may be under way after the answer
+    time.sleep(0.6)  # no request may be in flight after the answer
     assert len(stand.proxy.exchanges) == before
 
 

@@ -1,6 +1,8 @@
-"""What no table of faults would list: a frozen function, time that is up before it begins, answers that are no answers to the
-request, servers that hang where nobody looks, logs that cannot be written. The answer is there, it is true, and the next
-invocation works."""
+"""Faults that no table would list.
+
+The function is frozen, its time is up before it begins, answers belong to no request, servers hang, logs cannot be written.
+The function answers truly, and its next invocation works.
+"""
 import contextlib
 import gzip
 import os
@@ -21,7 +23,7 @@ from support.sqs import SqsFront, record
 
 
 def assert_works(stand):
-    """The next invocation does its work as if nothing had been."""
+    """Checks that the next invocation works normally."""
     stand.proxy.fault_with(None)
     before = stand.tsdb.count()
     assert stand.deliver(record(event({"after": 1.5}), "after")).failures == []
@@ -43,11 +45,11 @@ def test_reports_the_truth_after_it_was_frozen_beyond_its_time(stand, fault):
     request = stand.ingest.begin({"Records": records}, deadline_s=1.0)
     assert arrived.wait(5)
     os.kill(stand.ingest.pid, signal.SIGSTOP)
-    threading.Event().wait(1.3)  # the time of the invocation passes
+    threading.Event().wait(1.3)  # longer than the time of the invocation
     sent = len(stand.proxy.exchanges)
     os.kill(stand.ingest.pid, signal.SIGCONT)
     result = stand.ingest.finish(request, timeout=5)
-    assert len(stand.proxy.exchanges) == sent, "no request is begun after the time"
+    assert len(stand.proxy.exchanges) == sent, "a request was begun after the time was up"
     stored = {f"m-{dict(labels)['pond']}" for labels in stand.tsdb.series}
     assert {"m-0", "m-1"} - set(result.failures) <= stored
     assert_works(stand)
@@ -81,24 +83,25 @@ def said(*lines, body=b""):
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-#: Its length depends on the compressor of the machine.
+#: Its length depends on the machine's compressor.
 PACKED = gzip.compress(b"out of order sample " * 1_000_000)
 
-#: name -> (bytes, what becomes of an event that never gets another answer: "stored", "handed back" or "put aside").
+#: Name -> (bytes, the end of an event that never gets another answer: "stored", "returned" or "dead-lettered").
 ANSWERS = {
     "early hints before a 204": (said("HTTP/1.1 103 Early Hints", "Link: </>") + said("HTTP/1.1 204 No Content"), "stored"),
     "a 200 whose chunks are nonsense": (said("HTTP/1.1 200 OK", "Transfer-Encoding: chunked", body=b"F" * 20), "stored"),
-    "HTTP/1.0": (said("HTTP/1.0 400 No", body=b"out of order sample"), "put aside"),
-    "a negative length": (said("HTTP/1.1 400 No", "Content-Length: -1", body=b"out of order sample"), "handed back"),
-    "two lengths": (said("HTTP/1.1 400 No", "Content-Length: 3", "Content-Length: 9", body=b"out of order"), "handed back"),
-    "another version": (said("HTTP/2.0 204 No Content"), "handed back"),
-    "the preface of HTTP/2": (said("PRI * HTTP/2.0", "", "SM"), "handed back"),
-    "another protocol is offered": (said("HTTP/1.1 101 Switching Protocols", "Upgrade: h2c"), "handed back"),
-    "status 0": (said("HTTP/1.1 000 No", "Content-Length: 0"), "handed back"),
-    "go on, for ever": (said("HTTP/1.1 100 Continue") * 50_000, "handed back"),
-    "an error without end": (said("HTTP/1.1 500 No", body=b"x" * 30_000_000), "handed back"),
-    "a header of a megabyte": (said("HTTP/1.1 204 No Content", "X-A: " + "b" * 1_000_000), "handed back"),
-    "packed words": (said("HTTP/1.1 400 No", "Content-Encoding: gzip", f"Content-Length: {len(PACKED)}", body=PACKED), "put aside"),
+    "HTTP/1.0": (said("HTTP/1.0 400 No", body=b"out of order sample"), "dead-lettered"),
+    "a negative length": (said("HTTP/1.1 400 No", "Content-Length: -1", body=b"out of order sample"), "returned"),
+    "two lengths": (said("HTTP/1.1 400 No", "Content-Length: 3", "Content-Length: 9", body=b"out of order"), "returned"),
+    "another version": (said("HTTP/2.0 204 No Content"), "returned"),
+    "the preface of HTTP/2": (said("PRI * HTTP/2.0", "", "SM"), "returned"),
+    "an offer of another protocol": (said("HTTP/1.1 101 Switching Protocols", "Upgrade: h2c"), "returned"),
+    "status 0": (said("HTTP/1.1 000 No", "Content-Length: 0"), "returned"),
+    "an endless 100 Continue": (said("HTTP/1.1 100 Continue") * 50_000, "returned"),
+    "an error without end": (said("HTTP/1.1 500 No", body=b"x" * 30_000_000), "returned"),
+    "a header of a megabyte": (said("HTTP/1.1 204 No Content", "X-A: " + "b" * 1_000_000), "returned"),
+    "a compressed error text": (said("HTTP/1.1 400 No", "Content-Encoding: gzip", f"Content-Length: {len(PACKED)}", body=PACKED),
+                                "dead-lettered"),
 }
 
 
@@ -108,8 +111,8 @@ def test_stores_returns_or_dead_letters_an_event_after_an_odd_answer(stand, name
     stand.proxy.fault_with(lambda exchange: proxy.raw(data, name))
     result = stand.deliver(*fine_messages(1), deadline_s=2.0)
     letters = stand.letters()
-    assert (result.failures, set(letters)) == {"stored": ([], set()), "handed back": (["m-0"], set()),
-                                               "put aside": ([], {"m-0"})}[what]
+    assert (result.failures, set(letters)) == {"stored": ([], set()), "returned": (["m-0"], set()),
+                                               "dead-lettered": ([], {"m-0"})}[what]
     assert result.metrics["delivered"] == (1 if what == "stored" else 0)
     assert stand.ingest.peak_memory() < 30_000_000
     assert_works(stand)
@@ -122,13 +125,13 @@ def test_does_not_take_a_second_answer_for_that_of_the_next_request(stand, first
     first_result = stand.deliver(*fine_messages())
     second = stand.deliver(record(event({"next": 1.5}), "m-9"))
     assert first_result.failures == second.failures == []
-    # What was answered 204 first is taken for stored, as it must be; of all others the receiver says so itself.
+    # The gateway must take the request that was answered 204 first as stored. The receiver stored all others.
     assert stand.tsdb.count() == (1 if first == 204 else 3)
 
 
 @pytest.mark.parametrize("status, sent", [(413, None), (503, 2), (403, 2), (404, 1)])
 def test_accepts_an_answer_that_comes_before_the_request_was_read(stand, status, sent):
-    # 600 kB do not fit into the buffers of a socket: the request is still being written.
+    # 600 kB do not fit into the buffers of a socket, so the function is still writing the request.
     def early(exchange):
         length = int(exchange.head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
         return proxy.answer(status, "no", early=True) if length > 200_000 and (sent or 0) != 2 or exchange.number == 1 else None
@@ -154,7 +157,7 @@ def test_answers_in_time_if_the_receiver_reads_a_request_too_slowly(stand):
 
 
 def test_takes_an_error_text_that_names_many_series_as_a_hint_only(stand):
-    # The first that they name is innocent.
+    # The first series that the text names is not the culprit.
     now, judge = now_ms(), stand.tsdb.judge
     for n in (7, 31):
         stand.tsdb.put((("__name__", "ph"), ("pond", str(n))), now, bits(1.5))
@@ -170,7 +173,7 @@ def test_takes_an_error_text_that_names_many_series_as_a_hint_only(stand):
 
 
 def test_treats_a_message_that_is_in_a_batch_twice_as_one(stand):
-    # A standard queue promises "at least once", and says nothing of batches.
+    # A standard queue delivers "at least once"; this does not exclude twice in one batch.
     good, broken = record(event({"ph": 6.5}), "m-1"), record(BROKEN_TEXT, "m-2")
     stand.proxy.faults(proxy.answer(404))
     result = stand.ingest.invoke({"Records": [good, broken, good, broken]})
@@ -182,7 +185,7 @@ def test_treats_a_message_that_is_in_a_batch_twice_as_one(stand):
     assert stand.tsdb.count() == 1
 
 
-# --- where nobody looks ----------------------------------------------------------------------------------------------
+# --- unusual places --------------------------------------------------------------------------------------------------
 
 def test_acknowledges_only_messages_that_the_queue_confirms_by_a_known_entry(sqs):
     def spoil(call, answer):
@@ -206,7 +209,7 @@ def test_answers_in_time_if_the_queue_hangs(sqs):
 
 
 class Hanging(HttpServer):
-    """Answers nothing."""
+    """A server that never answers."""
 
     def respond(self, request):
         self.closed.wait(30)
@@ -224,7 +227,7 @@ def test_answers_in_time_if_credentials_never_come(sqs, deadline):
 
 @contextlib.contextmanager
 def port_that_takes_nobody():
-    """The port of a listener whose queue is full: connecting to it takes for ever."""
+    """Returns the port of a listener whose queue is full: a connection to it is never made."""
     with contextlib.ExitStack() as open_ones:
         listener = open_ones.enter_context(socket.socket())
         listener.bind(("127.0.0.1", 0))

@@ -1,4 +1,4 @@
-"""The dead-letter queue under faults: a message is acknowledged only where its letter lies on the queue."""
+"""The dead-letter queue under faults: the gateway acknowledges a rejected message only if its dead letter lies on the queue."""
 import pytest
 
 from support import proxy
@@ -48,7 +48,7 @@ def test_loses_nothing_if_a_fault_of_the_queue_passes(stand, front, fault):
 
 
 def fails(ids, sender_fault=False):
-    """A spoil: SQS takes none of the letters of these messages, though it says 200."""
+    """Returns a spoil: SQS answers 200 but takes no dead letter of these messages."""
     def spoil(call, answer):
         if call.action != "SendMessageBatch":
             return answer
@@ -69,8 +69,8 @@ def test_returns_exactly_the_messages_that_a_batch_call_refuses(stand, front, se
 
 
 def test_retries_or_returns_messages_that_a_batch_call_refuses_once(stand, front):
-    # Section 4: "the queue's own 5xx and throttling are tried again too". Of single letters in a call that went well nothing
-    # is said: they may be tried again or be handed back; what is acknowledged lies on the queue.
+    # The contract: "the queue's own 5xx and throttling are tried again too". It does not speak of single entries in a call that
+    # succeeded. The gateway may retry or return them; the dead letter of an acknowledged message lies on the queue.
     spoil = fails({"m-3"})
     front._spoil = lambda call, answer: spoil(call, answer) if call.number == 1 else answer
     result = stand.deliver(*mixed(), deadline_s=6.0)
@@ -106,7 +106,7 @@ def test_returns_everything_in_time_if_receiver_and_queue_fail_at_once(stand, fr
 
 
 def test_leaves_time_for_dead_letters_if_the_receiver_hangs(stand):
-    # Section 3: the refused message is put aside whatever becomes of the others.
+    # The contract: a rejected message is dead-lettered, however the others end.
     stand.proxy.fault_with(lambda exchange: proxy.hang())
     result = stand.deliver(*mixed(), deadline_s=3.0)
     assert len(result.failures) == 8

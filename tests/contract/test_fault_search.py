@@ -1,5 +1,8 @@
-"""Finding the guilty: whatever a receiver refuses, and whatever it says and keeps, every good event ends stored, every guilty
-one is put aside with its true reason, and the number of requests is bounded."""
+"""Bisection: finding the events that a 400 is about.
+
+Whatever a receiver refuses, answers and keeps, the gateway stores every good event. It dead-letters every culprit with its true
+reason, and sends a bounded number of requests.
+"""
 import json
 import random
 
@@ -23,7 +26,7 @@ def labels_of(metric, dimensions):
 
 
 def samples_of(one):
-    """The samples of an event: [(labels, timestamp, bits)]."""
+    """Returns the samples of an event: [(labels, timestamp, bits)]."""
     return [(labels_of(metric, one.get("dimensions", {})), one["timestamp"], bits(float(value)))
             for metric, value in one["metrics"].items()]
 
@@ -31,28 +34,30 @@ def samples_of(one):
 # --- random batches --------------------------------------------------------------------------------------------------
 
 class Scene:
-    """A receiver with a past, and a batch of messages with events of which some are guilty. Good events are good in whatever
-    order the series are sent, as long as the samples of one series go in time order; a guilty one stays guilty."""
+    """A receiver that holds samples already, and a batch of messages; some of their events are culprits.
+
+    Good events are good in any order of the series, if the samples of one series go in time order. A culprit stays one.
+    """
 
     ODD = ['plain', 'quote"d', "back\\slash", "new\nline", "Wörth}", "a, b", "c=d", "out-of-this-world"]
 
-    def __init__(self, seed, tsdb, events, guilty):
+    def __init__(self, seed, tsdb, events, culprits):
         self.generator = generator = random.Random(seed)
         self.tsdb, self.now = tsdb, now_ms()
         tsdb.clock = lambda: self.now
         tsdb.refuse = lambda labels: ("bad", "yes") in labels
         tsdb.put(labels_of("anchor", {}), self.now - 1000, bits(1))
-        #: (event, is it guilty)
+        #: (event, is it a culprit)
         self.events = []
         kinds = [self._out_of_order, self._duplicate, self._too_old, self._in_future, self._disliked, self._half]
-        bad = [generator.choice(kinds)(number) for number in range(guilty)]
+        bad = [generator.choice(kinds)(number) for number in range(culprits)]
         good = []
-        while len(good) < events - guilty:
+        while len(good) < events - culprits:
             good += generator.choice([self._fresh, self._next, self._same, self._row, self._late])(events + len(good))
-        good = good[:events - guilty]
+        good = good[:events - culprits]
         self.events = [(one, True) for one in bad] + [(one, False) for one in good]
         generator.shuffle(self.events)
-        #: (record, [(event, is it guilty)])
+        #: (record, [(event, is it a culprit)])
         self.messages = []
         rest = list(self.events)
         while rest:
@@ -68,7 +73,7 @@ class Scene:
     def _past(self, dimensions, before, value=1.5, metric="ph"):
         self.tsdb.put(labels_of(metric, dimensions), self.now - before, bits(value))
 
-    # guilty: one event for each series
+    # culprits: one event for each series
     def _out_of_order(self, number):
         dimensions = self._dimensions(number)
         self._past(dimensions, 2000)
@@ -122,35 +127,35 @@ class Scene:
 
 
 def judge(scene, stand, result, writes, count=1, complete=True):
-    """What must hold after a delivery of a scene, in which the receiver alone refused things."""
+    """Checks all that must hold after the delivery of a scene without injected faults."""
     tsdb, letters = scene.tsdb, stand.letters()
     failures, refused = set(result.failures), 0
     for message, events in scene.messages:
         name = message["messageId"]
         letter = letters.pop(name, None)
-        assert not (letter and name in failures), f"{name} is handed back and put aside"
+        assert not (letter and name in failures), f"{name} is returned and dead-lettered"
         if complete:
-            assert name not in failures, f"{name} is handed back: {message['body']}"
+            assert name not in failures, f"{name} is returned: {message['body']}"
         if name in failures:
             continue
         wanted, possible, marks = [], [], []
-        for one, guilty in events:
+        for one, is_culprit in events:
             samples = samples_of(one)
             reasons = set().union(*(tsdb.refused[sample] for sample in samples if sample in tsdb.refused))
-            if guilty:
+            if is_culprit:
                 assert not all(tsdb.holds(sample) for sample in samples)
                 wanted.append(reasons)
             else:
                 assert all(tsdb.holds(sample) for sample in samples), f"a good event of {name} is not stored: {one}"
-                if reasons:  # a replay of what was stored: refused though held
+                if reasons:  # a replay of a stored sample, which the receiver refuses
                     possible.append(reasons)
             if reasons & REPLAY_REASONS:
-                marks.append((maybe_stored_of(samples, writes, count), guilty, one))
+                marks.append((maybe_stored_of(samples, writes, count), is_culprit, one))
         refused += len(wanted)
         if not letter:
             assert not wanted, f"{name} is acknowledged but {events} is refused"
             continue
-        assert wanted or possible, f"{name} is put aside for no reason: {letter}"
+        assert wanted or possible, f"{name} is dead-lettered for no reason: {letter}"
         assert letter.body == message["body"]
         assert letter.attributes["reason"] in set().union(*wanted, *possible), letter
         marked = letter.attributes.get("maybe_stored")
@@ -158,14 +163,14 @@ def judge(scene, stand, result, writes, count=1, complete=True):
         if letter.attributes["reason"] not in REPLAY_REASONS and len(events) == 1:
             assert marked is None, letter
         if not wanted:
-            # Only good events: put aside because a replay of what is held was refused; that must be said. Where the receiver
-            # gives no reason the contract has a hole: the mark is tied to three reasons, and this one is none of them.
-            assert marked == "true" or tsdb.words in ("empty", "other"), f"stored and put aside without a mark: {letter}"
+            # The message has only good events. It is dead-lettered because the receiver refused a replay, so it must be marked.
+            # If the receiver gives no reason the contract has a gap: the mark goes with three reasons, and this is none of them.
+            assert marked == "true" or tsdb.words in ("empty", "other"), f"stored and dead-lettered without a mark: {letter}"
             refused += len(possible)
         elif len(events) == 1 and letter.attributes["reason"] in REPLAY_REASONS:
-            verdict, _, one = marks[0]
-            assert verdict == "may" or (marked == "true") == (verdict == "must"), f"maybe_stored is {marked}: {one}, {letter}"
-    assert not letters, f"letters that nobody expects: {letters}"
+            expected, _, one = marks[0]
+            assert expected == "may" or (marked == "true") == (expected == "must"), f"maybe_stored is {marked}: {one}, {letter}"
+    assert not letters, f"unexpected dead letters: {letters}"
     sent = len(writes)
     bound = search_bound(refused, len(scene.events)) if refused else 1
     assert sent <= bound, f"{sent} requests for {refused} refused among {len(scene.events)}, {bound} allowed"
@@ -173,7 +178,7 @@ def judge(scene, stand, result, writes, count=1, complete=True):
     answered = set()
     for write in writes:
         again = answered & set(write.samples)
-        assert not again, f"sent again though it was answered 2xx: {again}"
+        assert not again, f"sent again although it was answered 2xx: {again}"
         if write.acknowledged:
             answered |= set(write.samples)
 
@@ -185,21 +190,21 @@ SIZES = [(1, 1), (2, 1), (2, 2), (3, 1), (7, 3), (20, 1), (20, 20), (60, 5), (60
 @pytest.mark.parametrize("words", WORDS)
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_stores_every_good_event_and_dead_letters_every_culprit_with_its_reason(sqs, flavour, words, window_s):
-    for number, (events, guilty) in enumerate(SIZES):
+    for number, (events, culprits) in enumerate(SIZES):
         tsdb = Tsdb(flavour, words, window_ms=window_s * 1000, max_age_ms=HOUR // 2, lead_ms=3000)
-        scene = Scene(f"{number} {flavour} {words} {window_s}", tsdb, events, guilty)
+        scene = Scene(f"{number} {flavour} {words} {window_s}", tsdb, events, culprits)
         with Stand(sqs, tsdb) as stand:
             result = stand.deliver(*scene.records, deadline_s=20)
             try:
                 judge(scene, stand, result, stand.receiver.writes)
             except AssertionError as why:
-                raise AssertionError(f"{events} events, {guilty} guilty: {why}") from why
+                raise AssertionError(f"{events} events, {culprits} culprits: {why}") from why
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 @pytest.mark.parametrize("words", ["amp", "empty"])
 def test_finds_one_culprit_among_a_thousand_in_few_requests(sqs, flavour, words):
-    # With a window no replay is refused: there is one guilty event and no more.
+    # With a window the receiver refuses no replay, so the culprit is the only rejected event.
     tsdb = Tsdb(flavour, words, window_ms=MINUTE, max_age_ms=HOUR // 2, lead_ms=3000)
     scene = Scene(1, tsdb, 1000, 1)
     with Stand(sqs, tsdb) as stand:
@@ -217,7 +222,7 @@ def test_bisection_takes_at_most_500_requests_and_the_next_delivery_continues(sq
         assert result.metrics["requests"] == len(stand.proxy.exchanges)
         line, names = result.metrics, {one["messageId"] for one in records}
         assert line["errored"] == len(result.failures) > 0
-        assert line["rejected"] >= 100, "a search that is cut short has settled something"
+        assert line["rejected"] >= 100, "a bisection that is cut short has settled something"
         deliveries = 1
         while result.failures:
             result = stand.deliver_again(records, result, count=deliveries + 1, deadline_s=40)
@@ -256,28 +261,28 @@ def test_acknowledges_only_stored_or_dead_lettered_messages_despite_other_faults
               lambda: proxy.reset_after_body(stored=True), lambda: proxy.answer(404), lambda: proxy.answer(429)]
     with Stand(sqs, tsdb) as stand:
         stand.proxy.fault_with(lambda exchange: generator.choice(makers)() if generator.random() < 0.15 else None)
-        result, put_aside, count = stand.deliver(*scene.records, deadline_s=4), stand.letters(), 1
+        result, dead_lettered, count = stand.deliver(*scene.records, deadline_s=4), stand.letters(), 1
         while result.failures:
             count += 1
             assert count < 12
             stand.proxy.fault_with(None if count > 4 else stand.proxy._function)
             result = stand.deliver_again(scene.records, result, count, deadline_s=4)
-            put_aside.update(stand.letters())
+            dead_lettered.update(stand.letters())
         for message, events in scene.messages:
-            letter = put_aside.pop(message["messageId"], None)
+            letter = dead_lettered.pop(message["messageId"], None)
             stored = [all(tsdb.holds(sample) for sample in samples_of(one)) for one, _ in events]
             if letter is None:
-                assert all(stored), f"acknowledged, not put aside, not stored: {events}"
+                assert all(stored), f"acknowledged, not dead-lettered, not stored: {events}"
             elif all(stored):
-                assert letter.attributes.get("maybe_stored") == "true", f"stored and put aside without a mark: {letter}"
-        assert not put_aside
+                assert letter.attributes.get("maybe_stored") == "true", f"stored and dead-lettered without a mark: {letter}"
+        assert not dead_lettered
 
 
 @pytest.mark.parametrize("status, tries", [(404, 1), (503, 5)])
-@pytest.mark.parametrize("why, flavour", [("a guilty one", "prometheus"), ("413", "amp"), ("413", "prometheus")])
+@pytest.mark.parametrize("why, flavour", [("a culprit", "prometheus"), ("413", "amp"), ("413", "prometheus")])
 def test_sends_no_later_sample_of_a_series_before_a_failed_part(sqs, why, flavour, status, tries):
-    # The first part of the search fails, those after it would pass. What overtakes a failed part puts it out of order for
-    # ever, where the receiver has no window: good events would end as refused, and never be stored.
+    # The first part of the bisection fails; those after it would pass. Without a window, a later sample that overtakes a failed
+    # part puts it out of order for ever. Good events would be rejected, and never stored.
     now = now_ms()
     row = [event({"ph": n + 0.5}, {"pond": "a"}, now - 9000 + 1000 * n) for n in range(8)]
     records = [record(one, f"m-{n}") for n, one in enumerate([*row, event({"ph": 1.5}, {"bad": "yes"})])]
@@ -289,7 +294,7 @@ def test_sends_no_later_sample_of_a_series_before_a_failed_part(sqs, why, flavou
         assert "m-0" in result.failures
         while result.failures:
             deliveries += 1
-            assert deliveries < 8, "events are handed back for ever"
+            assert deliveries < 8, "events are returned for ever"
             result = stand.deliver_again(records, result, deliveries)
             letters.update(stand.letters())
         assert all(stand.tsdb.holds(samples_of(one)[0]) for one in row), f"good events are not stored: {sorted(letters)}"
@@ -338,8 +343,8 @@ def test_dead_letters_nothing_if_the_window_accepts_a_replay(sqs, fault, flavour
 @pytest.mark.parametrize("fault", [proxy.answer(503), proxy.answer(429), proxy.reset_in_body(), None], ids=str)
 @pytest.mark.parametrize("again", [False, True], ids=["first delivery", "second delivery"])
 def test_the_mark_depends_on_what_was_sent_before(sqs, fault, again):
-    # (a) an earlier request of this invocation that ended in 400, 5xx, timeout or reset; (b) a second delivery. A 429 is no
-    # such end: receivers refuse the whole request then.
+    # The mark is due (a) if an earlier request of this invocation ended in 400, 5xx, timeout or reset, (b) on a second delivery.
+    # A 429 does not count: receivers refuse the whole request then.
     now = now_ms()
     with Stand(sqs) as stand:
         stand.tsdb.put(labels_of("ph", {}), now, bits(1.5))
@@ -377,13 +382,13 @@ def test_marks_only_the_culprit_that_the_error_text_does_not_name(sqs):
                           record(event({"ph": 2.5}, {"pond": "c"}, now), "m-3"))
             letters = stand.letters()
             assert set(letters) == {"m-1"}
-            verdict = maybe_stored_of([(labels_of("ph", {"pond": "a"}), now - 5000, bits(2.5))], stand.receiver.writes)
-            assert verdict == ("must" if mark else "never")
+            expected = maybe_stored_of([(labels_of("ph", {"pond": "a"}), now - 5000, bits(2.5))], stand.receiver.writes)
+            assert expected == ("must" if mark else "never")
             assert letters["m-1"].attributes.get("maybe_stored") == mark
 
 
 def test_does_not_take_label_values_for_the_error_text(sqs):
-    # "Reason by text": the text also quotes the producer's labels, which say what they like.
+    # The contract, "reason by text": the text also quotes the producer's labels, which may hold any words.
     now = now_ms()
     with Stand(sqs) as stand:
         names = ["out of order", "per-user series limit of 5 exceeded", "timestamp too new"]
@@ -399,8 +404,8 @@ def test_does_not_take_label_values_for_the_error_text(sqs):
 @pytest.mark.parametrize("status", [400, 429])
 @pytest.mark.parametrize("kind", ["user", "metric", "labelset"])
 def test_returns_only_the_events_over_the_limit_of_a_full_workspace(sqs, kind, status):
-    # The facts know both statuses for it. The table of section 4 has 429 in the row of the retries, the sentence on the
-    # limits says "only the events over the limit": the plain reading is that it holds for both.
+    # Receivers use both statuses. The contract's table lists 429 among the retries, and its sentence on limits says "only the
+    # events over the limit". Read plainly, that sentence holds for both.
     now = now_ms()
     with Stand(sqs, Tsdb(series_limit=12, limit_kind=kind, limit_status=status)) as stand:
         for n in range(10):
@@ -443,7 +448,7 @@ def test_sends_no_later_sample_first_if_a_limit_is_raised_during_a_bisection(sqs
     now = now_ms()
     with Stand(sqs, Tsdb(flavour, series_limit=0)) as stand:
         def grow(exchange):
-            if exchange.number > 2:  # the whole, then the oldest event alone
+            if exchange.number > 2:  # first the whole batch, then the oldest event alone
                 stand.tsdb.series_limit = None
 
         stand.proxy.fault_with(grow)
@@ -455,7 +460,7 @@ def test_sends_no_later_sample_first_if_a_limit_is_raised_during_a_bisection(sqs
         assert stand.letters() == {}
 
 
-# --- groups, and what is dropped -------------------------------------------------------------------------------------
+# --- groups, and dropped events ---------------------------------------------------------------------------------------
 
 def test_fifo_group_continues_after_a_rejected_event_and_stops_at_an_errored_one(sqs):
     now = now_ms()
@@ -510,6 +515,6 @@ def test_reports_and_dead_letters_each_culprit_of_a_direct_array(sqs, flavour):
         assert (result.json["samples"], result.json["series"]) == (9, 9)
         letters = stand.dead_letters.letters()
         assert sorted(letter.body for letter in letters) == sorted(json.dumps(events[n]) for n in (3, 7, 8))
-        # (c): a direct invoke may be a second try of the caller.
+        # The contract, `maybe_stored` (c): a direct invocation may be the caller's second try.
         assert {letter.attributes.get("maybe_stored") for letter in letters} == {"true"}
         assert result.metrics["maybe_stored"] == 3

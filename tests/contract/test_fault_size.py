@@ -1,5 +1,8 @@
-"""Big input under faults: ten thousand messages, one hot series, thousands of series, labels up to the limit, 6 MB from a direct
-caller. Whatever the receiver does, each event has its outcome in time, and the memory of the smallest function is enough."""
+"""Large input under faults: ten thousand messages, one hot series, thousands of series, labels up to the limit, 6 MB from a direct
+caller.
+
+Whatever the receiver does, each event has its outcome in time, and the memory of the smallest function is enough.
+"""
 import json
 
 import pytest
@@ -12,7 +15,7 @@ from support.remote_write import bits
 from support.sqs import record
 from support.tsdb import Tsdb
 
-#: Half of what the smallest function has.
+#: Half of the smallest function's memory.
 MEMORY = 64_000_000
 
 
@@ -25,7 +28,7 @@ def one_hot_series(now):
 
 
 def labels_up_to_the_limit(now):
-    # 149 of them and the metric's name.
+    # 149 labels and the metric's name.
     many = {f"l{n}": "x" * 10 for n in range(148)}
     return [event({"ph": n + 0.5}, {**many, "device": f"d{n}"}, now) for n in range(300)]
 
@@ -63,7 +66,7 @@ def test_stores_all_of_a_large_input(stand, events):
     assert stand.tsdb.count() == count(events)
 
 
-@pytest.mark.parametrize("fault", [proxy.answer(503, "x" * 1_000_000), proxy.hang()], ids=["503 with 1 MB of words", "hang"])
+@pytest.mark.parametrize("fault", [proxy.answer(503, "x" * 1_000_000), proxy.hang()], ids=["503 with 1 MB of error text", "hang"])
 def test_returns_a_large_input_in_time_while_the_receiver_fails_and_stores_it_afterwards(stand, events, fault):
     records = messages(events)
     stand.proxy.fault_with(lambda exchange: fault)
@@ -89,7 +92,7 @@ def test_splits_a_large_request_as_often_as_necessary(stand, events):
     judge, limit = stand.tsdb.judge, count(events) // 20
     stand.receiver.answer_with(lambda write: Answer(413) if len(write.samples) > limit else judge(write))
     result = stand.deliver(*messages(events), deadline_s=30)
-    if len(events) == 1:  # one event is a unit: alone it does not fit
+    if len(events) == 1:  # an event is a unit: it does not fit even alone
         assert result.metrics["rejected.too_large"] == 1
         return
     assert result.failures == []
@@ -99,13 +102,13 @@ def test_splits_a_large_request_as_often_as_necessary(stand, events):
 
 @pytest.mark.parametrize("flavour, words", [("amp", "amp"), ("prometheus", "empty")])
 def test_finds_one_culprit_in_a_large_input(sqs, events, flavour, words):
-    guilty = len(events) * 2 // 3
-    events[guilty]["dimensions"]["bad"] = "yes"
+    culprit = len(events) * 2 // 3
+    events[culprit]["dimensions"]["bad"] = "yes"
     with Stand(sqs, Tsdb(flavour, words, window_ms=60_000, refuse=lambda labels: ("bad", "yes") in labels)) as stand:
         result = stand.deliver(*messages(events), deadline_s=40)
         assert result.failures == []
-        assert set(stand.letters()) == {f"m-{guilty}"}
-        assert stand.tsdb.count() == count(events) - len(events[guilty]["metrics"])
+        assert set(stand.letters()) == {f"m-{culprit}"}
+        assert stand.tsdb.count() == count(events) - len(events[culprit]["metrics"])
         assert len(stand.proxy.exchanges) <= search_bound(1, len(events))
         assert stand.ingest.peak_memory() < MEMORY
 
@@ -122,11 +125,11 @@ def test_returns_six_megabytes_of_a_direct_caller_while_the_receiver_fails(stand
 
 
 def test_dead_letters_or_returns_every_third_of_ten_thousand_messages(stand):
-    # Two thirds of them wait for a receiver that hangs, and the letters need 334 calls.
+    # Two thirds of the messages wait for a receiver that hangs; the dead letters of the others need 334 calls.
     records = [record(BROKEN_TEXT if n % 3 == 0 else event({"ph": n}, {"device": f"d{n}"}), f"m-{n}") for n in range(10_000)]
     stand.proxy.fault_with(lambda exchange: proxy.hang())
     result = stand.deliver(*records, deadline_s=5.0)
     failures, letters = set(result.failures), set(stand.letters())
-    assert len(failures & letters) <= 10, "letters of the one call that was not answered when the time was up"
+    assert len(failures & letters) <= 10, "only the call that was in flight when the time was up may leave both"
     assert failures | letters == {one["messageId"] for one in records}
-    assert letters, "time was left for some letters"
+    assert letters, "time was left for some dead letters"

@@ -1,5 +1,8 @@
-"""The judges of the faults judged: the judge of samples against a real Prometheus, the proxy byte by byte, and the FIFO queue
-against what is documented of it."""
+"""Tests of the tools that inject and check faults.
+
+They hold the model of a receiver against a real Prometheus, check the proxy byte by byte, and hold the FIFO queue against its
+documentation.
+"""
 import http.client
 import random
 import socket
@@ -41,7 +44,7 @@ def post(port, path, body, timeout=10):
 
 
 def random_requests(generator, count, now):
-    """Requests of a few series around the present: newer, older, equal, other values, the future."""
+    """Yields requests of a few series around the present: newer, older, equal, other values, the future."""
     last = {}
     for _ in range(count):
         request = []
@@ -67,11 +70,11 @@ def test_the_model_answers_and_stores_as_a_real_prometheus_does(window_s):
             status, text = post(port, "/api/v1/write", body_of(request))
             assert (status, text) == (judged.status, judged.body.decode()), request
             statuses.append(text.split(" for ")[0].strip())
-        found = real.api("query", query="judged[3h]", time=time.time() + 900)["result"]  # it took samples of the future
+        found = real.api("query", query="judged[3h]", time=time.time() + 900)["result"]  # it has samples of the future
         got = {one["metric"]["n"]: {round(when * 1000): value for when, value in one["values"]} for one in found}
     held = {dict(labels)["n"]: {when: f"{remote_write.double(value):g}" for when, value in one.samples.items()}
             for labels, one in judge.series.items()}
-    if window_s:  # of two values at one time outside of order, which one a query shows is not defined
+    if window_s:  # a query may show either of two values that came out of order for one time
         got, held = ({n: set(samples) for n, samples in side.items()} for side in (got, held))
     assert got == held
     wanted = {"", "duplicate sample", "out of bounds: timestamp is too far in the future",
@@ -168,7 +171,7 @@ def test_the_proxy_can_go_away_and_come_back_on_the_same_port(behind):
 # --- the FIFO queue --------------------------------------------------------------------------------------------------
 
 class Clock:
-    """A time that stands still until it is moved."""
+    """A clock that a test moves."""
     now = 1_000_000.0
 
     def __call__(self):
@@ -186,7 +189,7 @@ def queue(clock):
 
 
 def send(queue, *bodies):
-    """Messages of the groups that their first letters name."""
+    """Sends each body in the group that its first character names."""
     return [queue.send(body, group=body[0]) for body in bodies]
 
 

@@ -1,4 +1,4 @@
-"""Payloads that no producer should send. Each is answered, and the next invocation works."""
+"""Payloads that no producer should send. The function answers each, and its next invocation works."""
 import base64
 import json
 import threading
@@ -26,7 +26,7 @@ KINESIS = {"Records": [{"kinesis": {"kinesisSchemaVersion": "1.0", "partitionKey
 
 
 def works(ingest):
-    """The next invocation does its work as if nothing had been."""
+    """Checks that the next invocation works normally."""
     assert ingest.invoke(event({"after": 1.5})).json["accepted"] == 1
     assert ingest.invoke(batch(record(event({"after": 2.5}), "m-1"))).failures == []
 
@@ -72,7 +72,7 @@ def test_rejects_a_strange_direct_payload_and_works_afterwards(ingest, receiver,
     result = ingest.invoke(payload)
     assert not result.ok, result
     assert receiver.writes == []
-    if reason:  # None: refused, under which of the two reasons is open
+    if reason:  # None: the contract allows both reasons
         assert result.error_type == reason
     assert result.error_type in ("invalid_json", "invalid_event")
     assert result.error_message
@@ -131,7 +131,7 @@ def test_ignores_strange_message_attributes(ingest, receiver):
 
 @pytest.mark.parametrize("sent", ["soon", "-1", "99999999999999999999999", ""])
 def test_stores_the_rest_of_a_batch_with_a_bad_sent_timestamp(ingest, receiver, sent):
-    # What becomes of this one message is open; the other one is stored.
+    # The contract leaves the outcome of the first message open. The other one is stored.
     result = ingest.invoke(batch(record(event({"a": 1}, timestamp=None), "m-1", attributes={"sent_timestamp": sent}),
                                  record(event({"b": 1}), "m-2")))
     assert "m-2" not in result.failures
@@ -158,7 +158,7 @@ def test_returns_ten_thousand_broken_records(ingest):
 
 
 def full(payload):
-    return payload if len(payload) <= PAYLOAD_LIMIT else pytest.fail(f"{len(payload)} bytes are no Lambda payload")
+    return payload if len(payload) <= PAYLOAD_LIMIT else pytest.fail(f"{len(payload)} bytes are too many for a Lambda payload")
 
 
 def test_stores_a_6_mb_array_in_little_memory(ingest, receiver):
@@ -205,16 +205,16 @@ def test_answers_two_million_broken_events_in_time_and_little_memory_with_a_dead
     for _ in range(3):
         result = ingest_with_queue.invoke(payload, deadline_s=4)
         if result.seconds < 4:
-            break  # so much work fills the time to its end: a busy machine is late now and then, a defect always
+            break  # the work fills the whole time; a busy machine is late now and then, a defect is late always
     assert result.seconds < 4
-    assert result.error_type == "dead_letter_failed"  # there is no queue that takes them all in that time
+    assert result.error_type == "dead_letter_failed"  # no queue takes them all in that time
     assert json.loads(result.error_message)["rejected_count"] == count
     assert ingest_with_queue.peak_memory() < MEMORY
     works(ingest_with_queue)
 
 
 def test_dead_letters_one_message_full_of_broken_events(ingest_with_queue, dead_letters):
-    body = "[" + ",".join(["{}"] * 340_000) + "]"  # what fits into a message of SQS
+    body = "[" + ",".join(["{}"] * 340_000) + "]"  # the most that fits into a message of SQS
     assert ingest_with_queue.invoke(batch(record(body, "m-1"))).failures == []
     letter = dead_letters.letter()
     assert letter.body == body
@@ -277,7 +277,7 @@ def test_stays_small_after_a_large_batch_and_large_rejections(ingest):
     assert ingest.peak_memory() < MEMORY
 
 
-# --- death -----------------------------------------------------------------------------------------------------------
+# --- kills -----------------------------------------------------------------------------------------------------------
 
 def test_works_after_a_process_was_killed_in_the_middle(receiver):
     receiver.answer(Answer(204, delay=5))
@@ -309,7 +309,7 @@ def test_several_processes_do_not_disturb_each_other(receiver):
 
 
 def test_memory_does_not_grow_with_labels_times_metrics(ingest_with_queue, receiver):
-    # 220 kB that make a gigabyte of requests: what time allows is sent, the rest is handed back.
+    # 220 kB that become a gigabyte of requests. The function sends as much as time allows and returns the rest.
     wide = {"dimensions": {f"d{n}": "x" * 2000 for n in range(50)}, "metrics": {f"m{n}": n for n in range(10_000)}}
     result = ingest_with_queue.invoke(batch(record(event({"ph": 1}), "m-1"), record(wide, "m-2")), deadline_s=4, timeout=10)
     assert result.failures in ([], ["m-2"])

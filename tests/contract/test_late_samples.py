@@ -1,4 +1,4 @@
-"""LATE_SAMPLES: what becomes of events that are too old for the receiver."""
+"""LATE_SAMPLES decides on events that are too old for the receiver: dead-letter or drop."""
 import pytest
 
 from support.events import BROKEN, event, now_ms, too_old

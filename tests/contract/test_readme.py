@@ -1,4 +1,4 @@
-"""What the README promises, held against what the programs do: its tables, examples, names and links."""
+"""Holds the README against the programs: its tables, examples, names and links."""
 import json
 import re
 import subprocess
@@ -17,12 +17,12 @@ LONG = {"MAX_SAMPLE_AGE": "3650d"}
 
 
 def section(title):
-    """The text of one section."""
+    """Returns the text of one section."""
     return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.M | re.S).group(1)
 
 
 def rows(title):
-    """The rows of the first table of a section, as lists of cells."""
+    """Returns the rows of the first table of a section, as lists of cells."""
     lines = [line for line in section(title).splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
 

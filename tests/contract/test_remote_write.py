@@ -1,5 +1,6 @@
-"""What is sent to the receiver. Its own checks (signature, headers, encoding, order, sizes) run on every request of every
-test; here is what needs a story."""
+"""The requests to the receiver. The receiver checks signature, headers, encoding, order and sizes of every request in every test;
+the tests here need more than one request or answer.
+"""
 import json
 import math
 import random
@@ -243,7 +244,7 @@ def test_accepts_the_same_time_in_two_series(ingest, receiver):
 # --- sizes -----------------------------------------------------------------------------------------------------------
 
 def random_labels(generator, count, label_bytes=1000):
-    """Events whose labels snappy cannot make smaller."""
+    """Returns events whose labels snappy cannot compress."""
     alphabet = "".join(map(chr, range(0x21, 0x7F)))
     return [event({"noise": 0.5}, {"n": str(number), "r": "".join(generator.choices(alphabet, k=label_bytes))})
             for number in range(count)]
@@ -286,7 +287,7 @@ def test_sends_a_series_that_is_too_long_for_a_request_in_time_order(ingest, rec
     generator.shuffle(parts)
     payload = ("[" + ",".join(parts) + "]").encode()
     assert len(payload) < 6_200_000
-    receiver.answer_with(lambda write: Answer(204, delay=0.1))  # so that two at the same time would be seen
+    receiver.answer_with(lambda write: Answer(204, delay=0.1))  # long enough to notice two requests at the same time
     result = ingest.invoke(payload)
     assert result.json["accepted"] == count
     assert result.json["series"] == 1
@@ -299,7 +300,7 @@ def test_reports_exactly_the_events_of_a_failed_request_as_errored(ingest, recei
     events = random_labels(random.Random(4), 3000)
     records = [record(one, f"m-{number}") for number, one in enumerate(events)]
     receiver.answer_with(lambda write: Answer(503 if "1500" in numbers_of(write) else 204))
-    # Time for all tries: of a request that is given up in the middle the receiver might say that it is stored.
+    # There is time for all tries: the receiver might store a request that the function gives up in the middle.
     result = ingest.invoke(batch(*records), deadline_s=20)
     stored = {number for write in receiver.writes if write.acknowledged for number in numbers_of(write)}
     assert 0 < len(stored) < 3000

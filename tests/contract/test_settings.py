@@ -1,4 +1,4 @@
-"""The settings of `ingest`: what each means, what it may be, and that all faults are told at once, at start."""
+"""The settings of `ingest`: their meaning and their values. The start reports all wrong settings at once."""
 import re
 
 import pytest
@@ -100,12 +100,12 @@ def test_requires_no_region_if_nothing_is_signed():
 
 
 def test_takes_the_region_from_the_host_name_of_a_workspace():
-    # That it also goes before AWS_REGION cannot be seen from outside without such a host.
+    # No test can show from outside that it is preferred to AWS_REGION: that needs such a host.
     with Ingest({"REMOTE_WRITE_URL": RIGHT, "AWS_REGION": None, "AWS_DEFAULT_REGION": None}) as ingest:
         assert ingest.status is None
 
 
-# --- where to write --------------------------------------------------------------------------------------------------
+# --- the receiver's URL ------------------------------------------------------------------------------------------------
 
 def test_accepts_the_ancestors_variable(receiver):
     with Ingest({"AWS_PROMETHEUS_ENDPOINT": receiver.remote_write_url}) as ingest:
@@ -163,7 +163,7 @@ def test_accepts_the_right_path_of_a_workspace_and_any_path_elsewhere(url):
         assert ingest.status is None
 
 
-# --- empty is unset --------------------------------------------------------------------------------------------------
+# --- empty variables -------------------------------------------------------------------------------------------------
 
 def test_takes_every_empty_variable_as_unset(receiver):
     empty = dict.fromkeys(["AWS_PROMETHEUS_ENDPOINT", "REMOTE_WRITE_AUTH", "SIGV4_REGION", "DEAD_LETTER_QUEUE_URL",

@@ -1,4 +1,4 @@
-"""A batch from SQS: messages are acknowledged, handed back or put aside whole."""
+"""A batch from SQS: the function acknowledges, returns or dead-letters whole messages."""
 import json
 import random
 
@@ -29,7 +29,7 @@ def test_returns_a_batch_that_could_not_be_stored(ingest, receiver):
 
 
 def test_acknowledges_an_empty_batch(ingest, receiver):
-    # An empty `Records` does not say which service it is of: the answer must be no error; its form is open.
+    # An empty `Records` does not name its service. The answer must not be an error; the contract leaves its form open.
     assert ingest.invoke({"Records": []}).ok
     assert receiver.writes == []
 
@@ -156,20 +156,20 @@ def test_a_rejected_message_does_not_stop_its_fifo_group(ingest, receiver):
 
 def test_one_fifo_group_does_not_stop_another(ingest, receiver):
     generator = random.Random(7)
-    # Two groups too large for one request; the request that holds `marked` fails, the others do not.
+    # The two groups are too large for one request. Only the request that holds `marked` fails.
     def filler(metric):
         return [event({f"{metric}{n}": 1}, {f"l{k}": f"{generator.getrandbits(4000):01000x}" for k in range(6)})
                 for n in range(100)]
     records = [record(filler(f"{group}_{part}_"), f"{group}-{part}", group=group)
                for part in range(3) for group in ("a", "b")]
     receiver.answer_with(lambda write: Answer(503 if _holds(write, "a_0_0") else 204))
-    # Time for all tries: of a request that is given up in the middle the receiver might say that it is stored.
+    # There is time for all tries: the receiver might store a request that the function gives up in the middle.
     result = ingest.invoke(batch(*records), deadline_s=20)
     assert {"a-0", "a-1", "a-2"} <= set(result.failures)
     failed_metrics = {name for write in receiver.writes if not write.acknowledged for name in _metrics(write)}
     stored = {metric for metric, _ in receiver.samples()}
     wanted = set()
-    for part in range(3):  # b is held up from its first message that has a sample in a failed request
+    for part in range(3):  # group b stops at its first message that has a sample in a failed request
         if wanted or any(f"b_{part}_{n}" in failed_metrics - stored for n in range(100)):
             wanted.add(f"b-{part}")
     assert {one for one in result.failures if one.startswith("b")} == wanted

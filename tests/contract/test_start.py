@@ -1,4 +1,4 @@
-"""The start of the function: what happens before work is asked for, and what must not keep it from that."""
+"""The start of the function: it opens a connection before it asks for work. No receiver may delay it."""
 import socket
 import time
 
@@ -22,7 +22,7 @@ def test_opens_a_connection_with_one_anonymous_get(start, receiver):
     (get,) = receiver.warmings
     assert (get.method, get.path, get.body) == ("GET", "/", b"")
     names = {name.lower() for name, _ in get.headers}
-    assert names <= {"host", "accept", "user-agent"}, "neither signed nor anything else"
+    assert names <= {"host", "accept", "user-agent"}, "the request must have no signature and no other header of ours"
 
 
 def test_sends_the_first_events_on_that_connection():
@@ -34,7 +34,7 @@ def test_sends_the_first_events_on_that_connection():
 
 
 class Answers(HttpServer):
-    """Answers a GET as it is told, and takes everything else."""
+    """A receiver that answers a GET with a given answer, and accepts everything else."""
 
     def __init__(self, status, headers, body):
         self.answer = status, headers, body

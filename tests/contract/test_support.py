@@ -1,5 +1,7 @@
-"""The judges judged: a receiver that lets faults pass, or a reader that reads anything, would make every other test
-worthless. Each fault here is one that the contract forbids, and the receiver must see it."""
+"""Tests of the test tools: a receiver that misses errors, or a reader that accepts anything, would make every other test worthless.
+
+The contract forbids each error here, and the receiver must report it.
+"""
 import hashlib
 import http.client
 from concurrent.futures import ThreadPoolExecutor
@@ -36,7 +38,7 @@ GOOD = body_of([(PH, [(1000, bits(6.7)), (2000, bits(6.8))])])
 
 def send(receiver, body=GOOD, headers=None, key=ACCESS_KEY, secret=SECRET_KEY, token=SESSION_TOKEN, service="aps",
          region="us-east-1", change=None, change_body=None):
-    """Sends a request that botocore signed, perhaps changed afterwards; the status."""
+    """Sends a request that botocore signed, perhaps changed afterwards. Returns the status."""
     request = AWSRequest("POST", receiver.remote_write_url, data=body, headers={**HEADERS, **(headers or {})})
     SigV4Auth(Credentials(key, secret, token), service, region).add_auth(request)
     sent = {name: value for name, value in request.headers.items() if value is not None}
@@ -190,7 +192,7 @@ def test_a_queue_counts_all_its_messages_at_each_moment_and_gives_each_to_one_re
         for receiver in [pool.submit(receive_all) for _ in range(4)]:
             receiver.result()
     assert len(received) == len(set(received)) == count
-    # After six seconds they turn visible again, one after another; to receive them all takes half of one.
+    # After six seconds the messages become visible again, one after another. Receiving them all takes half a second.
     visible = 0
     while visible < count:
         visible, hidden = counts(queue)

@@ -1,4 +1,4 @@
-"""The log: one metric line for each invocation, a line for each message that needs a look, and no secrets."""
+"""The log has one metric line for each invocation, a line for each message that an operator should see, and no secrets."""
 import json
 import re
 
@@ -57,7 +57,7 @@ def test_units_match_the_names(ingest):
 def test_the_metric_line_names_request_and_trigger(ingest):
     direct, sqs = ingest.invoke(event()), ingest.invoke(batch(event()))
     assert direct.metrics["request_id"] == direct.request_id
-    # The words for the triggers are not fixed; that they differ is.
+    # The contract does not fix the names of the triggers, but they must differ.
     assert direct.metrics["trigger"] and sqs.metrics["trigger"]
     assert direct.metrics["trigger"] != sqs.metrics["trigger"]
 
@@ -91,7 +91,7 @@ def test_counts_reasons_by_name_if_they_are_above_zero(ingest):
 
 
 SCENARIOS = {
-    # name: (payload, receiver's answer, (received, delivered, errored, rejected, dropped),
+    # Name: (payload, the receiver's answer, (received, delivered, errored, rejected, dropped),
     #        (messages, acknowledged, dead_lettered, handed_back) without and with a dead-letter queue)
     "direct, stored": (lambda: event(), 204, (1, 1, 0, 0, 0), (1, 1, 0, 0), (1, 1, 0, 0)),
     "direct, refused": (lambda: BROKEN, 204, (1, 0, 0, 1, 0), (1, 0, 0, 1), (1, 0, 0, 1)),
@@ -221,7 +221,7 @@ def test_a_failed_start_prints_no_secret():
 
 
 def test_logs_no_secret_that_the_receiver_repeats(ingest, receiver):
-    # Front ends of AWS repeat the canonical request where they do not agree with a signature.
+    # Front ends of AWS repeat the canonical request if they reject its signature.
     def echo(write):
         signed = write.header("Authorization")
         return Answer(403, f"x-amz-security-token:{write.header('X-Amz-Security-Token')} authorization:{signed}")

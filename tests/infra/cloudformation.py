@@ -1,23 +1,25 @@
-"""A template as CloudFormation would see it: conditions decided, mappings looked up, functions evaluated. What only a deployment
-knows stays a name: `Ref` of a resource is `Queue`, its attribute `Queue.Arn`, unless `known` says what it is.
+"""Evaluates a template as CloudFormation does: its conditions, mappings and functions.
+
+Values that only a deployment knows stay names: `Ref` of a resource is `Queue`, and its attribute is `Queue.Arn`, unless `known`
+has the value.
 
     resources = resolve(template, {"QueueType": "fifo"})
     resources["Queue"]["Properties"]["VisibilityTimeout"] == 180
 """
 import re
 
-#: What CloudFormation knows of itself in these tests.
+#: The pseudo parameters of CloudFormation in these tests.
 PSEUDO = {"AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "AWS::Partition": "aws",
           "AWS::URLSuffix": "amazonaws.com", "AWS::StackName": "stack", "AWS::StackId": "stack-id"}
 _NONE = object()  # AWS::NoValue: leaves the property or the list's entry out
 
 
 class Refused(Exception):
-    """A parameter or a rule of the template says no, with its sentence."""
+    """A parameter or a rule of the template rejects a value, with its sentence."""
 
 
 def resolve(template, parameters=None, known=None, rename=lambda name: name):
-    """The resources that would be made, each with its properties evaluated; `rename` gives logical ids other names."""
+    """Returns the resources that would be made, with their properties evaluated. `rename` gives logical ids other names."""
     stack = _Stack(template, parameters or {}, known or {}, rename)
     stack.check()
     made = {}
@@ -29,7 +31,7 @@ def resolve(template, parameters=None, known=None, rename=lambda name: name):
 
 
 def outputs(template, parameters=None, known=None):
-    """The outputs of a template, evaluated."""
+    """Returns the evaluated outputs of a template."""
     stack = _Stack(template, parameters or {}, known or {}, lambda name: name)
     return {name: stack.value(output["Value"]) for name, output in template["Outputs"].items()
             if "Condition" not in output or stack.condition(output["Condition"])}
@@ -150,5 +152,5 @@ class _Stack:
 
 
 def _text(value):
-    """As CloudFormation compares: everything is text."""
+    """Returns a value as CloudFormation compares it: everything is text."""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -1,4 +1,4 @@
-"""Fixtures: servers that are costly to start live as long as the test session. `support` is that of tests/contract."""
+"""Fixtures. Servers that are slow to start live as long as the test session. `support` comes from tests/contract."""
 import pytest
 
 from support.prometheus import Prometheus
@@ -8,7 +8,7 @@ from support.sqs import Sqs
 
 @pytest.fixture
 def receiver():
-    """A receiver that answers 204 until told otherwise; any rule that a request breaks fails the test."""
+    """A receiver that answers 204 by default. A request that breaks a rule fails the test."""
     with Receiver() as one:
         yield one
         one.check()
@@ -23,6 +23,6 @@ def sqs():
 
 @pytest.fixture(scope="session")
 def prometheus():
-    """A real Prometheus. It is shared: use names of your own for metrics."""
+    """A real Prometheus. All tests share it: use metric names of your own."""
     with Prometheus() as server:
         yield server

@@ -1,10 +1,10 @@
-"""What a month costs and where the walls stand, from a few prices, quotas and measured figures.
+"""Computes the cost of a month and the limits of the deployment from a few prices, quotas and measured figures.
 
     python3 tests/infra/cost.py           prints the tables
     python3 tests/infra/cost.py --write   puts them into infra/scale-and-cost.md, between its markers
 
-Change a price or a measured figure here, write, and look at the difference. A test holds the page against what this prints,
-and the figures marked [test] against the real binary.
+Change a price or a measured figure here, run with --write, and look at the difference. A test holds the page against these
+tables, and the figures marked [test] against the real binary.
 """
 import math
 import re
@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[2] / "infra/scale-and-cost.md"
 SQS_REQUEST = {"standard": 0.40e-6, "fifo": 0.50e-6}
 LAMBDA_REQUEST = 0.20e-6
 LAMBDA_GB_SECOND = 0.0000133334  # arm64; x86_64: 0.0000166667
-AMP_SAMPLES = [(2e9, 0.90e-7), (250e9, 0.35e-7), (math.inf, 0.16e-7)]  # so many a month at so much each, then the next
+AMP_SAMPLES = [(2e9, 0.90e-7), (250e9, 0.35e-7), (math.inf, 0.16e-7)]  # (units a month, price of each), then the next tier
 AMP_GB_MONTH = 0.03
 AMP_QUERY_SAMPLE = 0.10e-9
 METRIC = 0.30
@@ -26,15 +26,16 @@ CLOUDWATCH_DASHBOARD = 3.00
 LOG_GB = [(10e3, 0.50), (20e3, 0.25), (20e3, 0.10), (math.inf, 0.05)]  # Lambda's logs, since May 2025
 
 # --- measured ---------------------------------------------------------------------------------------------------------------
-# tests/speed/figures prints the CPU time of the whole process from outside: 4.28, 1.66 and 1.40 us an event in batches of 50,
-# 1,000 and 10,000 (November 2026, a core of a shared x86-64 server, plain HTTP). These two give them within 8 %.
+# tests/speed/figures prints the CPU time of the whole process from outside. An event took 4.28, 1.66 and 1.40 us in batches of 50,
+# 1,000 and 10,000. That was in November 2026 on a core of a shared x86-64 server, with plain HTTP. The next two constants give
+# these times within 8 %.
 CPU_MS_OF_AN_INVOCATION = 0.14
 CPU_MS_OF_AN_EVENT = 0.0015
 RECORD_BYTES = 780  # an event of two metrics and three dimensions
-EVENT_BYTES = 180  # of these, the event itself
-WIRE_BYTES_OF_AN_EVENT = 23  # compressed, of large batches
+EVENT_BYTES = 180  # the event itself, a part of RECORD_BYTES
+WIRE_BYTES_OF_AN_EVENT = 23  # compressed, in large batches
 METRIC_LINE_BYTES = 1_440
-EMBEDDED_METRICS = 22  # of an invocation without refused events [test]; each reason that occurs adds one
+EMBEDDED_METRICS = 22  # an invocation without rejected events [test]; each reason adds one
 
 # --- assumed: nobody here could measure it ---------------------------------------------------------------------------------
 AMP_WAIT_MS = 50  # from request to answer
@@ -47,7 +48,7 @@ MONTHS_STORED = 5  # 150 days
 MB_OF_ONE_VCPU = 1_769
 LAMBDA_PAYLOAD_BYTES = 6 * 1_048_576
 SQS_CALL_MESSAGES = 10
-SQS_CHUNK_BYTES = 65_536  # each of them counts as a request
+SQS_CHUNK_BYTES = 65_536  # each chunk counts as a request
 SQS_IN_FLIGHT = 120_000
 LAMBDA_CONCURRENCY = 1_000
 AMP_SAMPLES_A_SECOND = 50_000_000 // 30
@@ -60,12 +61,12 @@ WINDOW_S = 20
 MAXIMUM_CONCURRENCY = 2
 METRICS_OF_AN_EVENT = 2
 ALARMS = 9  # [test]
-MINUTES = 43_800  # of a month
+MINUTES = 43_800  # a month
 SECONDS = MINUTES * 60
 
 
 def tiered(amount, tiers):
-    """What `amount` costs where the first so many have one price and the next another."""
+    """Returns the cost of `amount` by tiers, each with its own price."""
     cost = 0
     for size, price in tiers:
         cost += min(amount, size) * price
@@ -74,13 +75,13 @@ def tiered(amount, tiers):
 
 
 def duration_ms(events, memory_mb=MEMORY_MB):
-    """How long an invocation is billed for: its CPU time, longer by as much as it has less than a vCPU, and the waiting."""
+    """Returns the billed time of an invocation: its CPU time, stretched by its share of a vCPU, and its wait."""
     cpu = CPU_MS_OF_AN_INVOCATION + events * CPU_MS_OF_AN_EVENT
     return math.ceil(AMP_WAIT_MS + cpu * max(1, MB_OF_ONE_VCPU / memory_mb))
 
 
 class Load:
-    """A steady stream of events, and what becomes of it."""
+    """A steady stream of events, and the invocations, requests and bytes that it causes."""
 
     def __init__(self, events_a_second, batch, of_a_message=1, memory_mb=MEMORY_MB, pollers=MAXIMUM_CONCURRENCY):
         self.events = events_a_second
@@ -93,14 +94,14 @@ class Load:
         self.duration_ms = duration_ms(self.batch * of_a_message, memory_mb)
         self.concurrency = self.invocations * self.duration_ms / 1_000
         self.samples = events_a_second * METRICS_OF_AN_EVENT
-        # Sent one by one, received and deleted ten by ten.
+        # Messages are sent one by one, and received and deleted in tens.
         tens = self.invocations * math.ceil(self.batch / SQS_CALL_MESSAGES)
         chunks = math.ceil(min(self.batch, SQS_CALL_MESSAGES) * of_a_message * EVENT_BYTES / SQS_CHUNK_BYTES)
         self.sqs_requests = self.messages + tens * (chunks + 1)
         self.requests = self.invocations * math.ceil(self.batch * of_a_message * WIRE_BYTES_OF_AN_EVENT / REQUEST_WIRE_BYTES)
 
     def month(self):
-        """USD by service."""
+        """Returns USD by service."""
         sqs = (self.sqs_requests * SECONDS + IDLE_POLLS_A_MINUTE * MINUTES) * SQS_REQUEST["standard"]
         gb_seconds = self.concurrency * self.memory_mb / 1_024 * SECONDS
         lambda_ = self.invocations * SECONDS * LAMBDA_REQUEST + gb_seconds * LAMBDA_GB_SECOND
@@ -113,7 +114,7 @@ class Load:
 
 
 def number(value):
-    """1,234,567 with three digits that count, and small ones as they are."""
+    """Formats a number: 1,234,567 with three significant digits, small numbers unchanged."""
     for unit, size in (("G", 1e9), ("M", 1e6)):
         if value >= size:
             return f"{value / size:,.3g} {unit}" if value < 1e3 * size else f"{value / size:,.0f} {unit}"
@@ -130,7 +131,7 @@ def table(head, rows):
 
 
 def one_environment():
-    """Events a second of one environment."""
+    """Returns the events a second of one environment."""
     batches = (1, 10, 50, 1_000, 8_000)
     rows = []
     for memory in (128, 256, 512, MB_OF_ONE_VCPU):
@@ -140,7 +141,7 @@ def one_environment():
 
 
 def walls():
-    """What each rate asks of each quota."""
+    """Returns the share of each quota that each rate uses."""
     rows = []
     for events, of_a_message, batch, memory, pollers in [
             (1_000, 1, 50, 128, 2), (100_000, 1, 1_000, 128, 16), (100_000, 100, 50, 512, 4), (10_000_000, 100, 50, 512, 250)]:
@@ -154,14 +155,14 @@ def walls():
 
 
 def costs():
-    """USD a month."""
+    """Returns USD a month."""
     rows = []
     for a_minute, of_a_message in [(1, 1), (1_000, 1), (1_000_000, 1), (1_000_000, 100)]:
         for batch in (10, 50, 1_000):
             pollers = max(MAXIMUM_CONCURRENCY, math.ceil(Load(a_minute / 60, batch, of_a_message).concurrency * 1.5))
             load = Load(a_minute / 60, batch, of_a_message, pollers=pollers)
             if batch > 10 and load.batch < batch and load.batch == Load(a_minute / 60, 10, of_a_message).batch:
-                continue  # the window ends first: nothing changes any more
+                continue  # the window ends first, so a larger batch changes nothing
             month = load.month()
             rows.append([f"{a_minute:,}", of_a_message, f"{batch:,}", number(load.batch), *(usd(v) for v in month.values()),
                          f"**{usd(sum(month.values()))}**", pollers])
@@ -170,11 +171,11 @@ def costs():
 
 
 def rules():
-    """USD a month for the samples that infra/prometheus/rules.yaml reads: two series a device, a sample a minute."""
+    """Returns USD a month for the samples that infra/prometheus/rules.yaml reads: two series a device, a sample a minute."""
     rows = []
     for devices in (100, 10_000, 1_000_000):
         day, hour, quarter = 1_440, 60, 15
-        # Of each series: twice a day (devices heard, devices silent), once an hour, three times a quarter of one.
+        # The rules read each series over a day twice (devices heard and silent), over an hour once, over 15 minutes three times.
         read = devices * METRICS_OF_AN_EVENT * (2 * day + hour + 3 * quarter) * MINUTES / 5
         rows.append([f"{devices:,}", number(read), usd(read * AMP_QUERY_SAMPLE)])
     return table(["devices", "samples read a month", "USD a month"], rows)
@@ -184,7 +185,7 @@ TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "r
 
 
 def written(page):
-    """The page with its tables as they are now."""
+    """Returns the page with the current tables."""
     for name, make in TABLES.items():
         between = re.compile(f"(<!-- {name}: .*-->\n).*?(<!-- end of {name} -->)", re.S)
         assert len(between.findall(page)) == 1, f"the page has no one place for {name}"

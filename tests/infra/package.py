@@ -1,4 +1,4 @@
-"""The packaged function, `target/lambda`: where it is, and how a build for another processor runs here."""
+"""Finds the packaged function in `target/lambda`, and runs a build for another processor on this machine."""
 import os
 import zipfile
 
@@ -11,7 +11,7 @@ EMULATED_LIBC = ENV / "qemu/usr/aarch64-linux-gnu"
 
 
 def zip_of(arch):
-    """The deployable zip, as `infra/package` leaves it."""
+    """Returns the deployable zip that `infra/package` made."""
     path = LAMBDA / f"ingest-{arch}.zip"
     if not path.exists():
         raise MissingComponent(f"{path.relative_to(ROOT)} is missing: infra/package")
@@ -19,7 +19,7 @@ def zip_of(arch):
 
 
 def unpacked(arch, folder):
-    """`bootstrap` as Lambda unpacks it from the zip into `folder`, ready to run on this machine."""
+    """Unpacks `bootstrap` from the zip into `folder`, as Lambda does, ready to run on this machine."""
     bootstrap = folder / "bootstrap"
     with zipfile.ZipFile(zip_of(arch)) as archive:
         bootstrap.write_bytes(archive.read("bootstrap"))

@@ -1,4 +1,4 @@
-"""What a template promises, in the form of promises.yaml."""
+"""Reads from a template what promises.yaml promises, in the same form."""
 import copy
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ _PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
 
 
 def promised(variant):
-    """What the table says of a variant."""
+    """Returns the table's entry for a variant."""
     whole = copy.deepcopy(TABLE["gateway"])
     for path, value in VARIANTS[variant]["differs"].items():
         *way, last = path.split(".", path.count(".") if not path.startswith("may.") else 1)
@@ -27,19 +27,19 @@ def promised(variant):
 
 
 def made(resources):
-    """The same of resources, as `cloudformation.resolve` gives them."""
+    """Returns the same for resources of `cloudformation.resolve`."""
     return _Reader(resources).whole()
 
 
 def differences(is_made, is_promised):
-    """Sentences on what is not as promised."""
+    """Returns a sentence for each difference from the table."""
     made_flat, promised_flat = _flat(is_made), _flat(is_promised)
     return [f"{path} is {made_flat.get(path, 'absent')}, promised is {promised_flat.get(path, 'nothing')}"
             for path in sorted(made_flat.keys() | promised_flat.keys()) if made_flat.get(path) != promised_flat.get(path)]
 
 
 def statements(resources, role):
-    """Every statement of a role, of its own policies and of those beside it."""
+    """Returns every statement of a role: those of its own policies and of separate ones."""
     found = [one for policy in resources[role]["Properties"].get("Policies", []) for one in policy["PolicyDocument"]["Statement"]]
     for resource in resources.values():
         if resource["Type"] == "AWS::IAM::Policy" and role in resource["Properties"]["Roles"]:
@@ -48,7 +48,7 @@ def statements(resources, role):
 
 
 def may(resources, role):
-    """What a role may do: action -> resources. Anything but plain permissions is refused here."""
+    """Returns the permissions of a role: action -> resources. Fails for anything but plain permissions."""
     properties = resources[role]["Properties"]
     assert not properties.get("ManagedPolicyArns"), f"{role} has managed policies"
     assert not properties.get("PermissionsBoundary") and not properties.get("RoleName")
@@ -61,7 +61,7 @@ def may(resources, role):
 
 
 def role_of_function(resources):
-    """The name of the function's role."""
+    """Returns the name of the function's role."""
     return resources["Function"]["Properties"]["Role"].removesuffix(".Arn")
 
 
@@ -115,7 +115,7 @@ class _Reader:
 
     def queue(self, name):
         resource = self.resources[name]
-        # RedriveAllowPolicy could only name the source, which names this queue.
+        # RedriveAllowPolicy could only name the source, and the source names this queue.
         assert set(resource["Properties"]) <= {*_QUEUE, "Tags"}, set(resource["Properties"]) - set(_QUEUE)
         refuses = []
         for policy in self.of("AWS::SQS::QueuePolicy").values():
@@ -182,7 +182,7 @@ def _list(value):
 
 
 def _flat(value, path=""):
-    """Every value by the way to it, as text: CloudFormation takes "30" for 30. What is null or empty is absent."""
+    """Returns every value by its path, as text, because CloudFormation takes "30" for 30. Null and empty values are absent."""
     if isinstance(value, dict):
         return {where: one for key, inner in value.items() for where, one in _flat(inner, f"{path}.{key}".lstrip(".")).items()}
     return {} if value in (None, []) else {path: str(value)}

@@ -1,5 +1,7 @@
-"""A template deployed on this machine: moto's SQS with the queues' attributes, the packaged function with its variables, memory
-and timeout, polled as the event source mapping says, in front of a real Prometheus.
+"""Deploys a template on this machine.
+
+moto's SQS has the queues with their attributes. The packaged function has its variables, memory and timeout, polls as the event
+source mapping says, and writes to a real Prometheus.
 
     with Gateway(templates.sam(), sqs, prometheus, tmp_path) as gateway:
         gateway.send([event({"ph": 6.7})])
@@ -18,13 +20,13 @@ from support.http_server import HttpServer
 from support.runtime_api import Ingest
 from support.sqs import SqsFront
 
-#: What SQS takes as attributes of a queue; the rest of a template's properties are its own.
+#: The properties that SQS takes as attributes of a queue. CloudFormation alone reads the others.
 _NOT_ATTRIBUTES = {"QueueName", "Tags", "RedrivePolicy"}
 
 
 class Workspace(HttpServer):
-    """Stands where AMP would, passes what it gets on to Prometheus, and keeps it. `weather` is asked before each request: None
-    for fair, else the answer."""
+    """Replaces AMP: keeps each request and passes it on to Prometheus. `weather` decides before each request: None passes it on,
+    an answer is sent instead."""
 
     def __init__(self, prometheus):
         self._prometheus, self.weather, self.requests = prometheus, lambda: None, []
@@ -32,7 +34,7 @@ class Workspace(HttpServer):
 
     def respond(self, request):
         self.requests.append(request)
-        if request.method == "GET":  # the function opens its connection before there is work
+        if request.method == "GET":  # the function opens its connection before it asks for work
             return 404, {}, b""
         answer = self.weather()
         if answer is not None:
@@ -48,7 +50,7 @@ class Workspace(HttpServer):
 
 
 class _Function(Ingest):
-    """One environment of the function; its peak memory is noted when it ends."""
+    """One environment of the function, which records its peak memory when it ends."""
 
     def __init__(self, peaks, *arguments, **more):
         self._peaks = peaks
@@ -61,14 +63,14 @@ class _Function(Ingest):
 
 
 class Gateway:
-    """See the module. `resources` are those of `templates.sam` or `templates.cdk`."""
+    """The deployment: see the module. `resources` come from `templates.sam` or `templates.cdk`."""
 
     def __init__(self, resources, sqs, prometheus, folder, environment=None):
         self.resources, self.workspace, self.sqs_front = resources, Workspace(prometheus), SqsFront(sqs)
         self._bootstrap = unpacked(ARCH, folder)
         self._more = environment or {}
         self.queues = {}
-        # The dead-letter queue first: the other names it.
+        # The dead-letter queue comes first, because the other queue names it.
         for name in sorted((name for name, one in resources.items() if one["Type"] == "AWS::SQS::Queue"),
                            key=lambda name: "RedrivePolicy" in resources[name]["Properties"]):
             self.queues[name] = self._queue(sqs, resources[name]["Properties"])
@@ -92,7 +94,7 @@ class Gateway:
         return sqs.queue(fifo=fifo, **attributes)
 
     def environment(self):
-        """The variables of the template, with addresses of this machine where they name a host."""
+        """Returns the variables of the template, with addresses of this machine in place of hosts."""
         variables = dict(self.function["Environment"]["Variables"])
         variables["REMOTE_WRITE_URL"] = self.workspace.url + urlsplit(variables["REMOTE_WRITE_URL"]).path
         variables["DEAD_LETTER_QUEUE_URL"] = self.queues[variables["DEAD_LETTER_QUEUE_URL"]].url
@@ -100,7 +102,7 @@ class Gateway:
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": self.function["MemorySize"], **self._more}
 
     def start(self):
-        """A new environment of the function."""
+        """Returns a new environment of the function."""
         return _Function(self.peaks, self.environment(), binary=self._bootstrap)
 
     def run(self, timeout=120):
@@ -117,7 +119,7 @@ class Gateway:
         assert drained, f"the queue is not empty after {timeout} s"
 
     def letters(self):
-        """What lies on the dead-letter queue."""
+        """Returns the messages of the dead-letter queue."""
         return self.queues["DeadLetterQueue"].letters()
 
     def __enter__(self):

@@ -1,4 +1,4 @@
-"""The two templates under test: SAM's after its transform, and the CDK construct's, each variant as its example synthesises it."""
+"""The two templates under test: SAM's after its transform, and the CDK construct's in each variant of its example."""
 import fcntl
 import functools
 import json
@@ -12,18 +12,18 @@ from support.components import ENV, HOW, ROOT, MissingComponent, _found
 
 SAM_TEMPLATE = ROOT / "infra/sam/template.yaml"
 CDK = ROOT / "infra/cdk"
-#: What AWS says of a workspace that the stack makes.
+#: The attributes of a workspace that the stack makes.
 KNOWN = {"Workspace.WorkspaceId": "ws-made",
          "Workspace.PrometheusEndpoint": "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-made/"}
 
 
 def infra_tool(name):
-    """A command of tests/.env/infra, such as `sam`."""
+    """Returns the path of a command of tests/.env/infra, such as `sam`."""
     return _found(ENV / "infra/bin" / name, f"the command `{name}`", HOW)
 
 
 def environment():
-    """For commands that must need neither credentials nor an account."""
+    """Returns the environment of commands that must need neither credentials nor an account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {**kept, "AWS_DEFAULT_REGION": "eu-west-1", "SAM_CLI_TELEMETRY": "0", "PATH": f"{ENV}/infra/bin:{os.environ['PATH']}"}
 
@@ -37,22 +37,22 @@ def _sam_template(parameters):
 
 
 def sam_template(parameters=None):
-    """SAM's template after the transform with these parameters."""
+    """Returns SAM's template after the transform with these parameters."""
     return _sam_template(tuple(sorted((parameters or {}).items())))
 
 
 def sam(parameters=None):
-    """The resources that SAM's template makes with these parameters."""
+    """Returns the resources that SAM's template makes with these parameters."""
     return cloudformation.resolve(sam_template(parameters), parameters, KNOWN)
 
 
 def sam_outputs(parameters=None):
-    """What SAM's template tells after a deployment with these parameters."""
+    """Returns the outputs of SAM's template after a deployment with these parameters."""
     return cloudformation.outputs(sam_template(parameters), parameters, KNOWN)
 
 
 def cdk_templates():
-    """The templates of all variants of infra/cdk/example/variants.ts, by their names; synthesised where anything is newer."""
+    """Returns the templates of all variants of infra/cdk/example/variants.ts by name. Synthesises them if any source is newer."""
     if not (CDK / "node_modules").is_dir() or shutil.which("npm") is None:
         raise MissingComponent(f"Node.js or the packages of infra/cdk are missing: {HOW}")
     return _cdk_templates()
@@ -80,10 +80,10 @@ def _changed(path):
 
 
 def cdk(variant):
-    """The resources that the construct makes in this variant, named as in SAM's template where they are the same."""
+    """Returns the resources that the construct makes in this variant, with SAM's names if SAM's template has them, too."""
     return cloudformation.resolve(cdk_templates()[variant], {}, KNOWN, _named)
 
 
 def _named(logical_id):
-    """Without the construct's own id in front and CDK's hash behind."""
+    """Returns a logical id without the construct's own id in front and CDK's hash behind."""
     return re.sub(r"[0-9A-F]{8}$", "", re.sub(r"^Gateway(Alarms)?", "", logical_id))

@@ -1,8 +1,7 @@
-"""The Grafana dashboard and the Prometheus rules: every query answers, every name is one that exists.
+"""The Grafana dashboard and the Prometheus rules: every query has an answer, and every name exists.
 
-No Grafana can be run here. What can be held against something real is: the Prometheus queries against a real Prometheus
-with the demo's data, the metric names against the line that the binary prints and the lists of AWS, the rules against
-promtool.
+The tests run no Grafana. They hold the Prometheus queries against a real Prometheus with the demo's data, and the rules against
+promtool. Metric names must be in the line that the binary prints or in the lists of AWS.
 """
 import itertools
 import json
@@ -27,10 +26,10 @@ CLOUDWATCH = [(panel, target) for panel, target in TARGETS if target["datasource
 PROMETHEUS = [(panel, target) for panel, target in TARGETS if target["datasource"]["type"] == "prometheus"]
 VARIABLES = {variable["name"]: variable for variable in DASHBOARD["templating"]["list"]}
 
-#: What a user of the demo's fleet chooses.
+#: The choices of a user of the demo's fleet.
 CHOSEN = {"label": "deviceId", "device": ".+", "metric": "temperature", "silence": "15m", "seen": "1d"}
 
-#: Metrics that AWS publishes, and the dimension by which they are asked for.
+#: Metrics that AWS publishes, and the dimension by which they are queried.
 AWS_METRICS = {
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html, read in November 2026
     "AWS/Lambda": ("FunctionName", {
@@ -42,13 +41,13 @@ AWS_METRICS = {
         "ApproximateNumberOfMessagesVisible", "NumberOfEmptyReceives", "NumberOfMessagesDeleted",
         "NumberOfMessagesReceived", "NumberOfMessagesSent", "SentMessageSize"}),
     # https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-CW-usage-metrics.html, same. The dimension is not in the
-    # part that could be read; a public exporter of CloudWatch metrics says that it was verified against a workspace.
+    # part that could be read. A public exporter of CloudWatch metrics states that it was verified against a workspace.
     "AWS/Prometheus": ("Workspace", {"DiscardedSamples", "DiscardedSeries", "OutOfOrderIngestionRate"}),
 }
 
 
 def filled(text):
-    """A query as Grafana sends it: with the variables filled in."""
+    """Returns a query as Grafana sends it, with the variables filled in."""
     return re.sub(r"\$\{?(\w+)\}?", lambda name: CHOSEN[name[1]], text)
 
 
@@ -99,7 +98,7 @@ def test_the_dashboard_names_nothing_of_one_installation():
 
 @pytest.fixture(scope="module")
 def printed():
-    """The metrics that the binary declares in the line of an invocation, with what the vocabulary of reasons adds."""
+    """Returns the metrics that the binary declares in its metric line, with those of all reasons."""
     with Receiver() as receiver:
         ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url})
         try:
@@ -155,8 +154,8 @@ def test_each_queue_is_offered_where_it_belongs(variable, name, is_offered):
 
 @pytest.fixture(scope="module")
 def fleet():
-    """A real Prometheus with the demo's fleet, which fell silent a minute ago, and a device that did three quarters of an hour
-    before."""
+    """A real Prometheus with the demo's fleet, which fell silent a minute ago, and a device that fell silent three quarters of an
+    hour earlier."""
     with Prometheus() as prometheus:
         demo = subprocess.run(
             [components.pushgw(), "demo", "--json", "--remote-write-url", prometheus.remote_write_url],
@@ -174,7 +173,7 @@ def fleet():
 
 
 def by_title(title):
-    """The one query of the panel with this title."""
+    """Returns the one query of the panel with this title."""
     target, = (target for panel, target in PROMETHEUS if panel["title"] == title)
     return filled(target["expr"])
 
@@ -199,7 +198,7 @@ def test_the_dashboard_shows_the_numbers_of_the_fleet(fleet):
     assert fleet.value(by_title("Series")) == devices * 3
     assert fleet.value(by_title("Metrics")) == 3
     assert 0 <= fleet.value(by_title("Last sample")) < 180
-    # Where none is silent the answer is 0, and not nothing.
+    # If no device is silent the answer is 0, not empty.
     assert fleet.value(by_title("Silent devices").replace('=~".+"', '=~"sensor.+"')) == 0
 
 
@@ -212,7 +211,7 @@ def test_the_dashboard_lists_only_silent_devices_with_their_time(fleet):
 
 
 def test_the_variables_offer_the_fleets_values(fleet):
-    """The variables' own queries, as Grafana's Prometheus source translates them."""
+    """Runs the variables' own queries, as Grafana's Prometheus source translates them."""
     name = re.compile(r"label_values\((\{.*\}),(.*)\)")
     assert VARIABLES["label"]["query"]["query"] == "label_names()"
     labels = {one for one in fleet.api("labels") if re.search(VARIABLES["label"]["regex"].strip("/"), one)}
@@ -225,7 +224,7 @@ def test_the_variables_offer_the_fleets_values(fleet):
 # --- rules -----------------------------------------------------------------------------------------------------------
 
 def promtool(*arguments):
-    """promtool from beside Prometheus: (exit code, what it said)."""
+    """Runs the promtool beside Prometheus and returns (exit code, output)."""
     ended = subprocess.run([Path(components.prometheus()).with_name("promtool"), *map(str, arguments)],
                            capture_output=True, text=True, check=False, timeout=120)
     return ended.returncode, ended.stdout + ended.stderr
@@ -242,12 +241,12 @@ def test_promtools_tests_of_the_rules_pass():
 
 
 def test_alerts_only_if_the_number_of_series_doubles(tmp_path):
-    """Not in rules_test.yaml, as it takes a thousand series."""
+    """rules_test.yaml does not have this case, because it takes a thousand series."""
     def series(count, values):
         return [f"  - {{series: 'reading{{deviceId=\"d{number}\"}}', values: '{values}'}}" for number in range(count)]
 
     day = 24 * 60
-    table = [  # series from the start, series that begin after a day, whether that is told
+    table = [  # (series from the start, series that begin after a day, true if the alert fires)
         (1000, 1100, True), (1000, 900, False), (10, 300, False)]
     tests = ["rule_files: [" + json.dumps(str(RULES)) + "]", "evaluation_interval: 5m", "tests:"]
     for before, after, told in table:

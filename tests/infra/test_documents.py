@@ -1,4 +1,4 @@
-"""The pages of infra/, held against what they are about: the template, the construct, the programs, the prices' arithmetic."""
+"""Holds the pages of infra/ against the template, the construct, the programs and the cost computation."""
 import functools
 import json
 import re
@@ -22,7 +22,7 @@ PAGES = {page.name: page.read_text() for page in sorted(INFRA.glob("*.md"))}
 
 
 class CloudFormation(yaml.SafeLoader):
-    """YAML with CloudFormation's short forms: `!Ref X` is {"Ref": "X"}."""
+    """Loads YAML with CloudFormation's short forms: `!Ref X` is {"Ref": "X"}."""
 
 
 def _tag(loader, suffix, node):
@@ -43,7 +43,7 @@ PROPS_SOURCE = (INFRA / "cdk/src/props.ts").read_text()
 
 
 def props(interface):
-    """The props that an interface of the construct has."""
+    """Returns the props of an interface of the construct."""
     body = re.search(rf"export interface {interface} \{{\n(.*?)^\}}", PROPS_SOURCE, re.S | re.M)[1]
     return set(re.findall(r"^  readonly (\w+)\??:", body, re.M))
 
@@ -52,31 +52,31 @@ PROPS = props("PrometheusPushGatewayProps") | {f"iot.{name}" for name in props("
 
 
 def section(page, title):
-    """The text under a heading, up to the next of its rank or a higher one."""
+    """Returns the text under a heading, up to the next heading of its level or a higher one."""
     found = re.search(rf"^(#+) {re.escape(title)}\n(.*?)(?=^#{{1,9}} |\Z)", PAGES[page], re.M | re.S)
     assert found, f"{page} has no section {title!r}"
     return found[2]
 
 
 def rows(page, title, number=0):
-    """The cells of a table in a section."""
+    """Returns the cells of a table in a section."""
     tables = re.findall(r"(?:^\|.*\n)+", section(page, title), re.M)
     return [[cell.strip() for cell in line.strip().strip("|").split(" | ")] for line in tables[number].splitlines()[2:]]
 
 
 def spans(text):
-    """What stands in code quotes, outside of blocks."""
+    """Returns the texts in code quotes, outside of blocks."""
     return [re.sub(r"\s+", " ", one) for one in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S))]
 
 
 def commands():
-    """(page, command line) of all that a page tells to run: in blocks of shell, and in code quotes."""
+    """Returns (page, command line) of all commands on the pages: in blocks of shell, and in code quotes."""
     program = re.compile(r"(?:^|\$\()((?:aws|sam|pushgw|promtool|infra/package|python3|bash|cargo|npx|npm|cd) [^\n]*)")
     for page, text in PAGES.items():
         for block in re.findall(r"```sh\n(.*?)```", text, re.S):
             for line in block.splitlines():
                 line = line.strip()
-                assert not line or program.search(line), f"{page}: what is {line!r}?"
+                assert not line or program.search(line), f"{page}: {line!r} is no known command"
                 yield from ((page, one.rstrip(")") if "$(" in line else one) for one in program.findall(line))
         yield from ((page, one) for one in spans(text) if program.match(one))
 
@@ -85,7 +85,7 @@ COMMANDS = sorted(set(commands()))
 
 
 def of_program(name):
-    """Test parameters: the words of each command line of one program, with the page in the test's name."""
+    """Returns test parameters: the words of each command line of one program, with the page in the test's name."""
     words = [(page, shlex.split(line)) for page, line in COMMANDS if line.split()[0] == name]
     assert words, name
     return pytest.mark.parametrize("words", [pytest.param(one[1:], id=f"{page}: {' '.join(one)[:60]}") for page, one in words])
@@ -108,12 +108,12 @@ def test_the_page_names_every_parameter_with_its_default_and_prop():
     words = {"makes one": "", "AMP's, 60 s": "", "none": "", "1 h": "", "10 s": ""}
     for name, default in told.items():
         actual = str(PARAMETERS[name]["Default"])
-        assert actual in (words.get(default, default), default), f"{name} is {actual!r}, told as {default!r}"
+        assert actual in (words.get(default, default), default), f"{name} is {actual!r}, and the page says {default!r}"
 
 
 def test_the_page_names_every_prop():
     told = {name for row in rows("README.md", "What can be chosen") for name in spans(row[1])}
-    # `iot` is told by its parts; `code` is for builds of one's own.
+    # The page names the parts of `iot`; `code` is for builds of one's own.
     assert told == PROPS - {"iot", "code"}
 
 
@@ -147,11 +147,11 @@ def test_the_code_to_copy_uses_props_and_methods_of_the_construct():
 
 @pytest.mark.parametrize("page", PAGES)
 def test_names_in_code_quotes_exist(page):
-    """`MaximumConcurrency` must not become `MaxConcurrency` on one page."""
+    """Finds a `MaxConcurrency` on one page that should be `MaximumConcurrency`."""
     metrics = set(re.findall(r'"metricName": "([A-Z]\w+)"', (INFRA / "grafana/dashboard.json").read_text()))
     ours = set(PARAMETERS) | set(OUTPUTS) | set(RESOURCES) | metrics
     rules = set(re.findall(r"alert: (\w+)", (INFRA / "prometheus/rules.yaml").read_text()))
-    # Lambda's and SQS's own words, and those of the ancestor.
+    # Names of Lambda, SQS and the ancestor.
     others = {"SendMessageBatch", "VpcConfig", "PrometheusPushGateway", "PrometheusLambdaPushGateway", "Enabled"}
     for span in spans(PAGES[page]):
         if re.fullmatch(r"(?:[A-Z][a-z]+){2,}|[A-Z][a-z]+Arn", span):
@@ -187,7 +187,7 @@ def test_the_page_names_the_resources_that_stay_after_removal():
 # --- permissions ------------------------------------------------------------------------------------------------------
 
 def actions_of(role):
-    """The actions that a role of the template allows, conditions or not."""
+    """Returns the actions that a role of the template allows, with or without conditions."""
     found = set()
 
     def look(node):
@@ -210,7 +210,7 @@ def test_the_page_describes_the_whole_role():
     assert actions_of("IotRole") == {"sqs:SendMessage"}
 
 
-#: What creates a resource of each type in the template.
+#: The action that creates a resource of each type in the template.
 CREATES = {
     "AWS::APS::Workspace": "aps:CreateWorkspace", "AWS::SQS::Queue": "sqs:CreateQueue",
     "AWS::SQS::QueuePolicy": "sqs:SetQueueAttributes", "AWS::Serverless::Function": "lambda:CreateFunction",
@@ -232,7 +232,7 @@ def test_the_policy_for_deploying_has_actions_of_aws_for_each_resource():
         assert CREATES[resource["Type"]] in allowed, resource["Type"]
     session = botocore.session.get_session()
     services = {"aps": "amp"}
-    # Names that IAM has, and the API calls otherwise or not at all.
+    # Names of IAM for which the API has another name or none.
     iam_only = {"iam:PassRole", "lambda:ListTags", "lambda:TagResource", "s3:GetObject"}
     for action in allowed - iam_only:
         service, operation = action.split(":")
@@ -248,7 +248,7 @@ def test_each_block_of_json_is_valid(page):
 # --- links and commands -----------------------------------------------------------------------------------------------
 
 def anchors(text):
-    """The anchors of a page's headings, as GitHub makes them."""
+    """Returns the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -285,7 +285,7 @@ def test_the_aws_cli_knows_the_command(words):
     given = [flag if flag in known else flag.replace("--no-", "--") for flag in flags(rest) if flag not in everywhere]
     assert set(given) <= set(known), given
     missing = set(shape.required_members) - {known[flag] for flag in given}
-    # Named in passing, without its flags.
+    # The page names the command without its flags.
     assert not missing or not given, missing
 
 
@@ -300,7 +300,7 @@ def test_pushgw_knows_the_command(words):
 
 @functools.cache
 def sam_help(verb):
-    """What `sam VERB --help` says. It takes seconds."""
+    """Returns the output of `sam VERB --help`. It takes seconds."""
     ended = subprocess.run([infra_tool("sam"), verb, "--help"], capture_output=True, text=True, check=False,
                            env=environment() | {"COLUMNS": "200"})
     assert ended.returncode == 0, ended.stderr

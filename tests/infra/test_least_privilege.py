@@ -1,5 +1,7 @@
-"""The role of the function allows what is called, and nothing else: every AWS call that `ingest` makes is captured on its way and
-held against the statements of both templates."""
+"""The role of the function allows the calls that it makes, and nothing else.
+
+The tests capture every AWS call of `ingest` and hold it against the statements of both templates.
+"""
 import re
 import subprocess
 
@@ -19,7 +21,7 @@ from support.sqs import event as batch
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
 IAM_ACTION = {"SendMessage": "sqs:SendMessage", "SendMessageBatch": "sqs:SendMessage"}
 
-#: What the function itself never calls: who does, and where AWS says so.
+#: Actions that the function itself never calls: who does, and the AWS page that says so.
 OF_LAMBDA = {
     # The pollers of the event source mapping: https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
     "sqs:ReceiveMessage": ["Queue.Arn"],
@@ -27,18 +29,18 @@ OF_LAMBDA = {
     "sqs:GetQueueAttributes": ["Queue.Arn"],
     # Failed asynchronous invocations: https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html
     "sqs:SendMessage": ["FailureQueue.Arn"],
-    # What the function prints: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
+    # Lambda writes the function's output to its log: https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs.html
     "logs:CreateLogStream": ["LogGroup.Arn"],
     "logs:PutLogEvents": ["LogGroup.Arn"],
 }
-#: Segments that Lambda sends where tracing is on: https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
+#: Segments that Lambda sends if tracing is on: https://docs.aws.amazon.com/lambda/latest/dg/services-xray.html
 OF_TRACING = {"xray:PutTraceSegments": ["*"], "xray:PutTelemetryRecords": ["*"]}
 
-#: The two places where a workspace can be, as their ARN.
+#: The ARN of the workspace that a template makes.
 MADE = "arn:aws:aps:eu-west-1:123456789012:workspace/ws-made"
 IOT = {"queue": ["FailureQueue.Arn", "Queue.Arn"], "function": ["FailureQueue.Arn"]}
 
-#: The other variants differ in nothing that the function's role is about.
+#: The other variants have the same role of the function.
 DEPLOYED = [(tool, variant) for tool in ("SAM", "CDK")
             for variant in ("standard", "fifo", "an existing workspace, of another account and region", "traced")]
 
@@ -49,7 +51,7 @@ def resources_of(tool, variant):
 
 @pytest.fixture(scope="session")
 def noting_connections(tmp_path_factory):
-    """A library that notes where a process connects to."""
+    """Builds a library that records the addresses to which a process connects."""
     library = tmp_path_factory.mktemp("connections") / "connections.so"
     source = templates.ROOT / "tests/infra/connections.c"
     built = subprocess.run(["cc", "-shared", "-fPIC", "-O", "-o", library, source, "-ldl"], capture_output=True, text=True)
@@ -59,8 +61,11 @@ def noting_connections(tmp_path_factory):
 
 
 def everything(gateway):
-    """Invocations in which `ingest` does all that it does with AWS: it writes, tries again, reloads credentials, searches, puts one
-    and many letters aside, large ones, and of both triggers; and the queue fails it once."""
+    """Runs invocations in which `ingest` does all that it ever does with AWS.
+
+    It writes, retries, reloads credentials, bisects, and dead-letters one message, many and large ones, of both triggers. The
+    queue fails once.
+    """
     answers = []
     gateway.workspace.weather = lambda: answers.pop(0) if answers else None
     function, now = gateway.start(), now_ms()
@@ -86,11 +91,11 @@ def everything(gateway):
 
 
 def calls(gateway):
-    """What was captured, as IAM names it: action -> resources."""
+    """Returns the captured calls as IAM names them: action -> resources."""
     found = {}
     for request in gateway.workspace.requests:
         if (request.method, request.path, request.header("Authorization")) == ("GET", "/", None):
-            continue  # opens the connection before there is work: it is no call of any API
+            continue  # the function opens its connection with this GET, which calls no API
         assert request.method == "POST" and request.path.startswith("/workspaces/"), request.path
         assert faults(request, {ACCESS_KEY: SECRET_KEY}, None, session_token=SESSION_TOKEN) == []
         region = _AUTHORIZATION.fullmatch(request.header("Authorization")).group(3)
@@ -104,7 +109,7 @@ def calls(gateway):
 
 
 def as_called(arn):
-    """How a call to a workspace shows which one is meant: region of the signature, and id in the path."""
+    """Returns the region and id of a workspace, as a call names it: in its signature and in its path."""
     match = re.fullmatch(r"arn:aws:aps:([a-z0-9-]+):[0-9]{12}:workspace/([a-zA-Z0-9-]+)", MADE if arn == "Workspace.Arn" else arn)
     return " ".join(match.groups()) if match else arn
 
@@ -120,7 +125,7 @@ def test_the_role_allows_exactly_the_calls_that_are_made(tool, variant, sqs, pro
         known = {runtime_api, gateway.workspace.address, gateway.sqs_front.address}
 
     connected = set(noted.read_text().splitlines())
-    assert connected == known, "it connects to, or looks up, something else than the Runtime API, the workspace and SQS"
+    assert connected == known, "it connects to, or looks up, an address that is not the Runtime API, the workspace or SQS"
 
     allowed = may(resources, role_of_function(resources))
     allowed["aps:RemoteWrite"] = [as_called(arn) for arn in allowed["aps:RemoteWrite"]]

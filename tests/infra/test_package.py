@@ -1,4 +1,4 @@
-"""The deployable zips that `infra/package` makes: what is in them, that they run, and that they come out the same again."""
+"""The deployable zips that `infra/package` makes: their contents, that they run, and that a second build has the same bytes."""
 import hashlib
 import os
 import re
@@ -18,7 +18,7 @@ from support.sqs import record
 
 both = pytest.mark.parametrize("arch", ARCHITECTURES)
 
-#: provided.al2023: its C library, and where the loader is.
+#: The C library of provided.al2023, and the path of its loader.
 GLIBC = (2, 34)
 ELF = {"x86_64": ("Advanced Micro Devices X86-64", "/lib64/ld-linux-x86-64.so.2"),
        "arm64": ("AArch64", "/lib/ld-linux-aarch64.so.1")}
@@ -62,12 +62,12 @@ def test_the_zip_holds_an_executable_bootstrap_and_nothing_else(arch):
         only, = archive.infolist()
     assert only.filename == "bootstrap"
     assert oct(only.external_attr >> 16) == oct(0o100755)
-    assert only.create_system == 3, "not made as on Unix: Lambda would not see the mode"
+    assert only.create_system == 3, "the zip has no Unix modes: Lambda would not see the mode"
 
 
 @both
 def test_the_zip_is_small(arch):
-    # The goal is 3 MB; above 4 MB is a fault.
+    # The goal is 3 MB; above 4 MB is an error.
     assert zip_of(arch).stat().st_size <= 4_000_000
 
 
@@ -98,7 +98,7 @@ def test_the_checksums_match():
 
 
 def test_a_second_build_elsewhere_gives_the_same_bytes(tmp_path):
-    """In another folder, with packages unpacked into another CARGO_HOME. It builds everything anew, for minutes."""
+    """Builds everything again in another folder, with packages unpacked into another CARGO_HOME. It takes minutes."""
     first, clone, home = zip_of("x86_64").read_bytes(), tmp_path / "clone", tmp_path / "home"
     shutil.copytree(ROOT, clone, symlinks=True,
                     ignore=shutil.ignore_patterns("target", ".env", ".git", "node_modules", "cdk.out", ".aws-sam"))
@@ -106,7 +106,7 @@ def test_a_second_build_elsewhere_gives_the_same_bytes(tmp_path):
     os.symlink(LAMBDA / "tools", clone / "target/lambda/tools")
     real_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
     (home / "registry").mkdir(parents=True)
-    for part in ("registry/cache", "registry/index", "config.toml"):  # what was downloaded, and from where
+    for part in ("registry/cache", "registry/index", "config.toml"):  # the downloaded packages and their registry
         if (real_home / part).exists():
             os.symlink(real_home / part, home / part)
     built = subprocess.run([clone / "infra/package", "--arch", "x86_64"], env={**os.environ, "CARGO_HOME": str(home)},

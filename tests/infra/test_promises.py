@@ -1,5 +1,5 @@
-"""SAM's template and the CDK construct against one table, promises.yaml: permissions, queues and their policies, event source
-mapping, environment, timeouts, alarms, AWS IoT."""
+"""Holds SAM's template and the CDK construct against one table, promises.yaml: permissions, queues and their policies, event
+source mapping, environment, timeouts, alarms, AWS IoT."""
 import pytest
 
 import templates
@@ -19,5 +19,5 @@ def test_the_cdk_construct_matches_the_table(variant):
 
 
 def test_every_variant_of_the_construct_is_in_the_table():
-    # One has a workspace that is another construct's: SAM has no such thing, and it differs in nothing else.
+    # One variant uses the workspace of another construct, which SAM cannot. It does not differ otherwise.
     assert set(templates.cdk_templates()) - {variant["cdk"] for variant in VARIANTS.values()} <= {"WorkspaceOfTheApp"}

@@ -1,4 +1,4 @@
-"""The templates' own values, deployed on this machine: events by boto3 into the queue, at the end in a real Prometheus."""
+"""Deploys the templates' own values on this machine: boto3 sends events to the queue, and a real Prometheus stores them."""
 import itertools
 import json
 import uuid
@@ -16,7 +16,7 @@ DEPLOYED = {
     "CDK, FIFO": lambda: templates.cdk("Fifo"),
 }
 MINUTE = 60_000
-#: The function at its largest payload may take half of its memory: Lambda's own part is in it, too.
+#: The function may take half of its memory for its largest payload, because Lambda's own part needs memory too.
 SHARE_OF_MEMORY = 0.5
 
 
@@ -32,7 +32,7 @@ def metric():
 
 
 def send(gateway, messages):
-    """By boto3, as producers do; a FIFO queue gets a group for each device."""
+    """Sends events by boto3, as producers do. A FIFO queue gets a group for each device."""
     for number, message in enumerate(messages):
         gateway.queue.send(message, group=f"group {number % 10}")
 
@@ -83,7 +83,7 @@ def test_sqs_moves_an_undeliverable_message_after_the_promised_number_of_tries(g
 
 
 def test_the_heaviest_batch_fits_into_the_functions_memory(gateway, prometheus, metric):
-    """Lambda hands over at most 6 MB: full batches of long messages, each an array of events."""
+    """Sends full batches of long messages, each an array of events. Lambda passes at most 6 MB."""
     now, size = now_ms(), int(gateway.mapping["BatchSize"])
     bytes_each, numbers = 5_000_000 // size, itertools.count()
     messages, sent = [], 0

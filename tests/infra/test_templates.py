@@ -1,5 +1,5 @@
-"""What the tools of AWS say of the templates, and what is built and refused: sam validate, cfn-lint, sam build, rules and
-parameters. Nothing here has credentials, or reaches a network."""
+"""Checks the templates with the tools of AWS (sam validate, cfn-lint, sam build), and tests their rules and parameters. No test
+here has credentials or uses a network."""
 import json
 import re
 import subprocess
@@ -18,12 +18,12 @@ REGION = ["--region", "eu-west-1"]
 WORKSPACE = "arn:aws:aps:eu-west-1:123456789012:workspace/ws-12345678-abcd-1234-abcd-123456789012"
 TIMEOUTS, WINDOWS = (30, 60, 120), (0, 5, 10, 20, 30, 60, 120, 300)
 
-#: cfn-lint on what CDK writes: code -> why it stands.
+#: Findings of cfn-lint in CDK's template that stay: code -> why.
 ACCEPTED = {"W3005": "CDK names dependencies that a reference implies already; one too many does no harm"}
 
 
 def run(*command, cwd=ROOT):
-    """A command that must succeed; what it says."""
+    """Runs a command that must succeed. Returns its output."""
     ended = subprocess.run(command, cwd=cwd, env=templates.environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert ended.returncode == 0, f"{ended.stdout[-4000:]}\n{ended.stderr[-4000:]}"
     return ended.stdout + ended.stderr
@@ -104,13 +104,13 @@ def test_limits_a_batch_to_ten_messages_if_lambda_takes_no_more(parameters, size
 @pytest.mark.parametrize("window", WINDOWS)
 @pytest.mark.parametrize("timeout", TIMEOUTS)
 def test_a_message_is_hidden_long_enough_and_comes_again_for_75_minutes(timeout, window, queue):
-    template = templates.sam_template({})  # what depends on the timeout there is the function's own: not looked at here
+    template = templates.sam_template({})  # other properties depend on the timeout too, and have their own tests
     made = cloudformation.resolve(template, {"FunctionTimeout": timeout, "BatchWindow": window, "QueueType": queue}, templates.KNOWN)
     properties = made["Queue"]["Properties"]
     visibility, deliveries = properties["VisibilityTimeout"], properties["RedrivePolicy"]["maxReceiveCount"]
     assert visibility == 6 * timeout + (window if queue == "standard" else 0)
     assert deliveries * visibility >= 75 * 60
-    assert (deliveries - 1) * visibility < 75 * 60 or deliveries == 1, "more than it takes"
+    assert (deliveries - 1) * visibility < 75 * 60 or deliveries == 1, "more tries than necessary"
     assert made["NearTimeout"]["Properties"]["Threshold"] == timeout * 1000 * 80 // 100
 
 
@@ -120,7 +120,7 @@ def test_the_mappings_have_every_timeout_and_window_that_can_be_chosen():
         assert tuple(map(int, template["Parameters"][parameter]["AllowedValues"])) == values
 
 
-# --- what is told after a deployment ---------------------------------------------------------------------------------
+# --- the outputs of a deployment --------------------------------------------------------------------------------------
 
 def test_the_outputs_name_the_resources():
     told = templates.sam_outputs()
@@ -134,7 +134,7 @@ def test_the_outputs_name_the_resources():
 
 
 class Amp(HttpServer):
-    """Keeps what the command line asks of AMP."""
+    """A server that keeps the command line's requests to AMP."""
 
     def __init__(self):
         self.asked = []
@@ -199,8 +199,8 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
         ("LogLevel", "RUST_LOG", ["off", "error", "warn", "info", "debug", "trace", "INFO", "loud"]),
     ] for value in values])
 def test_the_template_rejects_values_that_the_function_would_reject(parameter, variable, value):
-    """Only this way round: what the function takes in more forms than one, the template need not. (That a label is named twice
-    no regular expression can see: the function says so at its start.)"""
+    """The reverse need not hold: the function accepts forms that the template rejects. (No regular expression finds a label that
+    is named twice; the function reports it at its start.)"""
     url = f"https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/{WORKSPACE.partition('/')[2]}/api/v1/remote_write"
     starts = exit_of({"REMOTE_WRITE_URL": url, variable: value}).asked_for_work
     try:

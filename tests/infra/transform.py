@@ -1,5 +1,5 @@
-"""Prints a SAM template as CloudFormation gets it from SAM's transform, in JSON: `transform.py FILE PARAMETERS`, these as JSON too.
-Runs in tests/.env/infra, offline."""
+"""Prints a SAM template in JSON, as CloudFormation gets it from SAM's transform: `transform.py FILE PARAMETERS`. The parameters
+are JSON, too. Runs in tests/.env/infra, offline."""
 import json
 import os
 import sys
@@ -9,7 +9,7 @@ from samtranslator.translator.transform import transform
 
 
 class NoManagedPolicies:
-    """The template uses none; SAM would ask IAM for their names."""
+    """Knows no managed policies: the template uses none, and SAM would ask IAM for their names."""
 
     def load(self):
         return {}
@@ -20,6 +20,6 @@ with open(sys.argv[1]) as file:
     template = yaml_parse(file.read())
 for resource in template["Resources"].values():
     if resource["Type"] == "AWS::Serverless::Function":
-        resource["Properties"]["CodeUri"] = "s3://bucket/bootstrap.zip"  # as `sam package` would set it
-# The transform puts in the values of parameters where SAM's own resources refer to them.
+        resource["Properties"]["CodeUri"] = "s3://bucket/bootstrap.zip"  # `sam package` would set this value
+# SAM's own resources refer to parameters; the transform inserts their values.
 json.dump(transform(template, json.loads(sys.argv[2]), NoManagedPolicies()), sys.stdout)

@@ -1,10 +1,10 @@
 """Counts instructions with callgrind and compares them with those of `baseline.json`.
 
-    instructions.py            compares; the exit code is 1 where anything is more than 5 percent worse
+    instructions.py            compares; the exit code is 1 if any count is more than 5 percent worse
     instructions.py --record   measures and writes the baseline
 
-A count is the same to within 0.1 percent from run to run (hash seeds differ) and on a busy machine, which no time is. It
-depends on the compiler, on the C library and on what the processor can do; the baseline says what it was recorded with.
+Unlike a time, a count is the same to within 0.1 percent from run to run (hash seeds differ) and on a busy machine. It depends on
+the compiler, the C library and the features of the processor. The baseline names those of its recording.
 """
 import json
 import os
@@ -22,14 +22,14 @@ from pathlib import Path
 from measure import ROOT, Sink, components, environment, hand_over, read_request, sqs_batch, yardstick
 
 BASELINE = Path(__file__).with_name("baseline.json")
-#: More than this much worse than the baseline is a failure.
+#: A count fails if it is worse than the baseline by more than this.
 TOLERANCE = 0.05
-#: So many functions of the baseline are kept: those that are not cost less than 0.1 percent each.
+#: The baseline keeps this many functions. Each of the others costs less than 0.1 percent.
 FUNCTIONS = 150
 
 
 class Count:
-    """Instructions: in all, and by the function that they stand in."""
+    """Instructions: all, and by function."""
 
     def __init__(self, functions, share=1):
         self.functions = {name: cost / share for name, cost in functions.items()}
@@ -37,15 +37,15 @@ class Count:
 
 
 def count(what, events, rounds=10):
-    """Of one event in the `floor` or the `whole`, without the first round, which fills what is filled once."""
+    """Returns the count for one event in the `floor` or the `whole`, without the first round, which has work that is done once."""
     functions = callgrind([yardstick(), what, str(events), str(rounds)],
                           options=["--collect-atstart=no", "--toggle-collect=yardstick::measured*"])
     return Count(functions, events * rounds)
 
 
 def of_process(payloads=()):
-    """Of the packaged function from its start until it asks for work after the last payload; linker and C library included, the
-    kernel not."""
+    """Returns the count of the packaged function from its start until it asks for work after the last payload. This includes the
+    linker and the C library, but not the kernel."""
     with socket.create_server(("127.0.0.1", 0)) as api, Sink() as sink:
         api.settimeout(60)
 
@@ -63,13 +63,13 @@ def of_process(payloads=()):
 
 
 def of_invocations(events, rounds=5):
-    """Of one event, the first invocation not counted."""
+    """Returns the count for one event, without the first invocation."""
     payload = sqs_batch(events)
     first, all_of_them = of_process([payload]), of_process([payload] * (1 + rounds))
     return Count({"": all_of_them.total - first.total}, events * rounds)
 
 
-#: What is compared. The functions of the last are kept too.
+#: The compared counts. The baseline keeps the functions of the last, too.
 COUNTS = {
     "from start to the first request for work": of_process,
     "for an event in a batch of 50, whole process": partial(of_invocations, 50, 40),
@@ -82,7 +82,7 @@ WITH_FUNCTIONS = "for an event in a batch of 1,000"
 
 
 def valgrind():
-    """`VALGRIND_BIN`, the one on PATH, or a Debian package unpacked into tests/.env/valgrind; with the variables it needs."""
+    """Returns the command of valgrind and its variables: `VALGRIND_BIN`, the one on PATH, or the one in tests/.env/valgrind."""
     found = os.environ.get("VALGRIND_BIN") or shutil.which("valgrind")
     unpacked = components.ENV / "valgrind/usr"
     if found or not (unpacked / "bin/valgrind").exists():
@@ -91,7 +91,7 @@ def valgrind():
 
 
 def callgrind(command, env=None, options=(), meanwhile=lambda process: None):
-    """Runs a command to its end; instructions by function."""
+    """Runs a command to its end. Returns instructions by function."""
     program, variables = valgrind()
     with tempfile.TemporaryDirectory() as folder:
         out, said = Path(folder) / "callgrind", Path(folder) / "said"
@@ -112,7 +112,7 @@ def callgrind(command, env=None, options=(), meanwhile=lambda process: None):
 
 
 def exclusive(text):
-    """What callgrind wrote to instructions by function, without those of the functions it calls
+    """Parses callgrind's output to instructions by function, without those of the functions it calls
     (https://valgrind.org/docs/manual/cl-format.html)."""
     names, costs = {}, Counter()
     function, of_callee = None, False
@@ -122,11 +122,11 @@ def exclusive(text):
             if name:
                 names[number] = name
             if not line.startswith("c"):
-                function = re.sub(r"'\d+$", "", names[number])  # '2 is its recursion
+                function = re.sub(r"'\d+$", "", names[number])  # '2 marks a recursion
         elif line.startswith("calls="):
             of_callee = True
         elif function and re.match(r"[0-9+*-]", line):
-            # A position and a cost. The line after `calls=` is the cost of the callee, which has lines of its own.
+            # A position and a cost. The line after `calls=` has the cost of the callee, which has lines of its own.
             if not of_callee:
                 costs[function] += int(line.split()[1])
             of_callee = False
@@ -134,7 +134,7 @@ def exclusive(text):
 
 
 def surroundings():
-    """What decides how many instructions there are, besides the code."""
+    """Returns all that decides on the number of instructions besides the code."""
     def first_line(*command):
         return subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True).stdout.splitlines()[0]
 
@@ -159,7 +159,7 @@ def baseline():
 
 
 def verdict(name, now, base):
-    """Whether a count is within the tolerance, and a sentence: on what changed, and where it is worse also on where."""
+    """Returns true if a count is within the tolerance, and a sentence on the change. If it is worse, this names the functions."""
     before = base["instructions"][name]
     change = now.total / before - 1
     sentence = f"{now.total:,.0f} instructions {name}, {change:+.1%} against the {before:,} of the baseline"
@@ -171,7 +171,7 @@ def verdict(name, now, base):
 
 
 def _where(now, before):
-    # One that was too cheap for the baseline's list counts as new.
+    # A function that was too cheap for the baseline's list counts as new.
     change = sorted(((now.get(name, 0) - before.get(name, 0), name) for name in {*now, *before}), reverse=True)
     lines = ["", "grown most (inlining also moves instructions from one function to another):"]
     lines += [f"  {more:+9.1f}  {name}" for more, name in change[:15] if more > 1]

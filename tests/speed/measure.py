@@ -1,6 +1,6 @@
 """Measures the release binary `ingest` from outside: behind the Runtime API, writing to a receiver that accepts everything.
 
-Nothing here judges what is sent (tests/contract does) or whether a figure is good (test_*.py do).
+This file checks neither the requests (tests/contract does) nor the figures (test_*.py do).
 """
 import json
 import os
@@ -20,7 +20,7 @@ sys.path.insert(0, str(HERE.parent / "contract"))
 from support import components  # noqa: E402
 from support.runtime_api import CREDENTIALS, LAMBDA_ENV, Ingest  # noqa: E402
 
-#: Shares its dependencies with the command line; has names of functions, for callgrind.
+#: This profile shares its dependencies with the command line, and keeps names of functions for callgrind.
 BUILD_YARDSTICK = ["cargo", "rustc", "--release", "--features", "yardstick", "--bin", "yardstick", "--", "-C", "strip=none"]
 PACKAGES = ROOT / "target/lambda"
 
@@ -29,13 +29,13 @@ PAYLOAD_LIMIT = 6 * 1024 * 1024
 
 
 def yardstick():
-    """The program of yardstick.rs: `YARDSTICK_BIN`, else the one that `tests/speed/run` builds."""
+    """Returns the program of yardstick.rs: `YARDSTICK_BIN`, or the one that `tests/speed/run` builds."""
     path = os.environ.get("YARDSTICK_BIN") or ROOT / "target/release/yardstick"
     return components._found(path, "the program `yardstick`", " ".join(BUILD_YARDSTICK))
 
 
 def build():
-    """The packages and the yardstick; what the builds say goes to standard error."""
+    """Builds the packages and the yardstick. Their output goes to standard error."""
     subprocess.run(["infra/package"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
     build_yardstick()
 
@@ -47,7 +47,7 @@ def build_yardstick():
 # --- the world around one process ------------------------------------------------------------------------------------
 
 class Sink:
-    """A receiver that answers every request at once and looks at nothing."""
+    """A receiver that answers every request at once and checks nothing."""
 
     def __init__(self):
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
@@ -84,7 +84,7 @@ class Sink:
 
 
 def read_request(connection):
-    """The first line of the next request, its body read; None where the peer has hung up."""
+    """Returns the first line of the next request and reads its body. Returns None if the peer has hung up."""
     text = bytearray()
     while (end := text.find(b"\r\n\r\n")) < 0:
         piece = connection.recv(262_144)
@@ -106,36 +106,36 @@ def now_ms():
 
 
 def sqs_batch(events):
-    """The same records as in the benches."""
+    """Returns the same records as in the benches."""
     command = [yardstick(), "payload", str(events), str(now_ms())]
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
 
 
 def full_sqs_batch():
-    """As many of them as an invocation can carry."""
+    """Returns as many of these records as an invocation can carry."""
     return sqs_batch(PAYLOAD_LIMIT // (len(sqs_batch(1_000)) // 1_000 + 2))
 
 
 def cpu_seconds(pid):
-    """CPU time of a process and all its threads, of the past ones too, to the nanosecond (the clock that
-    clock_getcpuclockid(3) names)."""
+    """Returns the CPU time of a process with all its threads, also ended ones, in nanoseconds (the clock of
+    clock_getcpuclockid(3))."""
     return time.clock_gettime((~pid << 3) | 2)
 
 
 # --- start -----------------------------------------------------------------------------------------------------------
 
 class Start:
-    """One start: milliseconds from before the process was spawned to its first request for work and to its first answer."""
+    """One start: milliseconds from before the spawn of the process to its first request for work, and to its first answer."""
 
     def __init__(self, to_work, to_answer, cpu):
         self.to_work, self.to_answer, self.cpu = to_work, to_answer, cpu
 
 
 def starts(count, receiver_url=None):
-    """Starts `ingest` so many times and hands it one event each time.
+    """Starts `ingest` `count` times and gives it one event each time.
 
-    The Runtime API is a bare socket here, read by the thread that takes the times. Without a receiver nobody listens
-    where `REMOTE_WRITE_URL` points, so that a connection that is opened ahead fails at once and costs nothing.
+    The Runtime API is a bare socket here; the thread that takes the times reads it. Without a receiver nobody listens at
+    `REMOTE_WRITE_URL`, so that the connection of the start fails at once and costs nothing.
     """
     binary = components.ingest()
     event = json.dumps({"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7}}).encode()
@@ -164,13 +164,13 @@ def starts(count, receiver_url=None):
 
 
 def environment(api, remote_write_url):
-    """That of a function whose Runtime API is the socket `api`."""
+    """Returns the environment of a function whose Runtime API is the socket `api`."""
     return {**LAMBDA_ENV, **CREDENTIALS, "PATH": os.environ.get("PATH", ""),
             "AWS_LAMBDA_RUNTIME_API": "127.0.0.1:%d" % api.getsockname()[1], "REMOTE_WRITE_URL": remote_write_url}
 
 
 def hand_over(connection, number, payload):
-    """One invocation on a connection that has asked for work; when its answer came."""
+    """Runs one invocation on a connection that has asked for work. Returns the time of its answer."""
     head = (f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(payload)}\r\n"
             f"Lambda-Runtime-Aws-Request-Id: 8476a536-e9f4-11e8-9739-{number:012x}\r\n"
             f"Lambda-Runtime-Deadline-Ms: {now_ms() + 300_000}\r\n"
@@ -185,8 +185,8 @@ def hand_over(connection, number, payload):
 # --- CPU -------------------------------------------------------------------------------------------------------------
 
 class Cpu:
-    """Medians: nanoseconds an event of the process from outside, of the floor and of the whole in process, and the ratios of
-    each to the floor that was measured beside it."""
+    """Medians of nanoseconds an event: of the process from outside, and of the floor and the whole in process. The ratios are to the
+    floor that was measured beside them."""
 
     def __init__(self, outside, times):
         self.outside = median(outside)
@@ -196,7 +196,7 @@ class Cpu:
 
 
 def cpu(events, rounds, turns=5):
-    """The process and the yardstick in turn, so that both meet the same noise."""
+    """Measures the process and the yardstick in turn, so that both have the same noise."""
     payload = sqs_batch(events)
     outside, times = [], []
     with Sink() as sink, Ingest({"REMOTE_WRITE_URL": sink.url}) as ingest:
@@ -214,14 +214,14 @@ def cpu(events, rounds, turns=5):
 
 
 def in_process(events, rounds):
-    """What `yardstick costs` prints: {"floor": nanoseconds an event, ...}."""
+    """Returns the output of `yardstick costs`: {"floor": nanoseconds an event, ...}."""
     command = [yardstick(), "costs", str(events), str(rounds)]
     text = subprocess.run(command, stdout=subprocess.PIPE, check=True, text=True).stdout
     return {name: float(value) for name, value in map(str.split, text.splitlines())}
 
 
 def deliver(ingest, payload, events):
-    """One invocation that must go well, and be at rest again at its end."""
+    """Runs one invocation. It must succeed, and the process must be idle at its end."""
     result = ingest.invoke(payload)
     assert result.ok and result.metrics["delivered"] == events, repr(result)
 
@@ -241,7 +241,7 @@ def _ten_metrics():
                   for n in range(37_000))
 
 
-#: What is sent, and how often: each gets a process of its own.
+#: The payloads and how often each is sent, each by a process of its own.
 PAYLOADS = {
     "nothing (at rest)": (lambda: b"", 0),
     "SQS batches of 50 events": (lambda: sqs_batch(50), 500),
@@ -260,17 +260,17 @@ PAYLOADS = {
 
 class Memory:
     def __init__(self, size, peak, seconds):
-        #: Bytes of the payload, and of the process at its largest (VmHWM).
+        #: Bytes of the payload, and the peak memory of the process in bytes (VmHWM).
         self.size, self.peak = size, peak
         #: CPU time of the last invocation.
         self.seconds = seconds
 
 
 def memory(name):
-    """Sends one of `PAYLOADS`."""
+    """Measures one of `PAYLOADS`."""
     make, rounds = PAYLOADS[name]
     payload = make()
-    assert len(payload) <= PAYLOAD_LIMIT, f"{name}: {len(payload)} bytes are no payload of Lambda"
+    assert len(payload) <= PAYLOAD_LIMIT, f"{name}: {len(payload)} bytes are too many for a payload of Lambda"
     seconds = None
     with Sink() as sink, Ingest({"REMOTE_WRITE_URL": sink.url}) as ingest:
         for _ in range(rounds):
@@ -282,7 +282,7 @@ def memory(name):
 
 
 def growth(rounds):
-    """The peak after twenty full batches, and after so many more."""
+    """Returns the peak after twenty full batches, and the peak after `rounds` more."""
     payload = full_sqs_batch()
     peaks = []
     with Sink() as sink, Ingest({"REMOTE_WRITE_URL": sink.url}) as ingest:
@@ -296,6 +296,6 @@ def growth(rounds):
 # --- size ------------------------------------------------------------------------------------------------------------
 
 def sizes():
-    """Bytes of the binary, and of each zip that `infra/package` has made: {"ingest-arm64.zip": ...}."""
+    """Returns the bytes of the binary, and of each zip that `infra/package` has made: {"ingest-arm64.zip": ...}."""
     zips = sorted(PACKAGES.glob("ingest-*.zip"))
     return Path(components.ingest()).stat().st_size, {one.name: one.stat().st_size for one in zips}

@@ -1,4 +1,4 @@
-"""Instructions, because times cannot be held on a machine that others use too."""
+"""Limits the number of instructions, because times vary on a machine that others use too."""
 import pytest
 
 from instructions import COUNTS, WITH_FUNCTIONS, Count, baseline, count, exclusive, verdict
@@ -11,7 +11,7 @@ def test_takes_at_most_5_percent_more_than_the_baseline(name):
 
 
 def test_the_whole_takes_at_most_twice_the_instructions_of_a_bare_parse():
-    # Under valgrind SHA-256 is computed without the processor's help: in life the whole is nearer to the floor.
+    # Under valgrind SHA-256 runs without the processor's instructions for it. Without valgrind the whole is nearer to the floor.
     assert count("whole", 1_000).total <= 2 * count("floor", 1_000).total
 
 

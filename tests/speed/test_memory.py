@@ -1,4 +1,4 @@
-"""The largest that the process becomes (VmHWM), payload by payload, each in a process of its own."""
+"""Limits the peak memory of the process (VmHWM) for each payload, each in a process of its own."""
 import os
 
 import pytest
@@ -7,9 +7,9 @@ from measure import PAYLOADS, growth, memory
 
 SMALL, LARGE = 10_000_000, 40_000_000
 CEILINGS = {name: SMALL if name in ("nothing (at rest)", "SQS batches of 50 events") else LARGE for name in PAYLOADS}
-#: As many series as samples, 370,000: their rows, which double as they grow, are 12 to 17 MB beside a payload of 6 that comes in
-#: pieces of 6 in all. The goal of 40 MB is reached the first time (34); later, when the allocator keeps what was freed, it takes
-#: 39 to 43.
+#: This payload has as many series as samples, 370,000. The table of its samples doubles as it grows, to 12 to 17 MB. Beside it are
+#: the payload of 6 MB and the pieces in which it arrives, again 6 MB. The first invocation takes 34 MB, within the goal of 40.
+#: Later ones take 39 to 43 MB, because the allocator keeps freed memory.
 CEILINGS["37,000 events of ten metrics"] = 50_000_000
 
 
@@ -19,6 +19,6 @@ def test_memory_stays_below_its_ceiling(name):
 
 
 def test_full_batches_do_not_make_the_process_grow():
-    # The long form: SPEED_ROUNDS=1000. Fragments make 2 MB in the first thousand, and none in the next 1,500.
+    # The longer run: SPEED_ROUNDS=1000. Fragmentation adds 2 MB in the first thousand rounds, and nothing in the next 1,500.
     first, last = growth(int(os.environ.get("SPEED_ROUNDS", "50")))
     assert last <= first + 4_000_000

@@ -1,4 +1,4 @@
-"""What is deployed. The size of the file decides how long Lambda loads it."""
+"""Limits the size of the deployed file, which decides how long Lambda loads it."""
 import pytest
 
 from measure import sizes
