@@ -4,127 +4,129 @@ import { Construct } from 'constructs';
 import { embeddedMetric } from './metrics';
 import type { Queues } from './queues';
 
-/** In how many stretches of five minutes something has to happen. */
-interface When {
+/** How many of the last periods of five minutes must reach the threshold. */
+interface Evaluation {
   readonly datapoints: number;
   readonly of: number;
 }
 
-/** As long as it lasts. */
-const NOW: When = { datapoints: 1, of: 1 };
-/** The state means "within the last hour", so what happens now and then does not make the alarm come and go. */
-const ONCE: When = { datapoints: 1, of: 12 };
-/** No hiccup. */
-const AGAIN: When = { datapoints: 3, of: 12 };
+/** In alarm only while the threshold is reached. */
+const NOW: Evaluation = { datapoints: 1, of: 1 };
+/** In alarm for an hour after each time, so that the state does not change back and forth. */
+const WITHIN_AN_HOUR: Evaluation = { datapoints: 1, of: 12 };
+/** Not for a single disturbance. */
+const THREE_TIMES_AN_HOUR: Evaluation = { datapoints: 3, of: 12 };
 
-/** Half of the hour after which AMP takes nothing any more: there is time left to act. */
+/** Half of the hour after which AMP rejects a sample: there is time left to act. */
 const OLD_SECONDS = 1_800;
-/** Of the timeout. */
+/** Share of the timeout. */
 const NEAR_TIMEOUT = 0.8;
 
-/** One alarm for each thing that a person has to look at. Times without data are quiet times. */
+/** Makes one alarm for each condition that a person must look at. A period without data is in order. */
 export function makeAlarms(
   scope: Construct,
-  made: lambda.Function,
+  fn: lambda.Function,
   queues: Queues,
   timeout: Duration,
   topic?: sns.ITopic,
 ): cloudwatch.IAlarm[] {
   const parent = new Construct(scope, 'Alarms');
   const alarms: cloudwatch.IAlarm[] = [];
-  const alarm = (id: string, metric: cloudwatch.IMetric, threshold: number, when: When, ...description: string[]) => {
-    const one = new cloudwatch.Alarm(parent, id, {
+  const add = (id: string, metric: cloudwatch.IMetric, threshold: number, { datapoints, of }: Evaluation, ...description: string[]) => {
+    const alarm = new cloudwatch.Alarm(parent, id, {
       metric,
       threshold,
-      datapointsToAlarm: when.datapoints,
-      evaluationPeriods: when.of,
+      datapointsToAlarm: datapoints,
+      evaluationPeriods: of,
       alarmDescription: description.join(' '),
       comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
       treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
     });
     if (topic) {
-      one.addAlarmAction(new actions.SnsAction(topic));
-      one.addOkAction(new actions.SnsAction(topic));
+      alarm.addAlarmAction(new actions.SnsAction(topic));
+      alarm.addOkAction(new actions.SnsAction(topic));
     }
-    alarms.push(one);
+    alarms.push(alarm);
   };
   const period = Duration.minutes(5);
   const sum = { period, statistic: cloudwatch.Stats.SUM };
-  const most = { period, statistic: cloudwatch.Stats.MAXIMUM };
+  const maximum = { period, statistic: cloudwatch.Stats.MAXIMUM };
   const { queue, deadLetterQueue, failureQueue } = queues;
 
-  alarm(
+  add(
     'DeadLetters',
-    deadLetterQueue.metricApproximateNumberOfMessagesVisible(most),
+    deadLetterQueue.metricApproximateNumberOfMessagesVisible(maximum),
     1,
     NOW,
-    'Messages lie on the dead-letter queue.',
-    `What and why: pushgw redrive --queue-url ${deadLetterQueue.queueUrl}`,
+    'There are messages on the dead-letter queue.',
+    `To see them with their reasons: pushgw redrive --queue-url ${deadLetterQueue.queueUrl}`,
   );
-  alarm(
+  add(
     'Failures',
-    failureQueue.metricApproximateNumberOfMessagesVisible(most),
+    failureQueue.metricApproximateNumberOfMessagesVisible(maximum),
     1,
     NOW,
-    'Asynchronous invocations failed for good, or AWS IoT could not hand messages over.',
-    `What and why: pushgw redrive --queue-url ${failureQueue.queueUrl}`,
+    'Asynchronous invocations failed for good, or AWS IoT could not deliver messages.',
+    `To see them with their reasons: pushgw redrive --queue-url ${failureQueue.queueUrl}`,
   );
-  // SQS leaves out what a standard queue delivered three times: this sees messages that nobody takes. The others are for Undelivered.
+  // On a standard queue SQS ignores messages that were received three times. So this alarm is about messages that nobody
+  // receives; Undelivered is about the others.
   // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
-  alarm(
+  add(
     'QueueAge',
-    queue.metricApproximateAgeOfOldestMessage(most),
+    queue.metricApproximateAgeOfOldestMessage(maximum),
     OLD_SECONDS,
     NOW,
-    'A message has waited for half an hour; after an hour AMP does not take it.',
+    'A message has waited for half an hour; after an hour AMP rejects it.',
     'Is the event source mapping enabled? Is the function throttled, or maxConcurrency too low?',
   );
-  alarm(
+  add(
     'Undelivered',
-    embeddedMetric(made, 'errored', sum),
+    embeddedMetric(fn, 'errored', sum),
     1,
-    AGAIN,
-    'Events could not be delivered and come again; an hour after their time AMP does not take them.',
-    'The log lines "request failed" say what the workspace answers.',
+    THREE_TIMES_AN_HOUR,
+    'Events could not be delivered. SQS delivers them again; AMP rejects them an hour after their time.',
+    'The log lines "request failed" show what the workspace answers.',
   );
-  alarm(
+  add(
     'Rejected',
-    embeddedMetric(made, 'rejected', sum),
+    embeddedMetric(fn, 'rejected', sum),
     1,
-    ONCE,
-    'Within the last hour events were refused that can never be stored as they are.',
-    'The metrics rejected.<reason> and the log lines "message put aside" say why.',
+    WITHIN_AN_HOUR,
+    'Within the last hour events were rejected: as they are, they can never be stored.',
+    'The metrics rejected.<reason> and the log lines "message dead-lettered" show why.',
   );
-  alarm(
+  add(
     'Errors',
-    made.metricErrors(sum),
+    fn.metricErrors(sum),
     1,
-    ONCE,
-    'Within the last hour invocations failed: wrong settings, a crash, a timeout, or direct invocations that were told so.',
-    'The log has lines of level ERROR.',
+    WITHIN_AN_HOUR,
+    'Within the last hour invocations failed: wrong settings, a crash, a timeout, or direct invocations whose events were',
+    'rejected or not delivered. The log shows which: look for level ERROR.',
   );
-  alarm(
+  add(
     'LostFailures',
-    made.metric('DestinationDeliveryFailures', sum),
+    fn.metric('DestinationDeliveryFailures', sum),
     1,
-    ONCE,
-    'Within the last hour Lambda could not put failed asynchronous invocations on the failure queue: those events are lost.',
-    'Is the record larger than SQS takes (1 MiB)? Was the role or the queue changed?',
+    WITHIN_AN_HOUR,
+    'Within the last hour Lambda could not send failed asynchronous invocations to the failure queue: those events are lost.',
+    'Is the record larger than the 1 MiB that SQS accepts? Was the role or the queue changed?',
   );
-  alarm(
+  add(
     'Throttles',
-    made.metricThrottles(sum),
+    fn.metricThrottles(sum),
     1,
-    AGAIN,
-    "Invocations were throttled again and again within the last hour: the account's concurrency in this region is used up.",
+    THREE_TIMES_AN_HOUR,
+    'Within the last hour Lambda throttled invocations in three or more periods of five minutes:',
+    "the account's concurrency in this region is used up, or the function has a reserved concurrency below maxConcurrency.",
   );
-  alarm(
+  add(
     'NearTimeout',
-    made.metricDuration(most),
+    fn.metricDuration(maximum),
     NEAR_TIMEOUT * timeout.toMilliseconds(),
-    AGAIN,
-    'Invocations took 80 % of their timeout or more, again and again within the last hour.',
-    'If send_ms is most of it, the workspace is slow or not reachable; else give more memory, a smaller batch or a longer timeout.',
+    THREE_TIMES_AN_HOUR,
+    'Within the last hour invocations took 80 % of their timeout or more in three or more periods of five minutes.',
+    'If most of it is send_ms, the workspace is slow or not reachable; else give more memory, a smaller batch or a longer timeout.',
   );
   return alarms;
 }

@@ -6,18 +6,18 @@ import type { Queues } from './queues';
 const WIDTH = 24;
 const HEIGHT = 6;
 
-/** From top to bottom: what is wrong, what became of the events, where messages wait, what the function does, and what it says. */
+/** Makes the dashboard. From top to bottom: alarms, events and messages, queues, the function, what it sends, its log. */
 export function makeDashboard(
   scope: Construct,
-  made: lambda.Function,
+  fn: lambda.Function,
   queues: Queues,
   logGroup: logs.ILogGroup,
   alarms: cloudwatch.IAlarm[],
 ): cloudwatch.Dashboard {
-  const own = (...names: string[]) => names.map((name) => embeddedMetric(made, name));
-  const ownTimes = (...names: string[]) => names.map((name) => embeddedMetric(made, name, { statistic: 'p95' }));
-  const most = { period: Duration.minutes(5), statistic: cloudwatch.Stats.MAXIMUM };
-  const waiting = (queue: Queues['queue'], label: string) => queue.metricApproximateNumberOfMessagesVisible({ ...most, label });
+  const own = (...names: string[]) => names.map((name) => embeddedMetric(fn, name));
+  const ownTimes = (...names: string[]) => names.map((name) => embeddedMetric(fn, name, { statistic: 'p95' }));
+  const maximum = { period: Duration.minutes(5), statistic: cloudwatch.Stats.MAXIMUM };
+  const waiting = (queue: Queues['queue'], label: string) => queue.metricApproximateNumberOfMessagesVisible({ ...maximum, label });
   const states = new cloudwatch.AlarmStatusWidget({ title: 'Alarms', alarms, width: WIDTH, height: 2 });
 
   return new cloudwatch.Dashboard(scope, 'Dashboard', {
@@ -25,40 +25,40 @@ export function makeDashboard(
     widgets: [
       alarms.length > 0 ? [states] : [],
       graphs(
-        ['Events: what became of them', own('received', 'delivered', 'errored', 'rejected', 'dropped', 'maybe_stored')],
-        ['Events rejected, by reason', own(...REASONS.map((reason) => `rejected.${reason}`))],
-        ['Messages: what became of them', own('messages', 'acknowledged', 'dead_lettered', 'handed_back')],
+        ['Events by outcome', own('received', 'delivered', 'errored', 'rejected', 'dropped', 'maybe_stored')],
+        ['Rejected events by reason', own(...REASONS.map((reason) => `rejected.${reason}`))],
+        ['Messages by action', own('messages', 'acknowledged', 'dead_lettered', 'handed_back')],
       ),
       graphs(
         [
-          'Messages that wait',
+          'Waiting messages',
           [waiting(queues.queue, 'queue'), waiting(queues.deadLetterQueue, 'dead letters'), waiting(queues.failureQueue, 'failures')],
         ],
-        ['Age of the oldest message, in seconds', [queues.queue.metricApproximateAgeOfOldestMessage(most)]],
-        ['Events dropped, by reason', own(...LATE_REASONS.map((reason) => `dropped.${reason}`))],
+        ['Age of the oldest message, in seconds', [queues.queue.metricApproximateAgeOfOldestMessage(maximum)]],
+        ['Dropped events by reason', own(...LATE_REASONS.map((reason) => `dropped.${reason}`))],
       ),
       graphs(
-        ['Invocations', [made.metricInvocations(), made.metricErrors(), made.metricThrottles()]],
+        ['Invocations', [fn.metricInvocations(), fn.metricErrors(), fn.metricThrottles()]],
         [
           'Duration, in milliseconds',
-          [made.metricDuration({ ...most, label: 'maximum' }), made.metricDuration({ statistic: 'p95', label: 'p95' })],
+          [fn.metricDuration({ ...maximum, label: 'maximum' }), fn.metricDuration({ statistic: 'p95', label: 'p95' })],
         ],
         ['Stages, p95 in milliseconds', ownTimes('read_ms', 'merge_ms', 'encode_ms', 'send_ms', 'dead_letter_ms', 'total_ms')],
       ),
       graphs(
-        ['Samples and series stored', own('samples', 'series', 'inexact')],
+        ['Stored samples and series', own('samples', 'series', 'inexact')],
         ['Requests to the workspace', own('requests', 'retries')],
         ['Bytes sent', own('bytes')],
       ),
       [
         table(
-          'Put aside or handed back, by reason',
+          'Dead-lettered and returned messages by reason',
           logGroup,
-          'filter message in ["message put aside", "message handed back", "events refused, reported only"]',
+          'filter message in ["message dead-lettered", "message returned", "events rejected, reported only"]',
           'stats count() by message, reason',
         ),
         table(
-          'Failed requests, by what the workspace answers',
+          'Failed requests by the answer of the workspace',
           logGroup,
           'filter message = "request failed"',
           'stats count() as requests, latest(@timestamp) by answer',
@@ -68,13 +68,13 @@ export function makeDashboard(
   });
 }
 
-/** One row. */
+/** Returns one row of graphs. */
 function graphs(...row: [title: string, left: cloudwatch.IMetric[]][]): cloudwatch.IWidget[] {
   const shape = { width: WIDTH / row.length, height: HEIGHT, leftYAxis: { min: 0 } };
   return row.map(([title, left]) => new cloudwatch.GraphWidget({ title, left, ...shape }));
 }
 
-/** A query of the project's README, "Watching it". */
+/** Returns the table of a query of the log. */
 function table(title: string, logGroup: logs.ILogGroup, ...queryLines: string[]): cloudwatch.IWidget {
   const view = cloudwatch.LogQueryVisualizationType.TABLE;
   return new cloudwatch.LogQueryWidget({ title, logGroupNames: [logGroup.logGroupName], queryLines, view, width: WIDTH / 2, height: HEIGHT });

@@ -1,21 +1,21 @@
 import { Token, type Duration } from 'aws-cdk-lib';
-import type { Endpoint } from './endpoint';
-import type { Faults } from './faults';
 import { LateSamples, LogLevel, type PrometheusPushGatewayProps } from './props';
+import type { PropErrors } from './validation';
+import type { Workspace } from './workspace';
 
-/** The function takes no name that is only underscores either. */
+/** The function does not accept `_` or `__…`. */
 const LABEL_NAME = /^(?!__|_$)[a-zA-Z_][a-zA-Z0-9_]*$/;
-const MOST_BYTES = 2_048;
+const LONGEST_VALUE_BYTES = 2_048;
 
-/** The settings that the function reads. */
+/** Returns the variables that the function reads. */
 export function environmentOf(
   props: PrometheusPushGatewayProps,
-  endpoint: Endpoint,
+  workspace: Workspace,
   deadLetterQueueUrl: string,
 ): { [name: string]: string } {
-  const settings: { [name: string]: string | undefined } = {
-    REMOTE_WRITE_URL: endpoint.remoteWriteUrl,
-    SIGV4_REGION: endpoint.region,
+  const variables: { [name: string]: string | undefined } = {
+    REMOTE_WRITE_URL: workspace.remoteWriteUrl,
+    SIGV4_REGION: workspace.region,
     DEAD_LETTER_QUEUE_URL: deadLetterQueueUrl,
     EXTERNAL_LABELS: externalLabels(props.externalLabels),
     MAX_SAMPLE_AGE: duration(props.maxSampleAge),
@@ -23,27 +23,22 @@ export function environmentOf(
     LATE_SAMPLES: props.lateSamples ?? LateSamples.DEAD_LETTER,
     RUST_LOG: props.logLevel ?? LogLevel.INFO,
   };
-  const given = Object.entries(settings).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return Object.fromEntries(given);
+  return Object.fromEntries(Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
 
-/** What the function would refuse at its start. */
-export function checkEnvironment(props: PrometheusPushGatewayProps, faults: Faults): void {
+/** Checks the values that would end the function at its start. */
+export function checkEnvironment(props: PrometheusPushGatewayProps, errors: PropErrors): void {
   for (const [name, value] of Object.entries(props.externalLabels ?? {})) {
     if (!Token.isUnresolved(name) && !LABEL_NAME.test(name)) {
-      faults.add('externalLabels', name, 'names of the form [a-zA-Z_][a-zA-Z0-9_]* that are not reserved: not __ in front, and not only _');
+      errors.add('externalLabels', name, 'a name of the form [a-zA-Z_][a-zA-Z0-9_]* that does not begin with __ and is not _');
     }
-    if (Token.isUnresolved(value)) {
-      continue;
-    }
-    if (value === '' || value.includes(',') || Buffer.byteLength(value) > MOST_BYTES) {
-      faults.add(`externalLabels.${name}`, value, `1 to ${MOST_BYTES} bytes without a comma`);
+    if (!Token.isUnresolved(value) && (value === '' || value.includes(',') || Buffer.byteLength(value) > LONGEST_VALUE_BYTES)) {
+      errors.add(`externalLabels.${name}`, value, `1 to ${LONGEST_VALUE_BYTES} bytes without a comma`);
     }
   }
   for (const prop of ['maxSampleAge', 'maxSampleLead'] as const) {
-    const given = props[prop];
-    if (given?.isUnresolved()) {
-      faults.add(prop, given, 'a duration known at synthesis');
+    if (props[prop]?.isUnresolved()) {
+      errors.add(prop, props[prop], 'a duration known at synthesis');
     }
   }
 }
@@ -53,7 +48,7 @@ function externalLabels(labels?: { [name: string]: string }): string | undefined
   return pairs.length > 0 ? pairs.join(',') : undefined;
 }
 
-/** One whole number and one unit. */
+/** Returns one whole number and one unit, as the function reads durations. */
 function duration(value?: Duration): string | undefined {
   const ms = value?.toMilliseconds();
   return ms === undefined ? undefined : ms % 1_000 === 0 ? `${ms / 1_000}s` : `${ms}ms`;

@@ -11,83 +11,83 @@ import { Construct } from 'constructs';
 import { makeAlarms } from './alarms';
 import { batchingOf, checkOwnQueue } from './batching';
 import { makeDashboard } from './dashboard';
-import { checkEndpoint, endpointFrom, endpointOf, makeWorkspace, outOfOrderSeconds } from './endpoint';
 import { checkEnvironment } from './environment';
-import { Faults } from './faults';
 import { checkFunction, makeFunction } from './function';
 import { checkIot, makeIotRule } from './iot';
 import { embeddedMetric } from './metrics';
 import type { PrometheusPushGatewayProps } from './props';
 import { checkQueues, makeQueues } from './queues';
+import { PropErrors } from './validation';
+import { checkOutOfOrderWindow, checkWorkspace, makeWorkspace, workspaceOf, workspaceOfArn } from './workspace';
 
 /**
- * Pushes metrics into Amazon Managed Service for Prometheus without a server: events come by an SQS queue, an AWS IoT rule, or
- * direct invocation of one AWS Lambda function, which sends them to the workspace.
+ * Pushes metrics into Amazon Managed Service for Prometheus without a server. One AWS Lambda function takes events from an SQS
+ * queue, an AWS IoT rule or direct invocations, and writes them to a workspace.
  */
 export class PrometheusPushGateway extends Construct {
   /** The queue that producers send events to. */
   public readonly queue: sqs.IQueue;
-  /** Where rejected messages lie with their reason. */
+  /** The queue for rejected messages with their reasons. */
   public readonly deadLetterQueue: sqs.IQueue;
-  /** Where asynchronous invocations and IoT messages lie that failed for good. */
+  /** The queue for asynchronous invocations and IoT messages that failed for good. */
   public readonly failureQueue: sqs.IQueue;
   /** The function. */
   public readonly function: lambda.Function;
-  /** The workspace, if this construct made it or got it as `workspace`. */
+  /** The workspace, if this construct made it, or if it is the prop `workspace`. */
   public readonly workspace?: aps.CfnWorkspace;
   /** ARN of the workspace. */
   public readonly workspaceArn: string;
   /** Id of the workspace, `ws-…`. */
   public readonly workspaceId: string;
-  /** Where the function writes to, for other senders as well. */
+  /** The URL that the function writes to. Other senders can use it too. */
   public readonly remoteWriteUrl: string;
   private readonly workspaceRegion: string;
 
   constructor(scope: Construct, id: string, props: PrometheusPushGatewayProps = {}) {
     super(scope, id);
 
-    const faults = new Faults();
-    const batching = batchingOf(props, faults);
-    const warnings = props.queue ? checkOwnQueue(props.queue, batching, faults) : [];
-    checkEndpoint(props, faults);
-    checkQueues(props, batching, faults);
-    checkFunction(props, faults);
-    checkEnvironment(props, faults);
+    const errors = new PropErrors();
+    const batching = batchingOf(props, errors);
+    const warnings = props.queue ? checkOwnQueue(props.queue, batching, errors) : [];
+    checkWorkspace(props, errors);
+    checkQueues(props, batching, errors);
+    checkFunction(props, errors);
+    checkEnvironment(props, errors);
     if (props.iot) {
-      checkIot(props.iot, batching, faults);
+      checkIot(props.iot, batching, errors);
     }
     if (props.alarmTopic && props.alarms === false) {
-      faults.say('alarmTopic', 'given', 'none where alarms is false');
+      errors.addText('alarmTopic', 'given', 'none if alarms is false');
     }
-    faults.throwIfAny(this);
-    warnings.forEach(({ id: about, text }) => Validations.of(this).addWarning(about, text));
+    errors.throwIfAny(this);
+    warnings.forEach((warning) => Validations.of(this).addWarning(warning.id, warning.text));
 
     this.workspace = props.prometheusArn === undefined ? (props.workspace ?? makeWorkspace(this, props.outOfOrderWindow)) : undefined;
-    const endpoint = this.workspace ? endpointOf(this.workspace) : endpointFrom(props.prometheusArn!, props.prometheusEndpoint);
-    this.workspaceArn = endpoint.workspaceArn;
-    this.workspaceId = endpoint.workspaceId;
-    this.remoteWriteUrl = endpoint.remoteWriteUrl;
-    this.workspaceRegion = endpoint.region;
+    const workspace = this.workspace ? workspaceOf(this.workspace) : workspaceOfArn(props.prometheusArn!, props.prometheusEndpoint);
+    this.workspaceArn = workspace.arn;
+    this.workspaceId = workspace.id;
+    this.remoteWriteUrl = workspace.remoteWriteUrl;
+    this.workspaceRegion = workspace.region;
 
     const queues = makeQueues(this, props, batching);
     this.queue = queues.queue;
     this.deadLetterQueue = queues.deadLetterQueue;
     this.failureQueue = queues.failureQueue;
-    const { function: made, logGroup } = makeFunction(this, props, endpoint, queues, batching);
-    this.function = made;
+    const { fn, logGroup } = makeFunction(this, props, workspace, queues, batching);
+    this.function = fn;
     if (props.iot) {
-      makeIotRule(this, props.iot, made, queues);
+      makeIotRule(this, props.iot, fn, queues);
     }
-    const alarms = props.alarms === false ? [] : makeAlarms(this, made, queues, batching.timeout, props.alarmTopic);
+    const alarms = props.alarms === false ? [] : makeAlarms(this, fn, queues, batching.timeout, props.alarmTopic);
     if (props.dashboard ?? true) {
-      makeDashboard(this, made, queues, logGroup, alarms);
+      makeDashboard(this, fn, queues, logGroup, alarms);
     }
   }
 
   /**
    * Lets `grantee` invoke the function with events.
    *
-   * @param grantee who may
+   * @param grantee the caller
    */
   public grantInvoke(grantee: iam.IGrantable): iam.Grant {
     return this.function.grantInvoke(grantee);
@@ -96,16 +96,16 @@ export class PrometheusPushGateway extends Construct {
   /**
    * Lets `grantee` send events to the queue.
    *
-   * @param grantee who may
+   * @param grantee the producer
    */
   public grantSendMessages(grantee: iam.IGrantable): iam.Grant {
     return this.queue.grantSendMessages(grantee);
   }
 
   /**
-   * A metric that the function prints, such as `samples` or `rejected.too_old`.
+   * Returns a metric that the function prints, such as `samples` or `rejected.too_old`.
    *
-   * @param name as in the project's README, "Watching it"
+   * @param name one of the names in the project's README
    * @param options by default the sum over five minutes
    */
   public metric(name: string, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
@@ -113,7 +113,7 @@ export class PrometheusPushGateway extends Construct {
   }
 
   /**
-   * Events that came.
+   * Returns the metric of all events that came.
    *
    * @param options by default the sum over five minutes
    */
@@ -122,7 +122,7 @@ export class PrometheusPushGateway extends Construct {
   }
 
   /**
-   * Events that the workspace has stored.
+   * Returns the metric of events that the workspace stored.
    *
    * @param options by default the sum over five minutes
    */
@@ -131,7 +131,7 @@ export class PrometheusPushGateway extends Construct {
   }
 
   /**
-   * Events that were handed back for another try.
+   * Returns the metric of events that could not be delivered, and are returned for another delivery.
    *
    * @param options by default the sum over five minutes
    */
@@ -140,7 +140,7 @@ export class PrometheusPushGateway extends Construct {
   }
 
   /**
-   * Events that can never be stored as they are.
+   * Returns the metric of events that can never be stored as they are.
    *
    * @param options by default the sum over five minutes
    */
@@ -149,7 +149,7 @@ export class PrometheusPushGateway extends Construct {
   }
 
   /**
-   * Events that came too late, where `lateSamples` is `LateSamples.DROP`.
+   * Returns the metric of events that came too late and were dropped: see `LateSamples.DROP`.
    *
    * @param options by default the sum over five minutes
    */
@@ -158,15 +158,14 @@ export class PrometheusPushGateway extends Construct {
   }
 
   /**
-   * The command that sets how far behind the newest sample the workspace still takes one, for a workspace that this construct does
-   * not make.
+   * Returns the AWS CLI command that sets the out-of-order window of the workspace, for one that this construct does not make.
    *
-   * @param window 0 to 600 s; a new workspace has 60 s
+   * @param window how much older than the newest sample a sample may be, 0 to 600 s; a new workspace has 60 s
    */
   public outOfOrderWindowCommand(window: Duration): string {
-    const faults = new Faults();
-    const value = outOfOrderSeconds('window', window, faults);
-    faults.throwIfAny(this);
+    const errors = new PropErrors();
+    const value = checkOutOfOrderWindow('window', window, errors);
+    errors.throwIfAny(this);
     return (
       `aws amp update-workspace-configuration --workspace-id ${this.workspaceId}` +
       ` --out-of-order-time-window-in-seconds ${value} --region ${this.workspaceRegion}`

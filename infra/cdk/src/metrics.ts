@@ -1,10 +1,6 @@
 import { aws_cloudwatch as cloudwatch, Duration, type aws_lambda as lambda } from 'aws-cdk-lib';
 
-/** What the function prints its metrics under. */
-const NAMESPACE = 'AmpPushGateway';
-const DIMENSION = 'FunctionName';
-
-/** Every reason for which an event is refused. */
+/** Every reason for which the function rejects an event. */
 export const REASONS = [
   'invalid_json',
   'invalid_event',
@@ -22,17 +18,17 @@ export const REASONS = [
   'refused_by_receiver',
 ];
 
-/** Of them, those that `LateSamples.DROP` turns into dropped ones. */
+/** The reasons whose events `LateSamples.DROP` drops. */
 export const LATE_REASONS = ['too_old', 'out_of_order'];
 
-/** One of the function's own metrics, as a sum over five minutes unless asked for otherwise. */
-export function embeddedMetric(made: lambda.IFunction, name: string, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
+/** Returns one of the metrics that the function prints, by default as the sum over five minutes. */
+export function embeddedMetric(fn: lambda.IFunction, name: string, options?: cloudwatch.MetricOptions): cloudwatch.Metric {
   return new cloudwatch.Metric({
-    namespace: NAMESPACE,
+    namespace: 'AmpPushGateway',
     metricName: name,
     statistic: cloudwatch.Stats.SUM,
     period: Duration.minutes(5),
     ...options,
-    dimensionsMap: { [DIMENSION]: made.functionName },
+    dimensionsMap: { FunctionName: fn.functionName },
   });
 }

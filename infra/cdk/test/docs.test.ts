@@ -8,17 +8,17 @@ import { test } from 'node:test';
 const here = join(__dirname, '..');
 const text = (...path: string[]) => readFileSync(join(here, ...path), 'utf8');
 
-test('API.md is what the sources say', () => {
+test('API.md is generated from the sources', () => {
   const folder = mkdtempSync(join(tmpdir(), 'docgen-'));
   try {
     execFileSync(join(here, 'node_modules', '.bin', 'jsii-docgen'), ['--output', join(folder, 'API.md')], { cwd: here, stdio: 'pipe' });
-    assert.ok(readFileSync(join(folder, 'API.md'), 'utf8') === text('API.md'), 'it is not: npm run docgen');
+    assert.ok(readFileSync(join(folder, 'API.md'), 'utf8') === text('API.md'), 'run: npm run docgen');
   } finally {
     rmSync(folder, { recursive: true });
   }
 });
 
-test('every prop says what it is and what it is by default', () => {
+test('every prop is optional, and documents its meaning and its default', () => {
   const { types } = JSON.parse(text('.jsii'));
   for (const name of ['PrometheusPushGatewayProps', 'IotRuleProps']) {
     const { properties } = types[`cdk-amp-push-gateway.${name}`];
@@ -29,7 +29,7 @@ test('every prop says what it is and what it is by default', () => {
   }
 });
 
-test('the examples of README.md are files that are run', () => {
+test('the examples in README.md are the files in example/, and run', () => {
   const blocks = [...text('README.md').matchAll(/^```(ts|python)\n([^]*?)^```$/gm)].map(([, language, code]) => [language, code]);
   assert.deepEqual(blocks, [
     ['ts', text('example', 'minimal.ts')],
@@ -38,7 +38,7 @@ test('the examples of README.md are files that are run', () => {
   execFileSync(process.execPath, ['--import', 'tsx', join('example', 'minimal.ts')], { cwd: here, stdio: 'pipe' });
 });
 
-test('README.md names members, props and commands that there are', () => {
+test('README.md names only members and scripts that exist', () => {
   const { types } = JSON.parse(text('.jsii'));
   const of = (name: string): any => types[`cdk-amp-push-gateway.${name}`];
   const gateway = of('PrometheusPushGateway');

@@ -10,7 +10,7 @@ const snapshot = join(__dirname, 'snapshot', 'example.json');
 const home = mkdtempSync(join(tmpdir(), 'example-'));
 after(() => rmSync(home, { recursive: true }));
 
-test('cdk synth of the example needs neither network nor credentials, and gives the snapshot', () => {
+test('cdk synth of the example needs no network and no credentials, and returns the snapshot', () => {
   const nowhere = 'http://127.0.0.1:9';
   const output = join(home, 'cdk.out');
   execFileSync(join(here, 'node_modules', '.bin', 'cdk'), ['synth', '--quiet', '--no-notices', '--output', output], {
@@ -19,7 +19,7 @@ test('cdk synth of the example needs neither network nor credentials, and gives 
     stdio: ['ignore', 'ignore', 'pipe'],
   });
   const template = JSON.parse(readFileSync(join(output, 'AmpPushGatewayExample.template.json'), 'utf8'));
-  // What changes with every build, and with every release of CDK, is none of ours.
+  // These change with every build and with every release of CDK.
   delete template.Resources.CDKMetadata;
   delete template.Conditions;
   for (const resource of Object.values<any>(template.Resources)) {
@@ -32,5 +32,5 @@ test('cdk synth of the example needs neither network nor credentials, and gives 
   if (process.env.UPDATE_SNAPSHOT) {
     writeFileSync(snapshot, `${JSON.stringify(template, null, 2)}\n`);
   }
-  assert.deepEqual(template, JSON.parse(readFileSync(snapshot, 'utf8')), 'if this is meant: UPDATE_SNAPSHOT=1 npm test');
+  assert.deepEqual(template, JSON.parse(readFileSync(snapshot, 'utf8')), 'if you meant to change it: UPDATE_SNAPSHOT=1 npm test');
 });

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Duration, aws_lambda as lambda, aws_logs as logs, RemovalPolicies } from 'aws-cdk-lib';
 import { LateSamples, LogLevel, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
-import { deployed, ofType } from './deployed';
+import { stackWith, ofType } from './stack';
 
 const QUEUES = ['Queue', 'DeadLetterQueue', 'FailureQueue'];
 
 test('a gateway without props has a workspace, three queues, a function, alarms and a dashboard', () => {
-  const { resources } = deployed();
+  const { resources } = stackWith();
   const types = Object.values(resources).map((resource) => resource.Type);
   const count = Object.fromEntries([...new Set(types)].sort().map((type) => [type, types.filter((one) => one === type).length]));
   assert.deepEqual(count, {
@@ -25,17 +25,17 @@ test('a gateway without props has a workspace, three queues, a function, alarms 
   });
 });
 
-test('nothing has a physical name, so it can be deployed twice in one account', () => {
+test('no resource has a physical name, so one account can have two gateways', () => {
   const names = /^(QueueName|FunctionName|RoleName|LogGroupName|AlarmName|DashboardName|RuleName|ManagedPolicyName)$/;
-  for (const [id, { Type, Properties }] of Object.entries(deployed({ iot: { topicFilter: 'a' } }).resources)) {
-    // Of another resource's function, these are references.
+  for (const [id, { Type, Properties }] of Object.entries(stackWith({ iot: { topicFilter: 'a' } }).resources)) {
+    // These two refer to the function by its name.
     const own = Type.startsWith('AWS::Lambda::') && Type !== 'AWS::Lambda::Function' ? [] : Object.keys(Properties);
     assert.deepEqual(own.filter((name) => names.test(name)), [], id);
   }
 });
 
-test('the queues are encrypted and refuse plain HTTP', () => {
-  const { resources } = deployed();
+test('the queues are encrypted and deny plain HTTP', () => {
+  const { resources } = stackWith();
   for (const id of QUEUES) {
     assert.equal(resources[id].Properties.SqsManagedSseEnabled, true, id);
     const policy = ofType(resources, 'AWS::SQS::QueuePolicy').find((one) => one.Properties.Queues.includes(id));
@@ -51,7 +51,7 @@ test('the queues are encrypted and refuse plain HTTP', () => {
   }
 });
 
-test('visibility is six timeouts plus the window, and deliveries last for 75 minutes', () => {
+test('the visibility timeout is six timeouts plus the window, and deliveries last for 75 minutes', () => {
   const table: [PrometheusPushGatewayProps, visibility: number, maxReceiveCount: number][] = [
     [{}, 200, 23],
     [{ timeout: Duration.seconds(60), batchWindow: Duration.seconds(0) }, 360, 13],
@@ -61,22 +61,22 @@ test('visibility is six timeouts plus the window, and deliveries last for 75 min
     [{ fifo: true }, 180, 25],
   ];
   for (const [props, visibility, maxReceiveCount] of table) {
-    const { Queue } = deployed(props).resources;
+    const { Queue } = stackWith(props).resources;
     assert.equal(Queue.Properties.VisibilityTimeout, visibility);
     assert.deepEqual(Queue.Properties.RedrivePolicy, { deadLetterTargetArn: 'DeadLetterQueue.Arn', maxReceiveCount });
   }
 });
 
-test('dead letters are kept longer than messages', () => {
-  const { resources } = deployed();
+test('the queues for failures keep messages longer than the source queue', () => {
+  const { resources } = stackWith();
   assert.deepEqual(
     QUEUES.map((id) => resources[id].Properties.MessageRetentionPeriod / 86_400),
     [4, 14, 14],
   );
 });
 
-test('metrics and letters outlive the stack, and nothing else does', () => {
-  const { resources } = deployed();
+test('only the workspace and the queues for failures outlive the stack', () => {
+  const { resources } = stackWith();
   const table = [
     ['Workspace', 'RetainExceptOnCreate', 'Retain'],
     ['DeadLetterQueue', 'RetainExceptOnCreate', 'Retain'],
@@ -91,14 +91,14 @@ test('metrics and letters outlive the stack, and nothing else does', () => {
   assert.deepEqual(others.filter(([, resource]) => resource.DeletionPolicy === 'Retain'), []);
 });
 
-test('who wants to remove everything with the stack can say so from outside', () => {
-  const all = deployed();
+test('RemovalPolicies can delete everything with the stack', () => {
+  const all = stackWith();
   RemovalPolicies.of(all.gateway).destroy();
   assert.deepEqual(Object.entries(all.resources).filter(([, resource]) => resource.DeletionPolicy?.startsWith('Retain')), []);
 });
 
-test('a FIFO gateway has FIFO queues that judge no contents, batches of ten and no window', () => {
-  const { resources } = deployed({ fifo: true });
+test('a FIFO gateway has FIFO queues without deduplication by content, batches of ten and no window', () => {
+  const { resources } = stackWith({ fifo: true });
   for (const id of ['Queue', 'DeadLetterQueue']) {
     const { FifoQueue, ContentBasedDeduplication, DeduplicationScope, FifoThroughputLimit } = resources[id].Properties;
     assert.deepEqual(
@@ -111,8 +111,8 @@ test('a FIFO gateway has FIFO queues that judge no contents, batches of ten and 
   assert.deepEqual([BatchSize, MaximumBatchingWindowInSeconds], [10, undefined]);
 });
 
-test('the mapping and asynchronous invocations say what becomes of failures', () => {
-  const { resources } = deployed();
+test('batches report failed messages, and asynchronous failures go to the failure queue', () => {
+  const { resources } = stackWith();
   assert.deepEqual(resources.EventSourceMapping.Properties, {
     BatchSize: 50,
     Enabled: true,
@@ -131,31 +131,31 @@ test('the mapping and asynchronous invocations say what becomes of failures', ()
   });
 });
 
-test('without a window a batch has ten messages unless asked otherwise', () => {
-  const { EventSourceMapping } = deployed({ batchWindow: Duration.seconds(0) }).resources;
+test('a batch without a window has ten messages by default', () => {
+  const { EventSourceMapping } = stackWith({ batchWindow: Duration.seconds(0) }).resources;
   assert.equal(EventSourceMapping.Properties.BatchSize, 10);
 });
 
-test('the function is as the props say, and logs no level that would drop the metrics', () => {
-  const properties = (props: PrometheusPushGatewayProps) => deployed(props).resources.Function.Properties;
-  const usual = properties({});
+test('the function has the settings of the props, and no log level that would drop the metric line', () => {
+  const properties = (props: PrometheusPushGatewayProps) => stackWith(props).resources.Function.Properties;
+  const byDefault = properties({});
   assert.deepEqual(
-    [usual.Runtime, usual.Handler, usual.Architectures, usual.MemorySize, usual.Timeout, usual.TracingConfig],
+    [byDefault.Runtime, byDefault.Handler, byDefault.Architectures, byDefault.MemorySize, byDefault.Timeout, byDefault.TracingConfig],
     ['provided.al2023', 'bootstrap', ['arm64'], 128, 30, undefined],
   );
-  assert.deepEqual(usual.LoggingConfig, { LogFormat: 'Text', LogGroup: 'LogGroup' });
+  assert.deepEqual(byDefault.LoggingConfig, { LogFormat: 'Text', LogGroup: 'LogGroup' });
   const other = properties({ architecture: lambda.Architecture.X86_64, memorySize: 512, timeout: Duration.minutes(1), xray: true });
   assert.deepEqual(
     [other.Architectures, other.MemorySize, other.Timeout, other.TracingConfig],
     [['x86_64'], 512, 60, { Mode: 'Active' }],
   );
-  assert.notEqual(other.Code.S3Key, usual.Code.S3Key);
-  const { LogGroup } = deployed({ logRetention: logs.RetentionDays.ONE_WEEK }).resources;
+  assert.notEqual(other.Code.S3Key, byDefault.Code.S3Key);
+  const { LogGroup } = stackWith({ logRetention: logs.RetentionDays.ONE_WEEK }).resources;
   assert.equal(LogGroup.Properties.RetentionInDays, 7);
 });
 
-test('the function gets every setting in the words that it reads', () => {
-  const { Variables } = deployed({
+test('the function gets every setting in the form that it reads', () => {
+  const { Variables } = stackWith({
     externalLabels: { env: 'prod', team: 'a=b' },
     maxSampleAge: Duration.minutes(30),
     maxSampleLead: Duration.millis(1_500),

@@ -3,19 +3,19 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { IotTarget, type IotRuleProps } from 'cdk-amp-push-gateway';
-import { deployed, ofType, statements } from './deployed';
+import { stackWith, ofType, statements } from './stack';
 
 const filter = { topicFilter: 'events/+' };
-const rule = (iot: IotRuleProps) => deployed({ iot }).resources.IotRule.Properties.TopicRulePayload;
+const rule = (iot: IotRuleProps) => stackWith({ iot }).resources.IotRule.Properties.TopicRulePayload;
 const send = (queueUrl: string) => ({ Sqs: { QueueUrl: queueUrl, RoleArn: 'IotRole.Arn', UseBase64: false } });
 
-test('devices that publish whole events need no statement', () => {
+test('a topic filter becomes a rule for whole events', () => {
   const payload = rule(filter);
   assert.equal(payload.Sql, "SELECT * FROM 'events/+'");
   assert.deepEqual([payload.AwsIotSqlVersion, payload.RuleDisabled], ['2016-03-23', false]);
 });
 
-test('filters and statements that are allowed', () => {
+test('the rule accepts these filters and statements', () => {
   for (const topicFilter of ['#', '+', 'a', '/a', 'a/+/b', 'a/#', '$aws/things/+/shadow/update', 'a b/ä']) {
     assert.equal(rule({ topicFilter }).Sql, `SELECT * FROM '${topicFilter}'`);
   }
@@ -25,16 +25,16 @@ test('filters and statements that are allowed', () => {
   }
 });
 
-test('a rule sends to the queue, and what it cannot send to the failure queue', () => {
-  const { resources } = deployed({ iot: filter });
+test('a rule sends to the queue, and its failures to the failure queue', () => {
+  const { resources } = stackWith({ iot: filter });
   const { Actions, ErrorAction } = resources.IotRule.Properties.TopicRulePayload;
   assert.deepEqual([Actions, ErrorAction], [[send('Queue')], send('FailureQueue')]);
   assert.deepEqual(statements(resources, 'IotRole'), ['Allow sqs:SendMessage on FailureQueue.Arn Queue.Arn']);
   assert.deepEqual(ofType(resources, 'AWS::Lambda::Permission'), []);
 });
 
-test('a rule invokes the function with a permission of its own', () => {
-  const { resources } = deployed({ fifo: true, iot: { ...filter, target: IotTarget.FUNCTION } });
+test('a rule that invokes the function has its own permission', () => {
+  const { resources } = stackWith({ fifo: true, iot: { ...filter, target: IotTarget.FUNCTION } });
   const { Actions, ErrorAction } = resources.IotRule.Properties.TopicRulePayload;
   assert.deepEqual([Actions, ErrorAction], [[{ Lambda: { FunctionArn: 'Function.Arn' } }], send('FailureQueue')]);
   assert.deepEqual(statements(resources, 'IotRole'), ['Allow sqs:SendMessage on FailureQueue.Arn']);
@@ -52,8 +52,8 @@ test('a rule invokes the function with a permission of its own', () => {
   );
 });
 
-test('only rules of this account and region take the role', () => {
-  const { AssumeRolePolicyDocument } = deployed({ iot: filter }).resources.IotRole.Properties;
+test('only rules of this account and region may assume the role', () => {
+  const { AssumeRolePolicyDocument } = stackWith({ iot: filter }).resources.IotRole.Properties;
   assert.deepEqual(AssumeRolePolicyDocument.Statement, [
     {
       Action: 'sts:AssumeRole',

@@ -5,25 +5,25 @@ import { AwsSolutionsChecks } from 'cdk-nag';
 import { PrometheusPushGateway } from 'cdk-amp-push-gateway';
 import { stackOf, VARIANTS } from '../example/variants';
 
-/** Each finding as the rule and the construct. */
+/** Returns each finding as `rule construct`. */
 function findings(stack: Stack): string[] {
   const { violations } = new AwsSolutionsChecks().validateScope(stack);
   return violations.flatMap(({ ruleName, violatingResources }) => violatingResources.map((one) => `${ruleName} ${one.constructPath}`));
 }
 
-test('AwsSolutions finds nothing in any variant', () => {
+test('AwsSolutions has no findings in any variant', () => {
   for (const variant of Object.keys(VARIANTS)) {
     assert.deepEqual(findings(stackOf(variant)), [], variant);
   }
 });
 
-test('what it finds in others is told', () => {
+test('AwsSolutions finds what another queue lacks', () => {
   const stack = stackOf('Standard');
   new sqs.Queue(stack, 'Bare');
   assert.deepEqual(findings(stack), ['AwsSolutions-SQS3 Standard/Bare/Resource', 'AwsSolutions-SQS4 Standard/Bare/Resource']);
 });
 
-test('each exception has its reason, and there are no more than these', () => {
+test('the construct acknowledges two rules, each with a reason', () => {
   const stack = new Stack(new App(), 'Stack');
   const gateway = new PrometheusPushGateway(stack, 'Gateway', { xray: true, iot: { topicFilter: 'events/+' } });
   const exceptions = gateway.node.findAll().flatMap(({ node }) =>
@@ -32,7 +32,7 @@ test('each exception has its reason, and there are no more than these', () => {
       .flatMap((entry) => Object.entries<string>(entry.data))
       .map(([rule, reason]) => {
         assert.ok(reason.length > 40);
-        // CDK puts a prefix in front.
+        // CDK adds a prefix.
         return `${node.path} ${rule.replace(/^annotation::/i, '')}`;
       }),
   );

@@ -5,13 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { aws_lambda as lambda } from 'aws-cdk-lib';
-import { prebuilt } from '../lib/artefact';
-import { deployed, ofType } from './deployed';
+import { shippedZip } from '../lib/zip';
+import { stackWith, ofType } from './stack';
 
 const here = join(__dirname, '..');
 const json = (name: string) => JSON.parse(readFileSync(join(here, name), 'utf8'));
 
-test('the package holds what users need, and nothing else', () => {
+test('the package contains the files that users need, and no others', () => {
   const [{ files }] = JSON.parse(execFileSync('npm', ['pack', '--dry-run', '--json'], { cwd: here, encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
   const names: string[] = files.map((file: { path: string }) => file.path);
   const modules = /^lib\/[a-z]+\.(js|d\.ts)$/;
@@ -24,7 +24,7 @@ test('the package holds what users need, and nothing else', () => {
   }
 });
 
-test('Construct Hub finds it', () => {
+test('the package has the metadata that Construct Hub looks for', () => {
   const { license, keywords, peerDependencies, jsii } = json('package.json');
   assert.equal(license, 'Apache-2.0');
   assert.ok(keywords.includes('cdk') && keywords.includes('awscdk'));
@@ -32,26 +32,26 @@ test('Construct Hub finds it', () => {
   assert.deepEqual(Object.keys(jsii.targets), ['python', 'java', 'dotnet', 'go']);
 });
 
-test('the lock file names no registry', () => {
+test('the lock file names no registry, and has a checksum for each package', () => {
   const packages = Object.entries<any>(json('package-lock.json').packages);
   assert.deepEqual(packages.filter(([, one]) => one.resolved).map(([name]) => name), []);
   assert.ok(packages.every(([name, one]) => name === '' || one.inBundle || one.integrity));
 });
 
-test('it is the version of the program', () => {
+test('the package has the version of the program', () => {
   const [, version] = /^version = "(.*)"$/m.exec(readFileSync(join(here, '..', '..', 'Cargo.toml'), 'utf8')) ?? [];
   assert.equal(json('package.json').version, version);
 });
 
-test('a build that is missing is told with the command that makes it', () => {
+test('a missing zip is an error that names the command to make it', () => {
   const empty = mkdtempSync(join(tmpdir(), 'lambda-'));
   try {
     for (const [architecture, zip] of [
       [lambda.Architecture.ARM_64, 'ingest-arm64.zip'],
       [lambda.Architecture.X86_64, 'ingest-x86_64.zip'],
     ] as const) {
-      assert.throws(() => prebuilt(architecture, empty), {
-        message: `${join(empty, zip)} is not there: in a clone of the repository run "infra/package", then "npm run lambda" in infra/cdk; or give code`,
+      assert.throws(() => shippedZip(architecture, empty), {
+        message: `${join(empty, zip)} is missing: in a clone of the repository run "infra/package", then "npm run lambda" in infra/cdk; or set the prop code`,
       });
       assert.ok(existsSync(join(here, 'lambda', zip)));
     }
@@ -60,9 +60,9 @@ test('a build that is missing is told with the command that makes it', () => {
   }
 });
 
-test('an own build takes the place of the one that is shipped', () => {
-  const [usual] = ofType(deployed().resources, 'AWS::Lambda::Function');
-  const own = lambda.Code.fromAsset(join(here, 'lambda', 'ingest-x86_64.zip'));
-  const [made] = ofType(deployed({ code: own }).resources, 'AWS::Lambda::Function');
-  assert.notEqual(made.Properties.Code.S3Key, usual.Properties.Code.S3Key);
+test('the prop code replaces the shipped zip', () => {
+  const [shipped] = ofType(stackWith().resources, 'AWS::Lambda::Function');
+  const code = lambda.Code.fromAsset(join(here, 'lambda', 'ingest-x86_64.zip'));
+  const [replaced] = ofType(stackWith({ code }).resources, 'AWS::Lambda::Function');
+  assert.notEqual(replaced.Properties.Code.S3Key, shipped.Properties.Code.S3Key);
 });

@@ -1,38 +1,38 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aws_iam as iam, aws_kms as kms, aws_sqs as sqs, Duration } from 'aws-cdk-lib';
-import { deployed, ofType, statements } from './deployed';
+import { stackWith, ofType, statements } from './stack';
 
-const USUAL = [
+const DEFAULT = [
   'Allow aps:RemoteWrite on Workspace.Arn',
   'Allow logs:CreateLogStream logs:PutLogEvents on LogGroup.Arn',
   'Allow sqs:DeleteMessage sqs:GetQueueAttributes sqs:ReceiveMessage on Queue.Arn',
   'Allow sqs:SendMessage on DeadLetterQueue.Arn FailureQueue.Arn',
 ];
 
-test('the role of the function allows what it calls, on its own resources', () => {
-  const { resources } = deployed();
-  assert.deepEqual(statements(resources, 'Role'), USUAL);
+test('the role of the function allows its AWS calls, on its own resources only', () => {
+  const { resources } = stackWith();
+  assert.deepEqual(statements(resources, 'Role'), DEFAULT);
   assert.equal(resources.Role.Properties.ManagedPolicyArns, undefined);
   assert.equal(resources.Role.Properties.AssumeRolePolicyDocument.Statement[0].Principal.Service, 'lambda.amazonaws.com');
 });
 
-test('X-Ray adds the one wildcard that there is', () => {
-  assert.deepEqual(statements(deployed({ xray: true }).resources, 'Role'), [
-    ...USUAL,
+test('X-Ray adds the only statement for all resources', () => {
+  assert.deepEqual(statements(stackWith({ xray: true }).resources, 'Role'), [
+    ...DEFAULT,
     'Allow xray:PutTelemetryRecords xray:PutTraceSegments on *',
   ]);
 });
 
-test('an existing workspace is the only one that may be written to', () => {
+test('the function may write to the existing workspace only', () => {
   const prometheusArn = 'arn:aws:aps:us-east-2:210987654321:workspace/ws-1';
-  assert.equal(statements(deployed({ prometheusArn }).resources, 'Role')[0], `Allow aps:RemoteWrite on ${prometheusArn}`);
+  assert.equal(statements(stackWith({ prometheusArn }).resources, 'Role')[0], `Allow aps:RemoteWrite on ${prometheusArn}`);
 });
 
-test('queues with a key of their own need the key as well', () => {
-  const { resources } = deployed((stack) => {
+test('the roles may use the keys of queues that users encrypt with keys of their own', () => {
+  const { resources } = stackWith((stack) => {
     const encryptionMasterKey = new kms.Key(stack, 'Key');
-    const deadLetterQueue = new sqs.Queue(stack, 'OwnLetters', { encryptionMasterKey });
+    const deadLetterQueue = new sqs.Queue(stack, 'OwnDeadLetters', { encryptionMasterKey });
     return {
       queue: new sqs.Queue(stack, 'OwnQueue', {
         encryptionMasterKey,
@@ -50,8 +50,8 @@ test('queues with a key of their own need the key as well', () => {
   assert.equal(ofType(resources, 'AWS::SQS::Queue').length, 3);
 });
 
-test('producers are let in by the grants', () => {
-  const all = deployed();
+test('the grants let producers send and callers invoke', () => {
+  const all = stackWith();
   const producer = new iam.Role(all.stack, 'Producer', { assumedBy: new iam.AccountRootPrincipal() });
   all.gateway.grantInvoke(producer);
   all.gateway.grantSendMessages(producer);

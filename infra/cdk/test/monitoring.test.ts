@@ -2,19 +2,19 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { aws_sns as sns, Duration } from 'aws-cdk-lib';
 import { REASONS } from '../lib/metrics';
-import { deployed, ofType, type Resources } from './deployed';
+import { stackWith, ofType, type Resources } from './stack';
 
-/** One line an alarm: what is looked at, and when it goes off. */
+/** Returns one line for each alarm: its metric, its threshold and its periods. */
 function alarms(resources: Resources): string[] {
   return ofType(resources, 'AWS::CloudWatch::Alarm').map(({ Properties: alarm }) => {
     const [{ Name, Value }] = alarm.Dimensions;
-    const when = `${alarm.DatapointsToAlarm} of ${alarm.EvaluationPeriods} x ${alarm.Period} s`;
-    return `${alarm.Namespace} ${Name}=${Value} ${alarm.Statistic} ${alarm.MetricName} >= ${alarm.Threshold}, ${when}`;
+    const periods = `${alarm.DatapointsToAlarm} of ${alarm.EvaluationPeriods} x ${alarm.Period} s`;
+    return `${alarm.Namespace} ${Name}=${Value} ${alarm.Statistic} ${alarm.MetricName} >= ${alarm.Threshold}, ${periods}`;
   });
 }
 
-test('alarms for everything that a person has to look at', () => {
-  const { resources } = deployed();
+test('the alarms watch these metrics with these thresholds', () => {
+  const { resources } = stackWith();
   assert.deepEqual(alarms(resources), [
     'AWS/SQS QueueName=DeadLetterQueue.QueueName Maximum ApproximateNumberOfMessagesVisible >= 1, 1 of 1 x 300 s',
     'AWS/SQS QueueName=FailureQueue.QueueName Maximum ApproximateNumberOfMessagesVisible >= 1, 1 of 1 x 300 s',
@@ -35,23 +35,23 @@ test('alarms for everything that a person has to look at', () => {
   }
 });
 
-test('close to the timeout is 80 % of the one that is set', () => {
-  assert.ok(alarms(deployed({ timeout: Duration.minutes(2) }).resources).some((line) => line.includes('Duration >= 96000')));
+test('NearTimeout has 80 % of the timeout as its threshold', () => {
+  assert.ok(alarms(stackWith({ timeout: Duration.minutes(2) }).resources).some((line) => line.includes('Duration >= 96000')));
 });
 
-test('a topic is told when an alarm starts and when it ends', () => {
-  const { resources } = deployed((stack) => ({ alarmTopic: new sns.Topic(stack, 'Topic') }));
+test('the topic is notified when an alarm starts and when it ends', () => {
+  const { resources } = stackWith((stack) => ({ alarmTopic: new sns.Topic(stack, 'Topic') }));
   for (const { Properties } of ofType(resources, 'AWS::CloudWatch::Alarm')) {
     assert.deepEqual([Properties.AlarmActions, Properties.OKActions], [['Topic'], ['Topic']]);
   }
 });
 
-test('alarms and dashboard can be switched off', () => {
-  const { resources } = deployed({ alarms: false, dashboard: false });
+test('alarms and dashboard are optional', () => {
+  const { resources } = stackWith({ alarms: false, dashboard: false });
   assert.deepEqual(Object.values(resources).filter((one) => one.Type.startsWith('AWS::CloudWatch::')), []);
 });
 
-/** Each graph of the dashboard with its lines, as `namespace metric dimension`. */
+/** Returns the lines of each graph of the dashboard, as `namespace metric dimension`. */
 function graphs(resources: Resources): Map<string, string[]> {
   const { widgets } = JSON.parse(resources.Dashboard.Properties.DashboardBody);
   return new Map(
@@ -64,13 +64,13 @@ function graphs(resources: Resources): Map<string, string[]> {
   );
 }
 
-test('the dashboard shows what the function prints, the queues and the function', () => {
-  const shown = graphs(deployed().resources);
+test('the dashboard shows the metrics of the function and the queues', () => {
+  const shown = graphs(stackWith().resources);
   const own = (...names: string[]) => names.map((name) => `AmpPushGateway ${name} Function`);
-  assert.deepEqual(shown.get('Events: what became of them'), own('received', 'delivered', 'errored', 'rejected', 'dropped', 'maybe_stored'));
-  assert.deepEqual(shown.get('Messages: what became of them'), own('messages', 'acknowledged', 'dead_lettered', 'handed_back'));
-  assert.deepEqual(shown.get('Events rejected, by reason'), own(...REASONS.map((reason) => `rejected.${reason}`)));
-  assert.deepEqual(shown.get('Messages that wait'), [
+  assert.deepEqual(shown.get('Events by outcome'), own('received', 'delivered', 'errored', 'rejected', 'dropped', 'maybe_stored'));
+  assert.deepEqual(shown.get('Messages by action'), own('messages', 'acknowledged', 'dead_lettered', 'handed_back'));
+  assert.deepEqual(shown.get('Rejected events by reason'), own(...REASONS.map((reason) => `rejected.${reason}`)));
+  assert.deepEqual(shown.get('Waiting messages'), [
     'AWS/SQS ApproximateNumberOfMessagesVisible Queue.QueueName',
     'AWS/SQS ApproximateNumberOfMessagesVisible DeadLetterQueue.QueueName',
     'AWS/SQS ApproximateNumberOfMessagesVisible FailureQueue.QueueName',
@@ -78,30 +78,30 @@ test('the dashboard shows what the function prints, the queues and the function'
   assert.equal(shown.size, 12);
 });
 
-test('above the graphs stand the alarms, where there are any, below them what the log says', () => {
+test('the dashboard has the alarms above the graphs, and queries of the log below', () => {
   const others = (resources: Resources) => {
     const { widgets } = JSON.parse(resources.Dashboard.Properties.DashboardBody);
     return widgets.filter((widget: any) => widget.type !== 'metric').map(({ type, properties }: any) => [type, properties]);
   };
-  const [[type, { alarms: shown }], ...tables] = others(deployed().resources);
+  const [[type, { alarms: shown }], ...tables] = others(stackWith().resources);
   assert.deepEqual([type, shown.length], ['alarm', 9]);
   assert.deepEqual(
     tables.map(([kind, { query }]: any) => [kind, query]),
     [
       [
         'log',
-        "SOURCE 'LogGroup' | filter message in [\"message put aside\", \"message handed back\", \"events refused, reported only\"]\n" +
+        "SOURCE 'LogGroup' | filter message in [\"message dead-lettered\", \"message returned\", \"events rejected, reported only\"]\n" +
           '| stats count() by message, reason',
       ],
       ['log', "SOURCE 'LogGroup' | filter message = \"request failed\"\n| stats count() as requests, latest(@timestamp) by answer"],
     ],
   );
-  const unwatched = others(deployed({ alarms: false }).resources);
-  assert.deepEqual(unwatched.map(([kind]: string[]) => kind), ['log', 'log']);
+  const withoutAlarms = others(stackWith({ alarms: false }).resources);
+  assert.deepEqual(withoutAlarms.map(([kind]: string[]) => kind), ['log', 'log']);
 });
 
-test('metrics are sums over five minutes unless asked otherwise', () => {
-  const { gateway, stack } = deployed();
+test('metrics are sums over five minutes by default', () => {
+  const { gateway, stack } = stackWith();
   const table = [
     [gateway.metric('samples'), 'samples'],
     [gateway.metricReceived(), 'received'],

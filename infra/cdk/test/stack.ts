@@ -2,7 +2,7 @@ import { App, Stack } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
 
-/** What CloudFormation would put in the place of references; everything else stays the name of the resource, and of its attribute. */
+/** Values that CloudFormation would fill in. Any other reference stays a name: `Queue`, or `Queue.Arn` for an attribute. */
 const KNOWN: { readonly [name: string]: string } = {
   'AWS::Region': 'eu-west-1',
   'AWS::AccountId': '123456789012',
@@ -15,19 +15,19 @@ const KNOWN: { readonly [name: string]: string } = {
 export type Resource = { Type: string; Properties: any; DeletionPolicy?: string; UpdateReplacePolicy?: string };
 export type Known = { readonly [name: string]: string };
 
-/** Resources by readable names, with references put in. */
+/** Resources by their construct's name, with references filled in. */
 export type Resources = { readonly [name: string]: Resource };
 
-/** A gateway in a stack. */
-export interface Deployed {
+/** A stack with one gateway. */
+export interface GatewayStack {
   readonly stack: Stack;
   readonly gateway: PrometheusPushGateway;
-  /** The stack is synthesised when this is asked for; nothing can be added to it afterwards. */
+  /** Synthesises the stack: add nothing to it afterwards. */
   readonly resources: Resources;
 }
 
-/** Props may need the stack, for constructs of the user's own. */
-export function deployed(props: PrometheusPushGatewayProps | ((stack: Stack) => PrometheusPushGatewayProps) = {}, known: Known = {}): Deployed {
+/** Makes a stack with one gateway. Props that contain constructs are a function of the stack. */
+export function stackWith(props: PrometheusPushGatewayProps | ((stack: Stack) => PrometheusPushGatewayProps) = {}, known: Known = {}): GatewayStack {
   const stack = new Stack(new App(), 'Stack');
   const gateway = new PrometheusPushGateway(stack, 'Gateway', typeof props === 'function' ? props(stack) : props);
   return {
@@ -35,7 +35,7 @@ export function deployed(props: PrometheusPushGatewayProps | ((stack: Stack) => 
     gateway,
     get resources() {
       const entries = Object.entries(Template.fromStack(stack).toJSON().Resources);
-      return Object.fromEntries(entries.map(([id, resource]) => [named(id), resolve(resource, { ...KNOWN, ...known })]));
+      return Object.fromEntries(entries.map(([id, resource]) => [nameOf(id), resolve(resource, { ...KNOWN, ...known })]));
     },
   };
 }
@@ -44,7 +44,7 @@ export function ofType(all: Resources, type: string): Resource[] {
   return Object.values(all).filter((resource) => resource.Type === type);
 }
 
-/** Every statement of a role's policies as one line, sorted: `Allow aps:RemoteWrite on Workspace.Arn`. */
+/** Returns every statement of a role's policies as one line, sorted: `Allow aps:RemoteWrite on Workspace.Arn`. */
 export function statements(all: Resources, role: string): string[] {
   const policies = ofType(all, 'AWS::IAM::Policy').filter((policy) => policy.Properties.Roles.includes(role));
   const list = (value: string | string[]) => [value].flat().sort().join(' ');
@@ -54,8 +54,8 @@ export function statements(all: Resources, role: string): string[] {
     .sort();
 }
 
-/** As the construct calls it: without the gateway's id in front and the hash behind. */
-function named(id: string): string {
+/** Returns a logical id without the gateway's id at its start and CDK's hash at its end. */
+function nameOf(id: string): string {
   return id.replace(/^Gateway/, '').replace(/[0-9A-F]{8}$/, '');
 }
 
@@ -69,9 +69,9 @@ function resolve(value: any, known: Known): any {
   const [[key, raw]] = [...Object.entries<any>(value), ['', undefined]];
   switch (key) {
     case 'Ref':
-      return known[raw] ?? named(raw);
+      return known[raw] ?? nameOf(raw);
     case 'Fn::GetAtt':
-      return known[`${named(raw[0])}.${raw[1]}`] ?? `${named(raw[0])}.${raw[1]}`;
+      return known[`${nameOf(raw[0])}.${raw[1]}`] ?? `${nameOf(raw[0])}.${raw[1]}`;
     case 'Fn::Join':
       return resolve(raw[1], known).join(raw[0]);
     case 'Fn::Split':

@@ -3,22 +3,22 @@ import { test } from 'node:test';
 import { App, CfnParameter, Duration, aws_aps as aps, aws_sns as sns, aws_sqs as sqs, Stack } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
 import { IotTarget, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
-import { deployed } from './deployed';
+import { stackWith } from './stack';
 
 const ARN = 'arn:aws:aps:us-east-2:210987654321:workspace/ws-1';
 const URL_SHAPE = 'https://<host>/workspaces/ws-<id>, with or without /api/v1/ or /api/v1/remote_write at its end';
 
-type Row = [props: PrometheusPushGatewayProps | ((stack: Stack) => PrometheusPushGatewayProps), told: string];
+type Row = [props: PrometheusPushGatewayProps | ((stack: Stack) => PrometheusPushGatewayProps), error: string];
 
-/** Each row is told in exactly these words, after the construct's path. */
-function refuses(table: Row[]): void {
-  for (const [props, told] of table) {
-    assert.throws(() => deployed(props), { message: `PrometheusPushGateway Stack/Gateway: ${told}` });
+/** Checks that each row throws its error, after the construct's path. */
+function rejects(table: Row[]): void {
+  for (const [props, error] of table) {
+    assert.throws(() => stackWith(props), { message: `PrometheusPushGateway Stack/Gateway: ${error}` });
   }
 }
 
-test('numbers that AWS would refuse name the prop, the value and what is allowed', () => {
-  refuses([
+test('a number out of range is an error that names the prop, the value and the range', () => {
+  rejects([
     [{ batchSize: 0 }, 'batchSize is 0; expected a whole number from 1 to 10000'],
     [{ batchSize: 10_001 }, 'batchSize is 10001; expected a whole number from 1 to 10000'],
     [{ batchSize: 2.5 }, 'batchSize is 2.5; expected a whole number from 1 to 10000'],
@@ -36,18 +36,18 @@ test('numbers that AWS would refuse name the prop, the value and what is allowed
   ]);
 });
 
-test('durations that are calculated with must be known', () => {
+test('durations that the construct calculates with must be known at synthesis', () => {
   const unknown = (stack: Stack) => Duration.seconds(new CfnParameter(stack, 'Seconds', { type: 'Number' }).valueAsNumber);
-  refuses([
+  rejects([
     [(stack) => ({ timeout: unknown(stack) }), 'timeout is a token; expected whole seconds from 10 s to 900 s, known at synthesis'],
     [(stack) => ({ batchWindow: unknown(stack) }), 'batchWindow is a token; expected whole seconds from 0 s to 300 s, known at synthesis'],
     [(stack) => ({ maxSampleAge: unknown(stack) }), 'maxSampleAge is a token; expected a duration known at synthesis'],
   ]);
 });
 
-test('numbers that are known only at deployment are left to AWS', () => {
+test('AWS checks numbers that are known only at deployment', () => {
   const number = (stack: Stack, id: string) => new CfnParameter(stack, id, { type: 'Number' }).valueAsNumber;
-  const { resources } = deployed((stack) => ({
+  const { resources } = stackWith((stack) => ({
     batchSize: number(stack, 'Size'),
     maxConcurrency: number(stack, 'Concurrency'),
     memorySize: number(stack, 'Memory'),
@@ -56,10 +56,10 @@ test('numbers that are known only at deployment are left to AWS', () => {
   assert.deepEqual([BatchSize, ScalingConfig, resources.Function.Properties.MemorySize], ['Size', { MaximumConcurrency: 'Concurrency' }, 'Memory']);
 });
 
-test('what a FIFO queue cannot do', () => {
+test('a FIFO queue excludes these props', () => {
   const fifoQueue = (stack: Stack) => new sqs.Queue(stack, 'Own', { fifo: true, visibilityTimeout: Duration.minutes(3) });
-  refuses([
-    [{ fifo: true, batchSize: 50 }, 'batchSize is 50; expected a whole number from 1 to 10: a batch of a FIFO queue has ten messages at most'],
+  rejects([
+    [{ fifo: true, batchSize: 50 }, 'batchSize is 50; expected a whole number from 1 to 10: a batch of a FIFO queue has at most 10 messages'],
     [{ fifo: true, batchWindow: Duration.seconds(20) }, 'batchWindow is 20 s; expected none: Lambda has no batch window for a FIFO queue'],
     [
       { fifo: true, iot: { topicFilter: 'events/+' } },
@@ -70,18 +70,18 @@ test('what a FIFO queue cannot do', () => {
       'iot.target is "queue"; expected "function": the SQS action of an IoT rule cannot send to a FIFO queue',
     ],
     [(stack) => ({ queue: fifoQueue(stack), fifo: false }), 'fifo is false; expected true, as queue is a FIFO queue'],
-    [(stack) => ({ failureQueue: fifoQueue(stack) }), 'failureQueue is a FIFO queue; expected a standard queue: Lambda sends failed invocations to no other'],
+    [(stack) => ({ failureQueue: fifoQueue(stack) }), 'failureQueue is a FIFO queue; expected a standard queue: Lambda does not send failed invocations to a FIFO queue'],
     [(stack) => ({ deadLetterQueue: fifoQueue(stack) }), 'deadLetterQueue is a FIFO queue; expected a standard queue, as the queue is one'],
   ]);
 });
 
-test('workspaces that are named wrongly or twice', () => {
-  refuses([
+test('props that name a workspace wrongly or twice are errors', () => {
+  rejects([
     [{ prometheusArn: 'ws-1' }, 'prometheusArn is "ws-1"; expected arn:aws:aps:<region>:<account>:workspace/ws-<id>'],
     [
       { prometheusEndpoint: 'https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/' },
       'prometheusEndpoint is "https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/"; ' +
-        'expected prometheusArn beside it: the function may write to that one workspace only',
+        'expected prometheusArn beside it: the function may write only to that workspace',
     ],
     [
       { prometheusArn: ARN, prometheusEndpoint: 'https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-2/' },
@@ -109,10 +109,9 @@ test('workspaces that are named wrongly or twice', () => {
     'aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1',
     '',
   ]) {
-    const told = `PrometheusPushGateway Stack/Gateway: prometheusEndpoint is "${url}"; expected ${URL_SHAPE}`;
-    assert.throws(() => deployed({ prometheusArn: ARN, prometheusEndpoint: url }), { message: told });
+    rejects([[{ prometheusArn: ARN, prometheusEndpoint: url }, `prometheusEndpoint is "${url}"; expected ${URL_SHAPE}`]]);
   }
-  refuses([
+  rejects([
     [
       { prometheusArn: ARN, prometheusEndpoint: 'https://me:secret@host/workspaces/ws-1' },
       `prometheusEndpoint is "(hidden)@host/workspaces/ws-1"; expected ${URL_SHAPE}`,
@@ -120,20 +119,20 @@ test('workspaces that are named wrongly or twice', () => {
   ]);
 });
 
-test('labels that the function would refuse at its start', () => {
-  const names = 'names of the form [a-zA-Z_][a-zA-Z0-9_]* that are not reserved: not __ in front, and not only _';
-  refuses([
-    ...['__x', 'a-b', '1a', '', '_'].map((name): Row => [{ externalLabels: { [name]: 'x' } }, `externalLabels is "${name}"; expected ${names}`]),
+test('labels that would end the function at its start are errors', () => {
+  const expected = 'a name of the form [a-zA-Z_][a-zA-Z0-9_]* that does not begin with __ and is not _';
+  rejects([
+    ...['__x', 'a-b', '1a', '', '_'].map((name): Row => [{ externalLabels: { [name]: 'x' } }, `externalLabels is "${name}"; expected ${expected}`]),
     [{ externalLabels: { env: '' } }, 'externalLabels.env is ""; expected 1 to 2048 bytes without a comma'],
     [{ externalLabels: { env: 'a,b=c' } }, 'externalLabels.env is "a,b=c"; expected 1 to 2048 bytes without a comma'],
     [{ externalLabels: { env: 'é'.repeat(1_025) } }, `externalLabels.env is "${'é'.repeat(1_025)}"; expected 1 to 2048 bytes without a comma`],
   ]);
 });
 
-test('rules of AWS IoT that would hear nothing', () => {
-  const filter = "an MQTT topic filter, such as events/+, without '; or iot.sql in its place";
+test('an AWS IoT rule that could not work is an error', () => {
+  const filter = "an MQTT topic filter such as events/+, without '; or iot.sql instead";
   const statement = "a statement without comments: SELECT … FROM 'topic/filter' …";
-  refuses([
+  rejects([
     [{ iot: {} }, `iot.topicFilter is undefined; expected ${filter}`],
     ...['', "a'b", 'a/b+', '#/a', 'a/#/b', 'a/'].map((one): Row => [{ iot: { topicFilter: one } }, `iot.topicFilter is "${one}"; expected ${filter}`]),
     [
@@ -145,12 +144,12 @@ test('rules of AWS IoT that would hear nothing', () => {
   ]);
 });
 
-test('a topic for alarms that are not made', () => {
-  refuses([[(stack) => ({ alarms: false, alarmTopic: new sns.Topic(stack, 'Topic') }), 'alarmTopic is given; expected none where alarms is false']]);
+test('a topic without alarms is an error', () => {
+  rejects([[(stack) => ({ alarms: false, alarmTopic: new sns.Topic(stack, 'Topic') }), 'alarmTopic is given; expected none if alarms is false']]);
 });
 
-test('all faults are told at once', () => {
-  refuses([
+test('one error reports all wrong props', () => {
+  rejects([
     [
       { batchSize: 0, maxConcurrency: 1, prometheusArn: 'ws-1' },
       'batchSize is 0; expected a whole number from 1 to 10000\n' +
@@ -160,24 +159,24 @@ test('all faults are told at once', () => {
   ]);
 });
 
-test('a queue of the user that gives messages again while they are worked on is refused', () => {
-  refuses([
+test('a queue with a visibility timeout below timeout plus window is an error', () => {
+  rejects([
     [
       (stack) => ({ queue: new sqs.Queue(stack, 'Own') }),
-      'queue.visibilityTimeout is 30 s; expected 50 s at least (timeout of 30 s plus batchWindow of 20 s), better 200 s: ' +
-        'a message would come again while it is worked on',
+      'queue.visibilityTimeout is 30 s; expected at least 50 s (timeout of 30 s plus batchWindow of 20 s), better 200 s: ' +
+        'SQS would deliver a message again while the function works on it',
     ],
     [
       (stack) => ({ queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(200) }), timeout: Duration.minutes(4) }),
-      'queue.visibilityTimeout is 200 s; expected 260 s at least (timeout of 240 s plus batchWindow of 20 s), better 1460 s: ' +
-        'a message would come again while it is worked on',
+      'queue.visibilityTimeout is 200 s; expected at least 260 s (timeout of 240 s plus batchWindow of 20 s), better 1460 s: ' +
+        'SQS would deliver a message again while the function works on it',
     ],
   ]);
 });
 
-test('a queue of the user that works, but could do better, is warned of', () => {
+test('a queue that works, but not well, gets warnings', () => {
   const own = (visibility: number, maxReceiveCount?: number) => (stack: Stack) => {
-    const queue = new sqs.Queue(stack, 'Letters');
+    const queue = new sqs.Queue(stack, 'OwnDeadLetters');
     const deadLetterQueue = maxReceiveCount === undefined ? undefined : { queue, maxReceiveCount };
     return { queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(visibility), deadLetterQueue }) };
   };
@@ -188,38 +187,37 @@ test('a queue of the user that works, but could do better, is warned of', () => 
     [own(200), ['queue has no dead-letter queue']],
     [own(50, 3), ['queue.visibilityTimeout is 50 s', 'queue.deadLetterQueue.maxReceiveCount is 3; with 90 or more']],
   ];
-  for (const [props, told] of table) {
-    const { stack } = deployed(props);
+  for (const [props, starts] of table) {
+    const { stack } = stackWith(props);
     const warnings = Annotations.fromStack(stack).findWarning('*', Match.anyValue()).map((one) => String(one.entry.data));
-    assert.equal(warnings.length, told.length, warnings.join('\n'));
-    told.forEach((start, index) => assert.ok(warnings[index].startsWith(start), warnings[index]));
+    assert.equal(warnings.length, starts.length, warnings.join('\n'));
+    starts.forEach((start, index) => assert.ok(warnings[index].startsWith(start), warnings[index]));
   }
 });
 
-test('of a queue that was there before nothing is known, so nothing is said', () => {
-  const { stack, resources } = deployed((scope) => ({ queue: sqs.Queue.fromQueueArn(scope, 'Own', 'arn:aws:sqs:eu-west-1:123456789012:own.fifo') }));
+test('an existing queue gets no warnings, as its settings are not known', () => {
+  const { stack, resources } = stackWith((scope) => ({ queue: sqs.Queue.fromQueueArn(scope, 'Own', 'arn:aws:sqs:eu-west-1:123456789012:own.fifo') }));
   assert.deepEqual(Annotations.fromStack(stack).findWarning('*', Match.anyValue()), []);
   assert.equal(resources.EventSourceMapping.Properties.BatchSize, 10);
   assert.equal(resources.DeadLetterQueue.Properties.FifoQueue, true);
 });
 
-test('a FIFO queue whose made-up name SQS may refuse is warned of', () => {
-  for (const [length, told] of [
+test('a FIFO queue whose generated name may be too long for SQS gets a warning', () => {
+  for (const [length, expected] of [
     [30, []],
-    [31, ['the name that CloudFormation gives this FIFO queue may have 81 characters, and SQS takes 80']],
+    [31, ['the name that CloudFormation gives this FIFO queue may have 81 characters, and SQS accepts 80']],
   ] as const) {
     const stack = new Stack(new App(), 's'.repeat(length));
     new PrometheusPushGateway(stack, 'Gateway', { fifo: true });
     const warnings = Annotations.fromStack(stack).findWarning('*', Match.anyValue()).map((one) => String(one.entry.data).split(':')[0]);
-    assert.deepEqual(warnings, told);
+    assert.deepEqual(warnings, expected);
   }
 });
 
-test('the dead-letter queue of a queue of the user is used, not a second one', () => {
-  const { gateway } = deployed((stack) => {
-    const letters = new sqs.Queue(stack, 'Letters');
-    const deadLetterQueue = { queue: letters, maxReceiveCount: 23 };
+test('the gateway uses the dead-letter queue of the given queue', () => {
+  const { gateway } = stackWith((stack) => {
+    const deadLetterQueue = { queue: new sqs.Queue(stack, 'OwnDeadLetters'), maxReceiveCount: 23 };
     return { queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(200), deadLetterQueue }) };
   });
-  assert.equal(gateway.deadLetterQueue.node.id, 'Letters');
+  assert.equal(gateway.deadLetterQueue.node.id, 'OwnDeadLetters');
 });
