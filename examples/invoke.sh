@@ -1,12 +1,12 @@
 #!/bin/sh
-# Sends events to the function with the AWS CLI and shows its answer: the report, or the error and exit code 1.
+# Sends events to the function with the AWS CLI and prints the answer: the report, or the error with exit code 1.
 #
 #   examples/invoke.sh amp-push-gateway examples/events/event.json
 #   some-script | examples/invoke.sh amp-push-gateway
 #   examples/invoke.sh --endpoint-url http://127.0.0.1:9001 amp-push-gateway examples/events/event.json   (pushgw serve)
 #
-# Works with version 1 and 2 of the CLI. The endpoint may also come from AWS_ENDPOINT_URL_LAMBDA. The CLI wants a region and
-# credentials in any case; `pushgw serve` takes whatever they are.
+# Works with version 1 and 2 of the CLI. The endpoint may also come from AWS_ENDPOINT_URL_LAMBDA. The CLI always needs a region
+# and credentials; `pushgw serve` accepts any.
 set -eu
 
 usage() {
@@ -14,14 +14,14 @@ usage() {
     exit 2
 }
 
-# The CLI reads AWS_ENDPOINT_URL_LAMBDA by itself only since 1.29 and 2.13; Debian's is older.
+# The CLI itself reads AWS_ENDPOINT_URL_LAMBDA only since 1.29 and 2.13; Debian's is older.
 endpoint=${AWS_ENDPOINT_URL_LAMBDA:-}
 if [ "${1:-}" = --endpoint-url ]; then
     [ $# -ge 2 ] || usage
     endpoint=$2
     shift 2
 fi
-# Version 1 of the CLI does not know AWS_REGION, the variable of all SDKs.
+# Version 1 of the CLI does not read AWS_REGION, the variable of the SDKs.
 [ -z "${AWS_REGION:-}" ] || export AWS_DEFAULT_REGION="$AWS_REGION"
 [ $# -eq 1 ] || [ $# -eq 2 ] || usage
 function=$1
@@ -41,9 +41,9 @@ fi
 set -- lambda invoke --function-name "$function"
 [ -z "$endpoint" ] || set -- "$@" --endpoint-url "$endpoint"
 
-# fileb:// sends the bytes as they are in every version of the CLI. With file:// version 2 would take the events for
-# base64 unless --cli-binary-format says otherwise, an option that version 1 does not know.
-# A refused event is no failure of the call itself: Lambda answers 200 and sets FunctionError.
+# Every version of the CLI sends the unchanged bytes of fileb://. Version 2 would decode file:// as base64, unless
+# --cli-binary-format is set, which version 1 does not have.
+# If the gateway rejects an event, the call itself succeeds: Lambda answers 200 and sets FunctionError.
 error=$(AWS_PAGER='' aws "$@" --payload "fileb://$work/payload" \
     --query FunctionError --output text "$work/answer")
 

@@ -16,26 +16,26 @@ import time
 
 import boto3
 
-# SQS takes ten messages a call, and 1 MiB in all. Small readings are cheaper to send as arrays: a message may hold
-# one event or a JSON array of events, but it is put aside as a whole if one of them is refused.
+# SQS accepts ten messages a call, and 1 MiB in all. A message may be one event or a JSON array of events. Arrays of small
+# events cost less, but if the gateway rejects one event, it dead-letters the whole message.
 BATCH = 10
 ATTEMPTS = 5
 
 
 def readings(count):
-    """Events as a small fleet of water sensors would send them."""
+    """Yields events as a small fleet of water sensors would send them."""
     for number in range(count):
         yield {
-            # Each combination of dimensions is a time series of its own: keep the values few. No request ids here.
+            # Each combination of dimensions is a time series of its own: use few values, and no request ids.
             "dimensions": {"customerId": f"customer{number % 3 + 1}", "deviceId": f"tank-{number + 1}"},
-            # Milliseconds. Without a timestamp the time at which SQS received the message counts.
+            # Milliseconds. An event without a timestamp gets the time at which SQS received the message.
             "timestamp": time.time_ns() // 1_000_000,
             "metrics": {"temperature": round(random.uniform(12, 16), 1), "ph": round(random.uniform(6.5, 7.5), 1)},
         }
 
 
 def push(sqs, queue_url, events):
-    """Sends all events; returns how many SQS took, and the ones that it did not take, each with the reason."""
+    """Sends all events. Returns how many SQS accepted, and the other events, each with the reason."""
     events = list(events)
     sent, failed = 0, []
     for start in range(0, len(events), BATCH):
@@ -49,13 +49,13 @@ def push(sqs, queue_url, events):
             for entry in answer.get("Successful", []):
                 del waiting[entry["Id"]]
                 sent += 1
-            refused = {entry["Id"]: entry for entry in answer.get("Failed", [])}
-            # SenderFault: the entry itself is wrong, and sending it again cannot help.
-            for id in [id for id, entry in refused.items() if entry["SenderFault"]]:
-                failed.append((waiting.pop(id), refused[id].get("Message") or refused[id]["Code"]))
+            failures = {entry["Id"]: entry for entry in answer.get("Failed", [])}
+            # SenderFault: the entry itself is wrong, so another attempt would fail too.
+            for id in [id for id, entry in failures.items() if entry["SenderFault"]]:
+                failed.append((waiting.pop(id), failures[id].get("Message") or failures[id]["Code"]))
             if not waiting:
                 break
-        failed += [(event, f"not taken after {ATTEMPTS} attempts") for event in waiting.values()]
+        failed += [(event, f"not accepted after {ATTEMPTS} attempts") for event in waiting.values()]
     return sent, failed
 
 
@@ -65,7 +65,7 @@ def main():
     parser.add_argument("--count", type=int, default=25, help="number of events (default: 25)")
     arguments = parser.parse_args()
 
-    # boto3 itself knows AWS_DEFAULT_REGION and profiles, but not AWS_REGION, the variable of the other SDKs.
+    # boto3 reads AWS_DEFAULT_REGION and profiles, but not AWS_REGION, the variable of the other SDKs.
     sqs = boto3.client("sqs", region_name=os.environ.get("AWS_REGION"))
     sent, failed = push(sqs, arguments.queue_url, readings(arguments.count))
     print(f"{sent} events sent")

@@ -17,8 +17,8 @@ use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use serde_json::{Value, json};
 
-/// SQS takes ten messages a call, and 1 MiB in all. Small readings are cheaper to send as arrays: a message may hold
-/// one event or a JSON array of events, but it is put aside as a whole if one of them is refused.
+/// SQS accepts ten messages a call, and 1 MiB in all. A message may be one event or a JSON array of events. Arrays of
+/// small events cost less, but if the gateway rejects one event, it dead-letters the whole message.
 const BATCH: usize = 10;
 const ATTEMPTS: u32 = 5;
 
@@ -43,25 +43,25 @@ async fn main() -> ExitCode {
     if pushed.failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// In a program of your own, with `aws-config`'s default features, leave `http_client` out: they bring one. This package
-/// has its own, without a second TLS library.
+/// In a program of your own leave `http_client` out: `aws-config` has one by default. This package has its own, as it
+/// needs no second TLS library.
 async fn sqs_client() -> Client {
     let http_client = amp_push_gateway::amp::sdk_http_client();
     let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().await;
     Client::new(&config)
 }
 
-/// Events as a small fleet of water sensors would send them.
+/// Returns events as a small fleet of water sensors would send them.
 fn readings(count: usize) -> Vec<Value> {
     (0..count)
         .map(|number| {
             json!({
-                // Each combination of dimensions is a time series of its own: keep the values few. No request ids here.
+                // Each combination of dimensions is a time series of its own: use few values, and no request ids.
                 "dimensions": {
                     "customerId": format!("customer{}", number % 3 + 1),
                     "deviceId": format!("tank-{}", number + 1),
                 },
-                // Milliseconds. Without a timestamp the time at which SQS received the message counts.
+                // Milliseconds. An event without a timestamp gets the time at which SQS received the message.
                 "timestamp": milliseconds_since_epoch(),
                 "metrics": {"temperature": 14.3, "ph": 6.7},
             })
@@ -69,7 +69,7 @@ fn readings(count: usize) -> Vec<Value> {
         .collect()
 }
 
-/// What SQS took, and what it did not take, each with the reason.
+/// How many events SQS accepted, and the other events, each with the reason.
 struct Pushed {
     sent: usize,
     failed: Vec<(Value, String)>,
@@ -84,7 +84,7 @@ async fn push(sqs: &Client, queue_url: &str, events: Vec<Value>) -> Pushed {
     pushed
 }
 
-/// Sends the events of one call under their ids, and again those that SQS could not take at the moment.
+/// Sends the events of one call under their ids, and sends those again that SQS could not accept at the moment.
 async fn push_batch(sqs: &Client, queue_url: &str, mut waiting: BTreeMap<String, Value>, pushed: &mut Pushed) {
     for attempt in 0..ATTEMPTS {
         if attempt > 0 {
@@ -113,7 +113,7 @@ async fn push_batch(sqs: &Client, queue_url: &str, mut waiting: BTreeMap<String,
                 pushed.sent += 1;
             }
         }
-        // Sender fault: the entry itself is wrong, and sending it again cannot help.
+        // `SenderFault`: the entry itself is wrong, so another attempt would fail too.
         for entry in answer.failed().iter().filter(|entry| entry.sender_fault()) {
             if let Some(event) = waiting.remove(entry.id()) {
                 pushed.failed.push((event, entry.message().unwrap_or(entry.code()).to_owned()));
@@ -123,7 +123,7 @@ async fn push_batch(sqs: &Client, queue_url: &str, mut waiting: BTreeMap<String,
             return;
         }
     }
-    let reason = format!("not taken after {ATTEMPTS} attempts");
+    let reason = format!("not accepted after {ATTEMPTS} attempts");
     pushed.failed.extend(waiting.into_values().map(|event| (event, reason.clone())));
 }
 
@@ -135,7 +135,7 @@ fn milliseconds_since_epoch() -> u64 {
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<(String, usize), Box<dyn Error>> {
     let (mut queue_url, mut count) = (None, 25);
     while let Some(name) = given.next() {
-        let mut value = || given.next().ok_or(format!("{name} wants a value"));
+        let mut value = || given.next().ok_or(format!("{name} needs a value"));
         match name.as_str() {
             "--queue-url" => queue_url = Some(value()?),
             "--count" => count = value()?.parse()?,

@@ -203,7 +203,7 @@ def test_the_dashboard_shows_the_numbers_of_the_fleet(fleet):
 
 
 def test_the_dashboard_lists_only_silent_devices_with_their_time(fleet):
-    query = by_title("Since when they are silent")
+    query = by_title("Time since the last sample of silent devices")
     found = {row["metric"]["deviceId"]: float(row["value"][1]) for row in fleet.api("query", query=query)["result"]}
     assert list(found) == ["lost"] and 44 * 60 < found["lost"] < 48 * 60
     later = fleet.api("query", query=query, time=time.time() + 20 * 60)["result"]

@@ -2,14 +2,14 @@ import { CfnOutput, Duration, Stack, type StackProps, aws_aps as aps, aws_sqs as
 import { PrometheusPushGateway } from 'cdk-amp-push-gateway';
 import type { Construct } from 'constructs';
 
-/** A workspace, a queue, the gateway between them, and a parameter by which producers find the queue. */
+/** A workspace, a queue, the gateway between them, and a parameter that tells producers the URL of the queue. */
 export class ExampleStack extends Stack {
   constructor(scope: Construct, id: string, props?: StackProps) {
     super(scope, id, props);
 
     const workspace = new aps.CfnWorkspace(this, 'Prometheus', { alias: 'pushGatewayExample' });
 
-    // Without `queue` the gateway makes both by itself. Whoever makes them sets these two numbers; the gateway checks them.
+    // The gateway can make both queues itself. It checks the two numbers of queues that an app makes.
     const deadLetterQueue = new sqs.Queue(this, 'DeadLetterQueue', { enforceSSL: true, retentionPeriod: Duration.days(14) });
     const queue = new sqs.Queue(this, 'Queue', {
       enforceSSL: true,

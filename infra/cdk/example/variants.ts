@@ -1,5 +1,5 @@
 /**
- * Writes the template of each variant to cdk.out/<Variant>.template.json; with names as arguments, of these only.
+ * Writes the template of each variant to cdk.out/<Variant>.template.json. Arguments name the variants to write.
  *
  *     npm run synth -- Standard Fifo
  */
@@ -11,7 +11,7 @@ import { IotTarget, LateSamples, LogLevel, PrometheusPushGateway, type Prometheu
 
 export const EXISTING_WORKSPACE = 'arn:aws:aps:eu-central-1:210987654321:workspace/ws-12345678-abcd-1234-abcd-123456789012';
 
-/** The gateway in the shapes that people deploy. */
+/** Combinations of props that people deploy. */
 export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPushGatewayProps } = {
   Standard: () => ({}),
   Fifo: () => ({ fifo: true }),
@@ -21,7 +21,7 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
   WorkspaceOfTheApp: (stack) => ({ workspace: new aps.CfnWorkspace(stack, 'Prometheus') }),
   Traced: () => ({ xray: true }),
   Unwatched: () => ({ alarms: false, dashboard: false }),
-  /** Everything that can be chosen, chosen. */
+  /** Every prop with another value than its default. */
   Chosen: (stack) => ({
     outOfOrderWindow: Duration.minutes(2),
     batchSize: 200,
@@ -40,7 +40,7 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
   }),
 };
 
-/** A stack with the gateway in it, as for deployment to any account and region. */
+/** Returns a stack with the gateway, for deployment to any account and region. */
 export function stackOf(variant: string, app = new App()): Stack {
   const stack = new Stack(app, variant);
   new PrometheusPushGateway(stack, 'Gateway', VARIANTS[variant](stack));
@@ -57,7 +57,7 @@ if (require.main === module) {
   mkdirSync(folder, { recursive: true });
   for (const name of asked.length > 0 ? asked : Object.keys(VARIANTS)) {
     const file = join(folder, `${name}.template.json`);
-    // Whole or not at all: somebody else may be reading it.
+    // Atomically: another process may be reading it.
     writeFileSync(`${file}.${process.pid}`, JSON.stringify(Template.fromStack(stackOf(name)).toJSON(), null, 2) + '\n');
     renameSync(`${file}.${process.pid}`, file);
     console.log(file);

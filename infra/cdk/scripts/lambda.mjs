@@ -1,4 +1,4 @@
-// Puts the builds of `ingest` into lambda/, from where the package ships them, and the project's licence beside package.json.
+// Copies the zips of `ingest` into lambda/, from where the npm package ships them, and the project's licence beside package.json.
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -8,13 +8,13 @@ const here = join(dirname(fileURLToPath(import.meta.url)), '..');
 const root = join(here, '..', '..');
 const built = join(root, 'target', 'lambda');
 
-/** Ends with the command that mends it. */
-function stop(what) {
-  console.error(`npm run lambda: ${what}\n  mend it with: infra/package`);
+/** Ends with an error that names the command to run. */
+function stop(error) {
+  console.error(`npm run lambda: ${error}\n  mend it with: infra/package`);
   process.exit(1);
 }
 
-/** Whole or not at all: somebody else may be reading the old one. */
+/** Replaces a file atomically: another process may be reading the old one. */
 function replace(from, to) {
   const next = `${to}.${process.pid}`;
   copyFileSync(from, next);
@@ -24,18 +24,18 @@ function replace(from, to) {
 mkdirSync(join(here, 'lambda'), { recursive: true });
 const sums = join(built, 'SHA256SUMS');
 if (!existsSync(sums)) {
-  stop(`${sums} is not there`);
+  stop(`${sums} is missing`);
 }
 for (const arch of ['arm64', 'x86_64']) {
   const name = `ingest-${arch}.zip`;
   const [, wanted] = readFileSync(sums, 'utf8').match(new RegExp(`^([0-9a-f]{64}) [ *]${name}$`, 'm')) ?? [];
   if (!wanted || !existsSync(join(built, name))) {
-    stop(`${join(built, name)} is not there`);
+    stop(`${join(built, name)} is missing`);
   }
-  // One that is being written, or is older than the sums, must not be shipped.
+  // The package must not ship a zip that is being written, or that is older than its checksum.
   const sum = createHash('sha256').update(readFileSync(join(built, name))).digest('hex');
   if (sum !== wanted) {
-    stop(`${join(built, name)} is not the one of SHA256SUMS`);
+    stop(`${join(built, name)} does not have the checksum in SHA256SUMS`);
   }
   replace(join(built, name), join(here, 'lambda', name));
 }

@@ -1,6 +1,6 @@
 import type { Duration, aws_aps as aps, aws_lambda as lambda, aws_logs as logs, aws_sns as sns, aws_sqs as sqs } from 'aws-cdk-lib';
 
-/** Where an AWS IoT rule sends the messages that devices publish. */
+/** The target of an AWS IoT rule, for the messages that devices publish. */
 export enum IotTarget {
   /**
    * To the queue. Prefer this one: the queue keeps the events for days if the workspace cannot be reached.
@@ -11,7 +11,7 @@ export enum IotTarget {
   FUNCTION = 'function',
 }
 
-/** What the function does with events that come too late: too old, or out of order. */
+/** How the function treats events that come too late: too old, or out of order. */
 export enum LateSamples {
   /** It rejects them: their message goes to the dead-letter queue with the reason. */
   DEAD_LETTER = 'dead-letter',
@@ -19,7 +19,7 @@ export enum LateSamples {
   DROP = 'drop',
 }
 
-/** What the function logs. It prints the metric line of each invocation at every level. */
+/** How much the function logs. It prints the metric line of each invocation at every level. */
 export enum LogLevel {
   /** Only the metric lines. */
   OFF = 'off',
@@ -55,7 +55,7 @@ export interface IotRuleProps {
   readonly sql?: string;
 
   /**
-   * Where the rule sends to. Messages that it cannot send go to the failure queue.
+   * The target of the rule. Messages that it cannot send go to the failure queue.
    *
    * @default IotTarget.QUEUE
    */
@@ -106,10 +106,10 @@ export interface PrometheusPushGatewayProps {
 
   /**
    * The queue for rejected messages with their reasons. If this construct makes `queue`, SQS also moves messages here that were
-   * delivered too often; both queues must then be of the same type, standard or FIFO.
+   * delivered too often. Both queues must then be of the same type, standard or FIFO.
    *
-   * @default - that of `queue`, if the same app makes it with one; else the construct makes one with 14 days of retention, which
-   * stays when the stack is deleted
+   * @default - that of `queue`, if the same app makes both. Else the construct makes one with 14 days of retention, which stays
+   * when the stack is deleted
    */
   readonly deadLetterQueue?: sqs.IQueue;
 
@@ -121,8 +121,8 @@ export interface PrometheusPushGatewayProps {
   readonly failureQueue?: sqs.IQueue;
 
   /**
-   * Whether the queue is FIFO. It keeps the order within each message group, but has batches of at most 10, no batch window, and
-   * no IoT rule that sends to it. Producers must send a deduplication id: two equal readings are two samples, so SQS must not
+   * True for a FIFO queue. It keeps the order within each message group. Its batches have at most 10 messages and no batch window,
+   * and no IoT rule can send to it. Producers must send a deduplication id: two equal readings are two samples, so SQS must not
    * compare contents. Keep the stack's name short: CloudFormation generates the queue's name from it, and SQS accepts 80 characters.
    *
    * @default - the type of `queue`, else false
@@ -196,14 +196,14 @@ export interface PrometheusPushGatewayProps {
   readonly maxSampleLead?: Duration;
 
   /**
-   * What the function does with samples that are too old or out of order.
+   * How the function treats events that come too late: too old, or out of order.
    *
    * @default LateSamples.DEAD_LETTER
    */
   readonly lateSamples?: LateSamples;
 
   /**
-   * What the function logs.
+   * How much the function logs.
    *
    * @default LogLevel.INFO
    */
@@ -217,7 +217,7 @@ export interface PrometheusPushGatewayProps {
   readonly logRetention?: logs.RetentionDays;
 
   /**
-   * Whether AWS X-Ray traces the function.
+   * True if AWS X-Ray traces the function.
    *
    * @default false
    */
@@ -231,8 +231,8 @@ export interface PrometheusPushGatewayProps {
   readonly iot?: IotRuleProps;
 
   /**
-   * Whether to make alarms: dead letters, failures, age of the queue, events not delivered, events rejected, errors, lost
-   * failures, throttles, duration close to the timeout.
+   * True for nine alarms: dead letters, failures, age of the queue, events not delivered, events rejected, errors, lost failures,
+   * throttles, duration close to the timeout.
    *
    * @default true
    */
@@ -246,7 +246,7 @@ export interface PrometheusPushGatewayProps {
   readonly alarmTopic?: sns.ITopic;
 
   /**
-   * Whether to make a CloudWatch dashboard.
+   * True for a CloudWatch dashboard.
    *
    * @default true
    */
