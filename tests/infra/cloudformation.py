@@ -1,37 +1,35 @@
-"""Evaluates a template as CloudFormation does: its conditions, mappings and functions.
-
-Values that only a deployment knows stay names: `Ref` of a resource is `Queue`, and its attribute is `Queue.Arn`, unless `known`
-has the value.
+"""Evaluates conditions, mappings and functions of a template, as CloudFormation would. A value that exists only after deployment
+stays a name: `Ref` of a resource is `Queue`, its attribute `Queue.Arn`, unless `known` has its value.
 
     resources = resolve(template, {"QueueType": "fifo"})
     resources["Queue"]["Properties"]["VisibilityTimeout"] == 180
 """
 import re
 
-#: The pseudo parameters of CloudFormation in these tests.
+#: The values of pseudo parameters in these tests.
 PSEUDO = {"AWS::Region": "eu-west-1", "AWS::AccountId": "123456789012", "AWS::Partition": "aws",
           "AWS::URLSuffix": "amazonaws.com", "AWS::StackName": "stack", "AWS::StackId": "stack-id"}
 _NONE = object()  # AWS::NoValue: leaves the property or the list's entry out
 
 
-class Refused(Exception):
-    """A parameter or a rule of the template rejects a value, with its sentence."""
+class InvalidParameters(Exception):
+    """A parameter or a rule of the template is violated; the message is the template's."""
 
 
 def resolve(template, parameters=None, known=None, rename=lambda name: name):
-    """Returns the resources that would be made, with their properties evaluated. `rename` gives logical ids other names."""
+    """Returns the resources that CloudFormation would make, with their properties evaluated. `rename` maps logical ids."""
     stack = _Stack(template, parameters or {}, known or {}, rename)
     stack.check()
-    made = {}
+    resources = {}
     for name, resource in template["Resources"].items():
         if stack.exists(name):
-            made[rename(name)] = {key: value if key in ("Type", "Condition") else stack.value(value)
+            resources[rename(name)] = {key: value if key in ("Type", "Condition") else stack.value(value)
                                   for key, value in resource.items()}
-    return made
+    return resources
 
 
 def outputs(template, parameters=None, known=None):
-    """Returns the evaluated outputs of a template."""
+    """Returns the outputs of a template, evaluated."""
     stack = _Stack(template, parameters or {}, known or {}, lambda name: name)
     return {name: stack.value(output["Value"]) for name, output in template["Outputs"].items()
             if "Condition" not in output or stack.condition(output["Condition"])}
@@ -49,16 +47,16 @@ class _Stack:
         for name, one in self.template.get("Parameters", {}).items():
             value = self.parameters[name]
             if "AllowedValues" in one and value not in map(_text, one["AllowedValues"]):
-                raise Refused(f"{name}={value}: one of {one['AllowedValues']}")
+                raise InvalidParameters(f"{name}={value}: one of {one['AllowedValues']}")
             if "AllowedPattern" in one and not re.fullmatch(one["AllowedPattern"], value):
-                raise Refused(f"{name}={value}: {one.get('ConstraintDescription', one['AllowedPattern'])}")
+                raise InvalidParameters(f"{name}={value}: {one.get('ConstraintDescription', one['AllowedPattern'])}")
             if one["Type"] == "Number" and not one.get("MinValue", -2**63) <= int(value) <= one.get("MaxValue", 2**63):
-                raise Refused(f"{name}={value}: from {one.get('MinValue')} to {one.get('MaxValue')}")
+                raise InvalidParameters(f"{name}={value}: from {one.get('MinValue')} to {one.get('MaxValue')}")
         for rule in self.template.get("Rules", {}).values():
             if "RuleCondition" not in rule or self.value(rule["RuleCondition"]):
                 for one in rule["Assertions"]:
                     if not self.value(one["Assert"]):
-                        raise Refused(one["AssertDescription"])
+                        raise InvalidParameters(one["AssertDescription"])
 
     def exists(self, name):
         condition = self.template["Resources"][name].get("Condition")
@@ -91,12 +89,12 @@ class _Stack:
         if name in self.parameters:
             value = self.parameters[name]
             return int(value) if self.template["Parameters"][name]["Type"] == "Number" else value
-        assert self.exists(name), f"Ref to {name}, which is not made"
+        assert self.exists(name), f"Ref to {name}, which its condition excludes"
         return self.known.get(self.rename(name), self.rename(name))
 
     def fn_getatt(self, argument):
         name, attribute = argument.split(".", 1) if isinstance(argument, str) else argument
-        assert self.exists(name), f"GetAtt to {name}, which is not made"
+        assert self.exists(name), f"GetAtt to {name}, which its condition excludes"
         whole = f"{self.rename(name)}.{attribute}"
         return self.known.get(whole, whole)
 
@@ -152,5 +150,5 @@ class _Stack:
 
 
 def _text(value):
-    """Returns a value as CloudFormation compares it: everything is text."""
+    """Returns a value as text, as CloudFormation compares values."""
     return str(value).lower() if isinstance(value, bool) else str(value)

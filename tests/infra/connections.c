@@ -1,4 +1,5 @@
-/* Preloaded into a process, notes where it connects to and which names it looks up, one line each, in the file CONNECTIONS. */
+/* Preloaded into a process, this writes one line for each address that it connects to, and for each name that it looks up.
+   The variable CONNECTIONS names the file. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <dlfcn.h>

@@ -1,10 +1,10 @@
-"""Computes the cost of a month and the limits of the deployment from a few prices, quotas and measured figures.
+"""Calculates the cost of a month and the load on each quota, from prices, quotas and measured figures.
 
     python3 tests/infra/cost.py           prints the tables
-    python3 tests/infra/cost.py --write   puts them into infra/scale-and-cost.md, between its markers
+    python3 tests/infra/cost.py --write   writes them into infra/scale-and-cost.md, between its markers
 
-Change a price or a measured figure here, run with --write, and look at the difference. A test holds the page against these
-tables, and the figures marked [test] against the real binary.
+To change a price or a measured figure, change it here, write the page, and look at the difference. A test compares the page
+with these tables, and the figures marked [test] with the real binary.
 """
 import math
 import re
@@ -17,7 +17,7 @@ PAGE = Path(__file__).resolve().parents[2] / "infra/scale-and-cost.md"
 SQS_REQUEST = {"standard": 0.40e-6, "fifo": 0.50e-6}
 LAMBDA_REQUEST = 0.20e-6
 LAMBDA_GB_SECOND = 0.0000133334  # arm64; x86_64: 0.0000166667
-AMP_SAMPLES = [(2e9, 0.90e-7), (250e9, 0.35e-7), (math.inf, 0.16e-7)]  # (units a month, price of each), then the next tier
+AMP_SAMPLES = [(2e9, 0.90e-7), (250e9, 0.35e-7), (math.inf, 0.16e-7)]  # (samples a month, price of each); then the next tier
 AMP_GB_MONTH = 0.03
 AMP_QUERY_SAMPLE = 0.10e-9
 METRIC = 0.30
@@ -31,13 +31,13 @@ LOG_GB = [(10e3, 0.50), (20e3, 0.25), (20e3, 0.10), (math.inf, 0.05)]  # Lambda'
 # these times within 8 %.
 CPU_MS_OF_AN_INVOCATION = 0.14
 CPU_MS_OF_AN_EVENT = 0.0015
-RECORD_BYTES = 780  # an event of two metrics and three dimensions
-EVENT_BYTES = 180  # the event itself, a part of RECORD_BYTES
+RECORD_BYTES = 780  # an SQS record: an event of two metrics and three dimensions
+EVENT_BYTES = 180  # the event in it
 WIRE_BYTES_OF_AN_EVENT = 23  # compressed, in large batches
 METRIC_LINE_BYTES = 1_440
-EMBEDDED_METRICS = 22  # an invocation without rejected events [test]; each reason adds one
+EMBEDDED_METRICS = 22  # in an invocation without rejected events [test]; each reason that occurs adds one
 
-# --- assumed: nobody here could measure it ---------------------------------------------------------------------------------
+# --- assumed, not measured -------------------------------------------------------------------------------------------------
 AMP_WAIT_MS = 50  # from request to answer
 PLATFORM_LINE_BYTES = 330  # START, END and REPORT of Lambda
 IDLE_POLLS_A_MINUTE = 15  # five pollers, each waiting 20 s
@@ -61,12 +61,12 @@ WINDOW_S = 20
 MAXIMUM_CONCURRENCY = 2
 METRICS_OF_AN_EVENT = 2
 ALARMS = 9  # [test]
-MINUTES = 43_800  # a month
+MINUTES = 43_800  # in a month
 SECONDS = MINUTES * 60
 
 
 def tiered(amount, tiers):
-    """Returns the cost of `amount` by tiers, each with its own price."""
+    """Returns the cost of `amount`, if each tier has its own price."""
     cost = 0
     for size, price in tiers:
         cost += min(amount, size) * price
@@ -75,18 +75,18 @@ def tiered(amount, tiers):
 
 
 def duration_ms(events, memory_mb=MEMORY_MB):
-    """Returns the billed time of an invocation: its CPU time, stretched by its share of a vCPU, and its wait."""
+    """Returns the billed duration of an invocation: the wait for AMP, and its CPU time at its share of a vCPU."""
     cpu = CPU_MS_OF_AN_INVOCATION + events * CPU_MS_OF_AN_EVENT
     return math.ceil(AMP_WAIT_MS + cpu * max(1, MB_OF_ONE_VCPU / memory_mb))
 
 
 class Load:
-    """A steady stream of events, and the invocations, requests and bytes that it causes."""
+    """A steady stream of events, and the messages, batches and requests that it makes."""
 
     def __init__(self, events_a_second, batch, of_a_message=1, memory_mb=MEMORY_MB, pollers=MAXIMUM_CONCURRENCY):
         self.events = events_a_second
         self.messages = events_a_second / of_a_message
-        # A batch ends when it is full, when the window is over, or at the size of a payload.
+        # A batch ends when it is full, at the end of the window, or at the size limit of a payload.
         record = RECORD_BYTES + (of_a_message - 1) * EVENT_BYTES
         self.batch = max(1, min(batch, self.messages * WINDOW_S / pollers, LAMBDA_PAYLOAD_BYTES // record))
         self.memory_mb = memory_mb
@@ -94,7 +94,7 @@ class Load:
         self.duration_ms = duration_ms(self.batch * of_a_message, memory_mb)
         self.concurrency = self.invocations * self.duration_ms / 1_000
         self.samples = events_a_second * METRICS_OF_AN_EVENT
-        # Messages are sent one by one, and received and deleted in tens.
+        # Producers send one message a call; Lambda receives and deletes ten a call.
         tens = self.invocations * math.ceil(self.batch / SQS_CALL_MESSAGES)
         chunks = math.ceil(min(self.batch, SQS_CALL_MESSAGES) * of_a_message * EVENT_BYTES / SQS_CHUNK_BYTES)
         self.sqs_requests = self.messages + tens * (chunks + 1)
@@ -114,7 +114,7 @@ class Load:
 
 
 def number(value):
-    """Formats a number: 1,234,567 with three significant digits, small numbers unchanged."""
+    """Formats a large number with three significant digits and a unit, a small one as it is."""
     for unit, size in (("G", 1e9), ("M", 1e6)):
         if value >= size:
             return f"{value / size:,.3g} {unit}" if value < 1e3 * size else f"{value / size:,.0f} {unit}"
@@ -131,7 +131,7 @@ def table(head, rows):
 
 
 def one_environment():
-    """Returns the events a second of one environment."""
+    """Returns the table of events a second of one environment."""
     batches = (1, 10, 50, 1_000, 8_000)
     rows = []
     for memory in (128, 256, 512, MB_OF_ONE_VCPU):
@@ -141,7 +141,7 @@ def one_environment():
 
 
 def walls():
-    """Returns the share of each quota that each rate uses."""
+    """Returns the table of the share of each quota that a rate needs."""
     rows = []
     for events, of_a_message, batch, memory, pollers in [
             (1_000, 1, 50, 128, 2), (100_000, 1, 1_000, 128, 16), (100_000, 100, 50, 512, 4), (10_000_000, 100, 50, 512, 250)]:
@@ -155,14 +155,14 @@ def walls():
 
 
 def costs():
-    """Returns USD a month."""
+    """Returns the table of USD a month."""
     rows = []
     for a_minute, of_a_message in [(1, 1), (1_000, 1), (1_000_000, 1), (1_000_000, 100)]:
         for batch in (10, 50, 1_000):
             pollers = max(MAXIMUM_CONCURRENCY, math.ceil(Load(a_minute / 60, batch, of_a_message).concurrency * 1.5))
             load = Load(a_minute / 60, batch, of_a_message, pollers=pollers)
             if batch > 10 and load.batch < batch and load.batch == Load(a_minute / 60, 10, of_a_message).batch:
-                continue  # the window ends first, so a larger batch changes nothing
+                continue  # the window ends before the batch is full: the same as above
             month = load.month()
             rows.append([f"{a_minute:,}", of_a_message, f"{batch:,}", number(load.batch), *(usd(v) for v in month.values()),
                          f"**{usd(sum(month.values()))}**", pollers])
@@ -171,11 +171,11 @@ def costs():
 
 
 def rules():
-    """Returns USD a month for the samples that infra/prometheus/rules.yaml reads: two series a device, a sample a minute."""
+    """Returns the cost of the samples that infra/prometheus/rules.yaml reads, at two series a device and a sample a minute."""
     rows = []
     for devices in (100, 10_000, 1_000_000):
         day, hour, quarter = 1_440, 60, 15
-        # The rules read each series over a day twice (devices heard and silent), over an hour once, over 15 minutes three times.
+        # Ranges that the rules read of each series: two of a day, one of an hour, three of 15 minutes.
         read = devices * METRICS_OF_AN_EVENT * (2 * day + hour + 3 * quarter) * MINUTES / 5
         rows.append([f"{devices:,}", number(read), usd(read * AMP_QUERY_SAMPLE)])
     return table(["devices", "samples read a month", "USD a month"], rows)
@@ -185,7 +185,7 @@ TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "r
 
 
 def written(page):
-    """Returns the page with the current tables."""
+    """Returns the page with the tables of today."""
     for name, make in TABLES.items():
         between = re.compile(f"(<!-- {name}: .*-->\n).*?(<!-- end of {name} -->)", re.S)
         assert len(between.findall(page)) == 1, f"the page has no one place for {name}"

@@ -1,4 +1,4 @@
-"""Reads from a template what promises.yaml promises, in the same form."""
+"""Describes the deployment of a template in the form of deployment.yaml, and compares the two."""
 import copy
 import json
 from pathlib import Path
@@ -14,8 +14,8 @@ _QUEUE = ("FifoQueue", "ContentBasedDeduplication", "DeduplicationScope", "FifoT
 _PLAIN_HTTP = {"Bool": {"aws:SecureTransport": "false"}}
 
 
-def promised(variant):
-    """Returns the table's entry for a variant."""
+def expected(variant):
+    """Returns what the table expects of a variant."""
     whole = copy.deepcopy(TABLE["gateway"])
     for path, value in VARIANTS[variant]["differs"].items():
         *way, last = path.split(".", path.count(".") if not path.startswith("may.") else 1)
@@ -26,20 +26,20 @@ def promised(variant):
     return whole
 
 
-def made(resources):
-    """Returns the same for resources of `cloudformation.resolve`."""
+def described(resources):
+    """Describes resources in the same form. They come from `cloudformation.resolve`."""
     return _Reader(resources).whole()
 
 
-def differences(is_made, is_promised):
-    """Returns a sentence for each difference from the table."""
-    made_flat, promised_flat = _flat(is_made), _flat(is_promised)
-    return [f"{path} is {made_flat.get(path, 'absent')}, promised is {promised_flat.get(path, 'nothing')}"
-            for path in sorted(made_flat.keys() | promised_flat.keys()) if made_flat.get(path) != promised_flat.get(path)]
+def differences(found, wanted):
+    """Returns a sentence for each value of `found` that is not as in `wanted`."""
+    found, wanted = _flat(found), _flat(wanted)
+    return [f"{path} is {found.get(path, 'absent')}, expected {wanted.get(path, 'nothing')}"
+            for path in sorted(found.keys() | wanted.keys()) if found.get(path) != wanted.get(path)]
 
 
 def statements(resources, role):
-    """Returns every statement of a role: those of its own policies and of separate ones."""
+    """Returns every statement of a role, in its own policies and in those that name it."""
     found = [one for policy in resources[role]["Properties"].get("Policies", []) for one in policy["PolicyDocument"]["Statement"]]
     for resource in resources.values():
         if resource["Type"] == "AWS::IAM::Policy" and role in resource["Properties"]["Roles"]:
@@ -48,7 +48,7 @@ def statements(resources, role):
 
 
 def may(resources, role):
-    """Returns the permissions of a role: action -> resources. Fails for anything but plain permissions."""
+    """Returns the permissions of a role: action -> resources. Fails if the role has anything but plain permissions."""
     properties = resources[role]["Properties"]
     assert not properties.get("ManagedPolicyArns"), f"{role} has managed policies"
     assert not properties.get("PermissionsBoundary") and not properties.get("RoleName")
@@ -100,7 +100,7 @@ class _Reader:
                           "DeletionPolicy": log_group["DeletionPolicy"]},
             "workspace": self.workspace(),
             "alarms": {name: _alarm(one["Properties"]) for name, one in alarms.items()},
-            "alarms tell": sorted({topic for one in alarms.values() for kind in ("AlarmActions", "OKActions")
+            "topics of alarms": sorted({topic for one in alarms.values() for kind in ("AlarmActions", "OKActions")
                                    for topic in one["Properties"].get(kind, [])}),
             "dashboards": len(self.of("AWS::CloudWatch::Dashboard")),
             "iot": self.iot(),
@@ -115,19 +115,19 @@ class _Reader:
 
     def queue(self, name):
         resource = self.resources[name]
-        # RedriveAllowPolicy could only name the source, and the source names this queue.
+        # RedriveAllowPolicy could only name the source, which names this queue.
         assert set(resource["Properties"]) <= {*_QUEUE, "Tags"}, set(resource["Properties"]) - set(_QUEUE)
-        refuses = []
+        denied = []
         for policy in self.of("AWS::SQS::QueuePolicy").values():
             if name in policy["Properties"]["Queues"]:
                 for one in policy["Properties"]["PolicyDocument"]["Statement"]:
                     everyone = one["Principal"] in ("*", {"AWS": "*"})
                     assert one["Effect"] == "Deny" and everyone and _list(one["Resource"]) == [f"{name}.Arn"], one
                     how = " by plain HTTP" if one.get("Condition") == _PLAIN_HTTP else _where(one)
-                    refuses += [f"{action} to everyone{how}" for action in _list(one["Action"])]
+                    denied += [f"{action} to everyone{how}" for action in _list(one["Action"])]
         return {**{key: resource["Properties"].get(key) for key in _QUEUE},
                 "DeletionPolicy": resource.get("DeletionPolicy"), "UpdateReplacePolicy": resource.get("UpdateReplacePolicy"),
-                "Refuses": refuses}
+                "Denies": denied}
 
     def workspace(self):
         if not self.of("AWS::APS::Workspace"):
@@ -169,7 +169,7 @@ def _alarm(alarm):
 
 
 def _of_function(properties):
-    """Name and ARN of the function mean the same here."""
+    """Returns the properties with the name of the function, which may be given as its ARN."""
     return {**properties, "FunctionName": properties["FunctionName"].removesuffix(".Arn")}
 
 
@@ -182,7 +182,7 @@ def _list(value):
 
 
 def _flat(value, path=""):
-    """Returns every value by its path, as text, because CloudFormation takes "30" for 30. Null and empty values are absent."""
+    """Returns path -> text for each value. To CloudFormation "30" is 30; null and empty values are absent."""
     if isinstance(value, dict):
-        return {where: one for key, inner in value.items() for where, one in _flat(inner, f"{path}.{key}".lstrip(".")).items()}
+        return {deeper: one for key, inner in value.items() for deeper, one in _flat(inner, f"{path}.{key}".lstrip(".")).items()}
     return {} if value in (None, []) else {path: str(value)}

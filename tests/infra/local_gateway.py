@@ -1,12 +1,12 @@
-"""Deploys a template on this machine.
+"""Deploys a template on this machine, with the attributes, variables and limits that it sets.
 
-moto's SQS has the queues with their attributes. The packaged function has its variables, memory and timeout, polls as the event
-source mapping says, and writes to a real Prometheus.
+SQS is that of moto, and a real Prometheus stands in for AMP. The function is the packaged one. An event source polls the queue
+for it, as the event source mapping says.
 
-    with Gateway(templates.sam(), sqs, prometheus, tmp_path) as gateway:
-        gateway.send([event({"ph": 6.7})])
+    with LocalGateway(templates.sam(), sqs, prometheus, tmp_path) as gateway:
+        gateway.queue.send(event({"ph": 6.7}))
         gateway.run()
-        gateway.letters()
+        gateway.dead_letters()
 """
 import json
 import urllib.error
@@ -20,23 +20,23 @@ from support.http_server import HttpServer
 from support.runtime_api import Ingest
 from support.sqs import SqsFront
 
-#: The properties that SQS takes as attributes of a queue. CloudFormation alone reads the others.
+#: Properties of a queue in a template that are no attributes in SQS.
 _NOT_ATTRIBUTES = {"QueueName", "Tags", "RedrivePolicy"}
 
 
 class Workspace(HttpServer):
-    """Replaces AMP: keeps each request and passes it on to Prometheus. `weather` decides before each request: None passes it on,
-    an answer is sent instead."""
+    """Stands in for AMP: keeps each request, and forwards it to Prometheus. `outage` is called before: if it returns an answer,
+    that is sent instead."""
 
     def __init__(self, prometheus):
-        self._prometheus, self.weather, self.requests = prometheus, lambda: None, []
+        self._prometheus, self.outage, self.requests = prometheus, lambda: None, []
         super().__init__()
 
     def respond(self, request):
         self.requests.append(request)
-        if request.method == "GET":  # the function opens its connection before it asks for work
+        if request.method == "GET":  # the function opens its connection before the first batch
             return 404, {}, b""
-        answer = self.weather()
+        answer = self.outage()
         if answer is not None:
             return answer
         headers = {name: request.header(name) for name in
@@ -50,7 +50,7 @@ class Workspace(HttpServer):
 
 
 class _Function(Ingest):
-    """One environment of the function, which records its peak memory when it ends."""
+    """One environment of the function. Adds its peak memory to `peaks` when it ends."""
 
     def __init__(self, peaks, *arguments, **more):
         self._peaks = peaks
@@ -62,15 +62,15 @@ class _Function(Ingest):
         super().close()
 
 
-class Gateway:
-    """The deployment: see the module. `resources` come from `templates.sam` or `templates.cdk`."""
+class LocalGateway:
+    """See the module. `resources` are those of `templates.sam` or `templates.cdk`."""
 
     def __init__(self, resources, sqs, prometheus, folder, environment=None):
         self.resources, self.workspace, self.sqs_front = resources, Workspace(prometheus), SqsFront(sqs)
         self._bootstrap = unpacked(ARCH, folder)
         self._more = environment or {}
         self.queues = {}
-        # The dead-letter queue comes first, because the other queue names it.
+        # The dead-letter queue comes first, as the source queue names it.
         for name in sorted((name for name, one in resources.items() if one["Type"] == "AWS::SQS::Queue"),
                            key=lambda name: "RedrivePolicy" in resources[name]["Properties"]):
             self.queues[name] = self._queue(sqs, resources[name]["Properties"])
@@ -79,7 +79,7 @@ class Gateway:
         assert self.mapping["EventSourceArn"] == "Queue.Arn"
         assert self.mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         self.queue = self.queues["Queue"]
-        #: Peak memory of each environment that has ended, in bytes; records of each invocation.
+        #: Peak memory in bytes of each environment that has ended, and the records of each invocation.
         self.peaks, self.batches = [], []
         self.source = None
 
@@ -94,7 +94,7 @@ class Gateway:
         return sqs.queue(fifo=fifo, **attributes)
 
     def environment(self):
-        """Returns the variables of the template, with addresses of this machine in place of hosts."""
+        """Returns the variables of the template, with hosts on this machine."""
         variables = dict(self.function["Environment"]["Variables"])
         variables["REMOTE_WRITE_URL"] = self.workspace.url + urlsplit(variables["REMOTE_WRITE_URL"]).path
         variables["DEAD_LETTER_QUEUE_URL"] = self.queues[variables["DEAD_LETTER_QUEUE_URL"]].url
@@ -102,7 +102,7 @@ class Gateway:
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": self.function["MemorySize"], **self._more}
 
     def start(self):
-        """Returns a new environment of the function."""
+        """Starts a new environment of the function."""
         return _Function(self.peaks, self.environment(), binary=self._bootstrap)
 
     def run(self, timeout=120):
@@ -118,8 +118,8 @@ class Gateway:
         assert not self.source.faults, self.source.faults
         assert drained, f"the queue is not empty after {timeout} s"
 
-    def letters(self):
-        """Returns the messages of the dead-letter queue."""
+    def dead_letters(self):
+        """Returns the messages on the dead-letter queue."""
         return self.queues["DeadLetterQueue"].letters()
 
     def __enter__(self):

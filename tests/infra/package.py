@@ -1,4 +1,4 @@
-"""Finds the packaged function in `target/lambda`, and runs a build for another processor on this machine."""
+"""Finds the packaged function in `target/lambda`, and runs it, in an emulator if it is for another processor."""
 import os
 import zipfile
 
@@ -11,7 +11,7 @@ EMULATED_LIBC = ENV / "qemu/usr/aarch64-linux-gnu"
 
 
 def zip_of(arch):
-    """Returns the deployable zip that `infra/package` made."""
+    """Returns the path of the zip that `infra/package` made."""
     path = LAMBDA / f"ingest-{arch}.zip"
     if not path.exists():
         raise MissingComponent(f"{path.relative_to(ROOT)} is missing: infra/package")
@@ -19,7 +19,7 @@ def zip_of(arch):
 
 
 def unpacked(arch, folder):
-    """Unpacks `bootstrap` from the zip into `folder`, as Lambda does, ready to run on this machine."""
+    """Unpacks `bootstrap` into `folder`, as Lambda does, and returns a command that runs it on this machine."""
     bootstrap = folder / "bootstrap"
     with zipfile.ZipFile(zip_of(arch)) as archive:
         bootstrap.write_bytes(archive.read("bootstrap"))
@@ -27,7 +27,7 @@ def unpacked(arch, folder):
     if arch == ARCH:
         return bootstrap
     if arch != "arm64":
-        raise MissingComponent(f"a bootstrap for {arch} does not run here: take an x86_64 machine")
+        raise MissingComponent(f"a bootstrap for {arch} does not run here: use an x86_64 machine")
     emulator = _found(EMULATOR, "qemu's user-mode emulator for arm64", HOW)
     if not EMULATED_LIBC.is_dir():
         raise MissingComponent(f"a C library for arm64 is missing ({EMULATED_LIBC}): {HOW}")

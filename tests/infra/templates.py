@@ -1,4 +1,4 @@
-"""The two templates under test: SAM's after its transform, and the CDK construct's in each variant of its example."""
+"""Returns the templates under test: that of SAM after its transform, and those of the CDK construct for each variant."""
 import fcntl
 import functools
 import json
@@ -12,18 +12,18 @@ from support.components import ENV, HOW, ROOT, MissingComponent, _found
 
 SAM_TEMPLATE = ROOT / "infra/sam/template.yaml"
 CDK = ROOT / "infra/cdk"
-#: The attributes of a workspace that the stack makes.
+#: Attributes of a workspace that the stack makes.
 KNOWN = {"Workspace.WorkspaceId": "ws-made",
          "Workspace.PrometheusEndpoint": "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-made/"}
 
 
 def infra_tool(name):
-    """Returns the path of a command of tests/.env/infra, such as `sam`."""
+    """Returns the path of a command in tests/.env/infra, such as `sam`."""
     return _found(ENV / "infra/bin" / name, f"the command `{name}`", HOW)
 
 
 def environment():
-    """Returns the environment of commands that must need neither credentials nor an account."""
+    """Returns variables for commands that must work without credentials and without an account."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     return {**kept, "AWS_DEFAULT_REGION": "eu-west-1", "SAM_CLI_TELEMETRY": "0", "PATH": f"{ENV}/infra/bin:{os.environ['PATH']}"}
 
@@ -47,12 +47,12 @@ def sam(parameters=None):
 
 
 def sam_outputs(parameters=None):
-    """Returns the outputs of SAM's template after a deployment with these parameters."""
+    """Returns the outputs of SAM's template with these parameters."""
     return cloudformation.outputs(sam_template(parameters), parameters, KNOWN)
 
 
 def cdk_templates():
-    """Returns the templates of all variants of infra/cdk/example/variants.ts by name. Synthesises them if any source is newer."""
+    """Returns the templates of the variants in infra/cdk/example/variants.ts by name. Synthesises them again if a source is newer."""
     if not (CDK / "node_modules").is_dir() or shutil.which("npm") is None:
         raise MissingComponent(f"Node.js or the packages of infra/cdk are missing: {HOW}")
     return _cdk_templates()
@@ -62,7 +62,7 @@ def cdk_templates():
 def _cdk_templates():
     output = CDK / "cdk.out"
     output.mkdir(exist_ok=True)
-    with open(output / "lock", "w") as lock:  # tests run side by side
+    with open(output / "lock", "w") as lock:  # tests run in parallel
         fcntl.flock(lock, fcntl.LOCK_EX)
         made = list(output.glob("*.template.json"))
         sources = [CDK / "package.json", *CDK.glob("src/*.ts"), CDK / "example/variants.ts"]
@@ -80,10 +80,10 @@ def _changed(path):
 
 
 def cdk(variant):
-    """Returns the resources that the construct makes in this variant, with SAM's names if SAM's template has them, too."""
-    return cloudformation.resolve(cdk_templates()[variant], {}, KNOWN, _named)
+    """Returns the resources that the construct makes in this variant. Resources that SAM's template has too get the same names."""
+    return cloudformation.resolve(cdk_templates()[variant], {}, KNOWN, _name_of)
 
 
-def _named(logical_id):
-    """Returns a logical id without the construct's own id in front and CDK's hash behind."""
+def _name_of(logical_id):
+    """Returns the name without the construct's own id at its start and CDK's hash at its end."""
     return re.sub(r"[0-9A-F]{8}$", "", re.sub(r"^Gateway(Alarms)?", "", logical_id))

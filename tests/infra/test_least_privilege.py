@@ -8,8 +8,8 @@ import subprocess
 import pytest
 
 import templates
-from promises import VARIANTS, may, role_of_function
-from rehearsal import Gateway
+from deployment import VARIANTS, may, role_of_function
+from local_gateway import LocalGateway
 from support.components import MissingComponent
 from support.events import BROKEN_TEXT, event, now_ms
 from support.runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
@@ -67,7 +67,7 @@ def everything(gateway):
     queue fails once.
     """
     answers = []
-    gateway.workspace.weather = lambda: answers.pop(0) if answers else None
+    gateway.workspace.outage = lambda: answers.pop(0) if answers else None
     function, now = gateway.start(), now_ms()
     good = [event({"m": number}, {"device": f"d{number}"}, now) for number in range(20)]
     group = "g" if gateway.queue.fifo else None
@@ -118,7 +118,7 @@ def as_called(arn):
 def test_the_role_allows_exactly_the_calls_that_are_made(tool, variant, sqs, prometheus, tmp_path, noting_connections):
     resources = resources_of(tool, variant)
     noted = tmp_path / "connections"
-    with Gateway(resources, sqs, prometheus, tmp_path,
+    with LocalGateway(resources, sqs, prometheus, tmp_path,
                  environment={"LD_PRELOAD": noting_connections, "CONNECTIONS": noted}) as gateway:
         runtime_api = everything(gateway)
         called = calls(gateway)

@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 import templates
-from rehearsal import Gateway
+from local_gateway import LocalGateway
 from support.events import BROKEN, event, now_ms
 
 DEPLOYED = {
@@ -22,7 +22,7 @@ SHARE_OF_MEMORY = 0.5
 
 @pytest.fixture(params=DEPLOYED)
 def gateway(request, sqs, prometheus, tmp_path):
-    with Gateway(DEPLOYED[request.param](), sqs, prometheus, tmp_path) as one:
+    with LocalGateway(DEPLOYED[request.param](), sqs, prometheus, tmp_path) as one:
         yield one
 
 
@@ -52,7 +52,7 @@ def test_events_sent_to_the_queue_can_be_queried_in_prometheus(gateway, promethe
     send(gateway, messages + [broken, late, "no JSON"])
     gateway.run()
     assert stored(prometheus, metric) == wanted
-    assert sorted((letter.attributes["reason"], letter.body) for letter in gateway.letters()) == \
+    assert sorted((letter.attributes["reason"], letter.body) for letter in gateway.dead_letters()) == \
         sorted([("invalid_value", json.dumps(broken)), ("too_old", json.dumps(late)), ("invalid_json", "no JSON")])
     size = int(gateway.mapping["BatchSize"])
     assert max(len(records) for records in gateway.batches) == size
@@ -62,21 +62,21 @@ def test_events_sent_to_the_queue_can_be_queried_in_prometheus(gateway, promethe
 def test_an_outage_delays_events_and_loses_none(gateway, prometheus, metric):
     now = now_ms()
     bad = iter([(503, {}, b"down")] * 12)
-    gateway.workspace.weather = lambda: next(bad, None)
+    gateway.workspace.outage = lambda: next(bad, None)
     messages = [event({metric: number}, {"device": f"d{number}"}, now) for number in range(40)]
     send(gateway, messages)
     gateway.run()
     assert stored(prometheus, metric) == {f"d{number}": [(now, float(number))] for number in range(40)}
     assert gateway.source.handed_back > 0
-    assert gateway.letters() == []
+    assert gateway.dead_letters() == []
 
 
-def test_sqs_moves_an_undeliverable_message_after_the_promised_number_of_tries(gateway, metric):
-    gateway.workspace.weather = lambda: (404, {}, b"no such workspace")
+def test_sqs_moves_an_undeliverable_message_after_the_expected_number_of_tries(gateway, metric):
+    gateway.workspace.outage = lambda: (404, {}, b"no such workspace")
     message = event({metric: 1}, {"device": "d"})
     send(gateway, [message])
     gateway.run()
-    letter, = gateway.letters()
+    letter, = gateway.dead_letters()
     assert (letter.body, letter.attributes) == (json.dumps(message), {})
     (tries,) = gateway.source.deliveries.values()
     assert tries == list(range(1, gateway.resources["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"] + 1))
@@ -99,7 +99,7 @@ def test_the_heaviest_batch_fits_into_the_functions_memory(gateway, prometheus, 
     send(gateway, messages)
     gateway.run()
     assert prometheus.value(f"count({metric})") == sent
-    assert gateway.letters() == []
+    assert gateway.dead_letters() == []
     peak, memory = max(gateway.peaks), int(gateway.function["MemorySize"]) * 2**20
     assert max(sum(len(one["body"]) for one in records) for records in gateway.batches) > 4_500_000
     assert peak < SHARE_OF_MEMORY * memory, f"{peak / 2**20:.1f} MB of {memory / 2**20:.0f}"

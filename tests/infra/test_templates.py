@@ -9,7 +9,7 @@ import pytest
 import cloudformation
 import templates
 from package import ARCHITECTURES, LAMBDA
-from promises import VARIANTS, promised
+from deployment import VARIANTS, expected
 from support.components import ROOT, tool
 from support.http_server import HttpServer
 from support.runtime_api import exit_of
@@ -79,7 +79,7 @@ def test_sam_build_accepts_the_packaged_function(arch, tmp_path):
     ({"AlarmTopicArn": "on-call"}, "the ARN of a standard SNS topic"),
 ])
 def test_rejects_parameters_that_cannot_work_before_deployment(parameters, sentence):
-    with pytest.raises(cloudformation.Refused, match=re.escape(sentence)):
+    with pytest.raises(cloudformation.InvalidParameters, match=re.escape(sentence)):
         templates.sam(parameters)
 
 
@@ -128,7 +128,7 @@ def test_the_outputs_name_the_resources():
     assert told == {
         "QueueUrl": "Queue", "QueueArn": "Queue.Arn", "DeadLetterQueueUrl": "DeadLetterQueue", "FailureQueueUrl": "FailureQueue",
         "FunctionArn": "Function.Arn", "FunctionName": "Function", "WorkspaceId": "ws-made", "WorkspaceArn": "Workspace.Arn",
-        "RemoteWriteUrl": promised("standard")["environment"]["REMOTE_WRITE_URL"],
+        "RemoteWriteUrl": expected("standard")["environment"]["REMOTE_WRITE_URL"],
         "DashboardUrl": "https://console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards:name=Overview",
     }
 
@@ -171,7 +171,7 @@ NOT_OFFERED = {
 
 
 def test_sets_the_variables_that_ingest_reads():
-    set_here = set(promised("by choice")["environment"])
+    set_here = set(expected("every parameter changed")["environment"])
     wrong = exit_of({name: "!" for name in set_here | set(NOT_OFFERED)})
     read = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=!", wrong.text)) | {"SIGV4_REGION"}
     assert set_here | set(NOT_OFFERED) == read | {"AWS_PROMETHEUS_ENDPOINT"}
@@ -206,6 +206,6 @@ def test_the_template_rejects_values_that_the_function_would_reject(parameter, v
     try:
         cloudformation.resolve(templates.sam_template({}), {parameter: value}, templates.KNOWN)
         taken = True
-    except cloudformation.Refused:
+    except cloudformation.InvalidParameters:
         taken = False
     assert starts or not taken

@@ -1,5 +1,7 @@
-"""Prints a SAM template in JSON, as CloudFormation gets it from SAM's transform: `transform.py FILE PARAMETERS`. The parameters
-are JSON, too. Runs in tests/.env/infra, offline."""
+"""Prints a SAM template in JSON, as SAM's transform hands it to CloudFormation. Runs in tests/.env/infra, offline.
+
+    transform.py FILE PARAMETERS, which are JSON
+"""
 import json
 import os
 import sys
@@ -9,7 +11,7 @@ from samtranslator.translator.transform import transform
 
 
 class NoManagedPolicies:
-    """Knows no managed policies: the template uses none, and SAM would ask IAM for their names."""
+    """SAM would ask IAM for the names of managed policies. The template uses none."""
 
     def load(self):
         return {}
@@ -20,6 +22,6 @@ with open(sys.argv[1]) as file:
     template = yaml_parse(file.read())
 for resource in template["Resources"].values():
     if resource["Type"] == "AWS::Serverless::Function":
-        resource["Properties"]["CodeUri"] = "s3://bucket/bootstrap.zip"  # `sam package` would set this value
-# SAM's own resources refer to parameters; the transform inserts their values.
+        resource["Properties"]["CodeUri"] = "s3://bucket/bootstrap.zip"  # as `sam package` would set it
+# The transform fills in the parameters that SAM's own resources refer to.
 json.dump(transform(template, json.loads(sys.argv[2]), NoManagedPolicies()), sys.stdout)
