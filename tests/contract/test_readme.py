@@ -1,4 +1,4 @@
-"""Holds the README against the programs: its tables, examples, names and links."""
+"""Holds the README against the programs: its tables, examples, names and links. The log queries are those of infra/operate.md."""
 import json
 import re
 import subprocess
@@ -13,12 +13,13 @@ from support.sqs import event as batch
 from support.sqs import record
 
 README = (ROOT / "README.md").read_text()
+OPERATE = (ROOT / "infra" / "operate.md").read_text()
 LONG = {"MAX_SAMPLE_AGE": "3650d"}
 
 
-def section(title):
+def section(title, page=README):
     """Returns the text of one section."""
-    return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", README, re.M | re.S).group(1)
+    return re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", page, re.M | re.S).group(1)
 
 
 def rows(title):
@@ -32,6 +33,19 @@ def test_the_first_event_works_as_written(start, receiver):
     answer = start(**LONG).invoke(text.encode()).json
     assert (answer["accepted"], answer["samples"]) == (1, 2)
     assert receiver.metric("temperature") and receiver.metric("ph")
+
+
+def test_the_demo_prints_the_output_that_the_page_shows():
+    """A line that is only an ellipsis stands for any number of lines. The time that the demo took may differ."""
+    def lines_of(text):
+        return [re.sub(r" in \d+(\.\d+)? m?s$", " in a moment", line.rstrip()) for line in text.splitlines()]
+
+    shown = lines_of(re.search(r"```sh\ncargo run --release -- demo\n```\n\n```text\n(.*?)```", README, re.S)[1])
+    printed = iter(lines_of(subprocess.run([pushgw(), "demo"], capture_output=True, text=True, check=True).stdout))
+    for line in shown:
+        if line.strip() != "…":
+            # Line by line, in this order. The columns after the one that is shown may go on.
+            assert any(one == line or one.startswith(line + "  ") for one in printed), line
 
 
 def test_the_report_is_as_shown(start):
@@ -77,7 +91,7 @@ def test_queries_logs_for_lines_and_fields_that_exist(start, receiver, sqs, dead
     reported = start()
     reported.invoke([{"metrics": {}}])
     lines = [json.loads(line) for line in (ingest.log_text() + reported.log_text()).splitlines()]
-    asked = section("Watching it")
+    asked = section("Watching it") + section("Log queries", OPERATE)
     messages = {line["message"] for line in lines}
     for message in re.findall(r'"([a-z]+ [a-z, ]+|invocation)"', asked):
         assert message in messages, message
@@ -92,9 +106,21 @@ def test_names_commands_that_exist(verb):
     assert subprocess.run([pushgw(), verb, "--help"], capture_output=True, check=False).returncode == 0
 
 
-def test_names_files_that_exist():
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if "://" not in link]
-    paths = re.findall(r"(?:examples|tests)/[\w./-]+", README)
-    for path in set(links + paths):
-        if not path.startswith("tests/.env"):
-            assert (ROOT / path.rstrip(".")).exists(), path
+def anchors(text):
+    """Returns the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", re.sub(r"```.*?```", "", text, flags=re.S), re.M)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_names_files_and_headings_that_exist(page):
+    text = (ROOT / page).read_text()
+    for link in set(re.findall(r"\]\(([^)]+)\)", text)):
+        path, _, anchor = link.partition("#")
+        if "://" in link:
+            continue
+        target = ROOT / path if path else ROOT / page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target.read_text()), link
+    for path in set(re.findall(r"(?:src|infra|examples|tests)/[\w./-]+", re.sub(r"\w+://\S+", "", text))):
+        assert (ROOT / path.rstrip(".")).exists(), path

@@ -99,7 +99,7 @@ def flags(words):
 
 def test_the_page_names_every_parameter_with_its_default_and_prop():
     told = {}
-    for parameter, prop, default, _ in rows("README.md", "What can be chosen"):
+    for parameter, prop, default, _ in rows("README.md", "Parameters"):
         for name in spans(prop):
             assert name in PROPS, name
         if parameter != "–":
@@ -112,13 +112,13 @@ def test_the_page_names_every_parameter_with_its_default_and_prop():
 
 
 def test_the_page_names_every_prop():
-    told = {name for row in rows("README.md", "What can be chosen") for name in spans(row[1])}
+    told = {name for row in rows("README.md", "Parameters") for name in spans(row[1])}
     # The page names the parts of `iot`; `code` is for builds of one's own.
     assert told == PROPS - {"iot", "code"}
 
 
 def test_the_page_names_every_output():
-    assert {name for row in rows("README.md", "What comes out") for name in spans(row[0])} == set(OUTPUTS)
+    assert {name for row in rows("README.md", "Outputs") for name in spans(row[0])} == set(OUTPUTS)
 
 
 def test_the_page_has_a_line_for_every_alarm():
@@ -126,7 +126,7 @@ def test_the_page_has_a_line_for_every_alarm():
 
 
 def test_the_page_on_moving_names_parts_that_exist_on_both_sides():
-    for _, prop, parameter in rows("moving-over.md", "Coming from aws-serverless-prometheus-push-gateway"):
+    for _, prop, parameter in rows("moving-over.md", "Differences in deployment and settings"):
         for name in spans(prop):
             if "member" not in prop:
                 assert name.split()[0] in PROPS, name
@@ -152,7 +152,8 @@ def test_names_in_code_quotes_exist(page):
     ours = set(PARAMETERS) | set(OUTPUTS) | set(RESOURCES) | metrics
     rules = set(re.findall(r"alert: (\w+)", (INFRA / "prometheus/rules.yaml").read_text()))
     # Names of Lambda, SQS and the ancestor.
-    others = {"SendMessageBatch", "VpcConfig", "PrometheusPushGateway", "PrometheusLambdaPushGateway", "Enabled"}
+    others = {"SendMessageBatch", "VpcConfig", "PrometheusPushGateway", "PrometheusLambdaPushGateway", "Enabled",
+              "ReportBatchItemFailures"}
     for span in spans(PAGES[page]):
         if re.fullmatch(r"(?:[A-Z][a-z]+){2,}|[A-Z][a-z]+Arn", span):
             assert span in ours | rules | others, span
