@@ -31,11 +31,6 @@ ROOT = Path(__file__).resolve().parents[2]
 NOT_YET = [
     ".ci/",
     "Cargo.toml",
-    "examples/",
-    "infra/cdk/",
-    "infra/package",
-    "infra/prometheus/",
-    "infra/sam/",
     "src/amp",
     "src/aws",
     "src/bin/",
@@ -56,7 +51,6 @@ NOT_YET = [
     "tests/contract/",
     "tests/fuzz/",
     "tests/golden",
-    "tests/infra/",
     "tests/setup/",
     "tests/speed/",
 ]
