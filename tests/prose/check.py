@@ -124,8 +124,8 @@ def masked(text):
     return re.sub(r"</?[a-z][^<>]*>", lambda match: " " * len(match[0]), text)
 
 
-SENTENCE_END = re.compile(r"[.!?][\"')\]*_”’]*\s+(?=[\"'(\[*_“‘]*[A-Z0-9])")
-ABBREVIATION = re.compile(r"\b(e\.g|i\.e|vs|cf|approx|incl|resp|No|St)\.$")
+SENTENCE_END = re.compile(r"[.!?][\"')\]*_”’]*\s+(?=[\"'(\[*_“‘]*\w)")
+ABBREVIATION = re.compile(r"\b(e\.g|i\.e|etc|vs|cf|approx|incl|resp|No|St)\.$")
 
 
 def sentences(text):

@@ -41,7 +41,7 @@ class Sentences(unittest.TestCase):
             ("Is it so? \"Yes.\" It is!", 3),
             ("Version 1.5 of file.rs works, i.e. Rust builds it.", 1),
             ("It is **bold.** Then it is not.", 2),
-            ("It ends. `code` begins the next.", 2),
+            ("It ends. `code` begins the next. moto begins one, too.", 3),
         ]:
             self.assertEqual(len(check.sentences(check.masked(text))), count, text)
 

@@ -1,7 +1,7 @@
-# Packages of Debian without installing them. For tests/run.
+# Unpacks packages of Debian without an installation. For tests/run.
 
-# debian_packages SUITE FOLDER PACKAGE...: unpacks packages of any Debian suite under a folder: nothing of the system is touched,
-# nothing is installed. The mirror and the key are those that this machine's own package sources name.
+# debian_packages SUITE FOLDER PACKAGE...: unpacks packages of any Debian suite under a folder. It changes and installs nothing in the
+# system. It takes the mirror and the key from this machine's own package sources.
 debian_packages() {
     local suite=$1 into=$2 name mirror key apt status
     shift 2
@@ -16,7 +16,7 @@ debian_packages() {
     mkdir -p "$apt"/{parts,preferences,lists/partial,cache/archives/partial,debs} "$into"
     printf 'deb [signed-by=%s] %s %s main\n' "$key" "$mirror" "$suite" > "$apt/sources.list"
     {
-        # How this machine reaches its mirror (proxies and the like), and that a mirror which is a snapshot of some day will do.
+        # Settings with which this machine reaches its mirror (proxies and the like); an old snapshot of a mirror is allowed.
         apt-config dump | grep '^Acquire::'
         cat << CONFIG
 Acquire::Check-Valid-Until "false";

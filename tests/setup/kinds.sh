@@ -1,6 +1,6 @@
-# Each kind of test: how it is run, and how what it says is counted. For tests/run.
+# Each kind of test: how it runs, and how its results are counted. For tests/run.
 
-# run_and_keep COMMAND...: shows what it says and keeps that in $output; $status is its exit code.
+# run_and_keep COMMAND...: shows its output and keeps it in $output. $status is its exit code.
 run_and_keep() {
     "$@" < /dev/null 2>&1 | tee "$output"
     status=${PIPESTATUS[0]}
@@ -10,7 +10,7 @@ in_folder() { (cd "$1" && shift && "$@"); }
 
 cargo_tests() {
     local yes no
-    # Seeded, so that two runs try the same: PROPTEST_RNG_SEED=2 tries others.
+    # Seeded, so that two runs try the same cases: PROPTEST_RNG_SEED=2 tries others.
     PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} run_and_keep cargo test --no-fail-fast
     read -r yes no < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$output")
     count "cargo test" "$status" "$yes" "$no" 0
@@ -35,7 +35,7 @@ npm_tests() {
     count "npm run $2 in $1" "$status" "$(of pass)" "$(($(of fail) + $(of cancelled)))" "$(($(of skipped) + $(of todo)))"
 }
 
-# script_of_tests FILE: one that says "3 passed, 0 failed" at its end.
+# script_of_tests FILE: a script whose last line is "3 passed, 0 failed".
 script_of_tests() {
     local yes no
     run_and_keep bash "$1"

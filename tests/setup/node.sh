@@ -1,6 +1,6 @@
 # Node.js and the packages of the CDK construct. For tests/run.
 
-# node_fits: as package.json of infra/cdk asks for it.
+# node_fits: true if Node.js is as package.json of infra/cdk requires.
 node_fits() { have node && have npm && version_at_least v20.16 "$(node --version 2> /dev/null)"; }
 
 need_node() {

@@ -1,6 +1,6 @@
-# Python packages, each set in a virtual environment of its own. For tests/run.
+# Python packages, each set in its own virtual environment. For tests/run.
 
-# need_python NAME REQUIREMENTS: installs them into tests/.env/NAME, anew where the list or Python has changed.
+# need_python NAME REQUIREMENTS: installs them into tests/.env/NAME, and again if the list or Python has changed.
 need_python() {
     local folder=$env_dir/$1 requirements=$2 stamp=$env_dir/stamps/$1 wanted
     wanted="$(python3 --version) $(cksum < "$requirements")"

@@ -1,4 +1,4 @@
-# What runs the arm64 function here: qemu's user-mode emulator and a C library, from Debian's packages. For tests/run.
+# qemu's user-mode emulator and a C library, from Debian's packages: they run the arm64 function here. For tests/run.
 
 need_qemu() {
     local folder=$env_dir/qemu stamp=$env_dir/stamps/qemu

@@ -1,4 +1,4 @@
-# Counting, and saying what is missing. For tests/run.
+# Counts tests, and reports what is missing. For tests/run.
 
 passed=0
 failed=0
@@ -18,19 +18,19 @@ finish() {
     [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
     exit
 }
-# lacking WHAT HOW: a part of the tests cannot be run before HOW is done. The others go on.
+# lacking WHAT HOW: a part of the tests cannot run before HOW is done. The other parts go on.
 lacking() {
     printf '%s\n  mend it with: %s\n' "$1" "$2" >&2
     not_run+=("$1")
 }
-# stop WHAT HOW: the same of all tests.
+# stop WHAT HOW: no test can run before HOW is done.
 stop() {
     lacking "$1" "$2"
     finish
 }
 
-# count PART STATUS PASSED FAILED SKIPPED: adds the counts of a part. Its exit code is 0 where all passed and 1 where some
-# failed; anything else, or a failure that nobody counted, means that it could not do its work.
+# count PART STATUS PASSED FAILED SKIPPED: adds the counts of a part. STATUS is 0 if all passed and 1 if some failed. Any other
+# status, or a failure without a count, means that the part could not do its work.
 count() {
     local part=$1 status=$2
     passed=$((passed + $3))

@@ -1,4 +1,4 @@
-//! What the tests of speed measure with: the same work as the benches, without criterion around it.
+//! The program of the speed tests: it does the same work as the benches, without criterion around it.
 //!
 //! ```text
 //! yardstick payload EVENTS NOW       prints a batch of SQS records whose times are around NOW (milliseconds)

@@ -1,14 +1,15 @@
-"""Lambda's event source mapping, small: polls a queue of moto's or a `FifoQueue`, batches, invokes, deletes what was
-acknowledged, shows the rest again. It can be as unkind as the real one: deletions that are lost (a message is delivered
-twice), functions that are killed and started again, visibility that runs out while a function works (a message is in two
-hands at once).
+"""A small event source mapping of Lambda. It polls a queue of moto or a `FifoQueue`, batches messages, invokes the function, deletes
+acknowledged messages and makes the others visible again.
+
+It can be as unkind as the real one. Deletions are lost, so a message is delivered twice. Functions are killed and started again.
+Visibility ends while a function works, so two functions have a message at once.
 
     source = EventSource(queue, start=lambda: Ingest({...}), workers=2, deadline_s=3)
     source.start()
     ...
     source.drain(30)           # until the queue is empty
     source.close()
-    source.deliveries          # message id -> the receive counts with which it was handed over
+    source.deliveries          # message id -> the receive counts of its deliveries
 """
 import random
 import threading
@@ -20,8 +21,8 @@ from .sqs import REGION, _attribute, counts
 
 
 class EventSource:
-    """See the module. `check(result, records)` is called for every answer; what it raises ends up in `faults`.
-    `unkind` is a random generator while messages may be delivered twice and functions killed, None for kindness."""
+    """The event source: see the module. It calls `check(result, records)` for every answer, and adds its errors to `faults`.
+    `unkind` is a random generator if messages may be delivered twice and functions killed, else None."""
 
     def __init__(self, queue, start, workers=2, batch=(1, 60), deadline_s=3.0, visibility_s=8, check=None, unkind=None,
                  lose_deletion=0.02, kill=0.03, run_out=0.0):
@@ -31,12 +32,12 @@ class EventSource:
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._threads = [threading.Thread(target=self._work, args=(number,), daemon=True) for number in range(workers)]
-        #: message id -> receive counts, in order; and the time that SQS says it was sent.
+        #: Message id -> receive counts, in order; and message id -> the time when it was sent, by SQS.
         self.deliveries, self.sent = defaultdict(list), {}
-        #: Message ids that were acknowledged and deleted; and those that were given away again while a function had them.
+        #: Ids of messages that were acknowledged and deleted; and of those that were delivered again while a function had them.
         self.done, self.in_two_hands = set(), set()
         self.invocations = self.killed = self.deletions_lost = self.handed_back = 0
-        #: Sentences on answers that broke a rule, and on workers that broke.
+        #: Sentences on answers that broke a rule, and on workers that failed.
         self.faults = []
 
     def start(self):
@@ -44,11 +45,11 @@ class EventSource:
             thread.start()
 
     def be_kind(self):
-        """From now on no function is killed, no deletion is lost and no visibility runs out."""
+        """Stops killing functions, losing deletions and letting visibility end."""
         self._unkind = None
 
     def drain(self, timeout):
-        """Waits until the queue holds nothing more, seen or unseen; whether that came to be."""
+        """Waits until the queue has no message, visible or hidden. Returns false if the time ran out first."""
         end = time.monotonic() + timeout
         while time.monotonic() < end and not self.faults:
             if not any(counts(self._queue)):
@@ -77,7 +78,7 @@ class EventSource:
                 if not self._deliver(ingest, records, generator):
                     ingest.close()
                     ingest = None
-        except Exception as why:  # a worker that breaks must be seen
+        except Exception as why:  # `faults` reports a worker that failed
             self.faults.append(f"worker {number}: {type(why).__name__}: {why}")
         finally:
             if ingest:
@@ -92,7 +93,7 @@ class EventSource:
             for message in messages:
                 attributes = {name: _attribute(value.get("StringValue"), value["DataType"])
                               for name, value in message.get("MessageAttributes", {}).items()}
-                # A message that comes twice while a batch is gathered is in it once, as it came last.
+                # If a message comes twice while a batch is gathered, the batch has it once, as it came last.
                 records[message["MessageId"]] = {
                     "messageId": message["MessageId"], "receiptHandle": message["ReceiptHandle"], "body": message["Body"],
                     "attributes": message["Attributes"], "messageAttributes": attributes, "md5OfBody": message["MD5OfBody"],
@@ -106,7 +107,7 @@ class EventSource:
         return list(records.values())
 
     def _deliver(self, ingest, records, generator):
-        """One invocation; whether the process lives on."""
+        """Runs one invocation. Returns true if the process still runs."""
         self.invocations += 1
         killer, struck = None, threading.Event()
 

@@ -1,5 +1,5 @@
-"""A FIFO queue in memory, as AWS documents it, with the few calls of SQS that `EventSource` makes. (moto gives messages of a
-group back in another order after a failure.)
+"""A FIFO queue in memory, as AWS documents it, with the few calls of SQS that `EventSource` makes. moto's own returns messages of a
+group in another order after a failure.
 
     queue = FifoQueue()
     queue.send('{"metrics": {"ph": 6.7}}', group="pond")
@@ -7,9 +7,9 @@ group back in another order after a failure.)
 
 | what | as documented |
 |---|---|
-| order | messages of a group are given in the order in which they were sent; as many of one group as possible, then of the next |
-| a group in flight | while one of its messages is hidden, none of it is given to anybody else |
-| visibility | runs out, or is changed: the message is given again, with a receive count of one more and a new receipt handle |
+| order | messages of a group come in the order in which they were sent; as many of one group as possible, then of the next |
+| a group in flight | while one of its messages is hidden, no receiver gets another one |
+| visibility | ends, or is changed: the message comes again, with a receive count of one more and a new receipt handle |
 | an expired receipt handle | deletes nothing and changes nothing: `InvalidParameterValue` |
 | deduplication | a second message with the same id within 5 minutes is accepted and not delivered |
 
@@ -33,12 +33,12 @@ class _Message:
         self.body, self.group, self.deduplication = body, group, deduplication
         self.id, self.number = str(uuid.uuid4()), number
         self.sent, self.first_received, self.receives = int(now * 1000), None, 0
-        #: Hidden until then, and the handle that it was last given with.
+        #: The end of its time hidden, and its last receipt handle.
         self.hidden_until, self.handle = 0.0, None
 
 
 class FifoQueue:
-    """See the module. It is its own `client`: the methods have the names and shapes of boto3's."""
+    """The queue: see the module. It is its own `client`: the methods have the names and shapes of boto3's."""
 
     fifo = True
 
@@ -47,14 +47,14 @@ class FifoQueue:
         self.url, self.arn = f"memory:{name}", f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}"
         self.client = self
         self._visibility, self._clock, self._lock = visibility_s, clock, threading.Lock()
-        #: group -> its messages, the oldest first.
+        #: Group -> its messages, the oldest first.
         self._groups = {}
-        #: message id -> message; deduplication id -> (time, message id).
+        #: Message id -> message; deduplication id -> (time, message id).
         self._messages, self._seen = {}, {}
         self._numbers = 0
 
     def send(self, body, group="g", deduplication=None):
-        """Sends one message; its id."""
+        """Sends one message and returns its id."""
         body = body if isinstance(body, str) else json.dumps(body)
         with self._lock:
             now = self._clock()

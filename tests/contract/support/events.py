@@ -1,14 +1,14 @@
-"""Short ways to write events and times."""
+"""Short functions that make events and times."""
 import time
 
 
 def now_ms():
-    """The present, in milliseconds since the epoch."""
+    """Returns the present, in milliseconds since the epoch."""
     return int(time.time() * 1000)
 
 
 def event(metrics=None, dimensions=None, timestamp="now", **other):
-    """An event as a producer writes it. `timestamp=None` leaves it out; the default is the present."""
+    """Returns an event as a producer writes it. Its time is the present by default; `timestamp=None` leaves it out."""
     result = {}
     if dimensions is not None:
         result["dimensions"] = dimensions
@@ -21,11 +21,11 @@ def event(metrics=None, dimensions=None, timestamp="now", **other):
     return result
 
 
-#: An event that can never work: `invalid_value`, and a detail that names `metrics.ph`.
+#: A broken event: its reason is `invalid_value`, and its detail names `metrics.ph`.
 BROKEN = {"metrics": {"ph": "abc"}}
 BROKEN_TEXT = '{"metrics": {"ph": "abc"}}'
 
 
 def too_old():
-    """An event of two hours ago: `too_old` by default."""
+    """Returns an event of two hours ago, which is `too_old` by default."""
     return event({"ph": 6.7}, timestamp=now_ms() - 2 * 3600 * 1000)

@@ -1,4 +1,4 @@
-"""A threaded HTTP/1.1 server on an ephemeral loopback port, in a few lines that all fakes share."""
+"""A small threaded HTTP/1.1 server on an ephemeral loopback port, which all fakes share."""
 import socket
 import struct
 import threading
@@ -6,12 +6,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Reset(Exception):
-    """Raised by `respond` to cut the connection with a TCP reset instead of answering."""
+    """`respond` raises this to cut the connection with a TCP reset instead of an answer."""
 
 
 class Raw(Exception):
-    """Raised by `respond` to put these bytes on the wire, whatever they are, and hang up; with `hold` only when the server
-    is closed."""
+    """`respond` raises this to send any bytes and hang up. With `hold` the connection stays open until the server is closed."""
 
     def __init__(self, text, hold=False):
         super().__init__(text)
@@ -19,7 +18,7 @@ class Raw(Exception):
 
 
 class HttpServer:
-    """Calls `self.respond(request)` for each request, in a thread of its own, and sends what that returns.
+    """Calls `self.respond(request)` for each request, in a thread of its own, and sends the answer that it returns.
 
     `request` has `method`, `path` (with the query), `version`, `headers` (list of pairs as they came) and `body`.
     `respond` returns `(status, headers, body)`.
@@ -74,7 +73,7 @@ class HttpServer:
             request_queue_size = 128
 
             def handle_error(self, *_):
-                pass  # a peer that hangs up or is killed is part of the tests
+                pass  # tests let peers hang up and kill them
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self.port = self._server.server_address[1]
@@ -99,26 +98,26 @@ class HttpServer:
 
 
 class Request:
-    """One request as it came over the wire."""
+    """One received request."""
 
     def __init__(self, method, path, version, headers, body):
         self.method, self.path, self.version, self.headers, self.body = method, path, version, headers, body
 
     def header(self, name, default=None):
-        """The value of a header, whatever its case; the first where it came several times."""
+        """Returns the value of a header in any case; the first if it came several times."""
         for key, value in self.headers:
             if key.lower() == name.lower():
                 return value
         return default
 
 
-#: Until this process ends: the system gives their ports to nobody who asks for any.
+#: Sockets that are held until this process ends, so that the system gives their ports to nobody who asks for any port.
 _held = []
 
 
 def held_port():
-    """A socket that is bound to a loopback port and never listens: until it is closed, only who names the port, with
-    SO_REUSEADDR, can bind it."""
+    """Returns a socket that is bound to a loopback port and never listens. Until it is closed, only a caller that names the port and
+    sets SO_REUSEADDR can bind it."""
     holder = socket.socket()
     holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     holder.bind(("127.0.0.1", 0))
@@ -126,6 +125,6 @@ def held_port():
 
 
 def closed_port():
-    """A loopback port on which nobody listens."""
+    """Returns a loopback port on which nobody listens."""
     _held.append(held_port())
     return _held[-1].getsockname()[1]

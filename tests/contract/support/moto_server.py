@@ -1,8 +1,7 @@
-"""moto's SQS as a server on a free port of loopback, which it prints: what `sqs.Sqs` starts as a process of its own.
+"""moto's SQS as a server on a free port of loopback, which it prints. `sqs.Sqs` starts it as a process of its own.
 
-moto is written for tests of one thread. Pollers and functions that work at the same time need three things more of it, said
-here from outside: what asks or changes a queue does so alone, the counts of a queue are those of one moment, and long queues
-stay quick.
+moto is written for tests of one thread. Pollers and functions that work at the same time need three changes, which this file makes
+from outside. Calls on a queue run one at a time, the counts of a queue are those of one moment, and long queues stay fast.
 """
 import functools
 import threading
@@ -18,13 +17,13 @@ _moment = threading.local()
 
 
 def _now_ms():
-    # moto asks for the time several times for each message that a queue holds, and its own way is costly.
+    # moto asks for the time several times for each message of a queue, and its own function is slow.
     return getattr(_moment, "ms", None) or time.time() * 1000
 
 
 def _one_at_a_time(name):
-    """Two receivers were given one message, or both moved it to the dead-letter queue; a message that was sent while another
-    was deleted was lost, as moto deletes by writing a new list."""
+    """Lets one call run at a time. Without this, two receivers get one message, or both move it to the dead-letter queue. A message
+    that is sent during a deletion is lost, because moto deletes by writing a new list."""
     action = getattr(SQSBackend, name)
 
     @functools.wraps(action)
@@ -35,7 +34,7 @@ def _one_at_a_time(name):
 
 
 def _receive_message(backend, queue_name, count, wait_s, *more, receive=SQSBackend.receive_message, **named):
-    """As moto's, but others may work on the queue while this waits."""
+    """Receives messages as moto does, but others may use the queue while this waits."""
     end = time.monotonic() + int(wait_s or 0)
     while True:
         with _alone:
@@ -46,8 +45,8 @@ def _receive_message(backend, queue_name, count, wait_s, *more, receive=SQSBacke
 
 
 def _get_queue_attributes(backend, *arguments, ask=SQSBackend.get_queue_attributes, **named):
-    """moto counts first the visible messages, then the others: one that turned visible in between was in neither count, and
-    its queue looked empty."""
+    """Counts all messages at one moment. moto counts the visible messages first, then the others: one that becomes visible in between
+    is in neither count, and its queue looks empty."""
     with _alone:
         _moment.ms = time.time() * 1000
         try:

@@ -1,4 +1,4 @@
-"""A real Prometheus with the remote-write receiver on, and ways to ask it what it holds."""
+"""A real Prometheus with the remote-write receiver on, and functions to query it."""
 import json
 import os
 import shutil
@@ -20,7 +20,7 @@ storage:
 
 
 class Prometheus:
-    """One server with its own empty storage. `remote_write_url` is where to write."""
+    """One server with its own empty storage. `remote_write_url` is the URL of its receiver."""
 
     def __init__(self, out_of_order_window="2h"):
         self.directory = tempfile.mkdtemp(prefix="prometheus-")
@@ -53,16 +53,16 @@ class Prometheus:
                     if answer.status == 200:
                         return True
             except (urllib.error.URLError, OSError):
-                time.sleep(0.01)  # between two knocks at a starting server
+                time.sleep(0.01)  # between two tries at a starting server
         return False
 
     def log(self):
-        """What Prometheus logged."""
+        """Returns the log of Prometheus."""
         with open(self._log, errors="replace") as log:
             return log.read()
 
     def api(self, path, **parameters):
-        """One call of the HTTP API; the `data` of its answer."""
+        """Calls the HTTP API and returns the `data` of its answer."""
         url = f"{self.url}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             body = json.load(answer)
@@ -70,7 +70,7 @@ class Prometheus:
         return body["data"]
 
     def samples(self, selector, window="3h"):
-        """{((label, value), ...): [(timestamp in ms, value as text)]} of all raw samples of the last hours, labels sorted
+        """Returns {((label, value), ...): [(timestamp in ms, value as text)]} of all raw samples of the last hours. Labels are sorted
         and without `__name__`."""
         data = self.api("query", query=f"{selector}[{window}]", time=time.time() + 60)
         found = {}
@@ -80,7 +80,7 @@ class Prometheus:
         return found
 
     def value(self, query):
-        """The one number that an instant query answers."""
+        """Returns the one number of an instant query."""
         result = self.api("query", query=query)["result"]
         assert len(result) == 1, f"{query}: {result}"
         return float(result[0]["value"][1])

@@ -1,14 +1,14 @@
-"""A proxy on loopback that stands before a receiver and does to each request what networks and servers do to them.
+"""A proxy on loopback in front of a receiver, which injects the faults of networks and servers into requests.
 
     with FaultProxy(receiver.address) as proxy:
         proxy.faults(answer(503), reset_in_body())    # for the next two requests; those after them pass
         proxy.fault_with(lambda exchange: hang())     # or: a function of the exchange (None: pass), for all from now on
         ... proxy.remote_write_url(receiver.path) ...
-        proxy.exchanges                               # every request, with what the sender was told
+        proxy.exchanges                               # every request, with the answer that the sender got
 
-It works on sockets, not on an HTTP library: it can stop at any byte. What passes is forwarded byte for byte (a signature
-over the proxy's own Host stays right) and answered as the receiver did. `down()` and `up()` close and open the port;
-`cut_idle()` hangs up on every connection, as a receiver does that is started again between two invocations.
+It works on sockets, not on an HTTP library: it can stop at any byte. It forwards requests byte for byte (a signature over the
+proxy's own Host stays right), and passes on the receiver's answers. `down()` and `up()` close and open the port. `cut_idle()`
+hangs up on every connection, as a receiver does that restarts between two invocations.
 """
 import http.client
 import socket
@@ -21,27 +21,27 @@ from .http_server import held_port
 
 
 class Fault:
-    """What is done to one request. Made by the functions below."""
+    """A fault of one request. The functions below make them."""
 
     def __init__(self, name, stop=None, stored=False, say=None, drip=None, hang=False, wait=0.0, sip=None,
                  hang_up=False):
         #: For the log of the tests.
         self.name = name
-        #: "head" or "body": stops once the head, or half of the body, has been read; resets, or says what there is to say.
+        #: "head" or "body": stops after the head, or after half of the body, and resets or sends `say`.
         self.stop = stop
-        #: Whether the receiver gets the request all the same.
+        #: True if the receiver gets the request all the same.
         self.stored = stored
-        #: Bytes of the answer; b"" hangs up in silence; None: the receiver's own answer (where stored).
+        #: Bytes of the answer. b"" hangs up without one; None passes on the receiver's own answer (if stored).
         self.say = say
         #: Seconds between two bytes of the answer.
         self.drip = drip
-        #: Never answers.
+        #: True if nothing ever answers.
         self.hang = hang
         #: Seconds to wait before the answer.
         self.wait = wait
-        #: Bytes of the body that are read in a second.
+        #: Bytes of the body that the proxy reads in a second.
         self.sip = sip
-        #: Ends the connection after the answer.
+        #: True if the connection ends after the answer.
         self.hang_up = hang_up
 
     def __repr__(self):
@@ -52,8 +52,8 @@ _RESET = object()
 
 
 def answer(status, body=b"", headers=None, stored=False, wait=0.0, early=False):
-    """Answers with a status of its own; the receiver gets the request only where `stored`. `early`: before the body of the
-    request, of which nothing is read."""
+    """Answers with its own status; the receiver gets the request only if `stored`. If `early`, it answers before the body of the
+    request and reads nothing of it."""
     body = b"" if status in (204, 304) else body.encode() if isinstance(body, str) else body
     head = [f"HTTP/1.1 {status} {http.client.responses.get(status, 'Unknown')}"]
     head += [f"{name}: {value}" for name, value in (headers or {}).items()]
@@ -64,7 +64,7 @@ def answer(status, body=b"", headers=None, stored=False, wait=0.0, early=False):
 
 
 def raw(data, name="not HTTP", hold=False):
-    """Puts these bytes on the wire and hangs up (`hold`: does not); the receiver gets nothing."""
+    """Sends these bytes and hangs up (not if `hold`). The receiver gets nothing."""
     return Fault(name, say=data, hang_up=not hold)
 
 
@@ -84,12 +84,12 @@ def reset_after_body(stored=False):
 
 
 def hang(stored=False):
-    """Takes the request and says nothing for ever."""
+    """Reads the request and never answers."""
     return Fault(f"hang{', stored' if stored else ''}", stored=stored, hang=True)
 
 
 def drip(seconds, stored=True):
-    """Gives the receiver's answer one byte at a time, so many seconds apart."""
+    """Passes on the receiver's answer one byte at a time, with so many seconds between them."""
     return Fault(f"an answer at {seconds} s a byte", stored=stored, drip=seconds)
 
 
@@ -99,24 +99,24 @@ def sip(rate):
 
 
 def late(seconds):
-    """Gives the receiver's answer late."""
+    """Passes on the receiver's answer late."""
     return Fault(f"an answer after {seconds} s", stored=True, wait=seconds)
 
 
 class Exchange:
-    """One request that came through, and what its sender was told."""
+    """One request that came through, and the answer that its sender got."""
 
     def __init__(self, number, reused):
         self.number = number
-        #: Whether its connection had carried a request before.
+        #: True if its connection had carried a request before.
         self.reused = reused
         self.started = time.monotonic()
         #: The request's head and body, as far as they were read.
         self.head, self.body = b"", b""
         self.fault = None
-        #: Whether the receiver got it, and the status that it gave.
+        #: True if the receiver got it; and the receiver's status.
         self.forwarded, self.receiver_status = False, None
-        #: What the sender saw: a status and a text, or None where there was no answer.
+        #: The sender's answer: a status and a text, or None if there was no answer.
         self.status, self.text = None, ""
         self._samples = None
 
@@ -137,7 +137,7 @@ class Exchange:
 
 
 class FaultProxy:
-    """See the module. `upstream` is the receiver's (host, port) or "host:port"."""
+    """The proxy: see the module. `upstream` is the receiver's (host, port) or "host:port"."""
 
     def __init__(self, upstream):
         if isinstance(upstream, str):
@@ -149,11 +149,11 @@ class FaultProxy:
         self._closing = threading.Event()
         self._connections = set()
         self._numbers = 0
-        #: Every request whose head came, in order of arrival.
+        #: Every request whose head arrived, in order of arrival.
         self.exchanges = []
-        #: Connections that were taken.
+        #: The number of accepted connections.
         self.connections = 0
-        # While the proxy is down, nobody else is given its port.
+        # While the proxy is down, nobody else gets its port.
         self._held = held_port()
         self.port = self._held.getsockname()[1]
         self._listener = None
@@ -162,7 +162,7 @@ class FaultProxy:
         self.url = f"http://{self.address}"
 
     def remote_write_url(self, path):
-        """Where to write, for a receiver that takes writes at `path`."""
+        """Returns the URL of a receiver that accepts writes at `path`."""
         return self.url + path
 
     def faults(self, *faults):
@@ -171,8 +171,8 @@ class FaultProxy:
             self._queued.extend(faults)
 
     def fault_with(self, function):
-        """Asks `function(exchange)` for each request that has no queued fault; the head has been read by then. None: no
-        faults from now on."""
+        """Takes the fault of each request without a queued one from `function(exchange)`, after its head was read. None: no faults
+        from now on."""
         self._function = function
 
     def cut_connections(self, count):
@@ -181,7 +181,7 @@ class FaultProxy:
             self._refused = count
 
     def down(self):
-        """Closes the port and all connections: connecting is refused."""
+        """Closes the port and all connections, so that new connections are refused."""
         listener, self._listener = self._listener, None
         if listener is not None:
             listener.shutdown(socket.SHUT_RDWR)
@@ -189,7 +189,7 @@ class FaultProxy:
         self.cut_idle()
 
     def up(self):
-        """Opens the port, the same as before."""
+        """Opens the same port again."""
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
@@ -248,7 +248,7 @@ class FaultProxy:
             connection.close()
 
     def _one(self, connection, reused):
-        """Serves one request; whether the connection goes on."""
+        """Serves one request. Returns true if the connection stays open."""
         data = b""
         while b"\r\n\r\n" not in data:
             part = connection.recv(65536)
@@ -262,7 +262,7 @@ class FaultProxy:
             if name.strip().lower() == b"content-length":
                 length = int(value)
         if head.startswith(b"GET / HTTP/1.1\r\n"):
-            # Opens a connection at the start of a process: no fault is meant for it, and the receiver need not know.
+            # A process opens its connection with this request at its start. It gets no fault, and the receiver need not see it.
             connection.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n")
             return True
         with self._lock:
@@ -283,7 +283,7 @@ class FaultProxy:
             else:
                 exchange.status, exchange.text = _read(fault.say)
                 connection.sendall(fault.say)
-                self._closing.wait(0.3)  # hanging up at once would reset the connection before the answer is read
+                self._closing.wait(0.3)  # hanging up at once would reset the connection before the sender reads the answer
             return False
         wanted = length // 2 if fault and fault.stop == "body" else length
         while len(body) < wanted:
@@ -332,7 +332,7 @@ class FaultProxy:
         return False
 
     def _forward(self, exchange):
-        """Gives the request to the receiver; its status, its text, and its answer as bytes for the sender."""
+        """Passes the request to the receiver. Returns its status, its text, and its answer as bytes for the sender."""
         with socket.create_connection(self._upstream, timeout=30) as upstream:
             upstream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             upstream.sendall(exchange.head + b"\r\n\r\n" + exchange.body)
@@ -350,7 +350,7 @@ class FaultProxy:
 
 
 def _read(said):
-    """Status and text of an answer as bytes; None where it is no HTTP."""
+    """Returns status and text of an answer in bytes; None if it is not HTTP."""
     try:
         return int(said[9:12]) if said.startswith(b"HTTP/1.1 ") and said[12:13] == b" " and b"\r\n\r\n" in said else None, \
             said.partition(b"\r\n\r\n")[2].decode("utf-8", "replace")

@@ -5,10 +5,10 @@
         receiver.answer_with(lambda write: Answer(400))  # or: a function of the request, for all from now on
         ...
         receiver.samples()[("ph", (("customerId", "c1"),))] == [(1676398017000, bits(6.7))]
-        receiver.check()                                 # raises where any request broke a rule
+        receiver.check()                                 # raises if any request broke a rule
 
-The `receiver` fixture calls `check` at the end of each test: a test about anything at all fails when a request is
-unsigned, badly signed, badly encoded, unsorted, too large, or carries what it should not.
+The `receiver` fixture calls `check` at the end of each test. So every test fails if a request is unsigned, badly signed, badly
+encoded, unsorted, too large, or has content that it should not have.
 """
 import re
 import threading
@@ -24,8 +24,8 @@ _USER_AGENT = re.compile(r"amp-push-gateway/\d+\.\d+\.\d+\S*( .*)?")
 
 
 class Answer:
-    """What the receiver says: a status with body and headers, after a delay; or `reset=True` (the connection is cut),
-    or `raw=b"..."` (bytes that need not be HTTP; with `hold=True` the connection then stays open)."""
+    """An answer of the receiver: a status with body and headers, after a delay. `reset=True` cuts the connection instead.
+    `raw=b"..."` sends bytes that need not be HTTP; with `hold=True` the connection then stays open."""
 
     def __init__(self, status=204, body=b"", headers=None, delay=0.0, reset=False, raw=None, hold=False):
         self.status, self.headers, self.delay, self.reset, self.raw = status, headers or {}, delay, reset, raw
@@ -34,7 +34,7 @@ class Answer:
 
 
 class Write:
-    """One request as it came, decoded, with the status that it was given."""
+    """One decoded request, with the answer that it got."""
 
     def __init__(self, request):
         self.request = request
@@ -43,24 +43,24 @@ class Write:
         self.series = []
         self.status = None
         self.faults = []
-        #: What the request was answered with: an `Answer`.
+        #: The `Answer` to the request.
         self.answer = None
-        #: The (labels, timestamp), or only (metric, timestamp), that the text of the answer names, as far as the judge says.
+        #: The (labels, timestamp), or only (metric, timestamp), that the error text names, if the model sets them.
         self.named = self.half_named = None
 
     @property
     def text(self):
-        """The text of the answer."""
+        """Returns the text of the answer."""
         return self.answer.body.decode("utf-8", "replace") if self.answer else ""
 
     @property
     def samples(self):
-        """The samples of the request: [(labels, timestamp, bits)]."""
+        """Returns the samples of the request: [(labels, timestamp, bits)]."""
         return [(tuple(series.labels), when, value) for series in self.series for when, value in series.samples]
 
     @property
     def access_key(self):
-        """The access key that the request is signed with."""
+        """Returns the access key of the signature."""
         return (self.header("Authorization") or "").partition("Credential=")[2].partition("/")[0]
 
     @property
@@ -72,8 +72,8 @@ class Write:
 
 
 class Receiver(HttpServer):
-    """See the module. `auth="none"` wants requests unsigned; `several_senders=True` allows a series in two requests at the
-    same time. Other credentials than the first are made known with `know`."""
+    """The receiver: see the module. `auth="none"` expects unsigned requests. `several_senders=True` allows a series in two requests
+    at the same time. `know` adds credentials."""
 
     def __init__(self, auth="sigv4", region="us-east-1", session_token=SESSION_TOKEN, path=PATH,
                  access_key=ACCESS_KEY, secret_key=SECRET_KEY, several_senders=False):
@@ -87,11 +87,11 @@ class Receiver(HttpServer):
         self._in_flight = defaultdict(int)
         #: Every request, in the order of arrival.
         self.writes = []
-        #: What requests did against the rules.
+        #: Sentences on requests that broke a rule.
         self.faults = []
         #: The requests that open a connection at the start of a process: `GET /`.
         self.warmings = []
-        #: Requests to any other path (a redirect followed, for one).
+        #: Requests to any other path, for example after a redirect.
         self.strays = []
         #: Set when a request has arrived and been decoded, before it is answered.
         self.arrived = threading.Event()
@@ -99,7 +99,7 @@ class Receiver(HttpServer):
         self.remote_write_url = self.url + path
 
     def know(self, access_key, secret_key, session_token):
-        """Makes credentials known: a signature of theirs is right (whether it is allowed is for the answer to say)."""
+        """Adds credentials whose signatures are right. The answer decides if they are allowed."""
         self.secrets[access_key] = secret_key
         self._tokens[access_key] = session_token
 
@@ -108,7 +108,7 @@ class Receiver(HttpServer):
         self._answers.extend(answers)
 
     def answer_with(self, function):
-        """Answers every request that has no queued answer by `function(write)`."""
+        """Answers every request that has no queued answer with `function(write)`."""
         self._function = function
 
     def respond(self, request):
@@ -185,8 +185,8 @@ class Receiver(HttpServer):
         return found
 
     def samples(self, acknowledged=True):
-        """(metric, ((label, value), ...)) -> [(timestamp, bits)] in time order: of the requests that were answered 2xx, or
-        of all. Labels without `__name__`, as they came."""
+        """Returns (metric, ((label, value), ...)) -> [(timestamp, bits)] in time order: of the requests that were answered 2xx, or of
+        all. Labels are as they came, without `__name__`."""
         found = defaultdict(list)
         for write in self.writes:
             if write.acknowledged or not acknowledged:
@@ -197,27 +197,27 @@ class Receiver(HttpServer):
         return {key: sorted(samples) for key, samples in found.items()}
 
     def values(self, acknowledged=True):
-        """The same with doubles for bits: easy to compare where no NaN and no -0.0 is about."""
+        """Returns the same with doubles for bits. They are easy to compare if there is no NaN and no -0.0."""
         return {key: [(time, double(raw)) for time, raw in samples]
                 for key, samples in self.samples(acknowledged).items()}
 
     def metric(self, name):
-        """The samples of the one series of this metric: [(timestamp, bits)]."""
+        """Returns the samples of the one series of this metric: [(timestamp, bits)]."""
         found = [samples for (metric, _), samples in self.samples().items() if metric == name]
         assert len(found) == 1, f"{len(found)} series of {name}, not 1"
         return found[0]
 
     def forget_answers(self):
-        """Drops the queued answers that are left."""
+        """Drops the remaining queued answers."""
         self._answers.clear()
 
     def release(self):
-        """Ends all waiting: delayed answers go out now."""
+        """Ends all delays: delayed answers go out now."""
         self._closing.set()
 
     def check(self):
-        """Raises where any request broke a rule."""
-        assert not self.faults, "the receiver saw faults:\n  " + "\n  ".join(self.faults[:20])
+        """Raises if any request broke a rule."""
+        assert not self.faults, "requests broke rules:\n  " + "\n  ".join(self.faults[:20])
 
     def close(self):
         self.release()

@@ -1,5 +1,5 @@
-"""Remote write 1.0, read independently of any Rust: snappy's block format, the protobuf of WriteRequest, and the rules
-of the specification that bind a sender. Doubles are kept as their 64 bits, so that every one can be compared exactly."""
+"""Readers of remote write 1.0 that share no code with the gateway: snappy's block format, the protobuf of WriteRequest, and the
+specification's rules for senders. Doubles are kept as their 64 bits, so that tests can compare every one exactly."""
 import re
 import struct
 from collections import namedtuple
@@ -16,21 +16,21 @@ _LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def bits(value):
-    """The 64 bits of a double."""
+    """Returns the 64 bits of a double."""
     return struct.unpack("<Q", struct.pack("<d", value))[0]
 
 
 def double(raw):
-    """The double of 64 bits."""
+    """Returns the double of 64 bits."""
     return struct.unpack("<d", struct.pack("<Q", raw))[0]
 
 
 class Malformed(Exception):
-    """Bytes that are not what they should be."""
+    """Bytes that break their format."""
 
 
 def snappy_block_decode(data):
-    """Decompresses snappy's block format; the framed format and anything else are `Malformed`."""
+    """Decompresses snappy's block format. Raises `Malformed` for the framed format and anything else."""
     try:
         length, at = _varint(data, 0)
         out = bytearray()
@@ -73,7 +73,7 @@ def snappy_block_decode(data):
 
 
 def snappy_block_encode(data):
-    """The simplest block-format encoding: literals only. For tests of the readers themselves."""
+    """Encodes the block format in its simplest form, literals only. For tests of the readers themselves."""
     out = bytearray(_as_varint(len(data)))
     for start in range(0, len(data), 60):
         chunk = data[start:start + 60]
@@ -96,7 +96,7 @@ def decode(raw):
 
 
 def encode(series):
-    """Writes a WriteRequest: for tests of the readers themselves, and to give a receiver a past. `series` is a list of
+    """Encodes a WriteRequest, for tests of the readers themselves, and to fill a receiver before a test. `series` is a list of
     ([(name, value)], [(timestamp, bits)])."""
     def field(number, data):
         return _as_varint(number << 3 | 2) + _as_varint(len(data)) + data
@@ -122,7 +122,7 @@ def _as_varint(number):
 
 
 def faults(request, raw_size=None, compressed_size=None):
-    """What a decoded request does against the specification and against our own contract: a list of sentences."""
+    """Returns a sentence for each rule of the specification and of the contract that a decoded request breaks."""
     found = []
     if compressed_size is not None and compressed_size > COMPRESSED_LIMIT:
         found.append(f"{compressed_size} bytes compressed, over {COMPRESSED_LIMIT}")

@@ -27,7 +27,7 @@ ACCESS_KEY = "AKIDEXAMPLE"
 SECRET_KEY = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 SESSION_TOKEN = "IQoJb3JpZ2luX2VjEXAMPLE/session+token=="
 
-#: What Lambda itself puts into the environment of a function.
+#: The variables that Lambda itself sets for a function.
 LAMBDA_ENV = {
     "AWS_LAMBDA_FUNCTION_NAME": FUNCTION_NAME,
     "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
@@ -42,7 +42,7 @@ LAMBDA_ENV = {
     "_HANDLER": "bootstrap",
 }
 
-#: The credentials of the function's role, as Lambda hands them over: with a session token.
+#: The credentials of the function's role, as Lambda sets them: with a session token.
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": ACCESS_KEY,
     "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -51,11 +51,11 @@ CREDENTIALS = {
 
 
 class IngestExited(Exception):
-    """The process ended where it should have gone on."""
+    """The process ended although it should have continued."""
 
 
 class RuntimeApi(HttpServer):
-    """The four calls of the Runtime API. `next` waits until there is an invocation."""
+    """A server with the four calls of the Runtime API. `next` waits until there is an invocation."""
 
     def __init__(self):
         self._todo = queue.Queue()
@@ -70,7 +70,7 @@ class RuntimeApi(HttpServer):
         self._todo.put((request_id, payload, headers))
 
     def wait(self, condition, timeout):
-        """Waits until `condition()` holds; whether it does."""
+        """Waits until `condition()` is true. Returns false if the time ran out first."""
         with self._changed:
             return self._changed.wait_for(condition, timeout)
 
@@ -109,54 +109,54 @@ class RuntimeApi(HttpServer):
 
 
 class Result:
-    """What became of one invocation."""
+    """The result of one invocation."""
 
     def __init__(self, request_id, kind, request, seconds, logs, raw_log):
         #: Lambda's request id.
         self.request_id = request_id
-        #: False where the function error call was used.
+        #: False if the process reported a function error.
         self.ok = kind == "response"
         #: The answer as bytes.
         self.body = request.body
-        #: The answer parsed, None where it is not JSON.
+        #: The parsed answer; None if it is not JSON.
         self.json = _json(request.body)
-        #: The function error's type and message, None where there was none.
+        #: Type and message of the function error; None if there was none.
         self.error_type = self.error_message = None
         if not self.ok:
             self.error_type = (self.json or {}).get("errorType") or request.header("Lambda-Runtime-Function-Error-Type")
             self.error_message = (self.json or {}).get("errorMessage")
-        #: Seconds between handing the payload over and the answer.
+        #: Seconds from the delivery of the payload to the answer.
         self.seconds = seconds
         #: The JSON lines that the process wrote during this invocation, in the order of each stream.
         self.logs = logs
-        #: The same as text, lines that are no JSON included.
+        #: The same as text, with the lines that are not JSON.
         self.raw_log = raw_log
 
     @property
     def failures(self):
-        """The message ids in `batchItemFailures`, in their order."""
+        """Returns the message ids in `batchItemFailures`, in their order."""
         assert self.ok, f"function error {self.error_type}: {self.error_message}"
         return [item["itemIdentifier"] for item in self.json["batchItemFailures"]]
 
     @property
     def metric_lines(self):
-        """The embedded-metrics lines of this invocation."""
+        """Returns the metric lines of this invocation."""
         return [line for line in self.logs if "_aws" in line]
 
     @property
     def metrics(self):
-        """The one embedded-metrics line of this invocation."""
+        """Returns the one metric line of this invocation."""
         lines = self.metric_lines
         assert len(lines) == 1, f"{len(lines)} metric lines, not 1, in:\n{self.raw_log}"
         return lines[0]
 
     def lines(self, level, **fields):
-        """Log lines of one level (`WARN`), optionally with these fields."""
+        """Returns log lines of one level (`WARN`), optionally with these fields."""
         return [line for line in self.logs if str(line.get("level", "")).upper() == level.upper()
                 and all(field(line, name) == value for name, value in fields.items())]
 
     def warnings(self, **fields):
-        """Warn lines, optionally with these fields: `result.warnings(message_id="m-1")`."""
+        """Returns warn lines, optionally with these fields: `result.warnings(message_id="m-1")`."""
         return self.lines("WARN", **fields)
 
     def __repr__(self):
@@ -167,8 +167,8 @@ class Result:
 class Ingest:
     """One real `ingest` process with a Runtime API of its own.
 
-    `env` are the settings; an entry whose value is None takes that variable away. `credentials=False` leaves out the
-    role's credentials. `wait=False` does not wait for the process to ask for work (see `exit_of`).
+    `env` are the settings; an entry whose value is None removes that variable. `credentials=False` leaves out the role's
+    credentials. `wait=False` does not wait for the process to ask for work (see `exit_of`).
     """
 
     _numbers = itertools.count(1)
@@ -209,7 +209,7 @@ class Ingest:
 
     @property
     def status(self):
-        """The exit status, None while it runs."""
+        """Returns the exit status, or None while the process runs."""
         return self.process.poll()
 
     @property
@@ -217,7 +217,7 @@ class Ingest:
         return self.process.pid
 
     def begin(self, payload=b"", deadline_s=30.0, request_id=None, encode=True):
-        """Hands an invocation over without waiting for its end; the request id, for `finish`."""
+        """Begins an invocation and does not wait for its end. Returns the request id, for `finish`."""
         if not isinstance(payload, (bytes, bytearray)):
             payload = json.dumps(payload).encode()
         request_id = request_id or str(uuid.uuid4())
@@ -265,7 +265,7 @@ class Ingest:
         return "".join(part if not part or part.endswith("\n") else part + "\n" for part in parts)
 
     def log_text(self):
-        """Everything that the process wrote so far, both streams."""
+        """Returns all output of the process so far, of both streams."""
         parts = []
         for path in self._streams:
             with open(path, "rb") as stream:
@@ -273,7 +273,7 @@ class Ingest:
         return "".join(parts)
 
     def peak_memory(self):
-        """VmHWM of the process, in bytes."""
+        """Returns VmHWM of the process, in bytes."""
         with open(f"/proc/{self.pid}/status") as status:
             for line in status:
                 if line.startswith("VmHWM:"):
@@ -281,7 +281,7 @@ class Ingest:
         raise AssertionError("no VmHWM")
 
     def kill(self):
-        """kill -9, and the end awaited."""
+        """Kills the process with SIGKILL and waits for its end."""
         self.process.kill()
         self.process.wait()
 
@@ -299,14 +299,14 @@ class Ingest:
 
 
 class Exit:
-    """How a process ended that did not get as far as asking for work."""
+    """The end of a process that never asked for work."""
 
     def __init__(self, status, text, asked_for_work):
         self.status, self.text, self.asked_for_work = status, text, asked_for_work
 
 
 def exit_of(env, credentials=True, timeout=10):
-    """Starts `ingest` with settings that are wrong, and returns how it ended and all it said (logs and init error)."""
+    """Starts `ingest` with wrong settings. Returns its exit and all its output (logs and init error)."""
     ingest = Ingest(env, credentials, wait=False)
     try:
         ingest.api.wait(lambda: ingest.api.polls > 0 or ingest.exited, timeout)
@@ -319,7 +319,7 @@ def exit_of(env, credentials=True, timeout=10):
 
 
 def field(line, name):
-    """A field of a log line, whether the logger puts fields at the top or under `fields`."""
+    """Returns a field of a log line, from the top level or from `fields`."""
     return line[name] if name in line else line.get("fields", {}).get(name)
 
 

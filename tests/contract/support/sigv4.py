@@ -1,4 +1,4 @@
-"""SigV4, checked with an implementation that is not ours: botocore's signer over the headers that the sender signed."""
+"""Checks SigV4 with an implementation that is not ours: botocore's signer, over the headers that the sender signed."""
 import calendar
 import hashlib
 import re
@@ -16,7 +16,7 @@ _AUTHORIZATION = re.compile(
 
 
 class _SignerOf(SigV4Auth):
-    """botocore's canonical request and key derivation, over exactly the headers named by the sender."""
+    """botocore's canonical request and key derivation, over exactly the headers that the sender names."""
 
     def __init__(self, credentials, service, region, names):
         super().__init__(credentials, service, region)
@@ -31,9 +31,9 @@ class _SignerOf(SigV4Auth):
 
 
 def faults(request, secrets, region, service="aps", session_token=None, now=None):
-    """What is wrong with the signature of a received request: a list of sentences, empty where all is well.
+    """Returns a sentence for each error in the signature of a received request.
 
-    `secrets` maps access keys to secrets. `session_token`, where given, must be sent, and be signed.
+    `secrets` maps access keys to secrets. The request must have `session_token`, signed, if it is given.
     """
     match = _AUTHORIZATION.fullmatch(request.header("Authorization") or "")
     if not match:

@@ -2,9 +2,9 @@
 
     queue = sqs.queue()                       # or sqs.queue(fifo=True)
     queue.send('{"metrics": {"ph": 6.7}}')
-    event = queue.lambda_event()              # receives what is there, in the shape in which Lambda hands it over
+    event = queue.lambda_event()              # receives all messages, in the shape of Lambda's event
     ...
-    queue.settle(event, result)               # deletes what was acknowledged, as Lambda's poller does
+    queue.settle(event, result)               # deletes acknowledged messages, as Lambda's poller does
     dead = dead_letters.letters()             # all of a queue, with attributes
 
 `record` and `event` build the same shape without any queue.
@@ -33,7 +33,7 @@ FIFO_ARN = ARN + ".fifo"
 
 
 def record(body, message_id=None, sent=None, receive_count=1, group=None, arn=None, attributes=None, system=None):
-    """One SQS record as Lambda hands it over. `body` is text, or an object that becomes JSON.
+    """Returns one SQS record of Lambda's event. `body` is text, or an object that becomes JSON.
 
     `group` makes it a FIFO record. `attributes` are message attributes: text, or a whole attribute as Lambda shows it.
     `system` overrides or (None) removes entries of `attributes` (SentTimestamp and the like).
@@ -73,7 +73,7 @@ _sequence = itertools.count(1)
 
 
 def event(*records):
-    """A Lambda event of records; bodies (text or objects) become records."""
+    """Returns a Lambda event of records; bodies (text or objects) become records."""
     return {"Records": [one if isinstance(one, dict) and "messageId" in one else record(one) for one in records]}
 
 
@@ -82,7 +82,7 @@ def _attribute(text, data_type="String"):
 
 
 def counts(queue):
-    """How many messages can be received now, and how many are in somebody's hands or wait."""
+    """Returns how many messages are visible now, and how many are in flight or delayed."""
     names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
     answer = queue.client.get_queue_attributes(QueueUrl=queue.url, AttributeNames=names)["Attributes"]
     return tuple(int(answer[name]) for name in names)
@@ -109,7 +109,7 @@ class Queue:
         self.client, self.url, self.arn, self.fifo = client, url, arn, fifo
 
     def send(self, body, attributes=None, group="g", **more):
-        """Sends one message; its id."""
+        """Sends one message and returns its id."""
         body = body if isinstance(body, str) else json.dumps(body)
         if self.fifo:
             more = {"MessageGroupId": group, "MessageDeduplicationId": str(uuid.uuid4()), **more}
@@ -118,7 +118,7 @@ class Queue:
                                         **more)["MessageId"]
 
     def send_all(self, bodies):
-        """Sends many messages, ten at a time; their ids in order."""
+        """Sends many messages, ten at a time. Returns their ids in order."""
         ids = []
         for start in range(0, len(bodies), 10):
             entries = [{"Id": str(index), "MessageBody": body if isinstance(body, str) else json.dumps(body)}
@@ -129,7 +129,7 @@ class Queue:
         return ids
 
     def receive(self):
-        """Receives everything that is visible now."""
+        """Receives all messages that are visible now."""
         messages = []
         while True:
             got = self.client.receive_message(QueueUrl=self.url, MaxNumberOfMessages=10, AttributeNames=["All"],
@@ -139,7 +139,7 @@ class Queue:
             messages += got
 
     def lambda_event(self):
-        """Receives everything that is visible and shapes it as the event that Lambda's poller makes of it."""
+        """Receives all visible messages, in the shape of the event that Lambda's poller makes."""
         records = []
         for message in self.receive():
             attributes = {}
@@ -159,7 +159,7 @@ class Queue:
         return {"Records": records}
 
     def settle(self, lambda_event, result):
-        """What Lambda's poller does with an answer: deletes what is not in batchItemFailures, shows the rest again."""
+        """Settles an answer as Lambda's poller does: deletes messages that are not in batchItemFailures, makes the others visible."""
         failed = set(result.failures) if result.ok else {item["messageId"] for item in lambda_event["Records"]}
         for item in lambda_event["Records"]:
             if item["messageId"] in failed:
@@ -169,9 +169,9 @@ class Queue:
                 self.client.delete_message(QueueUrl=self.url, ReceiptHandle=item["receiptHandle"])
 
     def letters(self):
-        """Takes everything off the queue, as `Letter`s."""
+        """Receives and deletes all messages of the queue, as `Letter`s."""
         letters = []
-        while True:  # FIFO groups are blocked while one of their messages is in flight, so delete as we go
+        while True:  # a message in flight blocks its FIFO group, so this deletes each batch at once
             messages = self.receive()
             if not messages:
                 return letters
@@ -180,7 +180,7 @@ class Queue:
                 self.client.delete_message(QueueUrl=self.url, ReceiptHandle=message["ReceiptHandle"])
 
     def letter(self):
-        """The only message on the queue."""
+        """Receives and deletes the only message of the queue."""
         letters = self.letters()
         assert len(letters) == 1, f"{len(letters)} dead letters, not 1: {letters[:5]}"
         return letters[0]
@@ -200,7 +200,7 @@ class Sqs:
                                    aws_secret_access_key="test", config=Config(retries={"max_attempts": 1}))
 
     def queue(self, fifo=False, **attributes):
-        """A new queue; a FIFO one when asked."""
+        """Makes a queue; a FIFO queue if `fifo`."""
         name = f"q-{uuid.uuid4().hex}" + (".fifo" if fifo else "")
         if fifo:
             attributes["FifoQueue"] = "true"
@@ -208,7 +208,7 @@ class Sqs:
         return Queue(self.client, url, f"arn:aws:sqs:{REGION}:{ACCOUNT}:{name}", fifo)
 
     def missing_queue_url(self):
-        """The URL of a queue that does not exist."""
+        """Returns the URL of a queue that does not exist."""
         return f"{self.endpoint}/{ACCOUNT}/no-such-queue"
 
     def close(self):
@@ -223,21 +223,21 @@ class Sqs:
 
 
 class Call:
-    """One call of an SQS action: its place in the order, and its parsed request."""
+    """One call of an SQS action: its number in the order of calls, and its parsed request."""
 
     def __init__(self, number, action, request):
         self.number, self.action, self.request = number, action, request
 
     def bodies(self):
-        """The message bodies that the call sends."""
+        """Returns the message bodies that the call sends."""
         return [entry["MessageBody"] for entry in self.request.get("Entries", [self.request]) if "MessageBody" in entry]
 
 
 class SqsFront(HttpServer):
-    """Stands before moto's SQS and can spoil calls: for queues that are slow, throttled or broken.
+    """A server in front of moto's SQS that can spoil calls: for queues that are slow, throttled or broken.
 
-    `hook(call)` returns None (passed on), `(status, headers, body)` or `"reset"`. `spoil(call, answer)` may change what moto
-    answered (parsed). `calls` are those seen, in order.
+    `hook(call)` returns None (passed on), `(status, headers, body)` or `"reset"`. `spoil(call, answer)` may change moto's parsed
+    answer. `calls` are all calls, in order.
     """
 
     def __init__(self, sqs, hook=None, spoil=None):
@@ -271,14 +271,14 @@ class SqsFront(HttpServer):
 
 
 def throttled(*_):
-    """A hook: SQS's own throttling."""
+    """A hook that throttles as SQS does."""
     return (400, {"Content-Type": "application/x-amz-json-1.0", "x-amzn-query-error": "RequestThrottled;Sender"},
             b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Request is throttled."}')
 
 
 def refuse_bodies_with(text):
-    """A hook and a spoil that let the queue refuse exactly the messages whose body contains `text`: for `SqsFront(sqs,
-    *refuse_bodies_with("x"))`."""
+    """Returns a hook and a spoil that let the queue refuse exactly the messages whose body contains `text`, for
+    `SqsFront(sqs, *refuse_bodies_with("x"))`."""
     code = "InternalError"
 
     def hook(call):
@@ -298,6 +298,6 @@ def refuse_bodies_with(text):
 
 
 def broken(*_):
-    """A hook: SQS's own 5xx."""
+    """A hook that answers SQS's own 5xx."""
     return (500, {"Content-Type": "application/x-amz-json-1.0"},
             b'{"__type":"com.amazonaws.sqs#InternalError","message":"An internal error occurred."}')

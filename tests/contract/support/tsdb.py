@@ -1,22 +1,22 @@
-"""A receiver's judgement: what Prometheus' TSDB makes of each sample, and what receivers say and keep when it refuses some.
+"""A model of a receiver: it accepts or refuses samples as Prometheus' TSDB does, and answers and stores as receivers do.
 
     tsdb = Tsdb(flavour="amp", window_ms=60_000)
     receiver.answer_with(tsdb.judge)
     ...
     tsdb.value(labels, timestamp)       # what it holds, as bits
-    tsdb.refused[(labels, timestamp, bits)]   # for which reasons it ever refused this sample
+    tsdb.refused[(labels, timestamp, bits)]   # the reasons for which it ever refused this sample
 
-Judged as `appendable` of Prometheus' head does: a sample newer than its series' latest is in order; the latest again with
-the same value is taken, with another one refused; an older one is taken only where it is not older than the newest time of
+It follows `appendable` of Prometheus' head. A sample that is newer than the latest of its series is in order. The latest again is
+accepted with the same value, and refused with another one. An older sample is accepted if it is not older than the newest time of
 ANY series minus the window. That newest time is the one before the request: it moves when a request is committed.
 
-Two flavours of what happens to the rest of a request that has a refused sample:
-  "amp"         Cortex and AMP: the valid samples are kept; the first error is told and nothing of the others.
-                Times and limits are validated before, and there a series falls whole with its first bad sample.
-  "prometheus"  all or nothing: the first error rolls the whole request back.
+Two flavours differ in the rest of a request that has a refused sample:
+- "amp": Cortex and AMP store the valid samples, and report the first error only. They validate times and limits first; a series
+  is then refused as a whole with its first bad sample.
+- "prometheus": all or nothing, the first error rolls the whole request back.
 
-`words` decides what is said: "amp" names series and time, "prometheus" names neither, "empty" says nothing, "other" is a
-wording that the contract does not know. `test_fault_support.py` compares this judge with a real Prometheus.
+`words` chooses the error text. "amp" names series and time, "prometheus" names neither. "empty" is empty, and "other" is a text
+that the contract does not list. `test_fault_support.py` compares this model with a real Prometheus.
 """
 import datetime
 import json
@@ -30,7 +30,7 @@ from .remote_write import double
 USER = "123456789012_ws-00000000-0000-0000-0000-000000000001"
 HOUR = 3_600_000
 
-#: What the causes are, by the vocabulary of the contract.
+#: Cause -> reason of the contract.
 REASONS = {
     "out of order sample": "out_of_order",
     "too old sample": "out_of_order",
@@ -44,7 +44,7 @@ REASONS = {
 
 
 def limit_words(limit, kind="user", metric="ph"):
-    """What Cortex says when a workspace is full."""
+    """Returns Cortex' error text for a full workspace."""
     if kind == "labelset":
         return f'user={USER}: per-labelset series limit of {limit} exceeded (labelSet: {{team="water"}}, ' \
                f"local limit: 0 global limit: {limit} actual)"
@@ -54,14 +54,14 @@ def limit_words(limit, kind="user", metric="ph"):
 
 
 def go_time(when):
-    """A time as Go's RFC3339Nano prints it: no trailing zeros in the fraction."""
+    """Formats a time as Go's RFC3339Nano does: no trailing zeros in the fraction."""
     whole, rest = divmod(when, 1000)
     text = datetime.datetime.fromtimestamp(whole, datetime.timezone.utc).strftime("%Y-%m-%dT%H:%M:%S")
     return text + (f".{rest:03}".rstrip("0") if rest else "") + "Z"
 
 
 def go_labels(labels):
-    """A label set as Prometheus prints it."""
+    """Formats a label set as Prometheus does."""
     return "{" + ", ".join(f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in labels) + "}"
 
 
@@ -74,8 +74,8 @@ class Held:
 
 
 class Tsdb:
-    """See the module. `series_limit` counts series of the whole workspace, whatever `limit_kind` calls it.
-    `refuse(labels)` says which series the receiver dislikes for a reason of its own."""
+    """The model: see the module. `series_limit` limits the series of the whole workspace; `limit_kind` is only its name in the error
+    text. The receiver refuses a series for a reason of its own if `refuse(labels)` is true."""
 
     def __init__(self, flavour="amp", words=None, window_ms=0, max_age_ms=HOUR, lead_ms=600_000, series_limit=None,
                  limit_kind="user", limit_status=400, refuse=None, status=400, clock=now_ms):
@@ -88,26 +88,26 @@ class Tsdb:
         self.newest = None
         #: (labels, timestamp, bits) -> the reasons for which it was ever refused (None: a limit).
         self.refused = defaultdict(set)
-        #: Samples ever seen, refused or not.
+        #: All samples that ever arrived, refused or not.
         self.seen = set()
         self._lock = threading.Lock()
 
     def value(self, labels, when):
-        """The bits that are held for this series at this time; None where there are none."""
+        """Returns the bits of this series at this time; None if there are none."""
         held = self.series.get(tuple(labels))
         return held.samples.get(when) if held else None
 
     def holds(self, sample):
-        """Whether exactly this (labels, timestamp, bits) is held."""
+        """Returns true if exactly this (labels, timestamp, bits) is stored."""
         labels, when, value = sample
         return self.value(labels, when) == value
 
     def count(self):
-        """Samples held."""
+        """Returns the number of stored samples."""
         return sum(len(held.samples) for held in self.series.values())
 
     def put(self, labels, when, value):
-        """Gives a series a past: a sample that was there before."""
+        """Stores a sample before the test's first request."""
         held = self.series.setdefault(tuple(labels), Held())
         held.samples[when] = value
         if held.latest is None or when > held.latest[0]:
@@ -115,8 +115,8 @@ class Tsdb:
         self.newest = when if self.newest is None else max(self.newest, when)
 
     def judge(self, write):
-        """The answer to one request: for `Receiver.answer_with`. `write.named` becomes the (labels, timestamp) that the
-        text names, `write.half_named` the (metric, timestamp) where it names no labels."""
+        """Returns the answer to one request, for `Receiver.answer_with`. Sets `write.named` to the (labels, timestamp) that the text
+        names, or `write.half_named` to the (metric, timestamp) if the text names no labels."""
         with self._lock:
             errors, kept = self._judge(write.series)
             if self.flavour == "amp" or not errors:
@@ -130,7 +130,7 @@ class Tsdb:
         return Answer(status, self._text(cause, labels, when, value, existing))
 
     def _judge(self, series):
-        """The errors in the order in which the receiver meets them, and the samples that it would keep."""
+        """Returns the errors in the order in which the receiver finds them, and the samples that it would store."""
         validated, appended, kept = [], [], []
         now = self.clock()
         created = 0
@@ -157,7 +157,7 @@ class Tsdb:
                         return appended, []
                 else:
                     kept.append((labels, when, value))
-        # Cortex tells the ingester's error where there is one, else that of the validation before it.
+        # Cortex reports the ingester's error if there is one, else that of the validation before it.
         return appended + validated, kept
 
     def _error(self, cause, labels, when, value):
@@ -166,7 +166,7 @@ class Tsdb:
         return cause, labels, when, value, held.latest[1] if held and held.latest else None
 
     def _reason(self, cause):
-        """What the sender can know of the cause."""
+        """Returns the reason that the sender can know for a cause."""
         if cause == "limit":
             return None
         return REASONS[cause] if self.words in ("amp", "prometheus") else "refused_by_receiver"
