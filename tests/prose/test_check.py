@@ -35,7 +35,7 @@ class Sentences(unittest.TestCase):
     def test_splits_at_the_end_of_a_sentence_only(self):
         for text, count in [
             ("One ends here. Two ends there.", 2),
-            ("It waits, e.g. Tuesday, for 1.5 s. It ends.", 2),
+            ("It waits, e.g. Tuesday, from 3 a.m. for 1.5 s. It ends.", 2),
             ("See `a.b. C` and main.rs. Then stop.", 2),
             ("See https://example.com/a.b. Then stop.", 2),
             ("Is it so? \"Yes.\" It is!", 3),
