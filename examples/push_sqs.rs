@@ -46,7 +46,7 @@ async fn main() -> ExitCode {
 /// In a program of your own leave `http_client` out: `aws-config` has one by default. This package has its own, as it
 /// needs no second TLS library.
 async fn sqs_client() -> Client {
-    let http_client = amp_push_gateway::amp::sdk_http_client();
+    let http_client = amp_push_gateway::aws::sdk_http_client();
     let config = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client).load().await;
     Client::new(&config)
 }

@@ -8,13 +8,14 @@ mod delivery;
 mod ledger;
 mod message_action;
 
-use crate::amp::{CredentialsSource, Signed, Signer};
+use crate::amp::SIGNING_NAME;
+use crate::aws::{Answer, CredentialsSource, HttpTransport, Signed, Signer, Transport, TransportError};
 use crate::config::{LateSamples, Settings};
 use crate::dead_letter::{DeadLetterQueue, SqsDeadLetters};
 use crate::event::{self, EventTimes, Rules, Shape};
 use crate::instrumentation::MetricLine;
 use crate::model::{Outcome, Rejection, Timestamp};
-use crate::remote_write::{HttpTransport, RemoteWriteClient, Transport};
+use crate::remote_write::RemoteWriteClient;
 use crate::series::SampleTableBuilder;
 use crate::wire;
 use dead_letters::PutAside;
@@ -126,6 +127,7 @@ pub fn signed_transport(
     settings: &Settings,
 ) -> Result<Signed<HttpTransport>, Box<dyn std::error::Error + Send + Sync>> {
     let signer = settings.signing_region().map(|region| Signer {
+        service: SIGNING_NAME,
         region: region.to_owned(),
         credentials: CredentialsSource::new(settings.credentials().cloned(), region),
     });
@@ -166,10 +168,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
     ///
     /// # Errors
     /// Where no answer came.
-    pub async fn ping(
-        &self,
-        timeout: Duration,
-    ) -> Result<crate::remote_write::Answer, crate::remote_write::TransportError> {
+    pub async fn ping(&self, timeout: Duration) -> Result<Answer, TransportError> {
         self.client.ping(timeout).await
     }
 

@@ -7,11 +7,11 @@ mod payload;
 pub mod report;
 pub mod runtime;
 
+use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::{Batch, Gateway, Ingested, MessageAction, Trigger};
 use crate::instrumentation::MetricLine;
 use crate::model::Timestamp;
-use crate::remote_write::Transport;
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;

@@ -4,7 +4,7 @@
 //! the modules below are listed in that order:
 //!
 //! ```text
-//! payload -> lambda -> gateway -> event -> series -> wire -> remote_write -> amp (signed) -> AMP
+//! payload -> lambda -> gateway -> event -> series -> wire -> remote_write -> aws (signed) -> AMP
 //!                         |                                        |
 //!                         +--> dead_letter -> SQS         one outcome per event, back as return values
 //! ```
@@ -13,8 +13,9 @@
 //! * [`event`]: JSON text to [`event::Event`]: the producers' contract. Pure.
 //! * [`series`]: events merged into series; duplicates and order. Pure.
 //! * [`wire`]: series to requests by size, protobuf, snappy block. Pure.
-//! * [`remote_write`]: the sender: headers, answers, and the [`remote_write::Transport`] seam.
-//! * [`amp`]: workspace URLs, and SigV4 as a wrapper around a transport.
+//! * [`aws`]: HTTP, credentials and SigV4, for every service; the [`aws::Transport`] seam.
+//! * [`amp`]: workspace URLs.
+//! * [`remote_write`]: the sender: headers, answers and what they mean.
 //! * [`dead_letter`]: refused messages put aside on SQS, with their reasons.
 //! * [`gateway`]: the use case. Messages in, one outcome for each event and one fate for each message out.
 //! * [`lambda`]: which trigger is this payload, and what answer does its caller expect.
@@ -34,10 +35,10 @@ pub mod event;
 pub mod series;
 pub mod wire;
 
-pub mod remote_write;
-
 pub mod amp;
+pub mod aws;
 pub mod dead_letter;
+pub mod remote_write;
 
 pub mod gateway;
 

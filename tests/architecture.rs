@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// From the lowest to the highest. `config` and `instrumentation` stand apart: they know only nouns, and the parts that
 /// read settings or count know them.
-const LADDER: [&str; 8] = ["model", "event", "series", "wire", "remote_write", "amp", "dead_letter", "gateway"];
+const LADDER: [&str; 9] = ["model", "event", "series", "wire", "aws", "amp", "remote_write", "dead_letter", "gateway"];
 
 const PURE: [&str; 4] = ["model", "event", "series", "wire"];
 

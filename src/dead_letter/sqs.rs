@@ -3,8 +3,7 @@
 
 use super::letter::{DeadLetter, MAX_MESSAGE_BYTES, NO_GROUP};
 use super::{DeadLetterQueue, is_fifo};
-use crate::amp::sdk_http_client;
-use crate::remote_write::causes;
+use crate::aws::{causes, sdk_http_client};
 use aws_config::BehaviorVersion;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::config::Region;

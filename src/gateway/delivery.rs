@@ -3,12 +3,11 @@
 mod outcome;
 mod part;
 
+use crate::aws::{Answer, Transport, TransportError};
 use crate::model::{ItemId, Reason, Rejection};
 use crate::remote_write::bisect::{Bisection, Finding, Step};
-use crate::remote_write::error_text::{Named, names_a_limit, reason};
-use crate::remote_write::{
-    Answer, Backoff, Disposition, RemoteWriteClient, Transport, TransportError, in_words, leaves_in_doubt,
-};
+use crate::remote_write::error_text::{self, Named, names_a_limit, reason};
+use crate::remote_write::{Backoff, Disposition, RemoteWriteClient, in_words, leaves_in_doubt};
 use crate::series::{Sample, SampleTable};
 use crate::wire::{EncodedRequest, Requests, encode_selection};
 use bytes::Bytes;
@@ -255,7 +254,9 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
 
     /// The rows of the sample that the words of an answer name, in ascending order.
     fn named(&self, answer: &Answered, rows: &[usize]) -> Vec<usize> {
-        let Some(named) = answer.as_ref().ok().and_then(|answer| Named::find(&answer.body)) else { return Vec::new() };
+        let Some(named) = answer.as_ref().ok().and_then(|answer| Named::find(&error_text::of(answer))) else {
+            return Vec::new();
+        };
         let all = self.merged.rows();
         let mut last = None;
         let mut of_series = |series| {
@@ -295,11 +296,12 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         rows: &[usize],
         named: &[usize],
     ) -> HashSet<u32> {
-        let Ok(words) = answer else { return HashSet::new() };
+        let Ok(received) = answer else { return HashSet::new() };
+        let (status, text) = (received.status, error_text::of(received));
         let all = self.merged.rows();
         // The sample that is refused, as far as that is known.
         let sample = if named.is_empty() && rows.len() == 1 { rows } else { named };
-        if words.status != 413 && names_a_limit(&words.body) {
+        if status != 413 && names_a_limit(&text) {
             self.failed(answer);
             if sample.is_empty() {
                 return HashSet::new();
@@ -312,7 +314,7 @@ impl<'d, 'a, T: Transport> Delivery<'d, 'a, T> {
         let equal = sample.first().map_or(0..0, |&row| same_sample(all, row));
         let in_doubt = |row: usize| self.rows[row].is_in_doubt();
         let in_doubt = if sample.is_empty() { rows.iter().copied().any(in_doubt) } else { equal.clone().any(in_doubt) };
-        let reason = if words.status == 413 { Reason::TooLarge } else { reason(&words.body) };
+        let reason = if status == 413 { Reason::TooLarge } else { reason(&text) };
         let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
         self.refusals.push(Rejection::new(reason, in_words(answer)));
         for row in rows.iter().copied().chain(equal.clone()) {

@@ -1,8 +1,8 @@
 use super::*;
+use crate::aws::{Answer, ReadBody, TransportError};
 use crate::dead_letter::DeadLetter;
 use crate::lambda::{FunctionError, Handled, Invocation, handle};
 use crate::model::Reason;
-use crate::remote_write::{Answer, TransportError};
 use crate::wire::messages::WriteRequest;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -28,7 +28,7 @@ pub(super) struct Letters {
 }
 
 impl<F: Fn(&WriteRequest) -> Answered + Send + Sync> Transport for Receiver<F> {
-    async fn send(&self, request: http::Request<Bytes>, _: Duration) -> Result<Answer, TransportError> {
+    async fn send(&self, request: http::Request<Bytes>, _: ReadBody, _: Duration) -> Result<Answer, TransportError> {
         let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).unwrap();
         let decoded = WriteRequest::decode(protobuf.as_slice()).unwrap();
         let answer = (self.answer)(&decoded);
@@ -149,7 +149,7 @@ pub(super) fn stored(_: &WriteRequest) -> Answered {
 
 #[expect(clippy::unnecessary_wraps, reason = "other receivers do not answer")]
 pub(super) fn says(status: u16, words: &str) -> Answered {
-    Ok(Answer { status, retry_after: None, body: words.to_owned() })
+    Ok(Answer { status, body: words.to_owned().into(), ..Answer::default() })
 }
 
 #[tokio::test]
@@ -245,7 +245,7 @@ async fn a_contradiction_in_an_array_is_named_with_its_index() {
 struct Broken;
 
 impl Transport for Broken {
-    async fn send(&self, _: http::Request<Bytes>, _: Duration) -> Answered {
+    async fn send(&self, _: http::Request<Bytes>, _: ReadBody, _: Duration) -> Answered {
         panic!("a defect, for the test of it")
     }
 }

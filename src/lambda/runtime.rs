@@ -2,10 +2,10 @@
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use super::{FunctionError, Invocation, handle};
+use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::Gateway;
 use crate::model::Timestamp;
-use crate::remote_write::Transport;
 use bytes::Bytes;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
 use serde::de::IgnoredAny;

@@ -1,11 +1,11 @@
 //! One run of the function, ended as Lambda would end it.
 
 use super::wall_clock;
+use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::Gateway;
 use crate::instrumentation::MetricLine;
 use crate::lambda::{FunctionError, Handled, Invocation, handle};
-use crate::remote_write::Transport;
 use bytes::Bytes;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;

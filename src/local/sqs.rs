@@ -1,6 +1,6 @@
 //! A client of SQS, and what its errors mean.
 
-use crate::amp::sdk_http_client;
+use crate::aws::sdk_http_client;
 use crate::config::{Env, Vars as _};
 use crate::dead_letter::{queue_error_in_words, queue_region};
 use aws_config::BehaviorVersion;

@@ -1,6 +1,7 @@
 //! A request of remote write 1.0.
 
-use super::transport::{Answer, Transport, TransportError};
+use super::http_status::body_policy;
+use crate::aws::{Answer, Transport, TransportError};
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName, USER_AGENT};
 use http::uri::PathAndQuery;
@@ -50,7 +51,7 @@ impl<T: Transport> RemoteWriteClient<T> {
         headers.insert(USER_AGENT, PRODUCT);
         headers.insert(VERSION, VERSION_1);
         // Boxed: the future of an HTTP request is 10 kB, and everything that waits for it would hold it.
-        Box::pin(self.transport.send(request, timeout)).await
+        Box::pin(self.transport.send(request, body_policy, timeout)).await
     }
 
     /// Opens a connection, at start, where Lambda lends a whole processor: in an invocation a function of 128 MB would

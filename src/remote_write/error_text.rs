@@ -4,11 +4,21 @@
 //! series={__name__="x", a="b"}`; Prometheus names none; some answers are empty. Words are a hint where to look, and
 //! the reason of what was found.
 
+use crate::aws::Answer;
 use crate::model::{Label, METRIC_NAME_LABEL, Reason, Timestamp};
 use std::collections::BTreeMap;
 
+/// Bytes of an error answer's body that are read; Prometheus' own client reads as many.
+pub const MAX_ERROR_TEXT_BYTES: usize = 1_024;
+
 /// Characters of the receiver's words that are repeated.
 const MAX_CHARS: usize = 500;
+
+/// Returns the receiver's text in `answer`.
+#[must_use]
+pub fn of(answer: &Answer) -> String {
+    String::from_utf8_lossy(&answer.body).trim().to_owned()
+}
 
 /// `words`, cut to a bound.
 pub(super) fn cut(words: &str) -> String {

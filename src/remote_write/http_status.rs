@@ -1,11 +1,16 @@
-//! The table of answers: what each says of its request, and what is done next. Pure.
+//! The table of answers: what each says of its request, what is read of it, and what is done next. Pure.
 
-use super::error_text;
-use super::transport::{Answer, TransportError};
+use super::error_text::{self, MAX_ERROR_TEXT_BYTES};
+use crate::aws::{Answer, BodyPolicy, TransportError};
+use http::HeaderMap;
+use http::header::RETRY_AFTER;
 use std::time::{Duration, SystemTime};
 
 /// A longer `Retry-After` is cut to this: SQS waits at no cost, a function that sleeps is paid for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// Longest wait for an error text after its status, if the text decides nothing.
+const ERROR_TEXT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What an answer says of its request.
 ///
@@ -48,12 +53,12 @@ impl Disposition {
         match answer {
             Ok(Answer { status: 200..=299, .. }) => Self::Written,
             Ok(Answer { status: 400 | 409 | 422, .. }) => Self::Refused,
-            Ok(Answer { status: 429, body, .. }) if error_text::names_a_limit(body) => Self::Refused,
+            Ok(answer @ Answer { status: 429, .. }) if error_text::names_a_limit(&error_text::of(answer)) => {
+                Self::Refused
+            }
             Ok(Answer { status: 413, .. }) => Self::TooLarge,
             Ok(Answer { status: 401 | 403, .. }) => Self::Unauthorized,
-            Ok(Answer { status: 408 | 429 | 500..=599, retry_after, .. }) => {
-                waiting(retry_after.as_deref().and_then(|text| wait(text, now)))
-            }
+            Ok(Answer { status: 408 | 429 | 500..=599, headers, .. }) => waiting(retry_after(headers, now)),
             Err(TransportError::Timeout | TransportError::Connect(_)) => waiting(None),
             Err(TransportError::Network(_)) => Self::Recoverable { retry_after: None, at_once: true },
             Ok(_) | Err(TransportError::Credentials(_)) => Self::Unrecoverable,
@@ -61,25 +66,30 @@ impl Disposition {
     }
 }
 
-/// Whether the words of an answer with this status decide what becomes of its events; of others they are only told.
-pub(super) fn words_decide(status: u16) -> bool {
-    matches!(status, 400 | 409 | 422 | 429)
+/// Returns what is read of an answer. The text of 400, 409, 422 and 429 decides what becomes of the events, and half of
+/// it is worth nothing. Other error texts are only reported; the body of a success says nothing.
+pub(super) fn body_policy(status: u16) -> BodyPolicy {
+    match status {
+        200..=299 => BodyPolicy::Skip,
+        400 | 409 | 422 | 429 => BodyPolicy::Required { max_bytes: MAX_ERROR_TEXT_BYTES },
+        _ => BodyPolicy::Excerpt { max_bytes: MAX_ERROR_TEXT_BYTES, patience: ERROR_TEXT_PATIENCE },
+    }
 }
 
 /// Whether samples of a request that got this answer may be stored all the same.
 #[must_use]
 pub fn leaves_in_doubt(answer: &Result<Answer, TransportError>) -> bool {
     match answer {
-        Ok(Answer { status: 429, body, .. }) => error_text::names_a_limit(body),
+        Ok(answer @ Answer { status: 429, .. }) => error_text::names_a_limit(&error_text::of(answer)),
         Ok(Answer { status, .. }) => matches!(status, 400 | 408 | 409 | 422 | 500..=599),
         Err(TransportError::Timeout | TransportError::Network(_)) => true,
         Err(TransportError::Connect(_) | TransportError::Credentials(_)) => false,
     }
 }
 
-/// `Retry-After` in seconds or as a date, cut to [`MAX_RETRY_AFTER`].
-fn wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
-    let text = retry_after.trim();
+/// Parses `Retry-After`, in seconds or as a date, and cuts it to [`MAX_RETRY_AFTER`].
+fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than fit are more than the longest wait.
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))
@@ -93,8 +103,10 @@ fn wait(retry_after: &str, now: SystemTime) -> Option<Duration> {
 #[must_use]
 pub fn in_words(answer: &Result<Answer, TransportError>) -> String {
     match answer {
-        Ok(Answer { status, body, .. }) if body.is_empty() => format!("the receiver answered {status}"),
-        Ok(Answer { status, body, .. }) => format!("the receiver answered {status}: {}", error_text::cut(body)),
+        Ok(answer) => match error_text::of(answer) {
+            text if text.is_empty() => format!("the receiver answered {}", answer.status),
+            text => format!("the receiver answered {}: {}", answer.status, error_text::cut(&text)),
+        },
         Err(error) => error_text::cut(&error.to_string()),
     }
 }
@@ -102,11 +114,14 @@ pub fn in_words(answer: &Result<Answer, TransportError>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bytes::Bytes;
+    use http::HeaderValue;
 
     const NOW: u64 = 1_676_398_020;
 
-    fn of(status: u16, retry_after: Option<&str>) -> Disposition {
-        let answer = Answer { status, retry_after: retry_after.map(str::to_owned), body: String::new() };
+    fn of(status: u16, retry_after: Option<&'static str>) -> Disposition {
+        let headers = retry_after.map(|text| (RETRY_AFTER, HeaderValue::from_static(text))).into_iter().collect();
+        let answer = Answer { status, headers, body: Bytes::new() };
         Disposition::of(&Ok(answer), SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
     }
 
@@ -162,7 +177,7 @@ mod tests {
 
     #[test]
     fn only_what_reached_the_receiver_and_may_be_stored_is_in_doubt() {
-        let answer = |status| Ok(Answer { status, retry_after: None, body: String::new() });
+        let answer = |status| Ok(Answer { status, ..Answer::default() });
         for status in [400, 408, 409, 422, 500, 503] {
             assert!(leaves_in_doubt(&answer(status)), "{status}");
         }
@@ -171,5 +186,18 @@ mod tests {
         }
         assert!(leaves_in_doubt(&Err(TransportError::Timeout)));
         assert!(!leaves_in_doubt(&Err(TransportError::Connect(String::new()))));
+    }
+    #[test]
+    fn requires_the_text_of_an_answer_only_if_the_text_decides() {
+        for status in [200, 204, 299] {
+            assert_eq!(body_policy(status), BodyPolicy::Skip, "{status}");
+        }
+        for status in [400, 409, 422, 429] {
+            assert_eq!(body_policy(status), BodyPolicy::Required { max_bytes: 1_024 }, "{status}");
+        }
+        for status in [301, 401, 403, 404, 408, 413, 500, 503] {
+            let patience = Duration::from_millis(500);
+            assert_eq!(body_policy(status), BodyPolicy::Excerpt { max_bytes: 1_024, patience }, "{status}");
+        }
     }
 }

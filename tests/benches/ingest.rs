@@ -7,9 +7,9 @@
 
 mod workload;
 
+use amp_push_gateway::aws::{BodyPolicy, Transport as _};
 use amp_push_gateway::event::{Event, EventTimes, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
-use amp_push_gateway::remote_write::Transport as _;
 use amp_push_gateway::series::{SampleTable, merge};
 use amp_push_gateway::wire::{Encoder, Limits, encode};
 use bytes::Bytes;
@@ -79,7 +79,9 @@ fn stages(criterion: &mut Criterion) {
             };
             b.iter(|| {
                 for (block, _) in &requests {
-                    runtime.block_on(signed.send(request(block), Duration::from_secs(1))).expect("an answer");
+                    runtime
+                        .block_on(signed.send(request(block), |_| BodyPolicy::Skip, Duration::from_secs(1)))
+                        .expect("an answer");
                 }
             });
         });

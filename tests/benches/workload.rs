@@ -1,13 +1,13 @@
 //! What is measured, by the benches and by the yardstick alike: a batch of SQS records, the whole way it takes through
 //! the function in process, and the floor below which nothing that reads it can get.
 
-use amp_push_gateway::amp::{CredentialsSource, Signed, Signer};
+use amp_push_gateway::amp::SIGNING_NAME;
+use amp_push_gateway::aws::{Answer, CredentialsSource, ReadBody, Signed, Signer, Transport, TransportError};
 use amp_push_gateway::config::Settings;
 use amp_push_gateway::dead_letter::SqsDeadLetters;
 use amp_push_gateway::gateway::Gateway;
 use amp_push_gateway::lambda::{Handled, Invocation, handle};
 use amp_push_gateway::model::Timestamp;
-use amp_push_gateway::remote_write::{Answer, Transport, TransportError};
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
 use serde::Deserialize;
@@ -113,10 +113,10 @@ pub(crate) fn floor(payload: &[u8]) -> u64 {
 pub(crate) struct Accepts;
 
 impl Transport for Accepts {
-    async fn send(&self, request: http::Request<Bytes>, _: Duration) -> Result<Answer, TransportError> {
+    async fn send(&self, request: http::Request<Bytes>, _: ReadBody, _: Duration) -> Result<Answer, TransportError> {
         assert!(request.headers().contains_key("authorization"));
         black_box(request);
-        Ok(Answer { status: 204, retry_after: None, body: String::new() })
+        Ok(Answer { status: 204, ..Answer::default() })
     }
 }
 
@@ -125,9 +125,14 @@ impl Transport for Accepts {
 struct Keeps(Arc<Mutex<Vec<Bytes>>>);
 
 impl Transport for Keeps {
-    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        read_body: ReadBody,
+        timeout: Duration,
+    ) -> Result<Answer, TransportError> {
         self.0.lock().expect("no panic before").push(request.body().clone());
-        Accepts.send(request, timeout).await
+        Accepts.send(request, read_body, timeout).await
     }
 }
 
@@ -165,7 +170,7 @@ impl Snappy {
 /// `transport` behind the signature of the function's role.
 pub(crate) fn signed<T>(transport: T) -> Signed<T> {
     let credentials = CredentialsSource::new(settings().credentials().cloned(), "eu-west-1");
-    Signed::new(transport, Some(Signer { region: "eu-west-1".to_owned(), credentials }))
+    Signed::new(transport, Some(Signer { service: SIGNING_NAME, region: "eu-west-1".to_owned(), credentials }))
 }
 
 fn settings() -> Settings {

@@ -117,7 +117,7 @@ fn is_amp(url: &str) -> bool {
 
 async fn send<T, D>(gateway: &Gateway<T, D>, sendings: &[Sending]) -> Vec<Handled>
 where
-    T: amp_push_gateway::remote_write::Transport,
+    T: amp_push_gateway::aws::Transport,
     D: amp_push_gateway::dead_letter::DeadLetterQueue,
 {
     // Hidden by itself where standard error is no terminal.

@@ -1,8 +1,8 @@
 //! The sender's cases, through the gateway: answers and faults to outcomes.
 
+use crate::aws::{Answer, TransportError};
 use crate::gateway::tests::{NOW, Rig, events, failures, has, says, sqs, stored};
 use crate::model::Reason;
-use crate::remote_write::{Answer, TransportError};
 use crate::wire;
 use crate::wire::messages::WriteRequest;
 use std::sync::Arc;
@@ -36,6 +36,12 @@ async fn later_samples_of_a_series_wait_where_its_earlier_ones_failed() {
     assert_eq!((rig.requests(), handled.metrics.samples, handled.metrics.series), (2, 60_001, 1));
 }
 
+/// Status 429 with a `Retry-After`.
+fn busy(retry_after: &str) -> Answer {
+    let headers = [(http::header::RETRY_AFTER, retry_after.parse().unwrap())].into_iter().collect();
+    Answer { status: 429, headers, ..Answer::default() }
+}
+
 fn series(request: &WriteRequest) -> Vec<String> {
     let name = |series: &crate::wire::messages::TimeSeries| {
         series.labels.iter().find(|label| label.name == "__name__").unwrap().value.clone()
@@ -59,10 +65,9 @@ async fn what_may_work_in_a_moment_is_tried_again_with_growing_waits_and_then_ha
 
 #[tokio::test(start_paused = true)]
 async fn retry_after_is_waited_for_unless_the_time_does_not_allow_it() {
-    let later = |seconds: &str| Ok(Answer { status: 429, retry_after: Some(seconds.to_owned()), body: String::new() });
     for (seconds, requests, waited) in [("3", 5, 12.0), ("20", 2, 20.0), ("86400", 1, 0.0)] {
         let rig = Rig::new();
-        let handled = rig.handle(&rig.gateway(|_| later(seconds)), &events(&["a"])).await;
+        let handled = rig.handle(&rig.gateway(|_| Ok(busy(seconds))), &events(&["a"])).await;
         assert_eq!(rig.requests(), requests, "{seconds}");
         let send = handled.metrics.stages.send.as_secs_f64();
         assert!((waited..waited + 0.5).contains(&send), "{seconds}: {send}");
@@ -195,8 +200,8 @@ async fn without_another_request_nobody_waits_and_the_last_answer_is_told() {
     let limits = wire::Limits { decoded: 1, compressed: 900_000 };
     let rig = Rig { limits, seconds: 300, ..Rig::new() };
     let requests = Arc::clone(&rig.requests);
-    let busy = || Ok(Answer { status: 429, retry_after: Some("30".to_owned()), body: String::new() });
-    let at_last = rig.gateway(move |_| if requests.lock().unwrap().len() < 499 { says(200, "") } else { busy() });
+    let at_last =
+        rig.gateway(move |_| if requests.lock().unwrap().len() < 499 { says(200, "") } else { Ok(busy("30")) });
     let handled = rig.handle(&at_last, &format!("[{}]", events.join(","))).await;
     assert_eq!((rig.requests(), handled.metrics.delivered, handled.metrics.stages.send), (500, 499, Duration::ZERO));
     let error = handled.answer.unwrap_err().error_message;

@@ -2,9 +2,12 @@
 
 #![no_main]
 
+use amp_push_gateway::aws::Answer;
 use amp_push_gateway::model::{Label, LabelName, LabelSet, Reason, Timestamp};
 use amp_push_gateway::remote_write::error_text::{Named, names_a_limit, reason};
-use amp_push_gateway::remote_write::{Answer, Disposition, in_words, leaves_in_doubt};
+use amp_push_gateway::remote_write::{Disposition, in_words, leaves_in_doubt};
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
 use libfuzzer_sys::{Corpus, fuzz_target};
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -23,7 +26,9 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 /// The words, and the same as the header `Retry-After`, on answers of every kind.
 fn check_answer(words: &str) {
     for status in [200, 301, 400, 403, 413, 429, 503] {
-        let answer = Ok(Answer { status, retry_after: Some(words.to_owned()), body: words.to_owned() });
+        let header = HeaderValue::from_str(words).ok().map(|words| (RETRY_AFTER, words));
+        let headers = header.into_iter().collect();
+        let answer = Ok(Answer { status, headers, body: words.to_owned().into() });
         assert!(in_words(&answer).chars().count() <= 600, "a detail that is too long");
         let _doubt: bool = leaves_in_doubt(&answer);
         if let Disposition::Recoverable { retry_after: Some(wait), .. } =

@@ -5,6 +5,7 @@
 
 #![no_main]
 
+use amp_push_gateway::aws::{Answer, ReadBody, Transport, TransportError};
 use amp_push_gateway::config::Settings;
 use amp_push_gateway::dead_letter::{DeadLetter, DeadLetterQueue};
 use amp_push_gateway::gateway::Gateway;
@@ -12,10 +13,12 @@ use amp_push_gateway::instrumentation::MetricLine;
 use amp_push_gateway::lambda::{Handled, Invocation, handle};
 use amp_push_gateway::local::tsdb::{Flavour, Labels, Rules, Tsdb};
 use amp_push_gateway::model::{Reason, Timestamp};
-use amp_push_gateway::remote_write::{Answer, MAX_WORDS_BYTES, Transport, TransportError};
+use amp_push_gateway::remote_write::error_text::MAX_ERROR_TEXT_BYTES;
 use amp_push_gateway::wire::messages::{Label, WriteRequest};
 use amp_push_gateway_fuzz::{NOW, check_detail, check_request};
 use bytes::Bytes;
+use http::HeaderValue;
+use http::header::RETRY_AFTER;
 use libfuzzer_sys::fuzz_target;
 use prost::Message as _;
 use serde_json::{Value, json};
@@ -142,7 +145,7 @@ struct State {
 }
 
 impl Transport for Receiver {
-    async fn send(&self, request: http::Request<Bytes>, timeout: Duration) -> Result<Answer, TransportError> {
+    async fn send(&self, request: http::Request<Bytes>, _: ReadBody, timeout: Duration) -> Result<Answer, TransportError> {
         assert!(!timeout.is_zero(), "a request without time");
         assert!(request.body().len() <= 1_000_000, "{} bytes", request.body().len());
         let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).expect("a snappy block");
@@ -172,8 +175,9 @@ impl State {
         if status < 300 {
             self.store(request);
         }
-        let retry_after = (status == 429).then(|| words.clone());
-        Ok(Answer { status, retry_after, body: words })
+        let header = HeaderValue::from_str(&words).ok().filter(|_| status == 429);
+        let headers = header.map(|words| (RETRY_AFTER, words)).into_iter().collect();
+        Ok(Answer { status, headers, body: words.into() })
     }
 
     fn store(&mut self, request: WriteRequest) {
@@ -192,7 +196,7 @@ impl State {
 
 /// As the transport over HTTP cuts them.
 fn cut(words: &str) -> String {
-    words[..words.floor_char_boundary(MAX_WORDS_BYTES)].to_owned()
+    words[..words.floor_char_boundary(MAX_ERROR_TEXT_BYTES)].to_owned()
 }
 
 #[derive(Clone, Default)]

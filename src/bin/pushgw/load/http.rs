@@ -1,7 +1,7 @@
 //! HTTP for the two things that are asked directly: a local invoke endpoint, and a Prometheus.
 
 use crate::fault::Fault;
-use amp_push_gateway::remote_write::{causes, http_client};
+use amp_push_gateway::aws::{causes, http_client};
 use std::error::Error;
 use std::time::Duration;
 use url::Url;

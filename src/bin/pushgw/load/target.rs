@@ -3,7 +3,7 @@
 use super::http::Http;
 use crate::fault::Fault;
 use crate::redrive::{Outgoing, Queue};
-use amp_push_gateway::amp::Signed;
+use amp_push_gateway::aws::{HttpTransport, Signed};
 use amp_push_gateway::dead_letter::is_fifo;
 use amp_push_gateway::gateway::Gateway;
 use amp_push_gateway::lambda::report::{FunctionError, Report};
@@ -11,7 +11,6 @@ use amp_push_gateway::lambda::{Invocation, handle};
 use amp_push_gateway::local::dead_letters::InMemoryDeadLetters;
 use amp_push_gateway::local::invoke_endpoint::request_id;
 use amp_push_gateway::local::wall_clock;
-use amp_push_gateway::remote_write::HttpTransport;
 use std::time::Duration;
 use tokio::time::Instant;
 use url::Url;

@@ -1,7 +1,8 @@
 //! From what came back to what is wrong and what to do. Pure.
 
 use amp_push_gateway::amp::region_of;
-use amp_push_gateway::remote_write::{Answer, TransportError};
+use amp_push_gateway::aws::{Answer, TransportError};
+use amp_push_gateway::remote_write::error_text;
 use url::Url;
 
 /// Characters of a receiver's words that are repeated.
@@ -22,7 +23,7 @@ pub(super) struct Asked<'a> {
 pub(super) fn advise(asked: &Asked<'_>, answer: &Result<Answer, TransportError>) -> String {
     match answer {
         Ok(answer) => {
-            let words = words(&answer.body);
+            let words = words(&error_text::of(answer));
             let said = if words.is_empty() { String::new() } else { format!(" ({words})") };
             format!("{} answered {}{said}: {}", asked.url, answer.status, of_status(asked, answer))
         }
@@ -41,7 +42,7 @@ pub(super) fn advise(asked: &Asked<'_>, answer: &Result<Answer, TransportError>)
 
 fn of_status(asked: &Asked<'_>, answer: &Answer) -> String {
     match answer.status {
-        403 => of_403(asked, &answer.body.to_ascii_lowercase()),
+        403 => of_403(asked, &error_text::of(answer).to_ascii_lowercase()),
         401 => "it wants other credentials than AWS signatures".to_owned(),
         404 | 405 if is_amp(asked) => {
             "there is no such workspace in this region: compare the URL with prometheusEndpoint of \
@@ -131,7 +132,7 @@ mod tests {
     const LOCAL: &str = "http://127.0.0.1:9090/api/v1/write";
 
     fn answered(url: &str, status: u16, body: &str) -> String {
-        advised(url, &Ok(Answer { status, retry_after: None, body: body.to_owned() }))
+        advised(url, &Ok(Answer { status, body: body.to_owned().into(), ..Answer::default() }))
     }
 
     fn advised(url: &str, answer: &Result<Answer, TransportError>) -> String {
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn two_regions_are_named() {
         let url = AMP.parse().unwrap();
-        let answer = Ok(Answer { status: 403, retry_after: None, body: String::new() });
+        let answer = Ok(Answer { status: 403, ..Answer::default() });
         let said = advise(&Asked { url: &url, region: Some("us-east-1") }, &answer);
         assert!(said.contains("eu-west-1") && said.contains("us-east-1"), "{said}");
     }

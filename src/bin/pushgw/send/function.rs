@@ -1,18 +1,36 @@
 //! Messages to a Lambda function, by its Invoke API.
 
 mod endpoint;
-mod http;
 
 use super::direct;
 use super::outcome::Outcome;
 use super::target::Numbered;
 use crate::fault::Fault;
+use amp_push_gateway::aws::{
+    Answer, BodyPolicy, CredentialsSource, HttpTransport, Signed, Signer, Transport as _, TransportError,
+};
 use amp_push_gateway::lambda::FunctionError;
 use endpoint::Endpoint;
-use http::{Answer, Client};
+use http::Request;
+use http::header::{CONTENT_TYPE, USER_AGENT};
 use serde::Deserialize;
 use std::time::Duration;
 use url::Url;
+
+/// Lambda's name in signatures.
+const SIGNING_NAME: &str = "lambda";
+
+/// Beyond the time that the function may take: Lambda answers for one that takes longer.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// More than the 6 MB that Lambda passes on.
+const MAX_ANSWER_BYTES: usize = 64 << 20;
+
+const INVOCATION_TYPE: &str = "x-amz-invocation-type";
+const FUNCTION_ERROR: &str = "x-amz-function-error";
+/// Lambda's name for a call that it refused.
+const ERROR_TYPE: &str = "x-amzn-errortype";
+const PRODUCT: &str = concat!("amp-push-gateway/", env!("CARGO_PKG_VERSION"), " pushgw");
 
 /// Characters of a refusal's words that are repeated.
 const MAX_WORDS: usize = 300;
@@ -29,7 +47,8 @@ pub(super) enum Kind {
 pub(super) struct Function {
     endpoint: Endpoint,
     kind: Kind,
-    client: Client,
+    transport: Signed<HttpTransport>,
+    timeout: Duration,
 }
 
 /// What Lambda says of a call that never reached the function.
@@ -45,8 +64,10 @@ impl Function {
     /// The function `name` at `endpoint`, else where the environment says.
     pub(super) fn new(name: &str, endpoint: Option<Url>, kind: Kind, timeout: Duration) -> Result<Self, Fault> {
         let endpoint = Endpoint::new(name, endpoint)?;
-        let client = Client::new(endpoint.region.clone(), timeout)?;
-        Ok(Self { endpoint, kind, client })
+        let credentials = CredentialsSource::new(None, &endpoint.region);
+        let signer = Signer { service: SIGNING_NAME, region: endpoint.region.clone(), credentials };
+        let http = HttpTransport::new().map_err(|error| Fault::Failed(error.to_string()))?;
+        Ok(Self { endpoint, kind, transport: Signed::new(http, Some(signer)), timeout: timeout + GRACE })
     }
 
     /// Its name, with where it is.
@@ -61,30 +82,42 @@ impl Function {
     pub(super) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
         let texts: Vec<_> = messages.iter().map(|message| message.text).collect();
         let invocation_type = if self.is_asynchronous() { "Event" } else { "RequestResponse" };
-        let answer = self.client.post(&self.endpoint.url, invocation_type, direct::payload(&texts)).await;
-        match answer {
+        let request = Request::post(self.endpoint.url.as_str())
+            .header(CONTENT_TYPE, "application/json")
+            .header(USER_AGENT, PRODUCT)
+            .header(INVOCATION_TYPE, invocation_type)
+            .body(direct::payload(&texts).into());
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => return vec![Outcome::unsent(error.to_string(), false); messages.len()],
+        };
+        let whole = |_| BodyPolicy::Required { max_bytes: MAX_ANSWER_BYTES };
+        match self.transport.send(request, whole, self.timeout).await {
             Ok(answer) => outcomes(&answer, messages.len()),
-            Err(unsent) => vec![Outcome::Unsent(unsent); messages.len()],
+            Err(error) => {
+                let may_pass = !matches!(error, TransportError::Credentials(_));
+                vec![Outcome::unsent(error.to_string(), may_pass); messages.len()]
+            }
         }
     }
 }
 
 /// What Lambda, or the function, made of `count` messages.
 fn outcomes(answer: &Answer, count: usize) -> Vec<Outcome> {
+    let body = String::from_utf8_lossy(&answer.body).into_owned();
     match answer.status {
         202 => vec![Outcome::Sent; count],
-        200..300 if answer.is_function_error => {
-            let error = serde_json::from_str(&answer.body).unwrap_or_else(|_| FunctionError {
-                error_type: "Unhandled".to_owned(),
-                error_message: answer.body.clone(),
-            });
+        200..300 if answer.headers.contains_key(FUNCTION_ERROR) => {
+            let error = serde_json::from_str(&body)
+                .unwrap_or_else(|_| FunctionError { error_type: "Unhandled".to_owned(), error_message: body });
             let error = FunctionError { error_message: cut(&error.error_message), ..error };
             direct::outcomes(&Err(error), count)
         }
-        200..300 => direct::outcomes(&Ok(answer.body.clone()), count),
+        200..300 => direct::outcomes(&Ok(body), count),
         status => {
-            let words = serde_json::from_str::<Refused>(&answer.body).map_or(answer.body.clone(), |said| said.message);
-            let kind = answer.error_type.as_deref().map_or(String::new(), |kind| format!(" {kind}"));
+            let words = serde_json::from_str::<Refused>(&body).map_or(body, |said| said.message);
+            let kind = answer.headers.get(ERROR_TYPE).and_then(|kind| kind.to_str().ok()?.split(':').next());
+            let kind = kind.map_or(String::new(), |kind| format!(" {kind}"));
             let may_pass = status == 429 || status >= 500;
             vec![Outcome::unsent(format!("Lambda answered {status}{kind}: {}", cut(&words)), may_pass); count]
         }
@@ -99,9 +132,15 @@ fn cut(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::{HeaderName, HeaderValue};
+
+    fn header(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
+        (HeaderName::from_static(name), HeaderValue::from_static(value))
+    }
 
     fn answer(status: u16, is_function_error: bool, body: &str) -> Answer {
-        Answer { status, is_function_error, error_type: None, body: body.to_owned() }
+        let headers = is_function_error.then(|| header(FUNCTION_ERROR, "Unhandled")).into_iter().collect();
+        Answer { status, headers, body: body.to_owned().into() }
     }
 
     fn outcome(status: u16, is_function_error: bool, body: &str) -> Outcome {
@@ -138,7 +177,8 @@ mod tests {
         for (status, is_function_error, body, expected) in table {
             assert_eq!(outcome(status, is_function_error, body), expected, "{status} {body}");
         }
-        let named = Answer { error_type: Some("ResourceNotFoundException".to_owned()), ..answer(404, false, "{}") };
+        let headers = [header(ERROR_TYPE, "ResourceNotFoundException:http://lambda")].into_iter().collect();
+        let named = Answer { headers, ..answer(404, false, "{}") };
         let expected = Outcome::unsent("Lambda answered 404 ResourceNotFoundException: {}", false);
         assert_eq!(outcomes(&named, 1), [expected]);
     }

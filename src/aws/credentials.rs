@@ -1,22 +1,22 @@
-//! Where credentials come from: the environment as Lambda sets it, else the usual chain of AWS SDKs.
+//! Credentials from the environment as Lambda sets it, else from the usual chain of AWS SDKs.
 
 use super::sdk_http_client;
+use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
-use aws_sdk_sqs::config::Region;
-use std::error::Error as _;
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
+use std::error::Error;
+use std::fmt;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, OnceCell};
 
-/// The chain ends at the instance metadata service, which takes its time to be absent.
+/// The chain ends at the instance metadata service, which answers late, or not at all, if it is absent.
 const CHAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Credentials are renewed this long before they expire.
 const EXPIRY_BUFFER: Duration = Duration::from_mins(1);
 
-/// Credentials, when they are needed.
 #[derive(Debug)]
 pub enum CredentialsSource {
     /// From the environment; Lambda never changes them during the life of an execution environment.
@@ -25,7 +25,7 @@ pub enum CredentialsSource {
     Chain(Box<Chain>),
 }
 
-/// The chain of AWS SDKs, and what it gave last.
+/// The chain of AWS SDKs, and the credentials that it found last.
 #[derive(Debug)]
 pub struct Chain {
     region: String,
@@ -33,10 +33,19 @@ pub struct Chain {
     last: Mutex<Option<Credentials>>,
 }
 
+/// Why the chain of AWS SDKs found no credentials.
+#[derive(Debug)]
+pub enum CredentialsError {
+    /// None of its providers has any.
+    NotFound(provider::error::CredentialsError),
+    /// No provider answered in time.
+    Timeout,
+}
+
 // === impl CredentialsSource ===
 
 impl CredentialsSource {
-    /// `fixed` where there are some, else the chain; `region` is where the chain looks for services that it asks.
+    /// Takes `fixed` if there are some, else the chain, which asks services in `region`.
     #[must_use]
     pub fn new(fixed: Option<Credentials>, region: &str) -> Self {
         match fixed {
@@ -49,11 +58,8 @@ impl CredentialsSource {
         }
     }
 
-    /// Credentials that are valid now.
-    ///
-    /// # Errors
-    /// In words, where the chain found none.
-    pub async fn credentials(&self) -> Result<Credentials, String> {
+    /// Returns credentials that are valid now.
+    pub async fn credentials(&self) -> Result<Credentials, CredentialsError> {
         match self {
             Self::Fixed(credentials) => Ok(credentials.clone()),
             // Boxed: the SDK's futures are large and rarely run.
@@ -61,7 +67,7 @@ impl CredentialsSource {
         }
     }
 
-    /// Asks the chain anew at the next need; what the environment gave stays.
+    /// Makes the next call ask the chain again. Credentials of the environment stay.
     pub async fn forget(&self) {
         if let Self::Chain(chain) = self {
             chain.last.lock().await.take();
@@ -72,7 +78,7 @@ impl CredentialsSource {
 // === impl Chain ===
 
 impl Chain {
-    async fn credentials(&self) -> Result<Credentials, String> {
+    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
         let mut last = self.last.lock().await;
         if let Some(credentials) = last.as_ref().filter(|last| is_fresh(last)) {
             return Ok(credentials.clone());
@@ -83,8 +89,8 @@ impl Chain {
         };
         match tokio::time::timeout(CHAIN_TIMEOUT, provided).await {
             Ok(Ok(credentials)) => Ok(last.insert(credentials).clone()),
-            Ok(Err(error)) => Err(error.source().map_or_else(|| error.to_string(), ToString::to_string)),
-            Err(_) => Err(format!("no provider answered within {} s", CHAIN_TIMEOUT.as_secs())),
+            Ok(Err(error)) => Err(CredentialsError::NotFound(error)),
+            Err(_) => Err(CredentialsError::Timeout),
         }
     }
 
@@ -99,3 +105,20 @@ impl Chain {
 fn is_fresh(credentials: &Credentials) -> bool {
     credentials.expiry().is_none_or(|expiry| expiry > SystemTime::now() + EXPIRY_BUFFER)
 }
+
+// === impl CredentialsError ===
+
+impl fmt::Display for CredentialsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The cause says more than the error around it.
+            Self::NotFound(error) => match error.source() {
+                Some(cause) => write!(f, "{cause}"),
+                None => write!(f, "{error}"),
+            },
+            Self::Timeout => write!(f, "no provider answered within {} s", CHAIN_TIMEOUT.as_secs()),
+        }
+    }
+}
+
+impl Error for CredentialsError {}

@@ -1,0 +1,20 @@
+//! The tools to call services of AWS: HTTP, credentials and signatures.
+//!
+//! A [`Transport`] carries one request and returns one [`Answer`]. [`HttpTransport`] is the only HTTP client of this
+//! package; AWS SDKs use it through [`sdk_http_client`], everyone else on its own or within [`Signed`].
+//!
+//! This room knows nothing of events, remote write or dead letters.
+
+mod credentials;
+mod http_client;
+mod sdk_http;
+mod sign;
+mod signed;
+mod transport;
+
+pub use credentials::{CredentialsError, CredentialsSource};
+pub use http_client::{HttpTransport, causes, http_client};
+pub use sdk_http::sdk_http_client;
+pub use sign::{SignError, sign};
+pub use signed::{Signed, Signer};
+pub use transport::{Answer, BodyPolicy, ReadBody, Transport, TransportError};

@@ -1,0 +1,141 @@
+//! HTTP/1.1 over TLS with reqwest.
+//!
+//! TLS is rustls on ring with Mozilla's roots compiled in. It is ready in 0.03 ms. Instead, aws-lc-rs spends 24 ms on
+//! entropy at its first handshake, and the system's roots take 0.6 to 40 ms to read. Redirects are never followed.
+
+use super::transport::{Answer, BodyPolicy, ReadBody, Transport, TransportError};
+use bytes::Bytes;
+use http::{Request, Uri};
+use rustls::{ClientConfig, RootCertStore};
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A connection takes one round trip for TCP and two for TLS; AWS answers in the function's own region.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Front ends of AWS close idle connections after about 20 s. A connection that is closed earlier is never found dead.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Bytes read of the answer that opens a connection; above it another connection is cheaper.
+const MAX_WARM_BYTES: usize = 65_536;
+
+/// A client with one pool of connections.
+#[derive(Clone, Debug)]
+pub struct HttpTransport {
+    client: reqwest::Client,
+}
+
+// === impl HttpTransport ===
+
+impl HttpTransport {
+    /// Builds the client; nothing is connected yet. It fails if reqwest or rustls rejects its configuration, which no
+    /// input decides.
+    pub fn new() -> Result<Self, Box<dyn Error + Send + Sync>> {
+        Self::with_connect_timeout(CONNECT_TIMEOUT)
+    }
+
+    pub(super) fn with_connect_timeout(timeout: Duration) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let builder = http_client()?.connect_timeout(timeout).pool_idle_timeout(POOL_IDLE_TIMEOUT);
+        Ok(Self { client: builder.build()? })
+    }
+}
+
+/// Returns the beginning of every HTTP client here.
+pub fn http_client() -> Result<reqwest::ClientBuilder, Box<dyn Error + Send + Sync>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let redirect = reqwest::redirect::Policy::none();
+    Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).redirect(redirect))
+}
+
+/// Returns the texts of an error and its causes, from the outermost on.
+#[must_use]
+pub fn causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
+
+impl Transport for HttpTransport {
+    async fn send(
+        &self,
+        request: Request<Bytes>,
+        read_body: ReadBody,
+        timeout: Duration,
+    ) -> Result<Answer, TransportError> {
+        let deadline = Instant::now() + timeout;
+        let request = reqwest::Request::try_from(request).map_err(transport_error)?;
+        let sent = tokio::time::timeout_at(deadline, self.client.execute(request)).await;
+        let mut response = sent.map_err(|_| TransportError::Timeout)?.map_err(transport_error)?;
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        let body = match read_body(status) {
+            BodyPolicy::Skip => Bytes::new(),
+            BodyPolicy::Excerpt { max_bytes, patience } => {
+                let mut body = Vec::new();
+                // An incomplete text is better than none.
+                let _complete =
+                    read(&mut response, &mut body, max_bytes, deadline.min(Instant::now() + patience)).await;
+                body.into()
+            }
+            BodyPolicy::Required { max_bytes } => {
+                let mut body = Vec::new();
+                read(&mut response, &mut body, max_bytes, deadline).await?;
+                body.into()
+            }
+        };
+        Ok(Answer { status, headers, body })
+    }
+
+    async fn warm(&self, url: Uri, timeout: Duration) {
+        let get = async {
+            let request = reqwest::Request::try_from(Request::get(url).body(Bytes::new()).ok()?).ok()?;
+            let mut response = self.client.execute(request).await.ok()?;
+            // A connection can carry the next request once its answer is read to the end.
+            let mut read = 0;
+            while read < MAX_WARM_BYTES {
+                read += response.chunk().await.ok()??.len();
+            }
+            Some(())
+        };
+        let _answer_or_not = tokio::time::timeout(timeout, get).await;
+    }
+}
+
+/// Appends what arrives of a body until it ends, `body` has `max_bytes`, or `deadline` has come.
+async fn read(
+    response: &mut reqwest::Response,
+    body: &mut Vec<u8>,
+    max_bytes: usize,
+    deadline: Instant,
+) -> Result<(), TransportError> {
+    while body.len() < max_bytes {
+        let chunk = tokio::time::timeout_at(deadline, response.chunk()).await;
+        match chunk.map_err(|_| TransportError::Timeout)?.map_err(transport_error)? {
+            Some(chunk) => body.extend_from_slice(&chunk[..chunk.len().min(max_bytes - body.len())]),
+            None => break,
+        }
+    }
+    Ok(())
+}
+
+fn transport_error(error: reqwest::Error) -> TransportError {
+    let is_connect = error.is_connect();
+    // One that runs out while it connects is both, and has sent nothing.
+    if error.is_timeout() && !is_connect {
+        return TransportError::Timeout;
+    }
+    // Without the URL, which may hold a password.
+    let text = causes(&error.without_url());
+    if is_connect { TransportError::Connect(text) } else { TransportError::Network(text) }
+}
