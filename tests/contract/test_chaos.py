@@ -470,7 +470,7 @@ class Run:
         print(f"  faults of the dead-letter queue: {dict(self.faulty_queue.seen)}")
 
 
-def refusals(exchanges):
+def rejection_reasons(exchanges):
     """Returns sample -> the reasons that the error texts gave for requests with it."""
     found = defaultdict(set)
     for exchange in exchanges:
@@ -512,7 +512,7 @@ def into_prometheus(sqs, window_s, fifo, events, seconds):
             labels = tuple(sorted(one["metric"].items()))
             for when, value in one["values"]:
                 stored[(labels, round(when * 1000))] = bits(float(value))
-    counts, wrong = run.judge(lambda sample: stored.get(sample[:2]) == sample[2], refusals(run.proxy.exchanges))
+    counts, wrong = run.judge(lambda sample: stored.get(sample[:2]) == sample[2], rejection_reasons(run.proxy.exchanges))
     run.report(f"chaos{', FIFO' if fifo else ''}, into a real Prometheus, window {window_s} s, seed {SEED}", counts, storm)
     assert_right(run, counts, wrong, stored)
 

@@ -230,7 +230,7 @@ def test_dead_letter_from_a_standard_queue_gets_the_group_rejected(sqs, dead_let
     assert source.letter().system["MessageGroupId"] == "rejected"
 
 
-def test_redrive_sends_large_messages_one_by_one_and_leaves_one_without_room_for_its_time(sqs, dead_letters, redrive):
+def test_redrive_leaves_a_large_message_without_room_for_its_time(sqs, dead_letters, redrive):
     def padded(size):
         text = json.dumps(event({"ph": 1}))
         return text + " " * (size - len(text))

@@ -135,7 +135,7 @@ def test_dead_letters_more_events_than_one_call_takes(ingest_with_queue, dead_le
     assert sorted(letter.body for letter in dead_letters.letters()) == sorted(bodies)
 
 
-def test_fifo_dead_letter_of_a_direct_event_has_the_group_rejected_and_an_id_of_request_and_index(start, sqs):
+def test_fifo_dead_letter_of_a_direct_event_has_the_group_rejected(start, sqs):
     queue = sqs.queue(fifo=True)
     ingest = start(DEAD_LETTER_QUEUE_URL=queue.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
     result = ingest.invoke([BROKEN, event(), BROKEN])

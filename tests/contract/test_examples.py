@@ -216,7 +216,7 @@ def test_invoke_shows_the_report(server):
     assert (report["accepted"], report["samples"]) == (1, 2)
 
 
-def test_invoke_takes_the_endpoint_from_the_environment_and_events_from_standard_input(server):
+def test_invoke_takes_endpoint_and_events_from_environment_and_standard_input(server):
     for more in ["-"], []:
         done = invoke("amp-push-gateway", *more, stdin='{"metrics": {"ph": 6.7}}', AWS_ENDPOINT_URL_LAMBDA=server.url)
         assert done.returncode == 0, done.stderr

@@ -479,7 +479,7 @@ def test_fifo_group_continues_after_a_rejected_event_and_stops_at_an_errored_one
         assert set(stand.letters()) == {"a-1"}
 
 
-def test_drops_only_late_samples_that_the_receiver_refuses_if_late_samples_are_dropped(sqs):
+def test_drop_drops_only_late_events_of_those_that_the_receiver_refuses(sqs):
     now = now_ms()
     with Stand(sqs, Tsdb(max_age_ms=HOUR // 2, lead_ms=3000), LATE_SAMPLES="drop") as stand:
         stand.tsdb.put(labels_of("ph", {}), now, bits(1.5))

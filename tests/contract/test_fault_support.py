@@ -243,7 +243,7 @@ def test_fifo_a_returned_message_comes_before_the_later_ones(queue, clock):
     assert bodies(take(queue)) == ["a2", "a3", "a4"]
 
 
-def test_fifo_visibility_that_runs_out_gives_messages_again_with_a_higher_count_and_another_handle(queue, clock):
+def test_fifo_a_message_comes_again_when_its_visibility_ends(queue, clock):
     name, = send(queue, "a1")
     first, = take(queue)
     clock.now += 29.9
@@ -275,7 +275,7 @@ def test_fifo_an_expired_handle_does_nothing(queue, clock, act, how):
         assert delete(queue, second)["Failed"] == []
 
 
-def test_fifo_the_second_message_with_a_deduplication_id_is_accepted_and_not_delivered(queue, clock):
+def test_fifo_a_second_message_with_a_deduplication_id_is_accepted_and_not_delivered(queue, clock):
     first = queue.send("a1", group="a", deduplication="same")
     delete(queue, take(queue))
     assert queue.send("a1", group="a", deduplication="same") == first

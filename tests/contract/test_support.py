@@ -179,7 +179,7 @@ def test_the_front_of_the_queue_injects_faults(sqs, hook):
         assert queue.letter().body == "x"
 
 
-def test_a_queue_counts_all_its_messages_at_each_moment_and_gives_each_to_one_receiver(sqs):
+def test_a_queue_counts_all_its_messages_and_gives_each_to_one_receiver(sqs):
     queue, count, received = sqs.queue(), 300, []
     queue.send_all([str(number) for number in range(count)])
 

@@ -158,7 +158,7 @@ def baseline():
     return json.loads(BASELINE.read_text())
 
 
-def verdict(name, now, base):
+def compare(name, now, base):
     """Returns true if a count is within the tolerance, and a sentence on the change. If it is worse, this names the functions."""
     before = base["instructions"][name]
     change = now.total / before - 1
@@ -194,7 +194,7 @@ def main(arguments):
         record()
     fine = True
     for name, make in COUNTS.items():
-        good, sentence = verdict(name, make(), baseline())
+        good, sentence = compare(name, make(), baseline())
         fine = fine and good
         print(sentence, flush=True)
     return 0 if fine else 1

@@ -1,12 +1,12 @@
 """Limits the number of instructions, because times vary on a machine that others use too."""
 import pytest
 
-from instructions import COUNTS, WITH_FUNCTIONS, Count, baseline, count, exclusive, verdict
+from instructions import COUNTS, WITH_FUNCTIONS, Count, baseline, count, exclusive, compare
 
 
 @pytest.mark.parametrize("name", COUNTS)
 def test_takes_at_most_5_percent_more_than_the_baseline(name):
-    fine, sentence = verdict(name, COUNTS[name](), baseline())
+    fine, sentence = compare(name, COUNTS[name](), baseline())
     assert fine, sentence
 
 
@@ -36,11 +36,11 @@ BASE = {"surroundings": {"rustc": "rustc 1.0.0"}, "instructions": {WITH_FUNCTION
     (of(parse=600, encode=451), False),
 ], ids=["the same", "better", "4.9 percent worse", "5.1 percent worse"])
 def test_fails_above_the_tolerance(now, fine):
-    assert verdict(WITH_FUNCTIONS, now, BASE)[0] is fine
+    assert compare(WITH_FUNCTIONS, now, BASE)[0] is fine
 
 
 def test_a_failure_names_the_functions_that_changed_and_the_other_compiler():
-    _, sentence = verdict(WITH_FUNCTIONS, of(parse=500, sort=300, encode=400), BASE)
+    _, sentence = compare(WITH_FUNCTIONS, of(parse=500, sort=300, encode=400), BASE)
     grown, shrunk = sentence.split("shrunk most:")
     assert "+300.0  sort" in grown
     assert "-100.0  parse" in shrunk
