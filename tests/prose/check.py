@@ -10,7 +10,7 @@ Prints `file:line: rule: excerpt (hint)` for each finding; the exit code is 1 if
 
 - sentence: a sentence has at most 25 words; a code span or a URL counts as one.
 - opening: no sentence begins with Of, What, Whoever, That of, Those, Where or Whether. Questions, headings and table cells may.
-- word: the glossary's words only.
+- word: the glossary's words only. This rule holds for texts in Rust and TypeScript, too: logs, errors, output.
 - errors: an `# Errors` section does not begin with Where.
 - test name: says who does what when; the rules for words and openings hold there, too.
 """
@@ -94,7 +94,7 @@ class Unit:
     """A paragraph, list item, heading or table cell: `lines` are (line number, text)."""
 
     lines: list
-    kind: str = "text"  # text, heading, cell
+    kind: str = "text"  # text, heading, cell, literal
     section: str = ""   # the heading that it stands under
 
     @property
@@ -249,6 +249,13 @@ def slash_comments(source, grammar):
     return comments
 
 
+def literals(source, grammar):
+    """Returns a unit for each string literal of more than one word; placeholders in braces are no words."""
+    found = [(match.start(), match[0]) for match in grammar.finditer(source) if not match["comment"] and " " in match[0]]
+    lines = [(source.count("\n", 0, at) + 1, re.sub(r"\{[^{}]*\}", lambda hole: " " * len(hole[0]), text)) for at, text in found]
+    return [Unit([(first + number, line) for number, line in enumerate(text.split("\n"))], "literal") for first, text in lines]
+
+
 def hash_comments(source):
     comments = []
     for number, line in enumerate(source.split("\n"), 1):
@@ -315,9 +322,9 @@ def read(path, source):
     names = []
     first = source.split("\n", 1)[0]
     if path.suffix == ".rs":
-        units, names = comment_units(slash_comments(source, RUST)), RUST_TEST.finditer(source)
+        units, names = comment_units(slash_comments(source, RUST)) + literals(source, RUST), RUST_TEST.finditer(source)
     elif path.suffix in (".ts", ".js", ".mjs", ".c"):
-        units = comment_units(slash_comments(source, SCRIPT))
+        units = comment_units(slash_comments(source, SCRIPT)) + literals(source, SCRIPT)
     elif path.suffix == ".py" or first.startswith("#!") and "python" in first:
         units, names = python_units(source), PYTHON_TEST.finditer(source)
     elif path.suffix == ".md":
@@ -347,7 +354,7 @@ def check_unit(unit, in_tests):
     text = masked(unit.text)
     for offset, word, instead in banned(text, in_tests):
         yield unit.line_at(offset), "word", word, instead
-    if unit.kind == "heading":
+    if unit.kind in ("heading", "literal"):
         return
     for offset, sentence in sentences(text):
         original = " ".join(unit.text[offset:offset + len(sentence)].split())

@@ -88,6 +88,13 @@ class Words(unittest.TestCase):
                      "```\nput aside\n```", "| word | not |\n|---|---|\n| outcome | fate, verdict |"]:
             self.assertEqual(rules("a.md", text), [], text)
 
+    def test_reports_words_in_texts_of_rust_and_typescript(self):
+        for source in ['let a = "a message put aside";', 'let a = r#"its fate"#;', 'let a = "its\n fate";']:
+            self.assertEqual(rules("a.rs", source), ["word"], source)
+        self.assertEqual(rules("a.ts", "a = 'its fate';"), ["word"])
+        for source in ['let a = "fate";', 'let a = "has {fate} and {handed_back:?}";', 'let a = "what is handled";', 'let a = fate(1);']:
+            self.assertEqual(rules("a.rs", source), [], source)
+
     def test_lets_only_tests_speak_of_faults(self):
         self.assertEqual(rules("src/a.rs", "// A fault is an error.\n"), ["word"])
         self.assertEqual(rules("tests/a.rs", "// A fault is injected.\n"), [])
@@ -111,14 +118,14 @@ class Names(unittest.TestCase):
 
 
 class Sources(unittest.TestCase):
-    def assert_found(self, name, prose, other):
-        """`prose` holds the one word of a file that is prose; `other` holds it too, where it is none."""
-        self.assertEqual(rules(name, prose), ["word"], prose)
+    def assert_found(self, name, prose, other, rule="word"):
+        """`prose` has one finding; `other` has the same text where it is no prose."""
+        self.assertEqual(rules(name, prose), [rule], prose)
         self.assertEqual(rules(name, other), [], other)
 
     def test_reads_comments_and_docs_of_rust(self):
-        for comment in ["/// a fate", "//! a fate", "// a fate", "let a = '\"'; // a fate", "/* a\n * fate */"]:
-            self.assert_found("a.rs", comment, f"let a = r#\"{comment}\"#; let b: &'a str = \"// a fate\";")
+        for comment in ["/// those are", "//! those are", "// those are", "let a = '\"'; // those are", "/* those\n * are */"]:
+            self.assert_found("a.rs", comment, f"let a = r#\"{comment}\"#; let b: &'a str = \"// those are\";", "opening")
 
     def test_reads_comments_and_docstrings_of_python(self):
         for comment in ["# a fate", "#: a fate", "a = '#'  # a fate"]:
@@ -132,8 +139,8 @@ class Sources(unittest.TestCase):
         self.assert_found("run", "#!/usr/bin/env bash\n# a fate\n", "#!/usr/bin/env bash\nfate\n")
 
     def test_reads_comments_of_typescript(self):
-        for comment in ["// a fate", "/** a fate */", "a = /\"/; // a fate", "a = `x`; /* a fate */"]:
-            self.assert_found("a.ts", comment, "a = '" + comment.replace("/", "\\/") + "';")
+        for comment in ["// those are", "/** those are */", "a = /\"/; // those are", "a = `x`; /* those are */"]:
+            self.assert_found("a.ts", comment, f"a = '{comment}';", "opening")
 
     def test_reads_descriptions_of_yaml(self):
         for text in ["Description: a fate", "  - description: 'a fate'", "summary: >-\n  a\n  fate\nother: fate"]:
