@@ -7,14 +7,12 @@
 //! * [`event_source`]: polls an SQS queue and invokes that handler, as Lambda's event source mapping does.
 //! * [`sqs`]: a client of SQS, and what its errors mean.
 //! * [`dead_letters`]: a dead-letter queue in memory.
-//! * [`fleet`]: water sensors that do not exist, and what they send. Pure and seeded.
 //!
 //! Whatever listens is given its socket and its stop signal. Everything is bounded: bodies, connections, series,
 //! samples, letters.
 
 pub mod dead_letters;
 pub mod event_source;
-pub mod fleet;
 pub mod invoke_endpoint;
 pub mod signature;
 pub mod sqs;

@@ -27,7 +27,7 @@ async fn main() -> ExitCode {
     };
     if !gateway.has_dead_letter_queue() {
         tracing::warn!(
-            "DEAD_LETTER_QUEUE_URL is not set: refused messages are handed back, refused events only reported"
+            "DEAD_LETTER_QUEUE_URL is not set: rejected messages are returned, rejected events only reported"
         );
     }
     gateway.warm().await;

@@ -19,7 +19,7 @@ pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
     let metrics = &ingested.metrics;
     if metrics.errored > 0 {
         let error_message = format!(
-            "{} of {} events were not delivered, {} were, {} are refused: {}",
+            "{} of {} events were not delivered, {} were, {} are rejected: {}",
             metrics.errored,
             metrics.received,
             metrics.delivered,
@@ -29,10 +29,10 @@ pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
         return Err(FunctionError { error_type: "delivery_failed".to_owned(), error_message });
     }
     if ingested.shapes == [Shape::Single]
-        && let Some(refused) = ingested.ledger.refused().find(|refused| !ingested.ledger.drops(refused.reason))
+        && let Some(rejected) = ingested.ledger.refused().find(|rejected| !ingested.ledger.drops(rejected.reason))
     {
-        let error_message = refused.words().into_owned();
-        return Err(FunctionError { error_type: refused.reason.as_str().to_owned(), error_message });
+        let error_message = rejected.words().into_owned();
+        return Err(FunctionError { error_type: rejected.reason.as_str().to_owned(), error_message });
     }
     let report = report(ingested);
     if ingested.dead_letter_failure.is_some() {
@@ -43,8 +43,8 @@ pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
 
 fn report(ingested: &Ingested) -> String {
     let (ledger, metrics) = (&ingested.ledger, &ingested.metrics);
-    let rejected = ledger.refused().filter(|refused| !ledger.drops(refused.reason));
-    let dropped = ledger.refused().filter(|refused| ledger.drops(refused.reason));
+    let rejected = ledger.refused().filter(|rejected| !ledger.drops(rejected.reason));
+    let dropped = ledger.refused().filter(|rejected| ledger.drops(rejected.reason));
     json(&Report {
         accepted: metrics.delivered,
         rejected_count: metrics.rejected,

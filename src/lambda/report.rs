@@ -1,5 +1,5 @@
-//! What the function answers: a report to a direct caller, a partial batch response to SQS. [`super::answer`] writes them,
-//! everyone who invokes the function reads them here.
+//! The answers of the function: a report to a direct caller, a partial batch response to SQS. The function writes these
+//! types; everyone who invokes it reads them.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;

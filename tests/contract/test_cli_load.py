@@ -116,7 +116,7 @@ def test_load_reports_a_prometheus_that_cannot_be_queried(receiver):
 def test_load_shows_people_what_was_sent_and_what_arrived():
     done = pushgw("load", "--rate", 500, "--count", 50, "--broken", 0.2)
     assert done.returncode == 0, done.stdout + done.stderr
-    for part in "50 events", "broken", "0 missing", "p99", "refused", "ok:":
+    for part in "50 events", "broken", "0 missing", "p99", "rejected", "ok:":
         assert part in done.stdout, done.stdout
 
 

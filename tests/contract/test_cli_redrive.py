@@ -192,7 +192,7 @@ def test_redrive_counts_messages_that_are_too_old_and_sends_them_only_on_request
     shown, status = redrive("--to", source.url, "--all")
     assert status == 1 and (shown["sent"], shown["left"]) == (1, {"too_old": 2})
     done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", source.url, "--all")
-    assert "could only be refused again" in done.stdout
+    assert "would only be rejected again" in done.stdout
     shown, status = redrive("--to", source.url, "--all", "--include-too-old")
     assert status == 0 and shown["sent"] == 2
     assert len(source.letters()) == 3
@@ -397,10 +397,10 @@ def test_redrive_reports_a_wrong_setting(dead_letters):
 def test_redrive_reports_a_reason_that_no_dead_letter_has(sqs, dead_letters):
     dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
     done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", sqs.queue().url, "--reason", "invalid_valeu")
-    assert done.returncode == 0 and "no letter has the reason invalid_valeu" in done.stderr
+    assert done.returncode == 0 and "no dead letter has the reason invalid_valeu" in done.stderr
 
 
 def test_shows_progress_on_a_terminal(dead_letters):
     dead_letters.send_all([event({"ph": number}) for number in range(20)])
     status, shown = on_a_terminal("redrive", "--queue-url", dead_letters.url)
-    assert status == 0 and re.search(r"of about 20 letters", shown)
+    assert status == 0 and re.search(r"of about 20 dead letters", shown)

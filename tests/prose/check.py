@@ -32,7 +32,6 @@ NOT_YET = [
     "Cargo.toml",
     "src/amp",
     "src/aws",
-    "src/bin/",
     "src/config",
     "src/dead_letter",
     "src/event",

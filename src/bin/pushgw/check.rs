@@ -1,35 +1,33 @@
-//! `pushgw check`: what would be sent, or why not. Nothing is sent.
+//! `pushgw check`: shows what would be sent, or why not. Nothing is sent.
 
-mod shown;
+mod event_view;
 
-use super::connect::{self, Overrides};
-use super::fault::{Fault, Verdict};
-use super::split::{self, Part};
+use super::environment::Overrides;
+use super::exit::{CommandError, ExitStatus};
+use super::input_file::{FileMessage, InputFile};
 use super::view;
 use amp_push_gateway::config;
 use amp_push_gateway::event::{EventTimes, ParsedEvent, Rules, read_message};
 use amp_push_gateway::local::wall_clock;
-use amp_push_gateway::model::{Reason, Rejection};
-use shown::Shown;
+use event_view::EventView;
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-/// Show for each event the series, typed values and time that would be sent, or why it is refused. Nothing is sent.
+/// Show for each event the series, typed values and time that would be sent, or why it is rejected. Nothing is sent.
 ///
-/// A file holds one message as a trigger would hand it over (an event, an array of events, Records of SQS or SNS, or one
-/// of these wrapped or in base64), or JSON lines: one message a line. Settings that decide what is accepted come from
-/// the environment as for the Lambda function: MAX_SAMPLE_AGE (default 1h), MAX_SAMPLE_LEAD (10s), EXTERNAL_LABELS.
-/// What only the receiver knows, such as samples out of order, is not checked.
+/// A file holds one message, or JSON lines: one message a line. A message is an event, an array of events, Records of SQS
+/// or SNS, or one of these wrapped or in base64. Settings that decide what is accepted come from the environment as for
+/// the Lambda function: MAX_SAMPLE_AGE (default 1h), MAX_SAMPLE_LEAD (10s), EXTERNAL_LABELS. Only the receiver can check
+/// some rules, such as samples out of order.
 ///
-/// Exit code 1 where any event is refused, 2 where a file cannot be read.
+/// Exit code 1 if any event is rejected, 2 if a file cannot be read.
 #[derive(clap::Args, Debug)]
-#[expect(clippy::doc_markdown, reason = "this is the help text, which knows no markup")]
 pub(crate) struct Arguments {
     /// The files; - is standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Do not judge how old or how far ahead timestamps are.
+    /// Accept timestamps of any age.
     #[arg(long)]
     any_age: bool,
     /// Print one JSON object for each event.
@@ -37,31 +35,30 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-/// What was found so far.
 #[derive(Default)]
 struct Totals {
     good: u64,
-    refused: u64,
+    rejected: u64,
     samples: u64,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
-    let clock = EventTimes { now: wall_clock(), sent: None };
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
+    let times = EventTimes { now: wall_clock(), sent: None };
     let rules = rules(arguments.any_age)?;
     let mut out = view::out();
     let mut totals = Totals::default();
     let mut unreadable = None;
     for path in &arguments.files {
-        match connect::read(path) {
-            Ok(bytes) => {
-                let checked = check(path, &bytes, &clock, &rules, arguments.json, &mut totals, &mut out);
+        match InputFile::read(path) {
+            Ok(file) => {
+                let checked = check(&file, &times, &rules, arguments.json, &mut totals, &mut out);
                 if is_unheard(checked)? {
-                    return Ok(totals.verdict());
+                    return Ok(totals.status());
                 }
             }
-            Err(fault) => {
-                view::error(&fault.to_string());
-                unreadable = Some(fault);
+            Err(error) => {
+                view::error(&error.to_string());
+                unreadable = Some(error);
             }
         }
     }
@@ -70,13 +67,13 @@ pub(crate) fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
     }
     is_unheard(out.flush())?;
     match unreadable {
-        Some(_) => Err(Fault::Usage("not all files could be read".to_owned())),
-        None => Ok(totals.verdict()),
+        Some(_) => Err(CommandError::usage("not all files could be read".to_owned())),
+        None => Ok(totals.status()),
     }
 }
 
-/// The rules that the settings make. Where to write is of no interest, and need not be set.
-fn rules(any_age: bool) -> Result<Rules, Fault> {
+/// Returns the rules of the settings, which need not say where to write.
+fn rules(any_age: bool) -> Result<Rules, CommandError> {
     let vars = Overrides::default()
         .set(config::ENV_REMOTE_WRITE_URL, "http://localhost/")
         .set(config::ENV_REMOTE_WRITE_AUTH, "none")
@@ -89,66 +86,59 @@ fn rules(any_age: bool) -> Result<Rules, Fault> {
 }
 
 fn check(
-    path: &Path,
-    bytes: &[u8],
-    clock: &EventTimes,
+    file: &InputFile,
+    times: &EventTimes,
     rules: &Rules,
     json: bool,
     totals: &mut Totals,
     out: &mut impl Write,
 ) -> io::Result<()> {
     if !json {
-        writeln!(out, "{}", view::Styled(view::HEADING, path.display()))?;
+        writeln!(out, "{}", view::Styled(view::HEADING, &file.name))?;
     }
     let mut written = Ok(());
-    for Part { line, bytes } in split::parts(bytes) {
+    for FileMessage { place, text } in file.messages() {
         let mut index = 0;
-        let mut show = |found: ParsedEvent<'_>| {
-            totals.count(&found);
-            let shown = Shown { path, line, index, clock, found: &found };
+        let mut show = |parsed: ParsedEvent<'_>| {
+            totals.count(&parsed);
+            let shown = EventView { place, index, times, parsed: &parsed };
             if written.is_ok() {
                 written = if json { writeln!(out, "{}", shown.json()) } else { writeln!(out, "{shown}") };
             }
             index += 1;
         };
-        match std::str::from_utf8(bytes) {
-            Ok(text) => {
-                read_message(text, clock, rules, &mut show);
-            }
-            Err(error) => {
-                let detail = format!("byte {} is not UTF-8", error.valid_up_to());
-                let refusal = Rejection::new(Reason::InvalidJson, detail);
-                show(ParsedEvent { text: Cow::Borrowed(""), sent: None, event: Err(refusal) });
-            }
+        match text {
+            Ok(text) => _ = read_message(text, times, rules, &mut show),
+            Err(rejection) => show(ParsedEvent { text: Cow::Borrowed(""), sent: None, event: Err(rejection) }),
         }
     }
     written
 }
 
-/// Whether the reader of the output went away, which ends the work and is no fault.
-fn is_unheard(written: io::Result<()>) -> Result<bool, Fault> {
+/// Returns true if the reader of the output went away, which ends the work and is no error.
+fn is_unheard(written: io::Result<()>) -> Result<bool, CommandError> {
     match written {
         Ok(()) => Ok(false),
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(true),
-        Err(error) => Err(Fault::Failed(format!("standard output: {error}"))),
+        Err(error) => Err(CommandError::failed(format!("standard output: {error}"))),
     }
 }
 
 // === impl Totals ===
 
 impl Totals {
-    fn count(&mut self, found: &ParsedEvent<'_>) {
-        match &found.event {
+    fn count(&mut self, parsed: &ParsedEvent<'_>) {
+        match &parsed.event {
             Ok(event) => {
                 self.good += 1;
                 self.samples += event.metrics.len() as u64;
             }
-            Err(_) => self.refused += 1,
+            Err(_) => self.rejected += 1,
         }
     }
 
-    fn verdict(&self) -> Verdict {
-        if self.refused == 0 { Verdict::Good } else { Verdict::Bad }
+    fn status(&self) -> ExitStatus {
+        if self.rejected == 0 { ExitStatus::Success } else { ExitStatus::Failure }
     }
 }
 
@@ -156,9 +146,11 @@ impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sent =
             format!("{} would be sent ({})", view::count(self.good, "event"), view::count(self.samples, "sample"));
-        match self.verdict() {
-            Verdict::Good => write!(f, "{} {sent}, none refused", view::Styled(view::GOOD, "ok:")),
-            Verdict::Bad => write!(f, "{} {sent}, {} refused", view::Styled(view::BAD, "refused:"), self.refused),
+        match self.status() {
+            ExitStatus::Success => write!(f, "{} {sent}, none rejected", view::Styled(view::GOOD, "ok:")),
+            ExitStatus::Failure => {
+                write!(f, "{} {sent}, {} rejected", view::Styled(view::BAD, "rejected:"), self.rejected)
+            }
         }
     }
 }
@@ -168,11 +160,12 @@ mod tests {
     use super::*;
     use amp_push_gateway::model::Timestamp;
 
-    const CLOCK: EventTimes = EventTimes { now: Timestamp(1_676_398_017_000), sent: None };
+    const TIMES: EventTimes = EventTimes { now: Timestamp(1_676_398_017_000), sent: None };
 
     fn checked(text: &[u8], json: bool) -> (Totals, String) {
         let (mut totals, mut out) = (Totals::default(), Vec::new());
-        check(Path::new("e.json"), text, &CLOCK, &Rules::default(), json, &mut totals, &mut out).unwrap();
+        let file = InputFile { name: "e.json".to_owned(), bytes: text.to_vec() };
+        check(&file, &TIMES, &Rules::default(), json, &mut totals, &mut out).unwrap();
         (totals, String::from_utf8(out).unwrap())
     }
 
@@ -180,16 +173,16 @@ mod tests {
     fn a_good_event_is_shown_with_series_types_and_time() {
         let event = br#"{"dimensions":{"customerId":"c1"},"timestamp":1676398017000,"metrics":{"t":"14.3","n":12}}"#;
         let (totals, shown) = checked(event, false);
-        assert_eq!((totals.good, totals.refused, totals.samples), (1, 0, 2));
+        assert_eq!((totals.good, totals.rejected, totals.samples), (1, 0, 2));
         for part in ["2023-02-14T18:06:57.000Z", "t{customerId=\"c1\"}", "14.3", "float", "12", "integer"] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
     }
 
     #[test]
-    fn a_refused_event_is_shown_with_its_line_reason_and_place() {
+    fn a_rejected_event_is_shown_with_its_line_reason_and_path() {
         let (totals, shown) = checked(b"{\"metrics\":{\"a\":1}}\n{\"metrics\":{\"ph\":\"abc\"}}\n", false);
-        assert_eq!((totals.good, totals.refused), (1, 1));
+        assert_eq!((totals.good, totals.rejected), (1, 1));
         assert!(shown.contains("line 2") && shown.contains("invalid_value") && shown.contains("metrics.ph"), "{shown}");
     }
 
@@ -203,8 +196,8 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf_8_is_refused_and_not_guessed() {
+    fn rejects_bytes_that_are_not_utf_8() {
         let (totals, shown) = checked(b"{\"metrics\":{\"\xff\":1}}", false);
-        assert!(totals.refused == 1 && shown.contains("invalid_json"), "{shown}");
+        assert!(totals.rejected == 1 && shown.contains("invalid_json"), "{shown}");
     }
 }

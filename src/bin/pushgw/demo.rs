@@ -1,50 +1,47 @@
-//! `pushgw demo`: the main job, with nothing but this program.
+//! `pushgw demo`: the main job, with nothing but this program. A small plan of `load`: its generator, its ledger.
 
 mod report;
-mod tally;
+mod sensors;
 
-use super::connect::{self, Embedded, Overrides};
-use super::fault::{Fault, Verdict};
-use super::view;
-use amp_push_gateway::amp::region_of;
-use amp_push_gateway::config::{self, Settings, Vars};
-use amp_push_gateway::gateway::{Gateway, signed_transport};
-use amp_push_gateway::lambda::{Handled, Invocation, handle};
-use amp_push_gateway::local::dead_letters::InMemoryDeadLetters;
-use amp_push_gateway::local::fleet::{self, Sending};
+use super::environment::{self, made_up_settings};
+use super::exit::{CommandError, ExitStatus};
+use super::load::ledger::Ledger;
+use super::load::tally::EventOutcome;
+use super::{in_process, view};
+use amp_push_gateway::dead_letter::DeadLetter;
+use amp_push_gateway::lambda::Handled;
+use amp_push_gateway::lambda::report::PartialBatchResponse;
+use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetters};
 use amp_push_gateway::local::invoke_endpoint::request_id;
 use amp_push_gateway::local::wall_clock;
-use indicatif::{ProgressBar, ProgressStyle};
 use report::Report;
+use sensors::{Invocation, Message};
 use std::time::{Duration, Instant};
-use tally::Tally;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Which fleet the demo shows unless another is asked for.
 const SEED: u64 = 42;
-/// What an invocation may take.
+/// For one invocation.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Send the events of a small fleet of water sensors, a few broken ones among them, through the function's own handler,
-/// and show what arrived.
+/// Send the events of some water sensors, a few broken ones among them, through the function's own handler, and show what
+/// arrived.
 ///
 /// By default they are written to a workspace in this process, which checks signatures and applies AMP's rules; nothing
-/// else is needed. Each sensor has a temperature (a decimal string), a pH (a number) and a battery level (an integer),
-/// one reading a minute for the last 15 minutes, by SQS batches and by direct invocations.
+/// else is needed. Each sensor has a temperature (a decimal string), a pH (a number) and a battery level (an integer). It
+/// has one reading a minute for the last 15 minutes. They come by SQS batches and by direct invocations.
 ///
-/// Exit code 0 only where every event sent was stored, put aside or handed back as it should have been.
+/// Exit code 0 only if every event was stored, dead-lettered or returned as it should be.
 #[derive(clap::Args, Debug)]
-#[expect(clippy::doc_markdown, reason = "this is the help text, which knows no markup")]
 pub(crate) struct Arguments {
     /// Write to this receiver instead: AMP, Prometheus or any other. Unsigned, unless it is AMP or
-    /// REMOTE_WRITE_AUTH=sigv4 is set. What it stored is not read back: the table shows what it acknowledged.
+    /// REMOTE_WRITE_AUTH=sigv4 is set. The table then shows what it acknowledged; nothing is read back.
     #[arg(long, value_name = "URL")]
     remote_write_url: Option<String>,
     /// How many sensors.
     #[arg(long, value_name = "NUMBER", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     devices: u32,
-    /// Which fleet: names and values follow from this number. Default: 42; with --remote-write-url another each time, so
-    /// that the demo can be repeated.
+    /// Names and values follow from this number. Default: 42; with --remote-write-url another each time, so that the demo
+    /// can be repeated.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
     /// Print one JSON object.
@@ -52,86 +49,126 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
     let now = wall_clock();
-    let embedded = match arguments.remote_write_url {
-        Some(_) => None,
-        None => Some(Embedded::start().await?),
-    };
-    let settings = settings(arguments.remote_write_url.as_deref(), embedded.as_ref())?;
-    connect::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
+    let (settings, embedded) = made_up_settings(arguments.remote_write_url.as_deref()).await?;
+    environment::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
     let seed = arguments.seed.unwrap_or_else(|| if embedded.is_some() { SEED } else { now.0.unsigned_abs() });
-    let sendings = fleet::plan(fleet::Options { devices: arguments.devices, seed }, now);
-    let letters = InMemoryDeadLetters::default();
-    let transport = signed_transport(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
-    let gateway = Gateway::new(&settings, transport, Some(letters.clone()))
-        .map_err(|error| Fault::Usage(format!("{}: {error}", settings.remote_write_url())))?;
+    let invocations = sensors::invocations(arguments.devices, seed, now);
+    let dead_letters = InMemoryDeadLetters::default();
+    let gateway = in_process::gateway(&settings, Some(LocalDeadLetters::InMemory(dead_letters.clone())))?;
 
+    let mut ledger = Ledger::new(["customerId", "deviceId"]);
+    let progress = view::progress(invocations.len() as u64, "{bar:40} {pos}/{len} invocations");
     let started = Instant::now();
-    let ended = send(&gateway, &sendings).await;
+    let mut known_letters = 0;
+    for Invocation { payload, messages, .. } in &invocations {
+        let events = messages.iter().flat_map(|message| &message.expected);
+        ledger.plan(payload.len(), events.clone());
+        let request_id = request_id();
+        let handled = in_process::invoke(&gateway, request_id.clone(), payload.clone(), TIMEOUT).await;
+        let letters = dead_letters.letters().split_off(known_letters);
+        known_letters += letters.len();
+        let outcomes = messages.iter().flat_map(|message| outcomes(message, &request_id, &handled, &letters));
+        for (event, outcome) in events.clone().zip(outcomes) {
+            ledger.settle(event, &outcome, wall_clock());
+        }
+        let (received, sent) = (handled.metrics.received, events.count() as u64);
+        if received != sent {
+            ledger.tally.surprise(format!("an invocation of {sent} events counted {received} as received"));
+        }
+        progress.inc(1);
+    }
     let took = started.elapsed();
-    // The connections are the gateway's.
-    drop(gateway);
-
-    let letters = letters.letters();
+    progress.finish_and_clear();
     let stored = embedded.as_ref().map(|embedded| embedded.workspace.snapshot());
-    let tally = Tally::new(&sendings, &ended, &letters, stored.as_deref());
+    if let Some(stored) = &stored {
+        ledger.find_all(stored, wall_clock());
+    }
     let report = Report {
         devices: arguments.devices,
         seed,
         url: settings.remote_write_url().as_str(),
-        sendings: &sendings,
-        letters: &letters,
+        invocations: &invocations,
+        letters: &dead_letters.letters(),
         stored: stored.as_deref(),
-        tally: &tally,
+        arrival: ledger.arrival(stored.is_some(), i64::MAX),
+        tally: &ledger.tally,
         took,
     };
-    if arguments.json {
-        view::line(&report.json().to_string());
-    } else {
-        view::line(&report.to_string());
-    }
+    view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
+    let is_good = report.is_good();
+    // It has connections to the workspace.
+    drop(gateway);
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
-    Ok(if tally.is_good() { Verdict::Good } else { Verdict::Bad })
+    Ok(if is_good { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
-/// Settings under which the fleet's expectations hold, whatever the environment says.
-fn settings(url: Option<&str>, embedded: Option<&Embedded>) -> Result<Settings, Fault> {
-    let vars = Overrides::default().receiver(url).usual_rules();
-    let vars = match (embedded, url) {
-        (Some(embedded), _) => vars.embedded(embedded),
-        (None, Some(url)) if vars.get(config::ENV_REMOTE_WRITE_AUTH).is_none() && !is_amp(url) => {
-            vars.set(config::ENV_REMOTE_WRITE_AUTH, "none")
-        }
-        (None, _) => vars,
+/// Returns what became of each event of `message`, by the answer to its invocation and the dead letters that it left. If a
+/// message becomes a dead letter, its good events are stored all the same; whether they are, only the receiver knows.
+fn outcomes(message: &Message, request_id: &str, handled: &Handled, letters: &[DeadLetter]) -> Vec<EventOutcome> {
+    let id = if message.id.is_empty() { request_id } else { &message.id };
+    let answer = match &handled.answer {
+        Ok(answer) => serde_json::from_str::<PartialBatchResponse<'_>>(answer).unwrap_or_default(),
+        Err(error) => return vec![EventOutcome::Returned(error.error_type.clone()); message.expected.len()],
     };
-    vars.settings()
+    if answer.batch_item_failures.iter().any(|failure| failure.item_identifier == id) {
+        return vec![EventOutcome::Returned("a message of the queue".to_owned()); message.expected.len()];
+    }
+    let letter = letters.iter().find(|letter| letter.source_message_id == id);
+    let is_good = message.expected.iter().all(|expected| expected.samples().is_some());
+    let outcome = |expected: &super::load::generator::Expected| match letter {
+        Some(letter) if is_good || expected.samples().is_none() => {
+            EventOutcome::DeadLettered(letter.reason.to_string())
+        }
+        _ => EventOutcome::Stored,
+    };
+    message.expected.iter().map(outcome).collect()
 }
 
-fn is_amp(url: &str) -> bool {
-    let url = url.parse::<url::Url>().ok();
-    url.is_some_and(|url| url.host_str().and_then(region_of).is_some())
-}
+#[cfg(test)]
+mod tests {
+    use super::super::load::generator::Expected;
+    use super::*;
+    use amp_push_gateway::instrumentation::MetricLine;
+    use amp_push_gateway::lambda::FunctionError;
+    use amp_push_gateway::model::Reason;
 
-async fn send<T, D>(gateway: &Gateway<T, D>, sendings: &[Sending]) -> Vec<Handled>
-where
-    T: amp_push_gateway::aws::Transport,
-    D: amp_push_gateway::dead_letter::DeadLetterQueue,
-{
-    // Hidden by itself where standard error is no terminal.
-    let progress = ProgressBar::new(sendings.len() as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} invocations") {
-        progress.set_style(style);
+    fn letter(id: &str) -> DeadLetter {
+        DeadLetter {
+            body: String::new(),
+            reason: Reason::TooOld,
+            detail: String::new(),
+            source_message_id: id.to_owned(),
+            sent_timestamp: None,
+            maybe_stored: false,
+            group_id: None,
+            deduplication_id: String::new(),
+        }
     }
-    let mut ended = Vec::with_capacity(sendings.len());
-    for sending in sendings {
-        let deadline = tokio::time::Instant::now() + TIMEOUT;
-        let invocation = Invocation { request_id: request_id(), started: wall_clock(), deadline };
-        ended.push(handle(gateway, sending.payload.clone().into(), &invocation).await);
-        progress.inc(1);
+
+    #[test]
+    fn tells_from_answer_and_dead_letters_what_became_of_each_event() {
+        let (good, bad) = (|| Expected::Stored(Vec::new()), || Expected::Rejected(Reason::TooOld));
+        let failed = || FunctionError { error_type: "delivery_failed".to_owned(), ..FunctionError::default() };
+        let returned = "{\"batchItemFailures\":[{\"itemIdentifier\":\"m\"}]}".to_owned();
+        let dead_lettered = || EventOutcome::DeadLettered("too_old".to_owned());
+        let table = [
+            ("m", vec![good()], Ok("{}".to_owned()), vec![EventOutcome::Stored]),
+            ("m", vec![bad()], Ok("{}".to_owned()), vec![EventOutcome::Stored]),
+            ("a", vec![bad()], Ok("{}".to_owned()), vec![dead_lettered()]),
+            ("a", vec![good()], Ok("{}".to_owned()), vec![dead_lettered()]),
+            ("a", vec![good(), bad()], Ok("{}".to_owned()), vec![EventOutcome::Stored, dead_lettered()]),
+            ("", vec![bad()], Ok("{}".to_owned()), vec![dead_lettered()]),
+            ("m", vec![good()], Ok(returned), vec![EventOutcome::Returned("a message of the queue".to_owned())]),
+            ("m", vec![good()], Err(failed()), vec![EventOutcome::Returned("delivery_failed".to_owned())]),
+        ];
+        for (id, expected, answer, wanted) in table {
+            let handled = Handled { answer, metrics: MetricLine::default(), trigger: "direct" };
+            let message = Message { id: id.to_owned(), expected };
+            assert_eq!(outcomes(&message, "r", &handled, &[letter("a"), letter("r")]), wanted, "{message:?}");
+        }
     }
-    progress.finish_and_clear();
-    ended
 }

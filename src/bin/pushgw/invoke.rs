@@ -1,28 +1,28 @@
 //! `pushgw invoke`: one payload through the handler.
 
-use super::connect::{self, Embedded, Overrides};
-use super::fault::{Fault, Verdict};
-use super::view;
-use amp_push_gateway::gateway;
+use super::environment::{self, Overrides};
+use super::exit::{CommandError, ExitStatus};
+use super::input_file::InputFile;
+use super::local_workspace::LocalWorkspace;
+use super::{in_process, view};
+use amp_push_gateway::dead_letter::SqsDeadLetters;
 use amp_push_gateway::lambda::report::PartialBatchResponse;
-use amp_push_gateway::lambda::{FunctionError, Handled, Invocation, handle};
+use amp_push_gateway::lambda::{FunctionError, Handled};
+use amp_push_gateway::local::dead_letters::LocalDeadLetters;
 use amp_push_gateway::local::invoke_endpoint::{MAX_SYNC_BYTES, request_id};
-use amp_push_gateway::local::wall_clock;
 use std::path::PathBuf;
 use std::time::Duration;
-use tokio::time::Instant;
 use tracing_subscriber::filter::LevelFilter;
 
 /// Put one payload through the function and print its answer as Lambda would return it.
 ///
 /// The payload is what a trigger hands over: an event, an array of events, Records of SQS or SNS. Settings come from the
-/// environment as for the Lambda function: REMOTE_WRITE_URL, REMOTE_WRITE_AUTH, DEAD_LETTER_QUEUE_URL and so on. Where no
-/// receiver is named, the payload is written to a workspace in this process, which applies AMP's rules and is gone
+/// environment as for the Lambda function: REMOTE_WRITE_URL, REMOTE_WRITE_AUTH, DEAD_LETTER_QUEUE_URL and so on. If they
+/// name no receiver, the payload is written to a workspace in this process, which applies AMP's rules and is gone
 /// afterwards.
 ///
-/// Exit code 1 where the function fails or hands messages back (batchItemFailures).
+/// Exit code 1 if the function fails or returns messages (batchItemFailures).
 #[derive(clap::Args, Debug)]
-#[expect(clippy::doc_markdown, reason = "this is the help text, which knows no markup")]
 pub(crate) struct Arguments {
     /// The payload, at most 6 MiB; - is standard input.
     file: PathBuf,
@@ -34,32 +34,32 @@ pub(crate) struct Arguments {
     timeout: u64,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
-    let payload = connect::read(&arguments.file)?;
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
+    let payload = InputFile::read(&arguments.file)?.bytes;
     if payload.len() > MAX_SYNC_BYTES {
         let text = format!("the payload has {} bytes; Lambda takes at most {MAX_SYNC_BYTES}", payload.len());
-        return Err(Fault::Usage(text));
+        return Err(CommandError::usage(text));
     }
     let mut vars = Overrides::default().receiver(arguments.remote_write_url.as_deref());
     let mut embedded = None;
     if !vars.has_receiver() {
-        let started = Embedded::start().await?;
+        let started = LocalWorkspace::start().await?;
         view::note("no REMOTE_WRITE_URL: writing to a workspace in this process, which is gone afterwards");
         vars = vars.embedded(&started);
         embedded = Some(started);
     }
     let settings = vars.settings()?;
-    connect::log_to_stderr(&settings, LevelFilter::WARN, false);
-    let gateway = gateway::from_settings(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
-    let deadline = Instant::now() + Duration::from_secs(arguments.timeout);
-    let invocation = Invocation { request_id: request_id(), started: wall_clock(), deadline };
-    let handled = handle(&gateway, payload.into(), &invocation).await;
+    environment::log_to_stderr(&settings, LevelFilter::WARN, false);
+    let dead_letters = settings.dead_letter_queue_url().map(|url| LocalDeadLetters::Sqs(SqsDeadLetters::new(url)));
+    let gateway = in_process::gateway(&settings, dead_letters)?;
+    let timeout = Duration::from_secs(arguments.timeout);
+    let handled = in_process::invoke(&gateway, request_id(), payload, timeout).await;
     view::line(&printed(&handled.answer));
     if let Some(embedded) = embedded {
         drop(gateway);
         embedded.stop().await;
     }
-    Ok(if is_success(&handled) { Verdict::Good } else { Verdict::Bad })
+    Ok(if is_success(&handled) { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
 fn printed(answer: &Result<String, FunctionError>) -> String {

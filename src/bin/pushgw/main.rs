@@ -1,29 +1,33 @@
 //! `pushgw`: the gateway on the command line, to see it work, to try payloads, and to find out what is wrong.
 //!
-//! One file for each verb, [`view`] for all that is shown, [`connect`] for what the verbs share. Exit codes: 0 all is
-//! well, 1 something was refused or failed, 2 wrong usage or settings.
+//! One file for each command, [`view`] for its output. Exit codes: 0 all is well, 1 something was rejected or failed, 2
+//! wrong usage or settings.
+
+#![expect(clippy::doc_markdown, reason = "doc comments of arguments are the help text, which knows no markup")]
 
 mod check;
-mod connect;
 mod demo;
-mod fault;
+mod environment;
+mod exit;
+mod in_process;
+mod input_file;
 mod invoke;
 mod load;
+mod local_workspace;
 mod ping;
 mod redrive;
 mod send;
 mod serve;
-mod split;
-mod stop;
+mod stop_signal;
 mod view;
 
 use clap::{Parser, Subcommand};
-use fault::{Fault, Verdict};
+use exit::{CommandError, ExitStatus};
 use std::process::ExitCode;
 
 /// Push metrics into Amazon Managed Service for Prometheus (AMP) without running a server: try it, check it, run it here.
 ///
-/// Exit codes: 0 all is well, 1 something was refused or failed, 2 wrong usage or settings.
+/// Exit codes: 0 all is well, 1 something was rejected or failed, 2 wrong usage or settings.
 #[derive(Parser, Debug)]
 #[command(name = "pushgw", version, subcommand_required = true, arg_required_else_help = true)]
 struct Cli {
@@ -48,19 +52,19 @@ fn main() -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let ended = match runtime {
         Ok(runtime) => runtime.block_on(run(cli.verb)),
-        Err(error) => Err(Fault::Failed(format!("the runtime could not be started: {error}"))),
+        Err(error) => Err(CommandError::failed(format!("the runtime could not be started: {error}"))),
     };
     match ended {
-        Ok(Verdict::Good) => ExitCode::SUCCESS,
-        Ok(Verdict::Bad) => ExitCode::from(1),
-        Err(fault) => {
-            view::error(&fault.to_string());
-            ExitCode::from(fault.exit_code())
+        Ok(ExitStatus::Success) => ExitCode::SUCCESS,
+        Ok(ExitStatus::Failure) => ExitCode::from(1),
+        Err(error) => {
+            view::error(&error.to_string());
+            ExitCode::from(error.exit_code)
         }
     }
 }
 
-async fn run(verb: Verb) -> Result<Verdict, Fault> {
+async fn run(verb: Verb) -> Result<ExitStatus, CommandError> {
     match verb {
         Verb::Demo(arguments) => demo::run(&arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,

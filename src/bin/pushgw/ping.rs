@@ -1,12 +1,11 @@
-//! `pushgw ping`: are URL, region, credentials and permission right?
+//! `pushgw ping`: says whether URL, region, credentials and permission are right.
 
 mod advice;
 
-use super::connect::{self, Overrides};
-use super::fault::{Fault, Verdict};
+use super::environment::{self, Overrides};
+use super::exit::{CommandError, ExitStatus};
 use super::view;
 use advice::{Asked, advise};
-use amp_push_gateway::aws::{Answer, TransportError};
 use amp_push_gateway::config::Settings;
 use amp_push_gateway::gateway::signed_transport;
 use amp_push_gateway::remote_write::{Disposition, RemoteWriteClient};
@@ -20,11 +19,10 @@ use tracing_subscriber::filter::LevelFilter;
 /// Nothing is stored. Settings come from the environment as for the Lambda function: REMOTE_WRITE_URL (or
 /// AWS_PROMETHEUS_ENDPOINT), REMOTE_WRITE_AUTH (sigv4, the default, or none), SIGV4_REGION, and the usual AWS variables.
 ///
-/// Exit code 1 where the write is not accepted, 2 where settings are wrong.
+/// Exit code 1 if the write is not accepted, 2 if settings are wrong.
 #[derive(clap::Args, Debug)]
-#[expect(clippy::doc_markdown, reason = "this is the help text, which knows no markup")]
 pub(crate) struct Arguments {
-    /// Ask this one, whatever REMOTE_WRITE_URL says.
+    /// Ask this receiver, whatever REMOTE_WRITE_URL says.
     #[arg(long, value_name = "URL")]
     remote_write_url: Option<String>,
     /// How long to wait for the answer, in seconds.
@@ -35,12 +33,12 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
     let settings = Overrides::default().receiver(arguments.remote_write_url.as_deref()).settings()?;
-    connect::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
-    let transport = signed_transport(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
+    environment::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
+    let transport = signed_transport(&settings).map_err(CommandError::failed)?;
     let client = RemoteWriteClient::new(settings.remote_write_url(), transport)
-        .map_err(|error| Fault::Usage(format!("{}: {error}", settings.remote_write_url())))?;
+        .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write_url())))?;
     let started = Instant::now();
     let answer = client.ping(Duration::from_secs(arguments.timeout)).await;
     let took = started.elapsed();
@@ -48,33 +46,23 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<Verdict, Fault> {
     let asked = Asked { url: settings.remote_write_url(), region: settings.signing_region() };
     let said = if accepted { praise(&settings, took) } else { advise(&asked, &answer) };
     if arguments.json {
-        view::line(&as_json(&asked, &answer, accepted, took, &said).to_string());
-    } else if accepted {
-        view::line(&format!("{} {said}", view::Styled(view::GOOD, "ok:")));
+        let json = json!({
+            "ok": accepted,
+            "url": asked.url.as_str(),
+            "region": asked.region,
+            "status": answer.as_ref().ok().map(|answer| answer.status),
+            "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            "message": said,
+        });
+        view::line(&json.to_string());
     } else {
-        view::line(&format!("{} {said}", view::Styled(view::BAD, "failed:")));
+        let (style, heading) = if accepted { (view::GOOD, "ok:") } else { (view::BAD, "failed:") };
+        view::line(&format!("{} {said}", view::Styled(style, heading)));
     }
-    Ok(if accepted { Verdict::Good } else { Verdict::Bad })
+    Ok(if accepted { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
 fn praise(settings: &Settings, took: Duration) -> String {
     let signed = settings.signing_region().map_or("unsigned".to_owned(), |region| format!("signed for {region}"));
     format!("{} accepted an empty write, {signed}, in {}", settings.remote_write_url(), view::duration(took))
-}
-
-fn as_json(
-    asked: &Asked<'_>,
-    answer: &Result<Answer, TransportError>,
-    accepted: bool,
-    took: Duration,
-    said: &str,
-) -> serde_json::Value {
-    json!({
-        "ok": accepted,
-        "url": asked.url.as_str(),
-        "region": asked.region,
-        "status": answer.as_ref().ok().map(|answer| answer.status),
-        "milliseconds": u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-        "message": said,
-    })
 }

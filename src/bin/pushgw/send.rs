@@ -1,30 +1,29 @@
 //! `pushgw send`: events onto a queue, to a function, or straight to a receiver.
 
-mod direct;
-mod function;
-mod input;
-mod judge;
-mod outcome;
+pub(crate) mod direct_invocation;
+pub(crate) mod function;
+pub(crate) mod outcome;
 mod packing;
+mod precheck;
 mod progress;
-mod queue;
-mod receiver;
+pub(crate) mod queue;
+pub(crate) mod receiver;
 mod report;
-mod sending;
-mod target;
-mod typed;
+pub(crate) mod retry;
+pub(crate) mod target;
+mod typed_event;
 
-use super::connect::{self, Overrides};
-use super::fault::{Fault, Verdict};
-use super::stop::Stop;
+use super::environment::{self, Overrides};
+use super::exit::{CommandError, ExitStatus};
+use super::input_file::{FileMessage, InputFile};
+use super::stop_signal::StopSignal;
 use super::view;
 use amp_push_gateway::event::EventTimes;
 use amp_push_gateway::local::wall_clock;
-use indicatif::{ProgressBar, ProgressStyle};
-use input::Message;
-use judge::{Judged, judge};
+use indicatif::ProgressBar;
 use outcome::Outcome;
 use packing::{Parcel, pack};
+use precheck::{Checked, precheck};
 use progress::Progress;
 use report::{Ended, Report};
 use std::path::{Path, PathBuf};
@@ -32,39 +31,38 @@ use std::time::Instant;
 use target::{Numbered, Target};
 use tracing_subscriber::filter::LevelFilter;
 
-/// From so many messages on a bar shows how far it is.
+/// A bar shows the progress of so many messages or more.
 const MANY: usize = 50;
 
 /// Send events onto a queue, to a function, or straight to a receiver.
 ///
 /// Events come from files, from standard input, or from --metric and --label. A file holds one message (an event, or an
-/// array of events), or JSON lines: one message a line. Each is checked first, by the rules of the Lambda function
-/// (MAX_SAMPLE_AGE, MAX_SAMPLE_LEAD, EXTERNAL_LABELS); a message with a refused event is not sent, the others are.
+/// array of events), or JSON lines: one message a line. Each message is checked first, by the rules of the Lambda function
+/// (MAX_SAMPLE_AGE, MAX_SAMPLE_LEAD, EXTERNAL_LABELS). A message with a rejected event is not sent, the others are.
 ///
 /// To a queue (prefer this one) messages go in batches of ten, to a function and a receiver as arrays of up to 500 events.
-/// What fails and may pass (throttling, 5xx, network) is tried up to six times; then sending ends and says where. A
-/// message may arrive twice where an answer was lost or a run was killed: an event with a timestamp is stored once all the
-/// same. On a FIFO queue a message that is tried again may come after others of its batch.
+/// Errors that may pass (throttling, 5xx, network) are tried up to six times; then sending ends and says at which message.
+/// A message may arrive twice after a lost answer or a killed run: an event with a timestamp is still stored once. On a
+/// FIFO queue a message that is tried again may come after others of its batch.
 ///
-/// With --resume FILE it is written down after each batch what is settled, and the same command goes on from there. On
-/// Ctrl-C or SIGTERM the batch under way is finished.
+/// With --resume FILE the settled messages are saved after each batch, and the same command goes on from there. On Ctrl-C
+/// or SIGTERM the batch in flight is finished.
 ///
-/// Exit code 1 where any message was refused, rejected or not sent, 2 where a file cannot be read or settings are wrong.
+/// Exit code 1 if any message was rejected or not sent, 2 if a file cannot be read or settings are wrong.
 #[derive(clap::Args, Debug)]
 #[command(group = clap::ArgGroup::new("target").required(true))]
-#[expect(clippy::doc_markdown, reason = "this is the help text, which knows no markup")]
 pub(crate) struct Arguments {
     /// The files; - is standard input, which is read to its end first.
     #[arg(required_unless_present = "metrics", conflicts_with = "metrics")]
     files: Vec<PathBuf>,
     #[command(flatten)]
-    typed: typed::Arguments,
+    typed: typed_event::Arguments,
     #[command(flatten)]
     target: target::Arguments,
-    /// Write down here what is settled, and go on from there where it exists.
+    /// Save the settled messages in this file, and go on from there if it exists.
     #[arg(long, value_name = "FILE", requires = "files")]
     resume: Option<PathBuf>,
-    /// Send what would be refused, too.
+    /// Send what would be rejected, too.
     #[arg(long)]
     no_check: bool,
     /// Print one JSON object.
@@ -72,25 +70,32 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Fault> {
-    let stop = Stop::on_signals()?;
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError> {
+    let stop = StopSignal::on_signals()?;
     if arguments.resume.is_some() && arguments.files.iter().any(|path| path == Path::new("-")) {
-        return Err(Fault::Usage("--resume: standard input cannot be read a second time; expected files".to_owned()));
+        return Err(CommandError::usage(
+            "--resume: standard input cannot be read a second time; expected files".to_owned(),
+        ));
     }
     let settings = Overrides::checking()?;
-    connect::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
-    let inputs = input::read(&arguments.files, &arguments.typed)?;
-    let messages = input::messages(&inputs);
+    environment::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
+    let inputs = if arguments.files.is_empty() {
+        vec![InputFile { name: "--metric".to_owned(), bytes: typed_event::event(&arguments.typed).into_bytes() }]
+    } else {
+        arguments.files.iter().map(|path| InputFile::read(path)).collect::<Result<_, _>>()?
+    };
+    let messages: Vec<_> = inputs.iter().flat_map(InputFile::messages).collect();
     let target = Target::new(&arguments.target).await?;
     let mut progress = Progress::open(arguments.resume.as_deref(), &inputs, &target.name())?;
 
-    let clock = EventTimes { now: wall_clock(), sent: None };
+    let times = EventTimes { now: wall_clock(), sent: None };
     let rules = (!arguments.no_check).then(|| settings.rules());
-    let judged: Vec<_> = messages.iter().map(|message| judge(message, &clock, rules, target.wants())).collect();
+    let checked: Vec<_> =
+        messages.iter().map(|message| precheck(message, &times, rules, target.message_limits())).collect();
     let mut report = Report {
         target: target.name(),
         messages: messages.len() as u64,
-        events: judged.iter().map(|judged| judged.events).sum(),
+        events: checked.iter().map(|checked| checked.events).sum(),
         totals: progress.totals(),
         before: (0..messages.len()).filter(|&number| progress.has(number)).count() as u64,
         refused: report::List::default(),
@@ -101,64 +106,63 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Fault> {
         took: std::time::Duration::ZERO,
     };
     let started = Instant::now();
-    refuse(&messages, &judged, &mut progress, &mut report)?;
-    send(&messages, &judged, &target, &stop, &mut progress, &mut report).await?;
+    settle_rejected(&messages, &checked, &mut progress, &mut report)?;
+    send(&messages, &checked, &target, &stop, &mut progress, &mut report).await?;
     (report.totals, report.took) = (progress.totals(), started.elapsed());
 
     view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
-    Ok(if report.is_good() { Verdict::Good } else { Verdict::Bad })
+    Ok(if report.is_good() { ExitStatus::Success } else { ExitStatus::Failure })
 }
 
-/// Settles what is not to be sent.
-fn refuse(
-    messages: &[Message<'_>],
-    judged: &[Judged],
+/// Settles the messages that are not to be sent.
+fn settle_rejected(
+    messages: &[FileMessage<'_>],
+    checked: &[Checked],
     progress: &mut Progress,
     report: &mut Report,
-) -> Result<(), Fault> {
-    for (number, (message, judged)) in messages.iter().zip(judged).enumerate() {
-        if let Some(refusal) = judged.refusal.as_ref().filter(|_| !progress.has(number)) {
-            report.refused.add(message.place, refusal);
+) -> Result<(), CommandError> {
+    for (number, (message, checked)) in messages.iter().zip(checked).enumerate() {
+        if let Some(rejection) = checked.rejection.as_ref().filter(|_| !progress.has(number)) {
+            report.refused.add(message.place, rejection);
             progress.settle(number, |totals| &mut totals.refused);
         }
     }
     progress.keep()
 }
 
-/// Sends what is not settled yet, and settles it.
 async fn send(
-    messages: &[Message<'_>],
-    judged: &[Judged],
+    messages: &[FileMessage<'_>],
+    checked: &[Checked],
     target: &Target,
-    stop: &Stop,
+    stop: &StopSignal,
     progress: &mut Progress,
     report: &mut Report,
-) -> Result<(), Fault> {
+) -> Result<(), CommandError> {
     let text_of = |number: usize| messages[number].text.as_ref().map_or("", |text| *text);
     let left = (0..messages.len()).filter(|&number| !progress.has(number));
     let parcel = |number| Parcel {
         number,
         bytes: text_of(number).len(),
-        is_alone: !matches!(target, Target::Queue(_)) && !judged[number].is_bare_event,
+        is_alone: !matches!(target, Target::Queue(_)) && !checked[number].is_bare_event,
     };
     let parcels: Vec<_> = left.map(parcel).collect();
     let bar = bar(parcels.len());
     for numbers in pack(&parcels, target.limits()) {
-        let place = |place: usize| messages[numbers[place]].place.to_string();
+        let place = |position: usize| messages[numbers[position]].place.to_string();
         if stop.is_asked() {
-            report.ended = Some(Ended { place: place(0), words: "it was asked to stop".to_owned() });
+            report.ended = Some(Ended { place: place(0), reason: "it was asked to stop".to_owned() });
             break;
         }
         let batch: Vec<_> = numbers.iter().map(|&number| Numbered { number, text: text_of(number) }).collect();
-        let outcomes = sending::send(target, &batch, stop).await;
+        let outcomes = retry::send(target, &batch, stop).await;
         for (&number, outcome) in numbers.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_settled()) {
             settle(number, outcome, &messages[number], progress, report);
         }
         progress.keep()?;
         bar.inc(numbers.len() as u64);
-        if let Some(unsent) = sending::first_unsent(&outcomes) {
+        if let Some(unsent) = retry::first_unsent(&outcomes) {
             let first = outcomes.iter().position(|outcome| !outcome.is_settled()).unwrap_or_default();
-            report.ended = Some(Ended { place: place(first), words: unsent.words.clone() });
+            report.ended = Some(Ended { place: place(first), reason: unsent.error_text.clone() });
             break;
         }
     }
@@ -166,29 +170,24 @@ async fn send(
     Ok(())
 }
 
-fn settle(number: usize, outcome: &Outcome, message: &Message<'_>, progress: &mut Progress, report: &mut Report) {
+fn settle(number: usize, outcome: &Outcome, message: &FileMessage<'_>, progress: &mut Progress, report: &mut Report) {
     match outcome {
-        Outcome::Sent => progress.settle(number, |totals| &mut totals.sent),
-        Outcome::Rejected(words) => {
-            report.rejected.add(message.place, words);
+        Outcome::Sent | Outcome::Stored => progress.settle(number, |totals| &mut totals.sent),
+        Outcome::Rejected { reason, detail } => {
+            report.rejected.add(message.place, format_args!("{reason}: {detail}"));
             progress.settle(number, |totals| &mut totals.rejected);
         }
-        Outcome::Failed(words) => {
-            report.failed.add(message.place, words);
+        Outcome::Failed(error_text) => {
+            report.failed.add(message.place, error_text);
             progress.settle(number, |totals| &mut totals.failed);
         }
         Outcome::Unsent(_) => {}
     }
 }
 
-/// Hidden for few messages, and by itself where standard error is no terminal.
 fn bar(messages: usize) -> ProgressBar {
     if messages < MANY {
         return ProgressBar::hidden();
     }
-    let bar = ProgressBar::new(messages as u64);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} messages {per_sec} {eta}") {
-        bar.set_style(style);
-    }
-    bar
+    view::progress(messages as u64, "{bar:40} {pos}/{len} messages {per_sec} {eta}")
 }

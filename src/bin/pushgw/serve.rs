@@ -1,49 +1,51 @@
-//! `pushgw serve`: the function on this machine, behind the Lambda Invoke API and, where it is told to, a queue.
+//! `pushgw serve`: the function on this machine, behind the Lambda Invoke API and, if asked, a queue.
 
-mod letters;
-mod listening;
 mod log;
 mod polling;
 
-use super::connect::{self, Embedded, Overrides};
-use super::fault::{Fault, Verdict};
-use super::stop::Stop;
-use amp_push_gateway::gateway::{Gateway, signed_transport};
-use amp_push_gateway::local::dead_letters::InMemoryDeadLetters;
+use super::environment::{self, Overrides};
+use super::exit::{CommandError, ExitStatus};
+use super::in_process;
+use super::local_workspace::LocalWorkspace;
+use super::stop_signal::StopSignal;
+use super::view;
+use amp_push_gateway::config::Settings;
+use amp_push_gateway::dead_letter::SqsDeadLetters;
+use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetters};
 use amp_push_gateway::local::invoke_endpoint::{self, Observer};
 use log::Log;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Run the function on this machine behind the Lambda Invoke API, so that `aws lambda invoke --endpoint-url` and the AWS
-/// SDKs work unchanged; with --queue-url also behind an SQS queue, as on AWS.
+/// Run the function on this machine behind the Lambda Invoke API: `aws lambda invoke --endpoint-url` and the AWS SDKs work
+/// unchanged. With --queue-url it also runs behind an SQS queue, as on AWS.
 ///
 /// Any function name will do, and signatures of callers are not checked. Events are written to a workspace in this
-/// process, which applies AMP's rules, shows at the end what it holds, and is gone then; or to --remote-write-url, with
-/// settings from the environment as for the Lambda function (REMOTE_WRITE_AUTH, SIGV4_REGION, EXTERNAL_LABELS and so on).
-/// Refused messages go to DEAD_LETTER_QUEUE_URL where it is set; else to memory with --keep-dead-letters; else nowhere:
-/// they are handed back, as the function does without a queue.
+/// process, which applies AMP's rules. It shows at the end what it holds, and is gone then. With --remote-write-url they go
+/// there, with settings from the environment as for the Lambda function (REMOTE_WRITE_AUTH, SIGV4_REGION and so on).
+/// Rejected messages go to DEAD_LETTER_QUEUE_URL if it is set, else to memory with --keep-dead-letters. Without both they
+/// are returned, as the function does without a queue.
 ///
-/// The queue is polled as Lambda's event source mapping with ReportBatchItemFailures does: messages are gathered into
-/// batches, those that are stored or put aside are deleted, the others come again after the queue's visibility timeout,
-/// and of a FIFO group one batch is in flight at a time. A queue that is not at AWS is asked at the host in its URL,
+/// The queue is polled as Lambda's event source mapping with ReportBatchItemFailures does. Messages are gathered into
+/// batches. Messages that are stored or dead-lettered are deleted, the others come again after the queue's visibility
+/// timeout. A FIFO group has one batch in flight at a time. A queue that is not at AWS is asked at the host in its URL,
 /// unless AWS_ENDPOINT_URL_SQS names another.
 ///
 /// An asynchronous invocation (Event) that fails is tried again after one and after two seconds. Ends on Ctrl-C or
-/// SIGTERM, once invocations under way are done, with exit code 0; messages that were received and not yet handed to the
+/// SIGTERM, once invocations in flight are done, with exit code 0. Messages that were received and not yet given to the
 /// function by then come again after the visibility timeout.
 #[derive(clap::Args, Debug)]
-#[expect(clippy::doc_markdown, reason = "this is the help text, which knows no markup")]
 pub(crate) struct Arguments {
-    /// Where to listen; port 0 takes a free one.
+    /// Listen here; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001")]
     listen: SocketAddr,
     /// Write to this receiver instead of a workspace in this process.
     #[arg(long, value_name = "URL")]
     remote_write_url: Option<String>,
-    /// Put refused messages aside in memory, and show them at the end.
+    /// Keep dead letters in memory, and show them at the end.
     #[arg(long)]
     keep_dead_letters: bool,
     /// The time that an invocation may take, in seconds.
@@ -56,36 +58,33 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Fault> {
-    // Before anything is announced: who reads the announcement may stop us at once.
-    let stop = Stop::on_signals()?;
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError> {
+    // Before anything is announced: a reader of the announcement may stop us at once.
+    let stop = StopSignal::on_signals()?;
     let timeout = Duration::from_secs(arguments.timeout);
-    let listener = listening::bind(arguments.listen).await?;
-    let address = listener.local_addr().map_err(|error| Fault::Failed(error.to_string()))?;
+    let listener = bind(arguments.listen).await?;
+    let address = listener.local_addr().map_err(CommandError::failed)?;
     let vars = Overrides::default().receiver(arguments.remote_write_url.as_deref());
     let (vars, embedded) = if arguments.remote_write_url.is_some() {
         (vars, None)
     } else {
-        let embedded = Embedded::start().await?;
+        let embedded = LocalWorkspace::start().await?;
         (vars.embedded(&embedded), Some(embedded))
     };
     let settings = vars.settings()?;
-    // Each message that is put aside or handed back has a warning with its reason.
-    connect::log_to_stderr(&settings, LevelFilter::WARN, arguments.json);
+    // Each message that is dead-lettered or returned has a warning with its reason.
+    environment::log_to_stderr(&settings, LevelFilter::WARN, arguments.json);
     let polled = polling::prepare(&arguments.polling, timeout).await?;
     let in_memory = InMemoryDeadLetters::default();
-    let (queue, queue_words) = letters::queue(&settings, arguments.keep_dead_letters, &in_memory);
-    let transport = signed_transport(&settings).map_err(|error| Fault::Failed(error.to_string()))?;
-    let gateway = Gateway::new(&settings, transport, queue)
-        .map_err(|error| Fault::Usage(format!("{}: {error}", settings.remote_write_url())))?;
-    let gateway = Arc::new(gateway);
+    let (queue, queue_name) = dead_letter_queue(&settings, arguments.keep_dead_letters, &in_memory);
+    let gateway = Arc::new(in_process::gateway(&settings, queue)?);
 
     let log = Log { json: arguments.json };
     let written = match embedded {
         Some(_) => "a workspace in this process; it shows at the end what it holds".to_owned(),
         None => settings.remote_write_url().to_string(),
     };
-    log.started(address, polled.as_ref(), &written, &queue_words);
+    log.started(address, polled.as_ref(), &written, &queue_name);
     let observer: Observer = Arc::new(move |invoked| log.invoked(invoked));
     let run_settings = invoke_endpoint::Settings { timeout, ..invoke_endpoint::Settings::default() };
     let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&gateway), run_settings, observer);
@@ -94,5 +93,31 @@ pub(crate) async fn run(arguments: Arguments) -> Result<Verdict, Fault> {
     if let Some(embedded) = embedded {
         embedded.stop().await;
     }
-    Ok(Verdict::Good)
+    Ok(ExitStatus::Success)
+}
+
+/// Listens on `address`, with a warning if other machines can reach it.
+async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        CommandError::failed(format!(
+            "cannot listen on {address}: {error}; another address is given with --listen, port 0 is any free one"
+        ))
+    })?;
+    if !address.ip().is_loopback() {
+        view::note("warning: callers are not checked, and this address can be reached from other machines");
+    }
+    Ok(listener)
+}
+
+/// Returns the queue for rejected messages, and its name.
+fn dead_letter_queue(
+    settings: &Settings,
+    keep: bool,
+    in_memory: &InMemoryDeadLetters,
+) -> (Option<LocalDeadLetters>, String) {
+    match settings.dead_letter_queue_url() {
+        Some(url) => (Some(LocalDeadLetters::Sqs(SqsDeadLetters::new(url))), url.to_string()),
+        None if keep => (Some(LocalDeadLetters::InMemory(in_memory.clone())), "in memory".to_owned()),
+        None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)".to_owned()),
+    }
 }

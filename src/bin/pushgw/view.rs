@@ -1,31 +1,28 @@
-//! All that is shown. Colour goes to terminals only and honours `NO_COLOR` (anstream decides); a reader that goes away
+//! All output. Colour goes to terminals only and honours `NO_COLOR` (anstream decides); a reader that goes away
 //! (`pushgw check … | head`) is no error.
 
 mod number;
+mod sparkline;
 mod table;
 
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
-use amp_push_gateway::model::{METRIC_NAME_LABEL, Timestamp};
+use amp_push_gateway::model::{METRIC_NAME_LABEL, Timestamp, Value};
 use anstyle::{AnsiColor, Style};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::fmt;
 use std::io::{self, Write};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-pub(crate) use number::{count, duration, sparkline, wire_value};
+pub(crate) use number::{count, duration, wire_value};
 pub(crate) use table::{dead_letters, rows, series_table};
 
-/// What is well.
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
-/// What is not.
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
-/// Headings.
 pub(crate) const HEADING: Style = Style::new().bold();
-/// What may be overlooked.
 pub(crate) const QUIET: Style = Style::new().dimmed();
 
-/// Text in a style.
 #[derive(Debug)]
 pub(crate) struct Styled<T>(pub(crate) Style, pub(crate) T);
 
@@ -37,22 +34,21 @@ impl<T: fmt::Display> fmt::Display for Styled<T> {
 
 /// A line on standard output.
 pub(crate) fn line(text: &str) {
-    // A reader that went away has heard enough.
+    // The reader may have gone away.
     let _is_heard = writeln!(anstream::stdout().lock(), "{text}").is_ok();
 }
 
-/// A remark beside the result, on standard error.
+/// A remark, on standard error.
 pub(crate) fn note(text: &str) {
     let _is_heard = writeln!(anstream::stderr().lock(), "{text}").is_ok();
 }
 
-/// A fault, on standard error.
+/// An error, on standard error.
 pub(crate) fn error(text: &str) {
     note(&format!("{} {text}", Styled(BAD, "error:")));
 }
 
-/// `temperature{customerId="c1", deviceId="d1"}`, with blanks so that a table may break it; the bare name where there
-/// are no labels.
+/// `temperature{customerId="c1", deviceId="d1"}`, with blanks so that a table may break it; the bare name without labels.
 pub(crate) fn series_name<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let (names, labels): (Vec<_>, Vec<_>) = labels.into_iter().partition(|(name, _)| *name == METRIC_NAME_LABEL);
     let metric = names.first().map_or("", |(_, value)| value);
@@ -60,12 +56,11 @@ pub(crate) fn series_name<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str
     if labels.is_empty() { metric.to_owned() } else { format!("{metric}{{{}}}", labels.join(", ")) }
 }
 
-/// Labels as pairs.
 pub(crate) fn pairs(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
     labels.iter().map(|(name, value)| (name.as_str(), value.as_str()))
 }
 
-/// A series for scripts: labels, how many samples, the last of them.
+/// A series for scripts: its labels, the number of its samples, the last sample.
 pub(crate) fn series_json(series: &StoredSeries) -> serde_json::Value {
     let labels: serde_json::Map<_, _> =
         pairs(&series.labels).map(|(name, value)| (name.to_owned(), value.into())).collect();
@@ -87,7 +82,24 @@ pub(crate) fn letter_json(letter: &DeadLetter) -> serde_json::Value {
     })
 }
 
-/// `2026-11-21T02:50:36.123Z`; the number where there is no such date.
+/// Returns a bar, hidden by itself if standard error is no terminal.
+pub(crate) fn progress(length: u64, template: &str) -> ProgressBar {
+    let progress = ProgressBar::new(length);
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        progress.set_style(style);
+    }
+    progress
+}
+
+/// `integer` or `float`.
+pub(crate) fn value_type(value: Value) -> &'static str {
+    match value {
+        Value::Integer(_) => "integer",
+        Value::Float(_) => "float",
+    }
+}
+
+/// `2026-11-21T02:50:36.123Z`; the number if there is no such date.
 pub(crate) fn utc(timestamp: Timestamp) -> String {
     let format = format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let time = OffsetDateTime::from_unix_timestamp_nanos(i128::from(timestamp.0) * 1_000_000).ok();

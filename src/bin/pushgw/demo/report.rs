@@ -1,26 +1,27 @@
-//! What the demo shows, to people and to scripts.
+//! Reports the demo, to people and to scripts.
 
-use super::tally::Tally;
-use crate::view::{self, Styled, count, dead_letters, duration, series_json, series_table};
+use super::sensors::Invocation;
+use crate::load::generator::{Expected, PlannedSample};
+use crate::load::ledger::Arrival;
+use crate::load::tally::Tally;
+use crate::view::{self, Styled, count, dead_letters, duration, series_json, series_table, value_type};
 use amp_push_gateway::dead_letter::DeadLetter;
-use amp_push_gateway::local::fleet::{Expected, Sending, Trigger};
 use amp_push_gateway::local::tsdb::{Labels, Sample, StoredSeries};
-use amp_push_gateway::model::Value;
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
 
-/// A demo that is over.
 pub(super) struct Report<'a> {
     pub(super) devices: u32,
     pub(super) seed: u64,
     pub(super) url: &'a str,
-    pub(super) sendings: &'a [Sending],
+    pub(super) invocations: &'a [Invocation],
     pub(super) letters: &'a [DeadLetter],
-    /// None where the receiver is not of this process.
+    /// `None` if the receiver is not of this process.
     pub(super) stored: Option<&'a [StoredSeries]>,
+    pub(super) arrival: Arrival,
     pub(super) tally: &'a Tally,
     pub(super) took: Duration,
 }
@@ -28,44 +29,50 @@ pub(super) struct Report<'a> {
 // === impl Report ===
 
 impl Report<'_> {
-    /// All of it for a script.
+    /// Returns true if every event was stored, dead-lettered or returned as it should be.
+    pub(super) fn is_good(&self) -> bool {
+        let Arrival { missing, wrong, .. } = self.arrival;
+        self.tally.surprises == 0 && missing == 0 && wrong == 0
+    }
+
+    /// Events whose samples are all in the receiver.
+    fn stored_events(&self) -> u64 {
+        self.tally.stored.saturating_sub(self.arrival.lost_events)
+    }
+
     pub(super) fn json(&self) -> serde_json::Value {
         let types = self.types();
         let series = self.series();
-        let series: Vec<_> = series
-            .iter()
-            .map(|one| {
-                let mut shown = series_json(one);
-                shown["type"] = types.get(&one.labels).copied().unwrap_or_default().into();
-                shown
-            })
-            .collect();
-        let letters: Vec<_> = self.letters.iter().map(view::letter_json).collect();
+        let series = series.iter().map(|one| {
+            let mut shown = series_json(one);
+            shown["type"] = types.get(&one.labels).copied().unwrap_or_default().into();
+            shown
+        });
         let tally = self.tally;
         json!({
-            "ok": tally.is_good(),
+            "ok": self.is_good(),
             "url": self.url,
             "embedded": self.stored.is_some(),
             "devices": self.devices,
             "seed": self.seed,
-            "sent": tally.sent,
-            "stored": tally.stored,
-            "put_aside": tally.put_aside,
-            "handed_back": tally.handed_back,
-            "lost": tally.lost,
-            "samples": tally.samples,
-            "series": series,
-            "dead_letters": letters,
-            "surprises": tally.surprises,
+            "sent": tally.events,
+            "stored": self.stored_events(),
+            "put_aside": tally.dead_lettered,
+            "handed_back": tally.returned,
+            "lost": self.arrival.lost_events,
+            "samples": self.arrival.arrived,
+            "series": series.collect::<Vec<_>>(),
+            "dead_letters": self.letters.iter().map(view::letter_json).collect::<Vec<_>>(),
+            "surprises": tally.failures,
         })
     }
 
-    /// What is stored; as planned, where it cannot be looked at.
+    /// Returns what is stored; as planned, if it cannot be read.
     fn series(&self) -> Cow<'_, [StoredSeries]> {
         if let Some(stored) = self.stored {
             return Cow::Borrowed(stored);
         }
-        if !self.tally.is_good() {
+        if !self.is_good() {
             return Cow::Borrowed(&[]);
         }
         let mut series = BTreeMap::<&Labels, Vec<Sample>>::new();
@@ -79,65 +86,32 @@ impl Report<'_> {
 
     /// Integer or float, as the events have it: the receiver knows only doubles.
     fn types(&self) -> HashMap<&Labels, &'static str> {
-        let kind = |value: Value| match value {
-            Value::Integer(_) => "integer",
-            Value::Float(_) => "float",
-        };
-        self.samples().map(|sample| (&sample.labels, kind(sample.value))).collect()
+        self.samples().map(|sample| (&sample.labels, value_type(sample.value))).collect()
     }
 
-    fn samples(&self) -> impl Iterator<Item = &amp_push_gateway::local::fleet::PlannedSample> {
-        let expected = self.sendings.iter().flat_map(|sending| &sending.events).map(|event| &event.expected);
-        let stored = expected.filter_map(|expected| match expected {
-            Expected::Stored(samples) => Some(samples),
-            _ => None,
-        });
-        stored.flatten()
-    }
-
-    fn verdict(&self) -> String {
-        let tally = self.tally;
-        if tally.is_good() {
-            let verb = if self.stored.is_some() { "stored" } else { "acknowledged" };
-            return format!(
-                "{} all {} are accounted for: {} {verb}, {} put aside with a reason, {} handed back to its caller",
-                Styled(view::GOOD, "ok:"),
-                count(tally.sent, "event"),
-                tally.stored,
-                tally.put_aside,
-                tally.handed_back
-            );
-        }
-        let surprises = tally.surprises.len() as u64 + tally.more_surprises;
-        let hint = if self.stored.is_none() { "; is the receiver ready? `pushgw ping` tells more" } else { "" };
-        format!("{} {} not as expected{hint}", Styled(view::BAD, "failed:"), count(surprises, "thing"))
+    fn samples(&self) -> impl Iterator<Item = &PlannedSample> {
+        let messages = self.invocations.iter().flat_map(|invocation| &invocation.messages);
+        messages.flat_map(|message| &message.expected).filter_map(Expected::samples).flatten()
     }
 }
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let heading = |text: &str| Styled(view::HEADING, text.to_owned());
-        let batches = self.sendings.iter().filter(|sending| sending.trigger == Trigger::Queue).count() as u64;
-        let directly = self.sendings.len() as u64 - batches;
+        let heading = |text: &'static str| Styled(view::HEADING, text);
         let (tally, series) = (self.tally, self.series());
-        writeln!(f, "{}: {}, seed {}", heading("water sensors"), count(u64::from(self.devices), "device"), self.seed)?;
-        writeln!(
-            f,
-            "sent      {} in {} and {} in {}",
-            count(tally.sent, "event"),
-            if batches == 1 { "1 SQS batch".to_owned() } else { format!("{batches} SQS batches") },
-            count(directly, "direct invocation"),
-            duration(self.took)
-        )?;
-        let place = if self.stored.is_some() {
-            " (a workspace in this process: it checks signatures and applies AMP's rules)"
-        } else {
-            ""
+        let batches = self.invocations.iter().filter(|invocation| invocation.is_batch).count() as u64;
+        let batches_text = if batches == 1 { "1 SQS batch".to_owned() } else { format!("{batches} SQS batches") };
+        let directly = count(self.invocations.len() as u64 - batches, "direct invocation");
+        let events = count(tally.events, "event");
+        let (what, place) = match self.stored {
+            Some(_) => ("stored", " (a workspace in this process: it checks signatures and applies AMP's rules)"),
+            None => ("acknowledged", ""),
         };
+        writeln!(f, "{}: {}, seed {}", heading("water sensors"), count(self.devices.into(), "device"), self.seed)?;
+        writeln!(f, "sent      {events} in {batches_text} and {directly} in {}", duration(self.took))?;
         writeln!(f, "written   {}{place}\n", self.url)?;
-        let what = if self.stored.is_some() { "stored" } else { "acknowledged" };
-        let samples = series.iter().map(|series| series.samples.len() as u64).sum();
-        writeln!(f, "{}: {} series, {}", heading(what), series.len(), count(samples, "sample"))?;
+        let samples = count(series.iter().map(|series| series.samples.len() as u64).sum(), "sample");
+        writeln!(f, "{}: {} series, {samples}", heading(what), series.len())?;
         if !series.is_empty() {
             let types = self.types();
             let type_of = |labels: &Labels| types.get(labels).copied().unwrap_or_default();
@@ -147,22 +121,28 @@ impl fmt::Display for Report<'_> {
         if !self.letters.is_empty() {
             writeln!(f, "{}\n", dead_letters(self.letters))?;
         }
-        writeln!(
-            f,
-            "{}: {} sent = {} {what} + {} put aside + {} handed back{}",
-            heading("events"),
-            tally.sent,
-            tally.stored,
-            tally.put_aside,
-            tally.handed_back,
-            if tally.lost > 0 { format!(" + {} lost", tally.lost) } else { String::new() }
-        )?;
-        for surprise in &tally.surprises {
+        let (dead_lettered, returned) = (tally.dead_lettered, tally.returned);
+        let sum = format!("{} {what} + {dead_lettered} dead-lettered + {returned} returned", self.stored_events());
+        let lost = match self.arrival.lost_events {
+            0 => String::new(),
+            lost => format!(" + {lost} lost"),
+        };
+        writeln!(f, "{}: {} sent = {sum}{lost}", heading("events"), tally.events)?;
+        for surprise in &tally.failures {
             writeln!(f, "  {} {surprise}", Styled(view::BAD, "!"))?;
         }
-        if tally.more_surprises > 0 {
-            writeln!(f, "  and {} more", tally.more_surprises)?;
+        if self.is_good() {
+            write!(
+                f,
+                "{} all {events} are accounted for: {} {what}, {dead_lettered} dead-lettered with a reason, {returned} \
+                 returned to the caller",
+                Styled(view::GOOD, "ok:"),
+                self.stored_events()
+            )
+        } else {
+            let hint = if self.stored.is_none() { "; is the receiver ready? `pushgw ping` tells more" } else { "" };
+            let wrong = count(tally.surprises + self.arrival.lost_events, "event");
+            write!(f, "{} {wrong} not as expected{hint}", Styled(view::BAD, "failed:"))
         }
-        write!(f, "{}", self.verdict())
     }
 }

@@ -1,15 +1,14 @@
-//! How much load, and is that within bounds? Pure.
+//! How much load, within bounds. Pure.
 
-use crate::fault::Fault;
-use amp_push_gateway::local::fleet::{ALL_BROKEN, StreamOptions};
+use super::stream::{ALL_BROKEN, StreamOptions};
+use crate::exit::CommandError;
 use std::time::Duration;
 
-/// Samples that are kept in mind until they are found.
+/// Samples that the ledger holds.
 const MAX_SAMPLES: u64 = 2_000_000;
 /// Without a number of events or a time.
 const DURATION: u64 = 10;
 
-/// How much load.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(super) struct Arguments {
@@ -39,7 +38,6 @@ pub(super) struct Arguments {
     seed: u64,
 }
 
-/// A load within bounds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Plan {
     pub(super) rate: u32,
@@ -51,19 +49,19 @@ pub(super) struct Plan {
 // === impl Plan ===
 
 impl Plan {
-    pub(super) fn new(arguments: &Arguments) -> Result<Self, Fault> {
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, CommandError> {
         let rate = arguments.rate;
         let count = arguments.count.unwrap_or_else(|| u64::from(rate) * arguments.duration.unwrap_or(DURATION));
         let samples = count * u64::from(arguments.metrics);
         if samples > MAX_SAMPLES {
-            return Err(Fault::Usage(format!(
+            return Err(CommandError::usage(format!(
                 "{count} events of {} metrics are {samples} samples; at most {MAX_SAMPLES} are kept in mind until they are \
                  found: expected less of --rate, --duration, --count or --metrics",
                 arguments.metrics
             )));
         }
         if u64::from(rate) > u64::from(arguments.devices) * 1_000 {
-            return Err(Fault::Usage(format!(
+            return Err(CommandError::usage(format!(
                 "--rate {rate}: {} devices have no more than {} times of their own in a second, one each millisecond; \
                  expected more --devices",
                 arguments.devices,
@@ -79,24 +77,22 @@ impl Plan {
         Ok(Self { rate, count, events_per_message: arguments.events_per_message as usize, stream })
     }
 
-    /// How many events are due after `elapsed`.
+    /// Returns how many events are due after `elapsed`.
     pub(super) fn due(&self, elapsed: Duration) -> u64 {
         let due = elapsed.as_millis() * u128::from(self.rate) / 1_000 + 1;
         u64::try_from(due).unwrap_or(u64::MAX).min(self.count)
     }
 
-    /// How long it takes at this rate.
+    /// Returns how long it takes at this rate.
     pub(super) fn lasts(&self) -> Duration {
         Duration::from_millis(self.count.saturating_mul(1_000) / u64::from(self.rate))
     }
 }
 
-/// `0.05` in millionths.
-fn share(text: &str) -> Result<u64, String> {
-    let share: f64 = text.parse().map_err(|_| "expected a number from 0 to 1".to_owned())?;
-    if !(0.0..=1.0).contains(&share) {
-        return Err("expected a number from 0 to 1".to_owned());
-    }
+/// Returns `0.05` in millionths.
+fn share(text: &str) -> Result<u64, &'static str> {
+    let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
+    let share = share.ok_or("expected a number from 0 to 1")?;
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -139,8 +135,8 @@ mod tests {
             (Arguments { count: Some(100_000), metrics: 21, ..arguments() }, "--metrics"),
             (Arguments { rate: 1_001, ..arguments() }, "--devices"),
         ] {
-            let Err(Fault::Usage(words)) = Plan::new(&arguments) else { panic!("{arguments:?}") };
-            assert!(words.contains(expected), "{words}");
+            let text = Plan::new(&arguments).unwrap_err().to_string();
+            assert!(text.contains(expected), "{text}");
         }
         assert_eq!([share("0"), share("0.25"), share("1")], [Ok(0), Ok(250_000), Ok(ALL_BROKEN)]);
         assert!(["-0.1", "1.1", "NaN", "x", ""].iter().all(|text| share(text).is_err()));

@@ -1,31 +1,56 @@
-//! What a Prometheus holds of the load.
+//! The samples of a load that a Prometheus holds.
 
-use super::http::Http;
-use super::ledger::Ledger;
-use amp_push_gateway::local::fleet::SEED_LABEL;
+use super::stream::SEED_LABEL;
+use amp_push_gateway::aws::{BodyPolicy, HttpTransport, Transport as _, TransportError};
 use amp_push_gateway::model::Timestamp;
+use bytes::Bytes;
+use http::Request;
 use serde::Deserialize;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
 use url::Url;
 
 /// Clocks differ, and times of events may be some milliseconds ahead.
 const SLACK_SECONDS: i64 = 60;
+/// For one answer, and its size.
+const TIMEOUT: Duration = Duration::from_secs(30);
+const MAX_BYTES: usize = 256 << 20;
+/// Characters of an error text.
+const MAX_TEXT_CHARS: usize = 300;
 
-/// Where to ask.
 #[derive(Debug)]
 pub(super) struct Query {
-    http: Http,
+    http: HttpTransport,
     url: Url,
     seed: u64,
 }
 
-#[derive(Deserialize)]
-struct Answer {
-    data: Matrix,
+/// The labels of a series and its samples: times in milliseconds, and values.
+type Found = (BTreeMap<String, String>, Vec<(i64, f64)>);
+
+/// Why the samples at `url` are not known.
+#[derive(Debug)]
+pub(super) struct QueryError {
+    url: Url,
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Request(http::Error),
+    Transport(TransportError),
+    Status { status: u16, text: String },
+    NoMatrix(serde_json::Error),
 }
 
 #[derive(Deserialize)]
 struct Matrix {
+    data: Data,
+}
+
+#[derive(Deserialize)]
+struct Data {
     result: Vec<Series>,
 }
 
@@ -38,53 +63,53 @@ struct Series {
 // === impl Query ===
 
 impl Query {
-    /// The Prometheus whose API is under `base`.
-    pub(super) fn new(http: Http, base: &Url, seed: u64) -> Self {
+    /// Asks the Prometheus whose API is under `base`.
+    pub(super) fn new(http: HttpTransport, base: &Url, seed: u64) -> Self {
         let mut url = base.clone();
         url.set_path(&format!("{}/api/v1/query", base.path().trim_end_matches('/')));
         Self { http, url, seed }
     }
 
-    /// Raw samples from `since` on, of all series of the load; none where there are none.
-    pub(super) async fn samples(&self, since: Timestamp, now: Timestamp) -> Result<Found, String> {
+    /// Returns the raw samples from `since` on of all series of the load.
+    pub(super) async fn samples(&self, since: Timestamp, now: Timestamp) -> Result<Vec<Found>, QueryError> {
         let end = now.0 / 1_000 + SLACK_SECONDS;
         let window = end - since.0 / 1_000 + SLACK_SECONDS;
         let mut url = self.url.clone();
         let selector = format!("{{{SEED_LABEL}=\"{}\"}}[{window}s]", self.seed);
         url.query_pairs_mut().append_pair("query", &selector).append_pair("time", &end.to_string());
-        let answer = self.http.get(&url).await?;
-        read(&answer.body).map_err(|error| format!("{}: its answer is no matrix: {error}", self.url))
+        self.ask(&url).await.map_err(|cause| QueryError { url: self.url.clone(), cause })
+    }
+
+    async fn ask(&self, url: &Url) -> Result<Vec<Found>, Cause> {
+        let request = Request::get(url.as_str()).body(Bytes::new()).map_err(Cause::Request)?;
+        let whole = |_| BodyPolicy::Required { max_bytes: MAX_BYTES };
+        let answer = self.http.send(request, whole, TIMEOUT).await.map_err(Cause::Transport)?;
+        if !(200..300).contains(&answer.status) {
+            let text = String::from_utf8_lossy(&answer.body).chars().take(MAX_TEXT_CHARS).collect();
+            return Err(Cause::Status { status: answer.status, text });
+        }
+        parse(&answer.body).map_err(Cause::NoMatrix)
     }
 }
 
-/// An answer.
-#[derive(Debug)]
-pub(super) struct Found(Vec<FoundSeries>);
-
-#[derive(Debug)]
-struct FoundSeries {
-    labels: BTreeMap<String, String>,
-    values: Vec<(i64, f64)>,
-}
-
-// === impl Found ===
-
-impl Found {
-    pub(super) fn enter(&self, ledger: &mut Ledger, now: Timestamp) {
-        for FoundSeries { labels, values } in &self.0 {
-            let labels = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-            ledger.find(labels, values.iter().copied(), now);
+impl fmt::Display for QueryError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.url)?;
+        match &self.cause {
+            Cause::Request(error) => write!(f, "{error}"),
+            Cause::Transport(error) => write!(f, "{error}"),
+            Cause::Status { status, text } => write!(f, "status {status}: {text}"),
+            Cause::NoMatrix(error) => write!(f, "its answer is no matrix: {error}"),
         }
     }
 }
 
-fn read(body: &[u8]) -> Result<Found, serde_json::Error> {
-    let answer: Answer = serde_json::from_slice(body)?;
+fn parse(body: &[u8]) -> Result<Vec<Found>, serde_json::Error> {
+    let answer: Matrix = serde_json::from_slice(body)?;
     #[expect(clippy::cast_possible_truncation, reason = "seconds with three digits")]
-    let value = |(time, text): (f64, String)| Some(((time * 1_000.0).round() as i64, text.parse().ok()?));
-    let series =
-        |one: Series| FoundSeries { labels: one.metric, values: one.values.into_iter().filter_map(value).collect() };
-    Ok(Found(answer.data.result.into_iter().map(series).collect()))
+    let sample = |(time, value): (f64, String)| Some(((time * 1_000.0).round() as i64, value.parse().ok()?));
+    let found = |series: Series| (series.metric, series.values.into_iter().filter_map(sample).collect());
+    Ok(answer.data.result.into_iter().map(found).collect())
 }
 
 #[cfg(test)]
@@ -92,11 +117,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_of_prometheus_is_read_to_the_millisecond() {
+    fn parses_an_answer_of_prometheus_to_the_millisecond() {
         let body = br#"{"status":"success","data":{"resultType":"matrix","result":[
             {"metric":{"__name__":"load_metric_0"},"values":[[1700000000.123,"14.3"],[1700000001,"7"]]}]}}"#;
-        let found = read(body).unwrap();
-        assert_eq!(found.0[0].values, [(1_700_000_000_123, 14.3), (1_700_000_001_000, 7.0)]);
-        assert!(read(b"{\"status\":\"error\"}").is_err());
+        let (labels, values) = parse(body).unwrap().remove(0);
+        assert_eq!(labels["__name__"], "load_metric_0");
+        assert_eq!(values, [(1_700_000_000_123, 14.3), (1_700_000_001_000, 7.0)]);
+        assert!(parse(b"{\"status\":\"error\"}").is_err());
     }
 }

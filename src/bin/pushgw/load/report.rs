@@ -1,22 +1,23 @@
-//! What a load shows, to people and to scripts.
+//! Reports a load, to people and to scripts, from one table of columns. A new column is a new row of [`Report::columns`].
 
-use super::ledger::{Percentiles, Standing};
+use super::ledger::{Arrival, Percentiles};
 use super::plan::Plan;
 use super::tally::Tally;
 use crate::view::{self, Styled, count, duration};
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
 
 /// A load that is over.
 pub(super) struct Report<'a> {
     pub(super) target: String,
-    /// Where it was looked for; none where only answers tell.
+    /// The URL that was queried; `None` if only answers tell what arrived.
     pub(super) read: Option<String>,
     pub(super) plan: &'a Plan,
     pub(super) tally: &'a Tally,
-    /// None where nobody tells what arrived.
-    pub(super) standing: Option<Standing>,
+    /// `None` if nobody tells what arrived.
+    pub(super) arrival: Option<Arrival>,
     pub(super) latencies: Option<Percentiles>,
     pub(super) late_after: Duration,
     /// Why it could not be looked for.
@@ -24,17 +25,50 @@ pub(super) struct Report<'a> {
     pub(super) took: Duration,
 }
 
+/// A value for scripts, and a line for people.
+struct Column {
+    key: &'static str,
+    value: Value,
+    line: Option<(&'static str, String)>,
+}
+
 // === impl Report ===
 
 impl Report<'_> {
-    /// Whether everything good that was to be sent arrived, and everything broken was refused as it should be.
+    fn columns(&self) -> Vec<Column> {
+        let (tally, stream) = (self.tally, self.plan.stream);
+        vec![
+            column("ok", self.is_good()),
+            column("seed", stream.seed).line("load", self.load()),
+            column("devices", stream.devices),
+            column("planned", self.plan.count),
+            column("events", tally.events).line("sent", self.sent()),
+            column("broken", tally.broken),
+            column("messages", tally.messages),
+            column("bytes", tally.bytes),
+            column("seconds", self.took.as_secs_f64()),
+            column("rate", self.rate()),
+            column("target", &self.target).line("to", self.target.clone()),
+            column("taken", tally.taken),
+            column("stored", tally.stored),
+            column("refused", &tally.refused).line("rejected", self.rejected()),
+            column("failed", tally.failed),
+            column("surprises", tally.surprises),
+            column("failures", &tally.failures),
+            column("read", &self.read),
+            column("arrival", self.arrival).line("arrived", self.arrived()),
+            column("latency_milliseconds", self.latencies).line("latency", self.latency()),
+            column("fault", &self.fault),
+        ]
+    }
+
+    /// Returns true if all was sent, every good event arrived, and every broken event was rejected for its reason.
     pub(super) fn is_good(&self) -> bool {
         let tally = self.tally;
-        let is_there = self.standing.is_none_or(|standing| standing.missing == 0 && standing.wrong == 0);
+        let is_there = self.arrival.is_none_or(|arrival| arrival.missing == 0 && arrival.wrong == 0);
         is_there && tally.failed == 0 && tally.surprises == 0 && self.fault.is_none() && self.is_whole()
     }
 
-    /// Whether it was sent to its end.
     fn is_whole(&self) -> bool {
         self.tally.events == self.plan.count
     }
@@ -45,104 +79,74 @@ impl Report<'_> {
         (rate * 10.0).round() / 10.0
     }
 
-    /// All of it for a script.
-    pub(super) fn json(&self) -> serde_json::Value {
-        let (tally, stream) = (self.tally, self.plan.stream);
-        let standing = self.standing.map(|standing| {
-            json!({
-                "samples": standing.samples,
-                "arrived": standing.arrived,
-                "missing": standing.missing,
-                "wrong": standing.wrong,
-                "late": standing.late,
-            })
-        });
-        let latencies = self.latencies.map(
-            |latencies| json!({"p50": latencies.p50, "p90": latencies.p90, "p99": latencies.p99, "max": latencies.max}),
-        );
-        json!({
-            "ok": self.is_good(),
-            "target": self.target,
-            "read": self.read,
-            "seed": stream.seed,
-            "devices": stream.devices,
-            "planned": self.plan.count,
-            "events": tally.events,
-            "broken": tally.broken,
-            "messages": tally.messages,
-            "bytes": tally.bytes,
-            "seconds": self.took.as_secs_f64(),
-            "rate": self.rate(),
-            "taken": tally.taken,
-            "stored": tally.stored,
-            "refused": tally.refused,
-            "failed": tally.failed,
-            "surprises": tally.surprises,
-            "failures": tally.told,
-            "arrival": standing,
-            "latency_milliseconds": latencies,
-            "fault": self.fault,
-        })
+    pub(super) fn json(&self) -> Value {
+        self.columns().into_iter().map(|column| (column.key.to_owned(), column.value)).collect()
     }
 
-    fn arrival(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(standing) = self.standing else {
-            return writeln!(f, "arrived   not looked for: --query-url names a Prometheus that holds it");
+    fn load(&self) -> String {
+        let stream = self.plan.stream;
+        let (devices, metrics) = (count(stream.devices.into(), "device"), count(stream.metrics.into(), "metric"));
+        format!("{devices}, {metrics} an event, seed {}", stream.seed)
+    }
+
+    fn sent(&self) -> String {
+        let Tally { events, broken, messages, bytes, .. } = self.tally;
+        let (events, messages, took) = (count(*events, "event"), count(*messages, "message"), duration(self.took));
+        let (rate, wanted) = (self.rate(), self.plan.rate);
+        format!("{events} ({broken} broken) in {messages}, {bytes} bytes, in {took}: {rate} a second of {wanted}")
+    }
+
+    fn rejected(&self) -> String {
+        let reasons = self.tally.refused.iter().map(|(reason, events)| format!("{events} {reason}"));
+        reasons.collect::<Vec<_>>().join(", ")
+    }
+
+    fn arrived(&self) -> String {
+        let Some(Arrival { samples, arrived, missing, wrong, late, .. }) = self.arrival else {
+            return "not looked for: --query-url names a Prometheus that holds it".to_owned();
         };
         let how = if self.read.is_some() { "" } else { " (as the answers say)" };
-        writeln!(
-            f,
-            "arrived   {} of {}{how}: {} missing, {} wrong, {} later than {}",
-            standing.arrived,
-            count(standing.samples, "sample"),
-            standing.missing,
-            standing.wrong,
-            standing.late,
-            duration(self.late_after)
-        )?;
-        let Some(Percentiles { p50, p90, p99, max }) = self.latencies else { return Ok(()) };
-        writeln!(f, "latency   p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms, from event time to seen")
+        let (samples, after) = (count(samples, "sample"), duration(self.late_after));
+        format!("{arrived} of {samples}{how}: {missing} missing, {wrong} wrong, {late} later than {after}")
+    }
+
+    fn latency(&self) -> String {
+        let text = |Percentiles { p50, p90, p99, max }| {
+            format!("p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms, from event time to seen")
+        };
+        self.latencies.map(text).unwrap_or_default()
     }
 }
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (tally, stream) = (self.tally, self.plan.stream);
-        let heading = Styled(view::HEADING, "load");
-        let devices = count(u64::from(stream.devices), "device");
-        writeln!(
-            f,
-            "{heading}: {devices}, {} an event, seed {}",
-            count(u64::from(stream.metrics), "metric"),
-            stream.seed
-        )?;
-        writeln!(
-            f,
-            "sent      {} ({} broken) in {}, {} bytes, in {}: {} a second of {}",
-            count(tally.events, "event"),
-            tally.broken,
-            count(tally.messages, "message"),
-            tally.bytes,
-            duration(self.took),
-            self.rate(),
-            self.plan.rate
-        )?;
-        writeln!(f, "to        {}", self.target)?;
-        for (reason, events) in &tally.refused {
-            writeln!(f, "refused   {}: {reason}", count(*events, "event"))?;
+        for (label, text) in self.columns().into_iter().filter_map(|column| column.line) {
+            writeln!(f, "{label:<10}{text}")?;
         }
-        self.arrival(f)?;
-        for words in tally.told.iter().chain(&self.fault) {
-            writeln!(f, "  {} {words}", Styled(view::BAD, "!"))?;
+        for failure in self.tally.failures.iter().chain(&self.fault) {
+            writeln!(f, "  {} {failure}", Styled(view::BAD, "!"))?;
         }
         if !self.is_whole() {
-            writeln!(f, "  {} {} of {} events were sent", Styled(view::BAD, "!"), tally.events, self.plan.count)?;
+            writeln!(f, "  {} {} of {} events were sent", Styled(view::BAD, "!"), self.tally.events, self.plan.count)?;
         }
         if self.is_good() {
-            let arrived = if self.standing.is_some() { "everything good arrived" } else { "everything was taken" };
+            let arrived = if self.arrival.is_some() { "every good event arrived" } else { "every event was taken" };
             write!(f, "{} {arrived}", Styled(view::GOOD, "ok:"))
         } else {
-            write!(f, "{} not everything good arrived as it was sent", Styled(view::BAD, "failed:"))
+            write!(f, "{} not every good event arrived as it was sent", Styled(view::BAD, "failed:"))
         }
+    }
+}
+
+// === impl Column ===
+
+fn column(key: &'static str, value: impl Serialize) -> Column {
+    Column { key, value: json!(value), line: None }
+}
+
+impl Column {
+    /// Adds a line, unless `text` is empty.
+    fn line(self, label: &'static str, text: String) -> Self {
+        Self { line: Some((label, text)).filter(|(_, text)| !text.is_empty()), ..self }
     }
 }

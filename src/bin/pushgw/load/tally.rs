@@ -1,74 +1,100 @@
-//! What was sent, and what whoever took it said. Pure.
+//! Counts events and what became of them. Pure.
 
-use super::target::Outcome;
-use amp_push_gateway::local::fleet::Expected;
+use super::generator::Expected;
 use std::collections::BTreeMap;
 
-/// Things that are told one by one.
-const MAX_TOLD: usize = 10;
+/// Failures and surprises that are listed.
+const MAX_LISTED: usize = 10;
 
-/// Counts of events, unless it is said otherwise.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum EventOutcome {
+    /// A queue has it.
+    Taken,
+    /// The function says so.
+    Stored,
+    /// The function's report has this reason.
+    Rejected(String),
+    /// The dead letter has this reason.
+    DeadLettered(String),
+    /// The queue or the caller has it back, the caller with this error type.
+    Returned(String),
+    /// It could not be sent; the error text.
+    Failed(String),
+}
+
+/// Counts of events, unless it says otherwise.
 #[derive(Clone, Default, Debug)]
-pub(super) struct Tally {
-    pub(super) messages: u64,
-    pub(super) bytes: u64,
-    /// Events made, broken ones among them.
-    pub(super) events: u64,
-    pub(super) broken: u64,
-    pub(super) taken: u64,
-    pub(super) stored: u64,
-    pub(super) refused: BTreeMap<String, u64>,
-    pub(super) failed: u64,
-    /// Events whose outcome is not the planned one, and not a failure either.
-    pub(super) surprises: u64,
-    /// The first failures and surprises, in words.
-    pub(super) told: Vec<String>,
+pub(crate) struct Tally {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+    pub(crate) events: u64,
+    /// Events that must not be stored.
+    pub(crate) broken: u64,
+    pub(crate) taken: u64,
+    pub(crate) stored: u64,
+    /// Rejected events by reason.
+    pub(crate) refused: BTreeMap<String, u64>,
+    pub(crate) dead_lettered: u64,
+    pub(crate) returned: u64,
+    pub(crate) failed: u64,
+    /// Events that neither failed nor became what they must.
+    pub(crate) surprises: u64,
+    /// The first failures and surprises.
+    pub(crate) failures: Vec<String>,
 }
 
 // === impl Tally ===
 
 impl Tally {
-    pub(super) fn count(&mut self, expected: &Expected, outcome: &Outcome) {
+    pub(crate) fn count(&mut self, expected: &Expected, outcome: &EventOutcome) {
         self.events += 1;
-        let planned = match expected {
-            Expected::Stored(_) => None,
-            Expected::PutAside { reason, .. } | Expected::HandedBack { reason } => Some(reason.as_str()),
-        };
-        self.broken += u64::from(planned.is_some());
+        self.broken += u64::from(expected.samples().is_none());
         match outcome {
-            Outcome::Taken => self.taken += 1,
-            Outcome::Stored => self.stored += 1,
-            Outcome::Refused(reason) => *self.refused.entry(reason.clone()).or_default() += 1,
-            Outcome::Failed(_) => self.failed += 1,
+            EventOutcome::Taken => self.taken += 1,
+            EventOutcome::Stored => self.stored += 1,
+            EventOutcome::Rejected(reason) => *self.refused.entry(reason.clone()).or_default() += 1,
+            EventOutcome::DeadLettered(_) => self.dead_lettered += 1,
+            EventOutcome::Returned(_) => self.returned += 1,
+            EventOutcome::Failed(_) => self.failed += 1,
         }
-        match (planned, outcome) {
-            (None, Outcome::Stored) | (_, Outcome::Taken) => {}
-            (Some(planned), Outcome::Refused(reason)) if planned == reason => {}
-            (_, Outcome::Failed(words)) => self.tell(words.clone()),
-            (planned, outcome) => {
-                self.surprises += 1;
-                self.tell(format!("an event that should be {} is {}", said(planned), words(outcome)));
-            }
+        match (expected, outcome) {
+            (_, EventOutcome::Taken) | (Expected::Stored(_), EventOutcome::Stored) => {}
+            (Expected::Rejected(reason), EventOutcome::Rejected(actual) | EventOutcome::DeadLettered(actual))
+            | (Expected::Returned(reason), EventOutcome::Rejected(actual) | EventOutcome::Returned(actual))
+                if reason.as_str() == actual => {}
+            (_, EventOutcome::Failed(text)) => self.list(text.clone()),
+            _ => self.surprise(format!("an event that should be {} is {}", expected_text(expected), text(outcome))),
         }
     }
 
-    fn tell(&mut self, words: String) {
-        if self.told.len() < MAX_TOLD && !self.told.contains(&words) {
-            self.told.push(words);
+    pub(crate) fn surprise(&mut self, text: String) {
+        self.surprises += 1;
+        self.list(text);
+    }
+
+    fn list(&mut self, text: String) {
+        if self.failures.len() < MAX_LISTED && !self.failures.contains(&text) {
+            self.failures.push(text);
         }
     }
 }
 
-fn said(planned: Option<&str>) -> String {
-    planned.map_or("stored".to_owned(), |reason| format!("refused as {reason}"))
+fn expected_text(expected: &Expected) -> String {
+    match expected {
+        Expected::Stored(_) => "stored".to_owned(),
+        Expected::Rejected(reason) => format!("rejected as {reason}"),
+        Expected::Returned(reason) => format!("returned as {reason}"),
+    }
 }
 
-fn words(outcome: &Outcome) -> String {
+fn text(outcome: &EventOutcome) -> String {
     match outcome {
-        Outcome::Refused(reason) => format!("refused as {reason}"),
-        Outcome::Stored => "stored".to_owned(),
-        Outcome::Taken => "taken".to_owned(),
-        Outcome::Failed(words) => words.clone(),
+        EventOutcome::Taken => "taken".to_owned(),
+        EventOutcome::Stored => "stored".to_owned(),
+        EventOutcome::Rejected(reason) => format!("rejected as {reason}"),
+        EventOutcome::DeadLettered(reason) => format!("dead-lettered as {reason}"),
+        EventOutcome::Returned(reason) => format!("returned as {reason}"),
+        EventOutcome::Failed(text) => text.clone(),
     }
 }
 
@@ -78,21 +104,34 @@ mod tests {
     use amp_push_gateway::model::Reason;
 
     #[test]
-    fn what_is_not_as_planned_is_told() {
+    fn counts_failures_and_what_is_not_as_planned() {
         let good = Expected::Stored(Vec::new());
-        let bad = Expected::PutAside { reason: Reason::TooOld, body: String::new() };
-        let refused = |reason: &str| Outcome::Refused(reason.to_owned());
+        let bad = Expected::Rejected(Reason::TooOld);
+        let returned = Expected::Returned(Reason::TooOld);
+        let rejected = |reason: &str| EventOutcome::Rejected(reason.to_owned());
+        let too_old = || "too_old".to_owned();
         let mut tally = Tally::default();
-        for (expected, outcome) in
-            [(&good, Outcome::Stored), (&good, Outcome::Taken), (&bad, Outcome::Taken), (&bad, refused("too_old"))]
-        {
+        for (expected, outcome) in [
+            (&good, EventOutcome::Stored),
+            (&good, EventOutcome::Taken),
+            (&bad, EventOutcome::Taken),
+            (&bad, rejected("too_old")),
+            (&bad, EventOutcome::DeadLettered(too_old())),
+            (&returned, EventOutcome::Returned(too_old())),
+        ] {
             tally.count(expected, &outcome);
         }
-        assert_eq!((tally.events, tally.broken, tally.surprises, tally.told.len()), (4, 2, 0, 0));
-        tally.count(&bad, &Outcome::Stored);
-        tally.count(&bad, &refused("invalid_value"));
-        tally.count(&good, &refused("out_of_order"));
-        tally.count(&good, &Outcome::Failed("503".to_owned()));
-        assert_eq!((tally.surprises, tally.failed, tally.told.len()), (3, 1, 4), "{tally:?}");
+        assert_eq!((tally.events, tally.broken, tally.surprises, tally.failures.len()), (6, 4, 0, 0));
+        for (expected, outcome) in [
+            (&bad, EventOutcome::Stored),
+            (&bad, rejected("invalid_value")),
+            (&bad, EventOutcome::Returned(too_old())),
+            (&returned, EventOutcome::DeadLettered(too_old())),
+            (&good, rejected("out_of_order")),
+            (&good, EventOutcome::Failed("503".to_owned())),
+        ] {
+            tally.count(expected, &outcome);
+        }
+        assert_eq!((tally.surprises, tally.failed, tally.failures.len()), (5, 1, 6), "{tally:?}");
     }
 }

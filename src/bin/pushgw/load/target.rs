@@ -1,163 +1,87 @@
-//! Who takes the load: a queue, a local invoke endpoint, or the function's own handler in this process.
+//! The target of a load: a queue, a function, or the function's own handler in this process, as `send` has them.
 
-use super::http::Http;
-use crate::fault::Fault;
-use crate::redrive::{Outgoing, Queue};
-use amp_push_gateway::aws::{HttpTransport, Signed};
+use super::tally::EventOutcome;
+use crate::exit::CommandError;
+use crate::redrive;
+use crate::send::direct_invocation::payload;
+use crate::send::function::Function;
+use crate::send::outcome::Outcome;
+use crate::send::queue::{MAX_ENTRIES, Queue};
+use crate::send::receiver::Receiver;
+use crate::send::retry;
+use crate::send::target::{self, Numbered};
+use crate::stop_signal::StopSignal;
+use amp_push_gateway::config::Settings;
 use amp_push_gateway::dead_letter::is_fifo;
-use amp_push_gateway::gateway::Gateway;
-use amp_push_gateway::lambda::report::{FunctionError, Report};
-use amp_push_gateway::lambda::{Invocation, handle};
-use amp_push_gateway::local::dead_letters::InMemoryDeadLetters;
-use amp_push_gateway::local::invoke_endpoint::request_id;
-use amp_push_gateway::local::wall_clock;
 use std::time::Duration;
-use tokio::time::Instant;
 use url::Url;
 
-/// What an invocation may take.
+/// For one call.
 const TIMEOUT: Duration = Duration::from_secs(30);
-/// Messages of one call of a queue.
-const BATCH: usize = 10;
 
-/// One of three.
+/// One for each worker, or one for all: on a FIFO queue each worker has a group, so that its messages stay in order.
 #[derive(Debug)]
-pub(super) enum Target {
-    Queue { queue: Queue, is_fifo: bool },
-    Endpoint { http: Http, url: Url },
-    Handler(Box<Gateway<Signed<HttpTransport>, InMemoryDeadLetters>>),
-}
-
-/// A message on its way.
-#[derive(Clone, Debug)]
-pub(super) struct Message {
-    pub(super) text: String,
-    pub(super) events: usize,
-    /// Messages of one group stay in order.
-    pub(super) group: usize,
-}
-
-/// What became of one event.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Outcome {
-    /// A queue has it.
-    Taken,
-    Stored,
-    /// With its reason.
-    Refused(String),
-    /// In words.
-    Failed(String),
-}
+pub(super) struct Target(Vec<target::Target>);
 
 // === impl Target ===
 
 impl Target {
-    pub(super) async fn queue(url: &Url) -> Result<Self, Fault> {
-        let queue = Queue::new(url).await;
-        queue.length().await.map_err(Fault::Failed)?;
-        Ok(Self::Queue { queue, is_fifo: is_fifo(url.path()) })
+    /// Fails if the queue at `url` does not answer.
+    pub(super) async fn queue(url: &Url, workers: usize) -> Result<Self, CommandError> {
+        redrive::Queue::new(url).await.length().await.map_err(CommandError::failed)?;
+        let mut targets = Vec::with_capacity(workers);
+        for worker in 0..workers {
+            let group = is_fifo(url.path()).then(|| format!("load-{worker}"));
+            targets.push(target::Target::Queue(Queue::new(url, group, TIMEOUT).await?));
+        }
+        Ok(Self(targets))
     }
 
-    /// The function `name` behind the Invoke API at `base`.
-    pub(super) fn endpoint(http: Http, base: &Url, name: &str) -> Self {
-        let mut url = base.clone();
-        url.set_path(&format!("{}/2015-03-31/functions/{name}/invocations", base.path().trim_end_matches('/')));
-        Self::Endpoint { http, url }
+    pub(super) fn function(name: &str, endpoint: &Url) -> Result<Self, CommandError> {
+        Ok(Self(vec![target::Target::Function(Function::unsigned(name, endpoint, TIMEOUT)?)]))
+    }
+
+    pub(super) fn handler(settings: &Settings) -> Result<Self, CommandError> {
+        Ok(Self(vec![target::Target::Receiver(Box::new(Receiver::of(settings, TIMEOUT)?))]))
     }
 
     /// How many messages go together.
     pub(super) fn batch(&self) -> usize {
-        if matches!(self, Self::Queue { .. }) { BATCH } else { 1 }
+        if self.tells() { 1 } else { MAX_ENTRIES }
     }
 
-    /// Whether it says of each event what became of it.
+    /// Returns true if its answers tell what became of each event.
     pub(super) fn tells(&self) -> bool {
-        !matches!(self, Self::Queue { .. })
+        !matches!(self.0[0], target::Target::Queue(_))
     }
 
-    /// The outcomes of the events of each message, in order.
-    pub(super) async fn send(&self, messages: &[Message]) -> Vec<Vec<Outcome>> {
-        let Self::Queue { queue, is_fifo } = self else {
-            let mut outcomes = Vec::with_capacity(messages.len());
-            for message in messages {
-                outcomes.push(self.invoke(message).await);
-            }
-            return outcomes;
-        };
-        let outgoing = |message: &Message| Outgoing {
-            body: message.text.clone(),
-            sent: None,
-            group: is_fifo.then(|| format!("load-{}", message.group)),
-            deduplication_id: request_id(),
-        };
-        let outgoing: Vec<_> = messages.iter().map(outgoing).collect();
-        let results = queue.send(&outgoing).await.into_iter().zip(messages);
-        let outcome = |(result, message): (Result<(), String>, &Message)| {
-            vec![result.map_or_else(Outcome::Failed, |()| Outcome::Taken); message.events]
-        };
-        results.map(outcome).collect()
-    }
-
-    async fn invoke(&self, message: &Message) -> Vec<Outcome> {
-        let answer = match self {
-            Self::Endpoint { http, url } => http.post(url, message.text.clone()).await.map(|answer| {
-                let body = String::from_utf8_lossy(&answer.body).into_owned();
-                if answer.is_function_error { Err(serde_json::from_str(&body).unwrap_or_default()) } else { Ok(body) }
-            }),
-            Self::Handler(gateway) => {
-                let deadline = Instant::now() + TIMEOUT;
-                let invocation = Invocation { request_id: request_id(), started: wall_clock(), deadline };
-                let handled = handle(&**gateway, message.text.clone().into(), &invocation).await;
-                Ok(handled.answer)
-            }
-            Self::Queue { .. } => Err("a queue is not invoked".to_owned()),
-        };
-        match answer {
-            Ok(answer) => outcomes(answer, message.events),
-            Err(words) => vec![Outcome::Failed(words); message.events],
+    /// Sends messages, each with the texts of its events. Returns an outcome for each event, in order.
+    pub(super) async fn send(&self, worker: usize, messages: &[Vec<String>], stop: &StopSignal) -> Vec<EventOutcome> {
+        let target = &self.0[worker % self.0.len()];
+        if self.tells() {
+            let texts = messages.iter().flatten().enumerate();
+            let events: Vec<_> = texts.map(|(number, text)| Numbered { number, text }).collect();
+            return target.send(&events).await.into_iter().map(told).collect();
         }
+        let texts: Vec<_> = messages.iter().map(|texts| payload(texts)).collect();
+        let numbered: Vec<_> = texts.iter().enumerate().map(|(number, text)| Numbered { number, text }).collect();
+        let outcomes = retry::send(target, &numbered, stop).await.into_iter().zip(messages);
+        outcomes.flat_map(|(outcome, events)| vec![taken(outcome); events.len()]).collect()
     }
 }
 
-fn outcomes(answer: Result<String, FunctionError>, events: usize) -> Vec<Outcome> {
-    let report = match answer {
-        Ok(report) => report,
-        Err(FunctionError { error_type, error_message }) if error_type == "dead_letter_failed" => error_message,
-        Err(FunctionError { error_type, error_message }) => {
-            let is_of_the_event = events == 1 && error_type != "delivery_failed" && !error_type.contains('.');
-            let words = format!("{error_type}: {error_message}");
-            return vec![if is_of_the_event { Outcome::Refused(error_type) } else { Outcome::Failed(words) }; events];
-        }
-    };
-    let Ok(report) = serde_json::from_str::<Report<'_>>(&report) else {
-        return vec![Outcome::Failed("its answer is no report of this function".to_owned()); events];
-    };
-    let mut outcomes = vec![Outcome::Stored; events];
-    for listed in report.rejected.into_iter().chain(report.dropped) {
-        if let Some(outcome) = outcomes.get_mut(listed.index) {
-            *outcome = Outcome::Refused(listed.reason.into_owned());
-        }
+/// Returns the outcome that the function tells.
+fn told(outcome: Outcome) -> EventOutcome {
+    match outcome {
+        Outcome::Stored => EventOutcome::Stored,
+        Outcome::Sent => EventOutcome::Failed("its answer is no report of this function".to_owned()),
+        Outcome::Rejected { reason, .. } => EventOutcome::Rejected(reason),
+        Outcome::Failed(error_text) => EventOutcome::Failed(error_text),
+        Outcome::Unsent(unsent) => EventOutcome::Failed(unsent.error_text),
     }
-    outcomes
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_answer_of_the_function_tells_of_each_event() {
-        let failed = |error_type: &str, error_message: &str| {
-            Err(FunctionError { error_type: error_type.to_owned(), error_message: error_message.to_owned() })
-        };
-        let report = r#"{"accepted":1,"rejected_count":1,"rejected":[{"index":1,"reason":"too_old","detail":"x"}]}"#;
-        let mixed = vec![Outcome::Stored, Outcome::Refused("too_old".to_owned())];
-        assert_eq!(outcomes(Ok(report.to_owned()), 2), mixed);
-        assert_eq!(outcomes(failed("dead_letter_failed", report), 2), mixed);
-        assert_eq!(outcomes(failed("invalid_value", "x"), 1), [Outcome::Refused("invalid_value".to_owned())]);
-        for (error_type, events) in [("delivery_failed", 1), ("delivery_failed", 2), ("Sandbox.Timedout", 1)] {
-            assert!(matches!(outcomes(failed(error_type, "x"), events)[0], Outcome::Failed(_)), "{error_type}");
-        }
-        assert!(matches!(outcomes(Ok("null".to_owned()), 1)[0], Outcome::Failed(_)));
-    }
+/// Returns the outcome of an event on a queue.
+fn taken(outcome: Outcome) -> EventOutcome {
+    if outcome == Outcome::Sent { EventOutcome::Taken } else { told(outcome) }
 }

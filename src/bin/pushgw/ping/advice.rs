@@ -1,19 +1,18 @@
-//! From what came back to what is wrong and what to do. Pure.
+//! Advice: what is wrong with an answer, and what to do. Pure.
 
 use amp_push_gateway::amp::region_of;
 use amp_push_gateway::aws::{Answer, TransportError};
 use amp_push_gateway::remote_write::error_text;
 use url::Url;
 
-/// Characters of a receiver's words that are repeated.
-const MAX_WORDS: usize = 300;
+/// Characters of an error text.
+const MAX_TEXT_CHARS: usize = 300;
 
 const CREDENTIALS: &str = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (and AWS_SESSION_TOKEN for temporary ones), \
                            or AWS_PROFILE; `aws sts get-caller-identity` shows whose they are";
 const PERMISSION: &str = "the credentials are known, but lack the permission aps:RemoteWrite on this workspace: attach the \
                           managed policy AmazonPrometheusRemoteWriteAccess";
 
-/// Who was asked.
 pub(super) struct Asked<'a> {
     pub(super) url: &'a Url,
     pub(super) region: Option<&'a str>,
@@ -23,19 +22,19 @@ pub(super) struct Asked<'a> {
 pub(super) fn advise(asked: &Asked<'_>, answer: &Result<Answer, TransportError>) -> String {
     match answer {
         Ok(answer) => {
-            let words = words(&error_text::of(answer));
-            let said = if words.is_empty() { String::new() } else { format!(" ({words})") };
+            let text = one_line(&error_text::of(answer));
+            let said = if text.is_empty() { String::new() } else { format!(" ({text})") };
             format!("{} answered {}{said}: {}", asked.url, answer.status, of_status(asked, answer))
         }
         Err(TransportError::Credentials(cause)) => {
-            format!("no credentials to sign with ({}): {CREDENTIALS}", words(cause))
+            format!("no credentials to sign with ({}): {CREDENTIALS}", one_line(cause))
         }
         Err(TransportError::Timeout) => format!(
             "{} did not answer in time: check the network between here and there (proxy, security group, VPC endpoint)",
             asked.url
         ),
         Err(TransportError::Connect(cause) | TransportError::Network(cause)) => {
-            format!("{} could not be reached ({}): {}", asked.url, words(cause), of_network(asked, cause))
+            format!("{} could not be reached ({}): {}", asked.url, one_line(cause), of_network(asked, cause))
         }
     }
 }
@@ -56,14 +55,14 @@ fn of_status(asked: &Asked<'_>, answer: &Answer) -> String {
         300..=399 => "it redirects, which is never followed: give the URL that it redirects to".to_owned(),
         400 | 415 | 422 => "it was reached, but does not take an empty write of remote write 1.0".to_owned(),
         429 => "it was reached, and has too many requests at the moment: try again".to_owned(),
-        500..=599 => "it was reached, and is at fault itself: try again later".to_owned(),
+        500..=599 => "it was reached, but failed: try again later".to_owned(),
         _ => "an answer that remote write 1.0 does not know".to_owned(),
     }
 }
 
-/// What AWS says with a 403, in its words in lower case.
-fn of_403(asked: &Asked<'_>, words: &str) -> String {
-    let has = |parts: &[&str]| parts.iter().any(|part| words.contains(part));
+/// Tells causes of a 403 apart by the error text of AWS, in lower case.
+fn of_403(asked: &Asked<'_>, text: &str) -> String {
+    let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let advice = if has(&["not authorized", "access denied", "accessdenied", "aps:remotewrite"]) {
         PERMISSION.to_owned()
     } else if has(&["signature expired", "not yet current", "request timestamp"]) {
@@ -114,10 +113,10 @@ fn region<'a>(asked: &Asked<'a>) -> &'a str {
     asked.region.unwrap_or("no region")
 }
 
-/// One line of at most [`MAX_WORDS`] characters.
-fn words(text: &str) -> String {
+/// One line of at most [`MAX_TEXT_CHARS`] characters.
+fn one_line(text: &str) -> String {
     let mut line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    if let Some((end, _)) = line.char_indices().nth(MAX_WORDS) {
+    if let Some((end, _)) = line.char_indices().nth(MAX_TEXT_CHARS) {
         line.truncate(end);
         line.push('…');
     }
@@ -204,8 +203,8 @@ mod tests {
     }
 
     #[test]
-    fn words_are_one_bounded_line() {
-        assert_eq!(words("a\n\n b "), "a b");
-        assert_eq!(words(&"é".repeat(400)).chars().count(), MAX_WORDS + 1);
+    fn an_error_text_is_one_bounded_line() {
+        assert_eq!(one_line("a\n\n b "), "a b");
+        assert_eq!(one_line(&"é".repeat(400)).chars().count(), MAX_TEXT_CHARS + 1);
     }
 }

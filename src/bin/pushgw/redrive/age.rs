@@ -1,42 +1,39 @@
-//! How old are the events of a message? Pure.
+//! Finds out how old the events of a message are. Pure.
 
-use super::letter::{Letter, Message, Shape};
+use super::dead_letter::{DeadLetter, Message, Origin};
 use amp_push_gateway::event::{EventTimes, Rules, read_message};
 use amp_push_gateway::model::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// Milliseconds since the epoch; what lies outside is in another unit, and no time for the gateway.
+/// Milliseconds since the epoch. A number outside is in another unit, and no time for the gateway.
 const TIMES: std::ops::Range<i64> = 100_000_000_000..100_000_000_000_000;
 
-/// The times of the events of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Ages {
     pub(super) oldest: Timestamp,
     pub(super) newest: Timestamp,
-    /// Whether an event brings no time of its own.
     pub(super) any_without_time: bool,
 }
 
 // === impl Ages ===
 
 impl Ages {
-    /// Of the message of `letter`; none where it has no message, or one without events.
-    pub(super) fn of(letter: &Letter, now: Timestamp) -> Option<Self> {
-        match &letter.message {
-            Message::Whole(text) => read(text, letter.sent, now),
-            // Whatever a device calls a time, nobody here knows.
+    /// Returns `None` if `dead_letter` has no message, or one without events.
+    pub(super) fn of(dead_letter: &DeadLetter, now: Timestamp) -> Option<Self> {
+        match &dead_letter.message {
+            Message::Whole(text) => read(text, dead_letter.sent, now),
             Message::ForAFile { .. } => {
-                letter.sent.map(|sent| Self { oldest: sent, newest: sent, any_without_time: true })
+                dead_letter.sent.map(|sent| Self { oldest: sent, newest: sent, any_without_time: true })
             }
             Message::Missing { .. } => None,
         }
     }
 
-    /// Whether sending the message of a letter of this `shape` again could only see it refused again. Of our own letters
-    /// the good events are stored already, so that one event that is too old is enough; of others, all must be.
-    pub(super) fn is_too_old(&self, shape: Shape, now: Timestamp, max_age_ms: i64) -> bool {
-        let decisive = if shape == Shape::Gateway { self.oldest } else { self.newest };
+    /// Returns true if the gateway would only reject the message again. The good events of its own dead letters are stored
+    /// already, so one event that is too old is enough; of others, all must be.
+    pub(super) fn is_too_old(&self, origin: Origin, now: Timestamp, max_age_ms: i64) -> bool {
+        let decisive = if origin == Origin::Gateway { self.oldest } else { self.newest };
         now.since(decisive) > max_age_ms
     }
 }
@@ -44,10 +41,10 @@ impl Ages {
 fn read(text: &str, sent: Option<Timestamp>, now: Timestamp) -> Option<Ages> {
     let rules = Rules { max_sample_age_ms: i64::MAX, max_sample_lead_ms: i64::MAX, ..Rules::default() };
     let mut ages: Option<Ages> = None;
-    read_message(text, &EventTimes { now, sent }, &rules, &mut |found| {
-        let own = own_time(&found.text);
-        let taken = found.event.as_ref().ok().map(|event| event.timestamp);
-        let time = taken.or(own).or(found.sent).or(sent).unwrap_or(now);
+    read_message(text, &EventTimes { now, sent }, &rules, &mut |parsed| {
+        let own = own_time(&parsed.text);
+        let taken = parsed.event.as_ref().ok().map(|event| event.timestamp);
+        let time = taken.or(own).or(parsed.sent).or(sent).unwrap_or(now);
         let all = ages.get_or_insert(Ages { oldest: time, newest: time, any_without_time: false });
         all.oldest = all.oldest.min(time);
         all.newest = all.newest.max(time);
@@ -56,7 +53,7 @@ fn read(text: &str, sent: Option<Timestamp>, now: Timestamp) -> Option<Ages> {
     ages
 }
 
-/// The time in an event that may be refused for something else.
+/// Returns the time in an event that may be rejected for another reason.
 fn own_time(event: &str) -> Option<Timestamp> {
     #[derive(Deserialize)]
     struct Timed<'a> {
@@ -65,7 +62,7 @@ fn own_time(event: &str) -> Option<Timestamp> {
     }
     let timed: Timed<'_> = serde_json::from_str(event).ok()?;
     let literal = timed.timestamp?.get().trim_matches('"');
-    #[expect(clippy::cast_possible_truncation, reason = "the range below refuses what is cut off")]
+    #[expect(clippy::cast_possible_truncation, reason = "the range below excludes what is cut off")]
     let time = literal.parse().ok().or_else(|| literal.parse::<f64>().ok().map(|time| time as i64))?;
     TIMES.contains(&time).then_some(Timestamp(time))
 }
@@ -85,14 +82,14 @@ mod tests {
     #[test]
     fn the_age_is_that_of_the_event_else_of_the_sending() {
         let at = |age: i64| format!("{{\"timestamp\":{},\"metrics\":{{\"ph\":6.7}}}}", NOW - age);
-        let refused = format!("{{\"timestamp\":\"{}\",\"metrics\":{{\"ph\":\"abc\"}}}}", NOW - 7);
+        let rejected = format!("{{\"timestamp\":\"{}\",\"metrics\":{{\"ph\":\"abc\"}}}}", NOW - 7);
         let seconds = "{\"timestamp\":1700000000,\"metrics\":{\"ph\":1}}";
         let fraction = format!("{{\"timestamp\":{}.75,\"metrics\":{{}}}}", NOW - 8);
         let table = [
             (at(5), Some(9), Some((5, 5, false))),
             ("{\"metrics\":{\"ph\":6.7}}".to_owned(), Some(9), Some((9, 9, true))),
             ("{\"metrics\":{\"ph\":6.7}}".to_owned(), None, Some((0, 0, true))),
-            (refused, Some(9), Some((7, 7, false))),
+            (rejected, Some(9), Some((7, 7, false))),
             (fraction, Some(9), Some((8, 8, false))),
             (seconds.to_owned(), Some(9), Some((9, 9, true))),
             ("temperature=14.3".to_owned(), Some(9), Some((9, 9, true))),
@@ -105,18 +102,18 @@ mod tests {
     }
 
     #[test]
-    fn one_old_event_of_our_own_letter_is_enough_and_all_of_another() {
+    fn one_old_event_of_our_own_dead_letter_is_enough_and_all_of_another() {
         let mixed = Ages { oldest: Timestamp(NOW - 2 * HOUR), newest: Timestamp(NOW), any_without_time: false };
         let old = Ages { newest: Timestamp(NOW - HOUR - 1), ..mixed };
         let edge = Ages { oldest: Timestamp(NOW - HOUR), ..mixed };
-        for (ages, shape, expected) in [
-            (mixed, Shape::Gateway, true),
-            (mixed, Shape::Queue, false),
-            (mixed, Shape::Lambda, false),
-            (old, Shape::Queue, true),
-            (edge, Shape::Gateway, false),
+        for (ages, origin, expected) in [
+            (mixed, Origin::Gateway, true),
+            (mixed, Origin::Queue, false),
+            (mixed, Origin::Lambda, false),
+            (old, Origin::Queue, true),
+            (edge, Origin::Gateway, false),
         ] {
-            assert_eq!(ages.is_too_old(shape, Timestamp(NOW), HOUR), expected, "{ages:?} {shape:?}");
+            assert_eq!(ages.is_too_old(origin, Timestamp(NOW), HOUR), expected, "{ages:?} {origin:?}");
         }
     }
 }

@@ -1,27 +1,38 @@
 //! A file of JSON lines, one for each message, that is only ever appended to.
 
-use crate::fault::Fault;
+use crate::exit::CommandError;
 use serde::de::IgnoredAny;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// An open file.
 #[derive(Debug)]
 pub(super) struct JsonLines {
     file: File,
     path: PathBuf,
-    /// Bytes that are safely there.
+    /// Bytes that are safely on the disk.
     length: u64,
+}
+
+/// Messages could not be appended.
+#[derive(Debug)]
+pub(super) struct AppendError {
+    path: PathBuf,
+    cause: io::Error,
+}
+
+impl std::fmt::Display for AppendError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.cause)
+    }
 }
 
 // === impl JsonLines ===
 
 impl JsonLines {
-    /// Opens the file, or makes it.
-    pub(super) fn open(path: &Path) -> Result<Self, Fault> {
+    pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
         let opened = Self::opened(path);
-        opened.map_err(|error| Fault::Usage(format!("{} cannot be appended to: {error}", path.display())))
+        opened.map_err(|error| CommandError::usage(format!("{} cannot be appended to: {error}", path.display())))
     }
 
     fn opened(path: &Path) -> io::Result<Self> {
@@ -45,7 +56,7 @@ impl JsonLines {
     }
 
     /// Appends a line for each of `messages`; they are on the disk when this returns, or none of them is in the file.
-    pub(super) fn append(&mut self, messages: &[String]) -> Result<(), String> {
+    pub(super) fn append(&mut self, messages: &[String]) -> Result<(), AppendError> {
         let mut lines = String::new();
         for message in messages {
             lines.push_str(&line(message));
@@ -53,17 +64,16 @@ impl JsonLines {
         }
         let written = self.file.write_all(lines.as_bytes()).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
-            // What is half written would be a line that is no message. If even this fails, the next opening ends it.
+            // A line that is half written is no message. If this fails, too, the next opening ends the line.
             let _is_cut = self.file.set_len(self.length).is_ok();
-            return Err(format!("{}: {error}", self.path.display()));
+            return Err(AppendError { path: self.path.clone(), cause: error });
         }
         self.length += lines.len() as u64;
         Ok(())
     }
 }
 
-/// JSON as it stands, on one line: a line end in JSON can only stand between its parts. What is no JSON becomes a JSON
-/// string.
+/// Puts JSON on one line: a line end can only stand between its parts. Any other text becomes a JSON string.
 fn line(message: &str) -> String {
     if serde_json::from_str::<IgnoredAny>(message).is_ok() {
         return message.trim().replace(['\n', '\r'], " ");
@@ -99,6 +109,6 @@ mod tests {
         JsonLines::open(&path).unwrap().append(&["3".to_owned()]).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "{\"torn\n1\n2\n3\n");
         std::fs::remove_file(&path).unwrap();
-        assert!(matches!(JsonLines::open(Path::new("/nowhere/x.jsonl")), Err(Fault::Usage(_))));
+        assert_eq!(JsonLines::open(Path::new("/nowhere/x.jsonl")).unwrap_err().exit_code, 2);
     }
 }

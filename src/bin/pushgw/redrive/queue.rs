@@ -1,6 +1,6 @@
 //! A queue of SQS: messages and handles out, messages in, batch by batch, with an answer for each message.
 
-use super::letter::Received;
+use super::dead_letter::Received;
 use amp_push_gateway::dead_letter::{MAX_MESSAGE_BYTES, NO_GROUP, is_fifo};
 use amp_push_gateway::local::sqs::{self, Failed};
 use amp_push_gateway::model::Timestamp;
@@ -23,9 +23,9 @@ const SENT_TIMESTAMP_BYTES: usize = SENT_TIMESTAMP.len() + STRING.len() + 20;
 
 /// Tries of one call.
 const TRIES: u32 = 4;
-/// What all of them may take together.
+/// For all of them together.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-/// How often a delete that was refused for some entries is tried.
+/// Tries of a delete that fails for some entries.
 const DELETES: u32 = 3;
 const DELETE_DELAY: Duration = Duration::from_millis(200);
 
@@ -50,7 +50,7 @@ pub(crate) struct Outgoing {
 // === impl Outgoing ===
 
 impl Outgoing {
-    /// Whether SQS takes it with the time that it carries.
+    /// Returns true if SQS takes it with the time that it carries.
     pub(super) fn fits(body: &str) -> bool {
         body.len() + SENT_TIMESTAMP_BYTES <= MAX_MESSAGE_BYTES
     }
@@ -148,7 +148,7 @@ impl Queue {
         entry.build()
     }
 
-    /// Takes at most ten messages off the queue and answers for each, in the same order; what is refused is tried again.
+    /// Takes at most ten messages off the queue and answers for each, in the same order; an entry that fails is tried again.
     pub(super) async fn delete(&self, handles: &[String]) -> Vec<Result<(), String>> {
         let mut results = vec![Err("the queue did not say".to_owned()); handles.len()];
         for again in 0..DELETES {
@@ -163,7 +163,6 @@ impl Queue {
         results
     }
 
-    /// Of those that are not deleted yet.
     async fn delete_once(&self, handles: &[String], results: &mut [Result<(), String>]) {
         let open = (0..handles.len()).filter(|&number| results[number].is_err());
         let entry = |number: usize| {

@@ -1,23 +1,21 @@
-//! What a run shows, to people and to scripts.
+//! Reports a run, to people and to scripts.
 
-use super::choice::Choice;
-use super::letter::Shape;
-use super::tally::{Ended, Example, Tally};
+use super::dead_letter::Origin;
+use super::route::Selection;
+use super::tally::{Example, Tally};
 use crate::view::{self, Styled, count, rows, utc};
 use serde_json::json;
 use std::fmt;
 
-/// Characters of a detail in an example.
 const MAX_DETAIL_CHARS: usize = 300;
 
-/// A run that is over.
 pub(super) struct Report<'a> {
     pub(super) queue: &'a str,
     /// About how many messages were on it.
     pub(super) length: u64,
     pub(super) source: Option<&'a str>,
     pub(super) file: Option<String>,
-    pub(super) choice: &'a Choice,
+    pub(super) selection: &'a Selection,
     pub(super) tally: &'a Tally,
     pub(super) hidden_for_seconds: u64,
 }
@@ -26,10 +24,9 @@ pub(super) struct Report<'a> {
 
 impl Report<'_> {
     fn is_dry(&self) -> bool {
-        !self.choice.to_queue && !self.choice.to_file
+        !self.selection.to_queue && !self.selection.to_file
     }
 
-    /// All of it for a script.
     pub(super) fn json(&self) -> serde_json::Value {
         let tally = self.tally;
         let example = |example: &Example| {
@@ -40,18 +37,18 @@ impl Report<'_> {
                 "body": example.body,
             })
         };
-        let reason = |((reason, shape), group): (&(String, Shape), &super::tally::Group)| {
+        let reason = |((reason, origin), group): (&(String, Origin), &super::tally::Group)| {
             json!({
                 "reason": reason,
-                "from": shape.as_str(),
-                "letters": group.letters,
+                "from": origin.as_str(),
+                "letters": group.dead_letters,
                 "too_old": group.too_old,
                 "maybe_stored": group.maybe_stored,
                 "examples": group.examples.iter().map(example).collect::<Vec<_>>(),
             })
         };
         let stays: serde_json::Map<_, _> =
-            tally.stays.iter().map(|(why, letters)| (why.as_str().to_owned(), (*letters).into())).collect();
+            tally.stays.iter().map(|(why, dead_letters)| (why.texts().0.to_owned(), (*dead_letters).into())).collect();
         json!({
             "ok": tally.is_good(),
             "dry_run": self.is_dry(),
@@ -67,25 +64,25 @@ impl Report<'_> {
             "left": stays,
             "failed": tally.failed,
             "not_deleted": tally.not_deleted,
-            "failures": tally.told,
+            "failures": tally.failures,
             "hidden": tally.hidden,
-            "ended": tally.ended.as_str(),
+            "ended": tally.ended.texts().0,
         })
     }
 
     fn reasons(&self) -> String {
-        let lines = self.tally.groups.iter().map(|((reason, shape), group)| {
+        let lines = self.tally.groups.iter().map(|((reason, origin), group)| {
             let number = |number: u64| if number == 0 { String::new() } else { number.to_string() };
-            let from = match shape {
-                Shape::Gateway => "the gateway",
-                Shape::Queue => "SQS",
-                Shape::Lambda => "Lambda",
-                Shape::Iot => "AWS IoT",
+            let from = match origin {
+                Origin::Gateway => "the gateway",
+                Origin::Queue => "SQS",
+                Origin::Lambda => "Lambda",
+                Origin::Iot => "AWS IoT",
             };
-            let counts = [group.letters.to_string(), number(group.too_old), number(group.maybe_stored)];
+            let counts = [group.dead_letters.to_string(), number(group.too_old), number(group.maybe_stored)];
             [reason.clone(), from.to_owned()].into_iter().chain(counts).collect()
         });
-        rows(&["reason", "from", "letters", "too old", "maybe stored"], lines.collect(), &[2, 3, 4])
+        rows(&["reason", "from", "dead letters", "too old", "maybe stored"], lines.collect(), &[2, 3, 4])
     }
 
     fn examples(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -104,57 +101,54 @@ impl Report<'_> {
     fn went(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tally = self.tally;
         if let Some(source) = self.source {
-            writeln!(f, "sent back  {} to {source}", count(tally.sent, "letter"))?;
+            writeln!(f, "sent back  {} to {source}", count(tally.sent, "dead letter"))?;
         }
         if let Some(file) = &self.file {
-            writeln!(f, "to file    {} appended to {file}", count(tally.filed, "letter"))?;
+            writeln!(f, "to file    {} appended to {file}", count(tally.filed, "dead letter"))?;
         }
         if tally.filed_without_time > 0 {
-            let without = count(tally.filed_without_time, "letter");
-            writeln!(f, "           {without} with events that bring no time: in the file they have none")?;
+            let without = count(tally.filed_without_time, "dead letter");
+            writeln!(f, "           {without} have events without a time: in the file they have none")?;
         }
-        for (why, letters) in &tally.stays {
-            writeln!(f, "left       {}: {}", count(*letters, "letter"), why.words())?;
+        for (why, dead_letters) in &tally.stays {
+            writeln!(f, "left       {}: {}", count(*dead_letters, "dead letter"), why.texts().1)?;
         }
         for (number, what) in [
             (tally.failed, "could not be written, and stay"),
-            (tally.not_deleted, "were written, and are on the queue still: the next run would write them again"),
+            (tally.not_deleted, "were written, but are still on the queue: the next run would write them again"),
         ] {
             if number > 0 {
-                writeln!(f, "{}     {}: {what}", Styled(view::BAD, "failed"), count(number, "letter"))?;
+                writeln!(f, "{}     {}: {what}", Styled(view::BAD, "failed"), count(number, "dead letter"))?;
             }
         }
-        for words in &tally.told {
-            writeln!(f, "  {} {words}", Styled(view::BAD, "!"))?;
+        for failure in &tally.failures {
+            writeln!(f, "  {} {failure}", Styled(view::BAD, "!"))?;
         }
         if tally.hidden > 0 {
-            let hidden = count(tally.hidden, "letter");
+            let hidden = count(tally.hidden, "dead letter");
             writeln!(f, "hidden     {hidden} could not be shown again at once: up to {} s", self.hidden_for_seconds)?;
         }
         Ok(())
     }
 
-    fn ended(&self) -> &'static str {
-        match self.tally.ended {
-            Ended::Empty => "the queue has no more",
-            Ended::AtMax => "as many as --max allows",
-            Ended::OutOfTime => "the time of --hide is nearly over: run it again for the rest",
-            Ended::Stopped => "stopped: run it again for the rest",
-            Ended::Failed => "ended by a failure",
-        }
-    }
-
-    fn verdict(&self) -> String {
+    fn summary(&self) -> String {
         let tally = self.tally;
         if !tally.is_good() {
-            return format!("{} not all of what was asked for; {}", Styled(view::BAD, "failed:"), self.ended());
+            return format!(
+                "{} not everything that was asked for; {}",
+                Styled(view::BAD, "failed:"),
+                self.tally.ended.texts().1
+            );
         }
         let ok = Styled(view::GOOD, "ok:");
         if self.is_dry() {
             let how = "--all or --reason REASON, with --to QUEUE_URL or --to-file FILE, sends them";
-            return format!("{ok} a dry run; all letters are on the queue still ({}); {how}", self.ended());
+            return format!(
+                "{ok} a dry run; all dead letters are still on the queue ({}); {how}",
+                self.tally.ended.texts().1
+            );
         }
-        format!("{ok} {} sent, {} to the file ({})", tally.sent, tally.filed, self.ended())
+        format!("{ok} {} sent, {} to the file ({})", tally.sent, tally.filed, self.tally.ended.texts().1)
     }
 }
 
@@ -175,16 +169,16 @@ impl fmt::Display for Report<'_> {
             writeln!(f)?;
         }
         if tally.too_old > 0 {
-            writeln!(f, "too old    {}: AMP would refuse them", count(tally.too_old, "letter"))?;
+            writeln!(f, "too old    {}: AMP would refuse them", count(tally.too_old, "dead letter"))?;
         }
         if tally.maybe_stored > 0 {
             writeln!(
                 f,
                 "stored     {}, maybe: the receiver may hold them already",
-                count(tally.maybe_stored, "letter")
+                count(tally.maybe_stored, "dead letter")
             )?;
         }
         self.went(f)?;
-        write!(f, "{}", self.verdict())
+        write!(f, "{}", self.summary())
     }
 }

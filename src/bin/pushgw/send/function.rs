@@ -2,10 +2,10 @@
 
 mod endpoint;
 
-use super::direct;
+use super::direct_invocation;
 use super::outcome::Outcome;
 use super::target::Numbered;
-use crate::fault::Fault;
+use crate::exit::CommandError;
 use amp_push_gateway::aws::{
     Answer, BodyPolicy, CredentialsSource, HttpTransport, Signed, Signer, Transport as _, TransportError,
 };
@@ -32,28 +32,26 @@ const FUNCTION_ERROR: &str = "x-amz-function-error";
 const ERROR_TYPE: &str = "x-amzn-errortype";
 const PRODUCT: &str = concat!("amp-push-gateway/", env!("CARGO_PKG_VERSION"), " pushgw");
 
-/// Characters of a refusal's words that are repeated.
-const MAX_WORDS: usize = 300;
+/// Characters of an error text.
+const MAX_TEXT_CHARS: usize = 300;
 
-/// Whether the answer of the function is waited for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Synchronous,
     Asynchronous,
 }
 
-/// A function, and how it is invoked.
 #[derive(Debug)]
-pub(super) struct Function {
+pub(crate) struct Function {
     endpoint: Endpoint,
     kind: Kind,
     transport: Signed<HttpTransport>,
     timeout: Duration,
 }
 
-/// What Lambda says of a call that never reached the function.
+/// Lambda's answer to a call that never reached the function.
 #[derive(Deserialize)]
-struct Refused {
+struct ServiceError {
     #[serde(alias = "Message")]
     message: String,
 }
@@ -61,32 +59,39 @@ struct Refused {
 // === impl Function ===
 
 impl Function {
-    /// The function `name` at `endpoint`, else where the environment says.
-    pub(super) fn new(name: &str, endpoint: Option<Url>, kind: Kind, timeout: Duration) -> Result<Self, Fault> {
+    pub(crate) fn new(name: &str, endpoint: Option<Url>, kind: Kind, timeout: Duration) -> Result<Self, CommandError> {
         let endpoint = Endpoint::new(name, endpoint)?;
         let credentials = CredentialsSource::new(None, &endpoint.region);
         let signer = Signer { service: SIGNING_NAME, region: endpoint.region.clone(), credentials };
-        let http = HttpTransport::new().map_err(|error| Fault::Failed(error.to_string()))?;
-        Ok(Self { endpoint, kind, transport: Signed::new(http, Some(signer)), timeout: timeout + GRACE })
+        Self::of(endpoint, kind, Some(signer), timeout)
     }
 
-    /// Its name, with where it is.
-    pub(super) fn name(&self) -> String {
+    /// Calls are not signed.
+    pub(crate) fn unsigned(name: &str, endpoint: &Url, timeout: Duration) -> Result<Self, CommandError> {
+        Self::of(Endpoint::unsigned(name, endpoint)?, Kind::Synchronous, None, timeout)
+    }
+
+    fn of(endpoint: Endpoint, kind: Kind, signer: Option<Signer>, timeout: Duration) -> Result<Self, CommandError> {
+        let http = HttpTransport::new().map_err(CommandError::failed)?;
+        Ok(Self { endpoint, kind, transport: Signed::new(http, signer), timeout: timeout + GRACE })
+    }
+
+    pub(crate) fn name(&self) -> String {
         format!("{} at {}", self.endpoint.name, self.endpoint.url.origin().ascii_serialization())
     }
 
-    pub(super) fn is_asynchronous(&self) -> bool {
+    pub(crate) fn is_asynchronous(&self) -> bool {
         self.kind == Kind::Asynchronous
     }
 
-    pub(super) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
+    pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
         let texts: Vec<_> = messages.iter().map(|message| message.text).collect();
         let invocation_type = if self.is_asynchronous() { "Event" } else { "RequestResponse" };
         let request = Request::post(self.endpoint.url.as_str())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, PRODUCT)
             .header(INVOCATION_TYPE, invocation_type)
-            .body(direct::payload(&texts).into());
+            .body(direct_invocation::payload(&texts).into());
         let request = match request {
             Ok(request) => request,
             Err(error) => return vec![Outcome::unsent(error.to_string(), false); messages.len()],
@@ -102,7 +107,7 @@ impl Function {
     }
 }
 
-/// What Lambda, or the function, made of `count` messages.
+/// Returns the outcomes of `count` messages.
 fn outcomes(answer: &Answer, count: usize) -> Vec<Outcome> {
     let body = String::from_utf8_lossy(&answer.body).into_owned();
     match answer.status {
@@ -111,22 +116,22 @@ fn outcomes(answer: &Answer, count: usize) -> Vec<Outcome> {
             let error = serde_json::from_str(&body)
                 .unwrap_or_else(|_| FunctionError { error_type: "Unhandled".to_owned(), error_message: body });
             let error = FunctionError { error_message: cut(&error.error_message), ..error };
-            direct::outcomes(&Err(error), count)
+            direct_invocation::outcomes(&Err(error), count)
         }
-        200..300 => direct::outcomes(&Ok(body), count),
+        200..300 => direct_invocation::outcomes(&Ok(body), count),
         status => {
-            let words = serde_json::from_str::<Refused>(&body).map_or(body, |said| said.message);
+            let text = serde_json::from_str::<ServiceError>(&body).map_or(body, |error| error.message);
             let kind = answer.headers.get(ERROR_TYPE).and_then(|kind| kind.to_str().ok()?.split(':').next());
             let kind = kind.map_or(String::new(), |kind| format!(" {kind}"));
             let may_pass = status == 429 || status >= 500;
-            vec![Outcome::unsent(format!("Lambda answered {status}{kind}: {}", cut(&words)), may_pass); count]
+            vec![Outcome::unsent(format!("Lambda answered {status}{kind}: {}", cut(&text)), may_pass); count]
         }
     }
 }
 
-/// A report that stands in an error's words is whole JSON, and is left so.
-fn cut(words: &str) -> String {
-    if words.starts_with('{') { words.to_owned() } else { words.chars().take(MAX_WORDS).collect() }
+/// Shortens an error text; a report in it stays whole.
+fn cut(text: &str) -> String {
+    if text.starts_with('{') { text.to_owned() } else { text.chars().take(MAX_TEXT_CHARS).collect() }
 }
 
 #[cfg(test)]
@@ -149,15 +154,16 @@ mod tests {
 
     #[test]
     fn each_answer_of_lambda_has_its_outcome() {
-        let rejected = |words: &str| Outcome::Rejected(words.to_owned());
+        let rejected =
+            |reason: &str, detail: &str| Outcome::Rejected { reason: reason.to_owned(), detail: detail.to_owned() };
         let table = [
             (202, false, "", Outcome::Sent),
-            (200, false, r#"{"accepted":1,"rejected_count":0,"rejected":[]}"#, Outcome::Sent),
+            (200, false, r#"{"accepted":1,"rejected_count":0,"rejected":[]}"#, Outcome::Stored),
             (
                 200,
                 true,
                 r#"{"errorType":"invalid_value","errorMessage":"metrics.ph: x"}"#,
-                rejected("invalid_value: metrics.ph: x"),
+                rejected("invalid_value", "metrics.ph: x"),
             ),
             (200, true, "gone", Outcome::unsent("the function failed with Unhandled: gone", true)),
             (
@@ -191,7 +197,7 @@ mod tests {
             "rejected": [{"index": 1, "reason": "invalid_value", "detail": detail}],
         });
         let body = serde_json::json!({"errorType": "dead_letter_failed", "errorMessage": report.to_string()});
-        let expected = [Outcome::Sent, Outcome::Rejected(format!("invalid_value: {detail}"))];
+        let expected = [Outcome::Stored, Outcome::Rejected { reason: "invalid_value".to_owned(), detail }];
         assert_eq!(outcomes(&answer(200, true, &body.to_string()), 2), expected);
     }
 }

@@ -1,40 +1,41 @@
-//! What became of one message that was to be sent.
-
-/// The outcome of one message.
+//! The outcome of one message.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Outcome {
-    /// It is there.
+pub(crate) enum Outcome {
     Sent,
-    /// Whoever took it will never store it as it is: the function's or the receiver's reason and words.
-    Rejected(String),
-    /// It cannot be sent as it is, whoever tries; in words.
+    /// The function reports so.
+    Stored,
+    /// The function or the receiver will never store it as it is.
+    Rejected {
+        reason: String,
+        detail: String,
+    },
+    /// Nobody can send it as it is; the error text.
     Failed(String),
-    /// It was not sent, or it is not known that it was; it may work later. In words.
+    /// It was not sent, or nobody knows; it may work later.
     Unsent(Unsent),
 }
 
 /// Why a message is not there yet.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Unsent {
-    pub(super) words: String,
-    /// Whether another try makes sense now.
-    pub(super) may_pass: bool,
+pub(crate) struct Unsent {
+    pub(crate) error_text: String,
+    /// An error that passes: another try makes sense now.
+    pub(crate) may_pass: bool,
 }
 
 // === impl Outcome ===
 
 impl Outcome {
-    pub(super) fn unsent(words: impl Into<String>, may_pass: bool) -> Self {
-        Self::Unsent(Unsent { words: words.into(), may_pass })
+    pub(crate) fn unsent(error_text: impl Into<String>, may_pass: bool) -> Self {
+        Self::Unsent(Unsent { error_text: error_text.into(), may_pass })
     }
 
-    /// Whether it is to be tried again at once.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(crate) fn may_pass(&self) -> bool {
         matches!(self, Self::Unsent(unsent) if unsent.may_pass)
     }
 
-    /// Whether nothing more is to be done for it.
-    pub(super) fn is_settled(&self) -> bool {
+    /// Returns true if nothing more is to be done for it.
+    pub(crate) fn is_settled(&self) -> bool {
         !matches!(self, Self::Unsent(_))
     }
 }

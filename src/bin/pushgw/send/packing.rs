@@ -1,6 +1,5 @@
-//! Which messages go together. Pure.
+//! Packs messages that go together. Pure.
 
-/// What one call takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Limits {
     /// Messages.
@@ -17,7 +16,7 @@ pub(super) struct Parcel {
     /// Its number among all messages.
     pub(super) number: usize,
     pub(super) bytes: usize,
-    /// Whether it must travel by itself.
+    /// It must travel by itself.
     pub(super) is_alone: bool,
 }
 

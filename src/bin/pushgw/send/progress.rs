@@ -1,7 +1,7 @@
-//! What was settled so far, in a file, so that a run that was ended goes on where it stopped.
+//! Saves the settled messages in a file, so that a run that was ended goes on from there.
 
-use super::input::Input;
-use crate::fault::Fault;
+use crate::exit::CommandError;
+use crate::input_file::InputFile;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -9,20 +9,19 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-/// Messages by what became of them.
+/// Messages by their outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
 pub(super) struct Totals {
-    /// Taken by whom they were sent to.
     pub(super) sent: u64,
-    /// Refused before sending.
+    /// Rejected before sending.
     pub(super) refused: u64,
     /// Rejected by the function or the receiver.
     pub(super) rejected: u64,
-    /// They cannot be sent as they are.
+    /// Nobody can send them as they are.
     pub(super) failed: u64,
 }
 
-/// Which messages are settled: all below a number, and some beyond.
+/// The settled messages: all below a number, and some beyond.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
 pub(super) struct Settled {
     below: usize,
@@ -35,13 +34,11 @@ pub(super) struct Settled {
 struct Saved {
     /// A hash of what is sent.
     input: String,
-    /// To whom.
     target: String,
     settled: Settled,
     totals: Totals,
 }
 
-/// How far a run has come, and the file that knows it where there is one.
 #[derive(Debug)]
 pub(super) struct Progress {
     path: Option<PathBuf>,
@@ -68,8 +65,8 @@ impl Settled {
 // === impl Progress ===
 
 impl Progress {
-    /// Reads the file at `path`, where there is one; nothing is settled where it does not exist yet.
-    pub(super) fn open(path: Option<&Path>, inputs: &[Input], target: &str) -> Result<Self, Fault> {
+    /// Reads the file at `path` if it exists; else nothing is settled.
+    pub(super) fn open(path: Option<&Path>, inputs: &[InputFile], target: &str) -> Result<Self, CommandError> {
         let fresh = Saved {
             input: if path.is_some() { hash(inputs) } else { String::new() },
             target: target.to_owned(),
@@ -80,11 +77,11 @@ impl Progress {
         let saved = match fs::read(path) {
             Ok(bytes) => Some(read(path, &bytes, &fresh)?),
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => return Err(Fault::unreadable(path, &error)),
+            Err(error) => return Err(CommandError::unreadable(path, &error)),
         };
         let progress = Self { path: Some(path.to_owned()), saved: saved.unwrap_or(fresh) };
-        // A place that cannot be written to is better told before anything is sent.
-        progress.save().map_err(|error| Fault::Usage(unwritable(path, &error)))?;
+        // Reported before anything is sent.
+        progress.save().map_err(|error| CommandError::usage(unwritable(path, &error)))?;
         Ok(progress)
     }
 
@@ -96,16 +93,15 @@ impl Progress {
         self.saved.settled.has(number)
     }
 
-    /// Nothing more is to be done for this message.
     pub(super) fn settle(&mut self, number: usize, count: impl FnOnce(&mut Totals) -> &mut u64) {
         self.saved.settled.add(number);
         *count(&mut self.saved.totals) += 1;
     }
 
-    /// Writes the file anew, so that it is whole at any time.
-    pub(super) fn keep(&self) -> Result<(), Fault> {
+    /// Replaces the file, so that it is whole at any time.
+    pub(super) fn keep(&self) -> Result<(), CommandError> {
         let path = self.path.as_deref().unwrap_or(Path::new(""));
-        self.save().map_err(|error| Fault::Failed(unwritable(path, &error)))
+        self.save().map_err(|error| CommandError::failed(unwritable(path, &error)))
     }
 
     fn save(&self) -> io::Result<()> {
@@ -118,9 +114,9 @@ impl Progress {
     }
 }
 
-fn read(path: &Path, bytes: &[u8], fresh: &Saved) -> Result<Saved, Fault> {
+fn read(path: &Path, bytes: &[u8], fresh: &Saved) -> Result<Saved, CommandError> {
     let usage = |what: &str| {
-        Fault::Usage(format!(
+        CommandError::usage(format!(
             "--resume {}: {what}; name another file, or delete this one to send everything from the beginning",
             path.display()
         ))
@@ -140,8 +136,8 @@ fn unwritable(path: &Path, error: &io::Error) -> String {
     format!("--resume {}: it cannot be written: {error}", path.display())
 }
 
-/// Of contents and their lengths; names may change.
-fn hash(inputs: &[Input]) -> String {
+/// Hashes contents and their lengths; names may change.
+fn hash(inputs: &[InputFile]) -> String {
     let mut hash = Sha256::new();
     for input in inputs {
         hash.update(input.bytes.len().to_le_bytes());
@@ -175,8 +171,8 @@ mod tests {
         }
     }
 
-    fn input(text: &str) -> Vec<Input> {
-        vec![Input { name: "f".to_owned(), bytes: text.as_bytes().to_vec() }]
+    fn input(text: &str) -> Vec<InputFile> {
+        vec![InputFile { name: "f".to_owned(), bytes: text.as_bytes().to_vec() }]
     }
 
     #[test]
@@ -199,24 +195,24 @@ mod tests {
         let folder = Folder::new("another");
         let file = folder.file();
         Progress::open(Some(&file), &input("x"), "queue q").unwrap();
-        let fault = |text: &str, target: &str| Progress::open(Some(&file), &input(text), target).unwrap_err();
-        assert!(fault("y", "queue q").to_string().contains("other events"));
-        assert!(fault("x", "queue r").to_string().contains("to queue q, not to queue r"));
+        let error = |text: &str, target: &str| Progress::open(Some(&file), &input(text), target).unwrap_err();
+        assert!(error("y", "queue q").to_string().contains("other events"));
+        assert!(error("x", "queue r").to_string().contains("to queue q, not to queue r"));
         fs::write(&file, "{}").unwrap();
-        assert!(fault("x", "queue q").to_string().contains("no progress"));
-        assert_eq!(fault("x", "queue q").exit_code(), 2);
+        assert!(error("x", "queue q").to_string().contains("no progress"));
+        assert_eq!(error("x", "queue q").exit_code, 2);
     }
 
     #[test]
-    fn a_place_that_cannot_be_written_is_told_at_once() {
+    fn reports_a_file_that_cannot_be_written_before_anything_is_sent() {
         let folder = Folder::new("unwritable");
-        let fault = Progress::open(Some(&folder.0.join("no/such/file")), &input("x"), "q").unwrap_err();
-        assert!(fault.exit_code() == 2 && fault.to_string().contains("cannot be written"), "{fault}");
+        let error = Progress::open(Some(&folder.0.join("no/such/file")), &input("x"), "q").unwrap_err();
+        assert!(error.exit_code == 2 && error.to_string().contains("cannot be written"), "{error}");
     }
 
     proptest! {
         #[test]
-        fn settled_is_what_was_added_in_any_order(numbers in proptest::collection::vec(0..40_usize, 0..60)) {
+        fn holds_what_was_added_in_any_order(numbers in proptest::collection::vec(0..40_usize, 0..60)) {
             let mut settled = Settled::default();
             for &number in &numbers {
                 settled.add(number);

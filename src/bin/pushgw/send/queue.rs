@@ -2,7 +2,7 @@
 
 use super::outcome::Outcome;
 use super::target::Numbered;
-use crate::fault::Fault;
+use crate::exit::CommandError;
 use amp_push_gateway::dead_letter::{MAX_MESSAGE_BYTES, is_fifo};
 use amp_push_gateway::local::sqs::{self, Failed};
 use aws_sdk_sqs::Client;
@@ -12,13 +12,13 @@ use std::time::Duration;
 use url::Url;
 
 /// Messages of one call.
-pub(super) const MAX_ENTRIES: usize = 10;
+pub(crate) const MAX_ENTRIES: usize = 10;
 /// Bytes of one message, and of all of a call.
-pub(super) const MAX_BYTES: usize = MAX_MESSAGE_BYTES;
+pub(crate) const MAX_BYTES: usize = MAX_MESSAGE_BYTES;
 
 /// A queue, and the group of what is sent to it.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     url: Url,
     group: Option<String>,
     client: Client,
@@ -29,9 +29,9 @@ pub(super) struct Queue {
 
 impl Queue {
     /// The queue at `url`. A call that takes longer than `timeout` is given up.
-    pub(super) async fn new(url: &Url, group: Option<String>, timeout: Duration) -> Result<Self, Fault> {
+    pub(crate) async fn new(url: &Url, group: Option<String>, timeout: Duration) -> Result<Self, CommandError> {
         if is_fifo(url.as_str()) && group.is_none() {
-            return Err(Fault::Usage(format!(
+            return Err(CommandError::usage(format!(
                 "{url} is a FIFO queue: each message needs a group; expected --group-id, for example the device's id"
             )));
         }
@@ -39,11 +39,11 @@ impl Queue {
         Ok(Self { url: url.clone(), group, client: sqs::client(url, 1).await, timeout })
     }
 
-    pub(super) fn url(&self) -> &Url {
+    pub(crate) fn url(&self) -> &Url {
         &self.url
     }
 
-    pub(super) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
+    pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
         let entries = messages.iter().enumerate().map(|(place, message)| self.entry(place, message)).collect();
         let call = self.client.send_message_batch().queue_url(self.url.as_str()).set_entries(Some(entries)).send();
         let answer = match tokio::time::timeout(self.timeout, call).await {
@@ -85,8 +85,8 @@ impl Queue {
     }
 }
 
-/// The same for the same message at the same position, so that a run that is repeated sends nothing twice; another for
-/// each of two equal messages.
+/// Is the same for the same message at the same position: a run that is repeated sends nothing twice. Two equal messages
+/// have different ids.
 fn deduplication_id(message: &Numbered<'_>) -> String {
     let mut hash = Sha256::new();
     hash.update(message.number.to_le_bytes());

@@ -1,4 +1,4 @@
-//! What was sent, refused, rejected and not sent, to people and to scripts.
+//! Reports what was sent and what was not, to people and to scripts.
 
 use super::progress::Totals;
 use crate::view::{self, Styled, count, duration};
@@ -6,91 +6,85 @@ use serde_json::json;
 use std::fmt;
 use std::time::Duration;
 
-/// Messages that people are shown of each kind.
+/// Messages of each kind that people are shown.
 const MAX_SHOWN: usize = 20;
-/// Messages that are kept of each kind, and that scripts get.
+/// Messages of each kind that scripts get.
 const MAX_LISTED: usize = 1_000;
 
-/// A message and what was said of it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-struct Told {
+struct Listed {
     place: String,
-    words: String,
+    text: String,
 }
 
-/// Those of one kind, the first of them with their words.
+/// The first messages of one kind.
 #[derive(Clone, Default, Debug)]
-pub(super) struct List(Vec<Told>);
+pub(super) struct List(Vec<Listed>);
 
-/// The whole.
 #[derive(Debug)]
 pub(super) struct Report {
     pub(super) target: String,
     /// Messages given, and the events in them.
     pub(super) messages: u64,
     pub(super) events: u64,
-    /// Of this run and those that it goes on from.
+    /// Counts this run and the runs that it goes on from.
     pub(super) totals: Totals,
-    /// Settled by those.
+    /// Messages that those settled.
     pub(super) before: u64,
     pub(super) refused: List,
     pub(super) rejected: List,
     pub(super) failed: List,
-    /// Why sending ended before its end, and where.
     pub(super) ended: Option<Ended>,
     pub(super) resumable: bool,
     pub(super) took: Duration,
 }
 
-/// The end of a sending that did not come to its end.
+/// Why sending ended early.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Ended {
-    /// Where the first message stands that is not settled.
+    /// The first message that is not settled.
     pub(super) place: String,
-    pub(super) words: String,
+    pub(super) reason: String,
 }
 
 // === impl List ===
 
 impl List {
-    pub(super) fn add(&mut self, place: impl fmt::Display, words: impl fmt::Display) {
+    pub(super) fn add(&mut self, place: impl fmt::Display, text: impl fmt::Display) {
         if self.0.len() < MAX_LISTED {
-            self.0.push(Told { place: place.to_string(), words: words.to_string() });
+            self.0.push(Listed { place: place.to_string(), text: text.to_string() });
         }
     }
 
-    /// So many of one kind, and the first of them.
     fn show(&self, f: &mut fmt::Formatter<'_>, heading: &str, total: u64) -> fmt::Result {
         if total == 0 {
             return Ok(());
         }
         write!(f, "\n{}: {}", Styled(view::BAD, heading), total)?;
-        for Told { place, words } in self.0.iter().take(MAX_SHOWN) {
-            write!(f, "\n  {} {words}", Styled(view::QUIET, place))?;
+        for Listed { place, text } in self.0.iter().take(MAX_SHOWN) {
+            write!(f, "\n  {} {text}", Styled(view::QUIET, place))?;
         }
         let shown = self.0.len().min(MAX_SHOWN) as u64;
         match total - shown.min(total) {
             0 => Ok(()),
-            // Those of earlier runs are known by their number only.
+            // The saved progress of earlier runs has only their number.
             more => write!(f, "\n  {}", Styled(view::QUIET, format_args!("and {more} more"))),
         }
     }
 
     fn json(&self) -> Vec<serde_json::Value> {
-        self.0.iter().map(|told| json!({"place": told.place, "message": told.words})).collect()
+        self.0.iter().map(|listed| json!({"place": listed.place, "message": listed.text})).collect()
     }
 }
 
 // === impl Report ===
 
 impl Report {
-    /// Messages that are neither there nor refused.
     fn unsent(&self) -> u64 {
         let Totals { sent, refused, rejected, failed } = self.totals;
         self.messages.saturating_sub(sent + refused + rejected + failed)
     }
 
-    /// Whether every message is there.
     pub(super) fn is_good(&self) -> bool {
         self.totals.sent == self.messages
     }
@@ -111,7 +105,7 @@ impl Report {
             "unsent": self.unsent(),
             "settled_before": self.before,
             "ended_at": self.ended.as_ref().map(|ended| &ended.place),
-            "ended_because": self.ended.as_ref().map(|ended| &ended.words),
+            "ended_because": self.ended.as_ref().map(|ended| &ended.reason),
             "milliseconds": u64::try_from(self.took.as_millis()).unwrap_or(u64::MAX),
         })
     }
@@ -133,20 +127,20 @@ impl fmt::Display for Report {
         if self.before > 0 {
             write!(f, "; {} of them settled before, and not sent again", self.before)?;
         }
-        self.refused.show(f, "refused before sending", self.totals.refused)?;
+        self.refused.show(f, "rejected before sending", self.totals.refused)?;
         self.rejected.show(f, "rejected", self.totals.rejected)?;
         self.failed.show(f, "not taken", self.totals.failed)?;
         if self.totals.refused > 0 {
             write!(
                 f,
-                "\nmend the refused ones and send them again; `pushgw check` shows each event, --no-check sends them as they are"
+                "\nmend the rejected ones and send them again; `pushgw check` shows each event, --no-check sends them as they are"
             )?;
         }
         let Some(ended) = &self.ended else { return Ok(()) };
         let again = if self.resumable {
             "the same command goes on from there"
         } else {
-            "everything from there on is still to be sent; with --resume FILE the next run would know where"
+            "everything from there on is still to be sent; with --resume FILE the next run would know from where"
         };
         write!(
             f,
@@ -154,7 +148,7 @@ impl fmt::Display for Report {
             Styled(view::BAD, "not sent"),
             self.unsent(),
             ended.place,
-            ended.words
+            ended.reason
         )
     }
 }
@@ -188,15 +182,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_listed_and_what_to_do_is_said() {
-        let ended = Ended { place: "f:29".to_owned(), words: "AccessDenied: no".to_owned() };
+    fn lists_what_was_not_sent_and_says_what_to_do() {
+        let ended = Ended { place: "f:29".to_owned(), reason: "AccessDenied: no".to_owned() };
         let mut report = report(Totals { sent: 4, refused: 22, ..Totals::default() }, Some(ended));
         (0..22).for_each(|line| report.refused.add(format_args!("f:{line}"), "too_old: x"));
         assert!(!report.is_good());
         let shown = anstream::adapter::strip_str(&report.to_string()).to_string();
         for part in [
             "sent 4 of 30",
-            "refused before sending: 22",
+            "rejected before sending: 22",
             "f:19 too_old: x",
             "and 2 more",
             "not sent: 4, from f:29 on: AccessDenied: no",

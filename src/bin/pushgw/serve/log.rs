@@ -1,5 +1,4 @@
-//! What `serve` says while it runs: a line for the start, one for each invocation and each batch of the queue, and what
-//! there is at the end.
+//! The output of `serve`: a line for the start, one for each invocation and each batch of the queue, and the end.
 
 use super::polling::Polled;
 use crate::view::{self, Styled, count, dead_letters, duration, letter_json, series_json, series_table, utc};
@@ -13,12 +12,10 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// Characters of an error's message on a line of the log.
 const MAX_MESSAGE_CHARS: usize = 300;
 
 const EXAMPLE: &str = r#"{"dimensions":{"customerId":"customer1"},"metrics":{"temperature":"14.3","ph":6.7}}"#;
 
-/// To people, or to scripts.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Log {
     pub(super) json: bool,
@@ -27,7 +24,6 @@ pub(super) struct Log {
 // === impl Log ===
 
 impl Log {
-    /// Where it listens and what it polls, and how it is invoked.
     pub(super) fn started(self, address: SocketAddr, polled: Option<&Polled>, written: &str, dead_letters: &str) {
         let url = format!("http://{address}");
         if self.json {
@@ -42,7 +38,7 @@ impl Log {
         }
         view::line(&format!("{} {url}", Styled(view::HEADING, "listening on")));
         if let Some(polled) = polled {
-            view::line(&polled_words(polled));
+            view::line(&polled_line(polled));
         }
         view::line(&format!("events go to  {written}"));
         view::line(&format!("dead letters  {dead_letters}"));
@@ -52,17 +48,15 @@ impl Log {
         ));
     }
 
-    /// One line for one invocation.
     pub(super) fn invoked(self, invoked: &Invoked<'_>) {
         view::line(&if self.json { invoked_json(invoked).to_string() } else { invoked_line(invoked) });
     }
 
-    /// One line for one batch of the queue.
     pub(super) fn batch(self, batch: &Batch<'_>) {
         view::line(&if self.json { batch_json(batch).to_string() } else { batch_line(batch) });
     }
 
-    /// What the workspace and the queue of this process hold.
+    /// Shows what the workspace and the queue of this process hold.
     pub(super) fn stopped(self, stored: Option<Vec<StoredSeries>>, letters: &[DeadLetter]) {
         if self.json {
             let series = stored.map(|stored| stored.iter().map(series_json).collect::<Vec<_>>());
@@ -95,7 +89,7 @@ fn polled_json(polled: &Polled) -> serde_json::Value {
     })
 }
 
-fn polled_words(polled: &Polled) -> String {
+fn polled_line(polled: &Polled) -> String {
     let window = polled.settings.window_on(&polled.facts);
     let gathered = if window.is_zero() { "at once".to_owned() } else { format!("after {}", duration(window)) };
     format!(
@@ -107,7 +101,7 @@ fn polled_words(polled: &Polled) -> String {
     )
 }
 
-/// What an invocation and a batch have in common.
+/// Returns the keys of an invocation and of a batch.
 fn handled_json(event: &str, request_id: &str, handled: &Handled, took: Duration) -> serde_json::Value {
     let metrics = &handled.metrics;
     let error = handled.answer.as_ref().err();
@@ -154,62 +148,47 @@ fn milliseconds(duration: Duration) -> u64 {
 }
 
 fn invoked_line(invoked: &Invoked<'_>) -> String {
+    let Invoked { handled, payload_bytes, duration: took, request_id, .. } = *invoked;
     let retry = invoked.retry_in.map_or(String::new(), |delay| format!("; next try in {}", duration(delay)));
-    format!(
-        "{} {} {}{}{retry} {}",
-        Styled(view::QUIET, utc(wall_clock())),
-        invoked.invocation_type.as_str(),
-        counts(invoked.handled),
-        error_words(invoked.handled),
-        Styled(
-            view::QUIET,
-            format!("({} bytes, {}, {})", invoked.payload_bytes, duration(invoked.duration), invoked.request_id)
-        )
-    )
+    line(invoked.invocation_type.as_str(), handled, &retry, payload_bytes, took, request_id)
 }
 
 fn batch_line(batch: &Batch<'_>) -> String {
+    let Batch { handled, payload_bytes, duration: took, request_id, deleted, .. } = *batch;
     let kept = if batch.kept > 0 { format!(", {} to come again", batch.kept) } else { String::new() };
-    // The words of a function error are there already.
-    let failure = batch.failure.filter(|_| batch.handled.answer.is_ok());
+    // The line has the error text of a function error already.
+    let failure = batch.failure.filter(|_| handled.answer.is_ok());
     let failure =
-        failure.map_or(String::new(), |words| format!("; {} {}", Styled(view::BAD, "batch failed:"), cut(words)));
-    format!(
-        "{} queue {}{}{failure}; {}: {} deleted{kept} {}",
-        Styled(view::QUIET, utc(wall_clock())),
-        counts(batch.handled),
-        error_words(batch.handled),
-        count(batch.messages as u64, "message"),
-        batch.deleted,
-        Styled(
-            view::QUIET,
-            format!("({} bytes, {}, {})", batch.payload_bytes, duration(batch.duration), batch.request_id)
-        )
-    )
+        failure.map_or(String::new(), |text| format!("; {} {}", Styled(view::BAD, "batch failed:"), cut(text)));
+    let messages = count(batch.messages as u64, "message");
+    line("queue", handled, &format!("{failure}; {messages}: {deleted} deleted{kept}"), payload_bytes, took, request_id)
 }
 
-/// `3 events: 2 stored, 1 refused`.
+fn line(from: &str, handled: &Handled, more: &str, bytes: usize, took: Duration, request_id: &str) -> String {
+    let error = handled.answer.as_ref().err().map_or(String::new(), |error| {
+        format!("; {} {}: {}", Styled(view::BAD, "function error"), error.error_type, cut(&error.error_message))
+    });
+    let facts = format!("({bytes} bytes, {}, {request_id})", duration(took));
+    let (time, facts) = (Styled(view::QUIET, utc(wall_clock())), Styled(view::QUIET, facts));
+    format!("{time} {from} {}{error}{more} {facts}", counts(handled))
+}
+
+/// `3 events: 2 stored, 1 rejected`.
 fn counts(handled: &Handled) -> String {
     let metrics = &handled.metrics;
     let mut counts = vec![format!("{}: {} stored", count(metrics.received, "event"), metrics.delivered)];
     let others = [
-        (metrics.rejected, "refused"),
+        (metrics.rejected, "rejected"),
         (metrics.dropped, "dropped as late"),
         (metrics.errored, "to be tried again"),
-        (metrics.dead_lettered, "put aside"),
-        (metrics.handed_back, "handed back"),
+        (metrics.dead_lettered, "dead-lettered"),
+        (metrics.handed_back, "returned"),
     ];
     let others = others.into_iter().filter(|(number, _)| *number > 0);
     counts.extend(others.map(|(number, what)| format!("{number} {what}")));
     counts.join(", ")
 }
 
-fn error_words(handled: &Handled) -> String {
-    handled.answer.as_ref().err().map_or(String::new(), |error| {
-        format!("; {} {}: {}", Styled(view::BAD, "function error"), error.error_type, cut(&error.error_message))
-    })
-}
-
-fn cut(words: &str) -> String {
-    words.chars().take(MAX_MESSAGE_CHARS).collect()
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_MESSAGE_CHARS).collect()
 }

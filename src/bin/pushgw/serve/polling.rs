@@ -1,22 +1,22 @@
-//! The queue behind `serve`: its options, what Lambda would refuse of them, and the poller.
+//! The queue behind `serve`: its options, as Lambda limits them, and the poller.
 
 use super::log::Log;
-use crate::fault::Fault;
+use crate::exit::CommandError;
 use crate::view;
 use amp_push_gateway::dead_letter::is_fifo;
 use amp_push_gateway::local::event_source::{self, Observer, QueueFacts, Settings, SqsQueue};
 use amp_push_gateway::local::invoke_endpoint::Function;
+use clap::builder::RangedU64ValueParser;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
 
-/// What Lambda gives a batch of a FIFO queue at most, and no window to gather it.
+/// Lambda gives a batch of a FIFO queue no more messages, and no window to gather them.
 const MAX_FIFO_BATCH: usize = 10;
 const DEFAULT_BATCH: usize = 50;
 /// In seconds.
 const DEFAULT_WINDOW: u64 = 20;
 
-/// The queue and how it is polled.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(super) struct Arguments {
@@ -24,14 +24,14 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "URL")]
     queue_url: Option<Url>,
     /// Messages of a batch, at most: up to 10,000, of a FIFO queue up to 10. Default: 50, of a FIFO queue 10.
-    #[arg(long, value_name = "NUMBER", requires = "queue_url", value_parser = batch_size)]
+    #[arg(long, value_name = "NUMBER", requires = "queue_url", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     batch_size: Option<usize>,
-    /// How long a batch gathers messages, in seconds: up to 300, but no longer than half of the queue's visibility timeout;
-    /// 0 hands over at once what one receive brings, at most ten. Default: 20, of a FIFO queue 0, as there is no other.
+    /// How long a batch gathers messages, in seconds: up to 300, but no longer than half of the queue's visibility timeout.
+    /// 0 invokes the function at once with the messages of one receive, at most ten. Default: 20; for a FIFO queue 0 only.
     #[arg(long, value_name = "SECONDS", requires = "queue_url", value_parser = clap::value_parser!(u64).range(0..=300))]
     batch_window: Option<u64>,
     /// Batches in flight at a time.
-    #[arg(long, value_name = "NUMBER", requires = "queue_url", default_value_t = 2, value_parser = concurrency)]
+    #[arg(long, value_name = "NUMBER", requires = "queue_url", default_value_t = 2, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1_000))]
     concurrency: usize,
 }
 
@@ -44,27 +44,14 @@ pub(super) struct Polled {
     queue: SqsQueue,
 }
 
-fn batch_size(text: &str) -> Result<usize, String> {
-    whole(text, 10_000)
-}
-
-fn concurrency(text: &str) -> Result<usize, String> {
-    whole(text, 1_000)
-}
-
-fn whole(text: &str, most: usize) -> Result<usize, String> {
-    let number = text.parse().ok().filter(|number| (1..=most).contains(number));
-    number.ok_or_else(|| format!("expected a whole number from 1 to {most}"))
-}
-
-/// Asks the queue what it is; `None` where there is none to poll.
-pub(super) async fn prepare(arguments: &Arguments, timeout: Duration) -> Result<Option<Polled>, Fault> {
+/// Asks the queue for its attributes; returns `None` without `--queue-url`.
+pub(super) async fn prepare(arguments: &Arguments, timeout: Duration) -> Result<Option<Polled>, CommandError> {
     let Some(url) = arguments.queue_url.clone() else { return Ok(None) };
     let settings = settings(arguments, is_fifo(url.as_str()), timeout)?;
     let queue = SqsQueue::new(&url).await;
     let facts = queue.facts().await.map_err(|failed| {
-        Fault::Failed(format!(
-            "{url} does not say what it is: {}; expected the URL of an SQS queue, and permission for \
+        CommandError::failed(format!(
+            "{url} does not tell its attributes: {}; expected the URL of an SQS queue, and permission for \
              sqs:GetQueueAttributes, sqs:ReceiveMessage and sqs:DeleteMessage",
             failed.words
         ))
@@ -82,15 +69,15 @@ pub(super) async fn prepare(arguments: &Arguments, timeout: Duration) -> Result<
     Ok(Some(Polled { url, facts, settings, queue }))
 }
 
-fn settings(arguments: &Arguments, fifo: bool, timeout: Duration) -> Result<Settings, Fault> {
+fn settings(arguments: &Arguments, fifo: bool, timeout: Duration) -> Result<Settings, CommandError> {
     let (batch_size, window) = match (fifo, arguments.batch_size, arguments.batch_window) {
         (true, Some(size), _) if size > MAX_FIFO_BATCH => {
-            return Err(Fault::Usage(format!(
+            return Err(CommandError::usage(format!(
                 "--batch-size {size}: Lambda takes at most {MAX_FIFO_BATCH} messages of a FIFO queue at a time"
             )));
         }
         (true, _, Some(window @ 1..)) => {
-            return Err(Fault::Usage(format!(
+            return Err(CommandError::usage(format!(
                 "--batch-window {window}: Lambda gathers no batches of a FIFO queue; only 0 is allowed there"
             )));
         }
@@ -101,7 +88,7 @@ fn settings(arguments: &Arguments, fifo: bool, timeout: Duration) -> Result<Sett
     Ok(Settings { batch_size, window, concurrency: arguments.concurrency, timeout })
 }
 
-/// Polls until `shutdown`; where there is no queue it has nothing to do.
+/// Polls until `shutdown`.
 pub(super) async fn run<F: Function>(
     polled: Option<Polled>,
     shutdown: impl Future<Output = ()>,
@@ -117,9 +104,9 @@ pub(super) async fn run<F: Function>(
 mod tests {
     use super::*;
 
-    fn settled(fifo: bool, batch_size: Option<usize>, batch_window: Option<u64>) -> Result<(usize, u64), String> {
+    fn settled(fifo: bool, batch_size: Option<usize>, batch_window: Option<u64>) -> Result<(usize, u64), CommandError> {
         let arguments = Arguments { queue_url: None, batch_size, batch_window, concurrency: 2 };
-        let settings = settings(&arguments, fifo, Duration::from_secs(30)).map_err(|fault| fault.to_string())?;
+        let settings = settings(&arguments, fifo, Duration::from_secs(30))?;
         Ok((settings.batch_size, settings.window.as_secs()))
     }
 
@@ -132,17 +119,9 @@ mod tests {
             (true, Some(3), Some(0), (3, 0)),
         ];
         for (fifo, size, window, expected) in table {
-            assert_eq!(settled(fifo, size, window), Ok(expected), "{fifo} {size:?} {window:?}");
+            assert_eq!(settled(fifo, size, window).unwrap(), expected, "{fifo} {size:?} {window:?}");
         }
-        assert!(settled(true, Some(11), None).unwrap_err().starts_with("--batch-size 11:"));
-        assert!(settled(true, None, Some(20)).unwrap_err().starts_with("--batch-window 20:"));
-    }
-
-    #[test]
-    fn numbers_are_whole_and_bounded() {
-        assert_eq!([batch_size("1"), batch_size("10000"), concurrency("1000")], [Ok(1), Ok(10_000), Ok(1_000)]);
-        for wrong in ["0", "10001", "-1", "2.5", "ten", ""] {
-            assert!(batch_size(wrong).unwrap_err().contains("1 to 10000"), "{wrong}");
-        }
+        assert!(settled(true, Some(11), None).unwrap_err().to_string().starts_with("--batch-size 11:"));
+        assert!(settled(true, None, Some(20)).unwrap_err().to_string().starts_with("--batch-window 20:"));
     }
 }

@@ -1,6 +1,7 @@
 //! Tables: the series of a workspace, and dead letters.
 
-use super::{Styled, pairs, series_name, sparkline, wire_value};
+use super::sparkline::sparkline;
+use super::{Styled, pairs, series_name, wire_value};
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
@@ -11,7 +12,7 @@ const SPARKLINE_WIDTH: usize = 20;
 /// Characters of a dead letter's body.
 const MAX_BODY_CHARS: usize = 60;
 
-/// The series with their counts, last values and sparklines; with the type of their values where `type_of` is known.
+/// The series with their counts, last values and sparklines; with the type of their values if `type_of` is known.
 pub(crate) fn series_table(series: &[StoredSeries], type_of: Option<&dyn Fn(&Labels) -> &'static str>) -> String {
     let mut header = vec!["series", "samples", "last value", "values"];
     if type_of.is_some() {
@@ -36,13 +37,13 @@ pub(crate) fn series_table(series: &[StoredSeries], type_of: Option<&dyn Fn(&Lab
     with_rest(&table, series.len())
 }
 
-/// The letters with their reasons, details and the beginnings of their bodies.
-pub(crate) fn dead_letters(letters: &[DeadLetter]) -> String {
+/// The dead letters with their reasons, details and the beginnings of their bodies.
+pub(crate) fn dead_letters(dead_letters: &[DeadLetter]) -> String {
     let mut table = table(&["reason", "detail", "body"]);
-    for letter in letters.iter().take(MAX_ROWS) {
+    for letter in dead_letters.iter().take(MAX_ROWS) {
         table.add_row([letter.reason.as_str(), &letter.detail, &beginning(&letter.body)]);
     }
-    with_rest(&table, letters.len())
+    with_rest(&table, dead_letters.len())
 }
 
 /// Rows under a header; `numbers` are the columns that are aligned to the right.
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_series_has_its_type_where_it_is_known() {
+    fn a_series_has_its_type_if_it_is_known() {
         let shown = series_table(&series(1), Some(&|_| "integer"));
         for part in ["ph{device=\"0\"}", "integer", "2", "7", "▁█"] {
             assert!(shown.contains(part), "{part} in {shown}");

@@ -1,6 +1,6 @@
-//! Where a function is invoked.
+//! The endpoint at which a function is invoked.
 
-use crate::fault::Fault;
+use crate::exit::CommandError;
 use amp_push_gateway::config::{Env, Vars};
 use std::fmt::Write as _;
 use url::Url;
@@ -16,25 +16,32 @@ pub(super) struct Endpoint {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Of the function `name` at `endpoint`, else where the environment says.
-    pub(super) fn new(name: &str, endpoint: Option<Url>) -> Result<Self, Fault> {
+    /// Returns the endpoint of the function `name`, under `endpoint` or else the one of the environment.
+    pub(super) fn new(name: &str, endpoint: Option<Url>) -> Result<Self, CommandError> {
         Self::from_vars(name, endpoint, &Env)
     }
 
-    fn from_vars(name: &str, endpoint: Option<Url>, vars: &impl Vars) -> Result<Self, Fault> {
+    /// Returns the endpoint of the function `name`, under `endpoint`, for calls that are not signed.
+    pub(super) fn unsigned(name: &str, endpoint: &Url) -> Result<Self, CommandError> {
+        Ok(Self { name: name.to_owned(), url: invocations(endpoint, name)?, region: String::new() })
+    }
+
+    fn from_vars(name: &str, endpoint: Option<Url>, vars: &impl Vars) -> Result<Self, CommandError> {
         let get =
             |names: &[&str]| names.iter().find_map(|name| vars.get(name).map(|value| ((*name).to_owned(), value)));
         let region = region_of(name).map(str::to_owned);
         let region = region.or_else(|| get(&["AWS_REGION", "AWS_DEFAULT_REGION"]).map(|(_, region)| region));
         let region = region.ok_or_else(|| {
-            Fault::Usage(format!(
+            CommandError::usage(format!(
                 "--function-name {name}: no region to sign for; expected AWS_REGION, or the ARN of the function"
             ))
         })?;
         let endpoint = match (endpoint, get(&["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"])) {
             (Some(endpoint), _) => endpoint,
             (None, Some((variable, value))) => value.parse().map_err(|error| {
-                Fault::Usage(format!("{variable}: {value:?} is no URL ({error}); expected http://127.0.0.1:9001"))
+                CommandError::usage(format!(
+                    "{variable}: {value:?} is no URL ({error}); expected http://127.0.0.1:9001"
+                ))
             })?,
             (None, None) => default(&region)?,
         };
@@ -42,14 +49,14 @@ impl Endpoint {
     }
 }
 
-fn default(region: &str) -> Result<Url, Fault> {
+fn default(region: &str) -> Result<Url, CommandError> {
     let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
     let url = format!("https://lambda.{region}.{domain}");
-    url.parse().map_err(|error| Fault::Usage(format!("AWS_REGION: {region:?} is no region ({error}): {url}")))
+    url.parse().map_err(|error| CommandError::usage(format!("AWS_REGION: {region:?} is no region ({error}): {url}")))
 }
 
-fn invocations(endpoint: &Url, name: &str) -> Result<Url, Fault> {
-    let unusable = |what: String| Fault::Usage(format!("{endpoint} is no endpoint of Lambda: {what}"));
+fn invocations(endpoint: &Url, name: &str) -> Result<Url, CommandError> {
+    let unusable = |what: String| CommandError::usage(format!("{endpoint} is no endpoint of Lambda: {what}"));
     if !matches!(endpoint.scheme(), "http" | "https") {
         return Err(unusable("expected http or https".to_owned()));
     }
@@ -58,14 +65,14 @@ fn invocations(endpoint: &Url, name: &str) -> Result<Url, Fault> {
     url.parse().map_err(|error: url::ParseError| unusable(error.to_string()))
 }
 
-/// Of `arn:aws:lambda:<region>:<account>:function:<name>`.
+/// Returns the region of `arn:aws:lambda:<region>:<account>:function:<name>`.
 fn region_of(name: &str) -> Option<&str> {
     let mut parts = name.split(':');
     let is_arn = parts.next() == Some("arn") && parts.nth(1) == Some("lambda");
     parts.next().filter(|region| is_arn && !region.is_empty())
 }
 
-/// As AWS SDKs write a name into a path.
+/// Escapes a name for a path as AWS SDKs do.
 fn escaped(name: &str) -> String {
     name.bytes().fold(String::new(), |mut path, byte| {
         match byte {
@@ -94,10 +101,10 @@ mod tests {
         name: &str,
         given: Option<&str>,
         vars: &[(&'static str, &'static str)],
-    ) -> Result<(String, String), String> {
+    ) -> Result<(String, String), CommandError> {
         let given = given.map(|url| url.parse().unwrap());
         let endpoint = Endpoint::from_vars(name, given, &Given(vars.iter().copied().collect()));
-        endpoint.map(|endpoint| (endpoint.url.to_string(), endpoint.region)).map_err(|fault| fault.to_string())
+        endpoint.map(|endpoint| (endpoint.url.to_string(), endpoint.region))
     }
 
     #[test]
@@ -112,7 +119,7 @@ mod tests {
             (Some("http://two/lambda/"), vec![region, local], format!("http://two/lambda{path}")),
         ];
         for (given, vars, url) in table {
-            assert_eq!(endpoint("f", given, &vars), Ok((url, "eu-west-1".to_owned())));
+            assert_eq!(endpoint("f", given, &vars).unwrap(), (url, "eu-west-1".to_owned()));
         }
     }
 
@@ -121,14 +128,16 @@ mod tests {
         let arn = "arn:aws-cn:lambda:cn-north-1:123456789012:function:f:live";
         let url = "https://lambda.cn-north-1.amazonaws.com.cn/2015-03-31/functions/\
                    arn%3Aaws-cn%3Alambda%3Acn-north-1%3A123456789012%3Afunction%3Af%3Alive/invocations";
-        assert_eq!(endpoint(arn, None, &[("AWS_REGION", "x")]), Ok((url.to_owned(), "cn-north-1".to_owned())));
+        assert_eq!(endpoint(arn, None, &[("AWS_REGION", "x")]).unwrap(), (url.to_owned(), "cn-north-1".to_owned()));
     }
 
     #[test]
-    fn what_is_missing_or_wrong_is_named() {
-        assert!(endpoint("f", None, &[]).unwrap_err().contains("AWS_REGION"));
+    fn names_what_is_missing_or_wrong() {
+        assert!(endpoint("f", None, &[]).unwrap_err().to_string().contains("AWS_REGION"));
         let wrong = [("AWS_REGION", "eu-west-1"), ("AWS_ENDPOINT_URL_LAMBDA", "nowhere")];
-        assert!(endpoint("f", None, &wrong).unwrap_err().starts_with("AWS_ENDPOINT_URL_LAMBDA: \"nowhere\""));
-        assert!(endpoint("f", Some("ftp://x"), &wrong).unwrap_err().contains("expected http or https"));
+        assert!(
+            endpoint("f", None, &wrong).unwrap_err().to_string().starts_with("AWS_ENDPOINT_URL_LAMBDA: \"nowhere\"")
+        );
+        assert!(endpoint("f", Some("ftp://x"), &wrong).unwrap_err().to_string().contains("expected http or https"));
     }
 }

@@ -1,58 +1,61 @@
-//! Messages as the payload of a direct invocation, and its answer as their outcomes. Pure.
+//! The payload of a direct invocation, and the outcomes in its answer. Pure.
 
 use super::outcome::Outcome;
 use amp_push_gateway::lambda::report::{FunctionError, ListedEvent, Report};
 use amp_push_gateway::model::Reason;
+use std::borrow::Borrow;
 
-/// One message as it is, several as an array.
-pub(super) fn payload(messages: &[&str]) -> String {
+/// Returns one message as it is, several as an array.
+pub(crate) fn payload<T: Borrow<str>>(messages: &[T]) -> String {
     match messages {
-        [message] => (*message).to_owned(),
+        [message] => message.borrow().to_owned(),
         _ => format!("[{}]", messages.join(",")),
     }
 }
 
-/// The outcome of each of `count` messages, from what the function answered.
-pub(super) fn outcomes(answer: &Result<String, FunctionError>, count: usize) -> Vec<Outcome> {
+/// Returns the outcome of each of `count` messages.
+pub(crate) fn outcomes(answer: &Result<String, FunctionError>, count: usize) -> Vec<Outcome> {
     match answer {
         Ok(answer) => reported(answer, count),
-        // The good ones are stored; what is refused was not put aside, but its sender hears of it here.
+        // The good events are stored, and the rejected ones are reported here, though they are no dead letters.
         Err(error) if error.error_type == "dead_letter_failed" => reported(&error.error_message, count),
         Err(error) if count == 1 && is_reason(&error.error_type) => {
-            vec![Outcome::Rejected(format!("{}: {}", error.error_type, error.error_message))]
+            let (reason, detail) = (error.error_type.clone(), error.error_message.clone());
+            vec![Outcome::Rejected { reason, detail }]
         }
         Err(error) => {
-            let words = format!("the function failed with {}: {}", error.error_type, error.error_message);
-            vec![Outcome::unsent(words, true); count]
+            let text = format!("the function failed with {}: {}", error.error_type, error.error_message);
+            vec![Outcome::unsent(text, true); count]
         }
     }
 }
 
-/// A function that answers with anything but a report has taken the messages.
+/// A function whose answer is no report has taken the messages.
 fn reported(answer: &str, count: usize) -> Vec<Outcome> {
-    let mut outcomes = vec![Outcome::Sent; count];
-    let Ok(report) = serde_json::from_str::<Report<'_>>(answer) else { return outcomes };
+    let Ok(report) = serde_json::from_str::<Report<'_>>(answer) else { return vec![Outcome::Sent; count] };
+    let mut outcomes = vec![Outcome::Stored; count];
     for ListedEvent { index, reason, detail } in report.dropped.iter().chain(&report.rejected).rev() {
-        // A message that travelled alone may hold several events; all but its first refusal are only counted.
+        // A message that travelled alone may hold several events; only the first rejection has its detail.
         let more = report.rejected_count.saturating_sub(1);
         let more = if count == 1 && more > 0 { format!("; and {more} more") } else { String::new() };
         if let Some(outcome) = outcomes.get_mut(if count == 1 { 0 } else { *index }) {
-            *outcome = Outcome::Rejected(format!("{reason}: {detail}{more}"));
+            *outcome = Outcome::Rejected { reason: reason.to_string(), detail: format!("{detail}{more}") };
         }
     }
     outcomes
 }
 
-fn is_reason(word: &str) -> bool {
-    Reason::ALL.iter().any(|reason| reason.as_str() == word)
+fn is_reason(error_type: &str) -> bool {
+    Reason::ALL.iter().any(|reason| reason.as_str() == error_type)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn rejected(words: &str) -> Outcome {
-        Outcome::Rejected(words.to_owned())
+    fn rejected(text: &str) -> Outcome {
+        let (reason, detail) = text.split_once(": ").unwrap();
+        Outcome::Rejected { reason: reason.to_owned(), detail: detail.to_owned() }
     }
 
     fn failed(error_type: &str, message: &str, count: usize) -> Vec<Outcome> {
@@ -67,12 +70,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_report_lists_is_rejected_and_the_rest_is_sent() {
+    fn messages_that_a_report_lists_are_rejected_and_the_others_are_sent() {
         let report = r#"{"accepted":2,"rejected_count":1,"rejected":[{"index":1,"reason":"invalid_value","detail":"[1].metrics.ph: x"}],"samples":2}"#;
-        let expected = [Outcome::Sent, rejected("invalid_value: [1].metrics.ph: x"), Outcome::Sent];
+        let expected = [Outcome::Stored, rejected("invalid_value: [1].metrics.ph: x"), Outcome::Stored];
         assert_eq!(outcomes(&Ok(report.to_owned()), 3), expected);
         assert_eq!(failed("dead_letter_failed", report, 3), expected);
-        for other in ["null", "{}", "\"thanks\""] {
+        for other in ["null", "\"thanks\""] {
             assert_eq!(outcomes(&Ok(other.to_owned()), 2), [Outcome::Sent, Outcome::Sent], "{other}");
         }
     }

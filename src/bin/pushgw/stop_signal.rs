@@ -1,20 +1,20 @@
-//! When the program is asked to stop.
+//! SIGINT and SIGTERM.
 
-use super::fault::Fault;
+use super::exit::CommandError;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-/// Whether the program was asked to stop, by SIGINT or SIGTERM. Any number of parts may wait for it.
+/// Knows when SIGINT or SIGTERM asks the program to stop. Any number of parts may wait for it.
 #[derive(Clone, Debug)]
-pub(crate) struct Stop(watch::Receiver<bool>);
+pub(crate) struct StopSignal(watch::Receiver<bool>);
 
-// === impl Stop ===
+// === impl StopSignal ===
 
-impl Stop {
-    /// From now on, the first of these signals does not end the program by itself.
-    pub(crate) fn on_signals() -> Result<Self, Fault> {
+impl StopSignal {
+    /// From now on, the first signal does not end the program.
+    pub(crate) fn on_signals() -> Result<Self, CommandError> {
         let listen =
-            |kind| signal(kind).map_err(|error| Fault::Failed(format!("signals cannot be waited for: {error}")));
+            |kind| signal(kind).map_err(|error| CommandError::failed(format!("signals cannot be waited for: {error}")));
         let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
         let (asked, stop) = watch::channel(false);
         tokio::spawn(async move {
@@ -31,9 +31,8 @@ impl Stop {
         *self.0.borrow()
     }
 
-    /// Ends when it is asked.
     pub(crate) async fn asked(mut self) {
-        // Where nobody can ask any more there is nobody to wait for.
+        // If the sender is gone, nobody will ask.
         let _is_asked = self.0.wait_for(|is_asked| *is_asked).await.is_ok();
     }
 }

@@ -1,4 +1,4 @@
-use super::super::iot::ACTION_FAILED;
+use super::iot::ACTION_FAILED;
 use super::*;
 use serde_json::json;
 
@@ -17,15 +17,15 @@ fn received(body: &str, attributes: Attributes<'_>) -> Received {
     }
 }
 
-fn read(body: &str, attributes: Attributes<'_>) -> Letter {
-    Letter::read(received(body, attributes))
+fn read(body: &str, attributes: Attributes<'_>) -> DeadLetter {
+    DeadLetter::read(received(body, attributes))
 }
 
 fn whole(text: &str) -> Message {
     Message::Whole(text.to_owned())
 }
 
-/// An invocation record as the documentation has it, of a single event that was refused.
+/// The invocation record of the documentation, for a single event that was rejected.
 fn record() -> serde_json::Value {
     json!({
         "version": "1.0",
@@ -64,32 +64,32 @@ fn each_shape_is_known_by_what_it_looks_like() {
     let base64 = STANDARD.encode(error_action().to_string());
     let function_queue = [("RequestID", "r"), ("ErrorCode", "200"), ("ErrorMessage", "Task timed out")];
     let gateway_is_request = json!({"requestContext": {"http": {"method": "POST"}}, "body": "x"}).to_string();
-    let table: [(&str, Attributes<'_>, Shape, &str); 14] = [
-        (EVENT, &ours, Shape::Gateway, "too_old"),
-        (EVENT, &[("reason", "invalid_json")], Shape::Gateway, "invalid_json"),
-        (EVENT, &[("reason", "new word"), ("detail", "d"), ("source_message_id", "s")], Shape::Gateway, "new_word"),
-        // A record that was sent to the function itself and refused is our letter.
-        (&record().to_string(), &[("reason", "invalid_event")], Shape::Gateway, "invalid_event"),
-        (EVENT, &[], Shape::Queue, "max_receives"),
-        // What a producer says of its messages is still there when SQS moves them.
-        (EVENT, &[("reason", "alarm"), ("detail", "of the producer")], Shape::Queue, "max_receives"),
-        (EVENT, &[("sent_timestamp", "1699999990000")], Shape::Queue, "max_receives"),
-        ("not JSON", &[], Shape::Queue, "max_receives"),
-        ("eyJub3QiOiAi", &[], Shape::Queue, "max_receives"),
-        (&gateway_is_request, &[], Shape::Queue, "max_receives"),
-        (&record().to_string(), &[], Shape::Lambda, "invalid_value"),
-        (EVENT, &function_queue, Shape::Lambda, "delivery_failed"),
-        (&error_action().to_string(), &[], Shape::Iot, ACTION_FAILED),
-        (&base64, &[], Shape::Iot, ACTION_FAILED),
+    let table: [(&str, Attributes<'_>, Origin, &str); 14] = [
+        (EVENT, &ours, Origin::Gateway, "too_old"),
+        (EVENT, &[("reason", "invalid_json")], Origin::Gateway, "invalid_json"),
+        (EVENT, &[("reason", "new word"), ("detail", "d"), ("source_message_id", "s")], Origin::Gateway, "new_word"),
+        // A record that was sent to the function itself and rejected is our dead letter.
+        (&record().to_string(), &[("reason", "invalid_event")], Origin::Gateway, "invalid_event"),
+        (EVENT, &[], Origin::Queue, "max_receives"),
+        // SQS keeps the attributes of the producer when it moves a message.
+        (EVENT, &[("reason", "alarm"), ("detail", "of the producer")], Origin::Queue, "max_receives"),
+        (EVENT, &[("sent_timestamp", "1699999990000")], Origin::Queue, "max_receives"),
+        ("not JSON", &[], Origin::Queue, "max_receives"),
+        ("eyJub3QiOiAi", &[], Origin::Queue, "max_receives"),
+        (&gateway_is_request, &[], Origin::Queue, "max_receives"),
+        (&record().to_string(), &[], Origin::Lambda, "invalid_value"),
+        (EVENT, &function_queue, Origin::Lambda, "delivery_failed"),
+        (&error_action().to_string(), &[], Origin::Iot, ACTION_FAILED),
+        (&base64, &[], Origin::Iot, ACTION_FAILED),
     ];
-    for (body, attributes, shape, reason) in table {
+    for (body, attributes, origin, reason) in table {
         let letter = read(body, attributes);
-        assert_eq!((letter.shape, letter.reason.as_str()), (shape, reason), "{body} {attributes:?}");
+        assert_eq!((letter.origin, letter.reason.as_str()), (origin, reason), "{body} {attributes:?}");
     }
 }
 
 #[test]
-fn our_letter_keeps_body_detail_and_the_first_sending() {
+fn our_dead_letter_keeps_body_detail_and_the_first_sending() {
     let attributes = [("reason", "out_of_order"), ("sent_timestamp", "1699999990000"), ("maybe_stored", "true")];
     let letter = read(EVENT, &attributes);
     assert_eq!((letter.message, letter.maybe_stored), (whole(EVENT), true));
@@ -102,7 +102,7 @@ fn our_letter_keeps_body_detail_and_the_first_sending() {
 fn a_moved_message_keeps_body_group_and_time_and_says_where_to_look() {
     let from = "arn:aws:sqs:us-east-1:123456789012:water".to_owned();
     let moved = Received { moved_from: Some(from), group: Some("g".to_owned()), ..received(EVENT, &[]) };
-    let letter = Letter::read(moved);
+    let letter = DeadLetter::read(moved);
     assert_eq!((letter.message, letter.sent, letter.group.as_deref()), (whole(EVENT), Some(SENT), Some("g")));
     assert!(letter.detail.contains(":water") && letter.detail.contains("m-1"), "{}", letter.detail);
     let redriven_before = read(EVENT, &[("sent_timestamp", "1699999990000")]);
@@ -136,12 +136,12 @@ fn ugly_records_of_lambda_are_understood_as_far_as_they_go() {
         record[name] = value;
         read(&record.to_string(), &[])
     };
-    let said = |value| with("responsePayload", value).reason;
-    assert_eq!(said(json!({"errorType": "delivery_failed", "errorMessage": "503"})), "delivery_failed");
-    assert_eq!(said(json!({"errorType": "Sandbox.Timedout", "errorMessage": "x"})), "Sandbox.Timedout");
-    assert_eq!(said(json!({"errorType": "a b\nc"})), "a_b_c");
+    let reason = |value| with("responsePayload", value).reason;
+    assert_eq!(reason(json!({"errorType": "delivery_failed", "errorMessage": "503"})), "delivery_failed");
+    assert_eq!(reason(json!({"errorType": "Sandbox.Timedout", "errorMessage": "x"})), "Sandbox.Timedout");
+    assert_eq!(reason(json!({"errorType": "a b\nc"})), "a_b_c");
     for without in [json!(null), json!({"errorMessage": "Task timed out"}), json!({"errorType": 7}), json!("x")] {
-        assert_eq!(said(without.clone()), DELIVERY_FAILED, "{without}");
+        assert_eq!(reason(without.clone()), DELIVERY_FAILED, "{without}");
     }
     assert!(with("responsePayload", json!(null)).detail.contains("RetriesExhausted"));
     assert!(matches!(with("requestPayload", json!(null)).message, Message::Missing { .. }));
@@ -152,7 +152,7 @@ fn ugly_records_of_lambda_are_understood_as_far_as_they_go() {
     assert!(matches!(succeeded.message, Message::Missing { .. }));
     let maybe_stored = |reason: &str| with("responsePayload", json!({"errorType": reason})).maybe_stored;
     assert_eq!(["out_of_order", "duplicate_timestamp", "too_old"].map(maybe_stored), [true, true, false]);
-    assert_eq!(with("requestContext", json!({"requestId": "r"})).shape, Shape::Queue, "no condition, no record");
+    assert_eq!(with("requestContext", json!({"requestId": "r"})).origin, Origin::Queue, "no condition, no record");
 }
 
 #[test]
@@ -167,7 +167,7 @@ fn an_error_action_gives_what_the_device_published_for_a_file_only() {
 }
 
 #[test]
-fn what_a_device_published_in_bytes_stays_in_its_record() {
+fn bytes_that_a_device_published_stay_in_their_record() {
     for payload in ["/w==", "%%%"] {
         let mut record = error_action();
         record["base64OriginalPayload"] = json!(payload);

@@ -1,11 +1,11 @@
-//! What Lambda leaves of an asynchronous invocation that failed for good. Pure.
+//! Messages of Lambda about asynchronous invocations that failed for good. Pure.
 //!
-//! Two ways: an on-failure destination gets a record around the event
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>); the older dead-letter queue of
-//! a function gets the event itself with attributes
-//! (<https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq>).
+//! An on-failure destination gets a record around the event:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>. The older dead-letter queue of a
+//! function gets the event itself with attributes:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html#invocation-dlq>.
 
-use super::letter::{DELIVERY_FAILED, Letter, Message, Received, Shape, is_known, reason_word};
+use super::{DELIVERY_FAILED, DeadLetter, Message, Origin, Received, is_known, reason_word};
 use amp_push_gateway::model::{Reason, Timestamp};
 use serde::Deserialize;
 use serde_json::Value;
@@ -16,7 +16,6 @@ use time::format_description::well_known::Rfc3339;
 /// The condition of a record of an on-success destination.
 const SUCCESS: &str = "Success";
 
-/// An invocation record, as far as it is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record<'a> {
@@ -38,31 +37,31 @@ struct RequestContext {
     approximate_invoke_count: Option<u64>,
 }
 
-/// The letter in the record `text`, if it is one.
-pub(super) fn record(received: &Received, text: &str) -> Option<Letter> {
+/// Returns the dead letter if `text` is an invocation record.
+pub(super) fn record(received: &Received, text: &str) -> Option<DeadLetter> {
     if !text.trim_ascii_start().starts_with('{') {
         return None;
     }
     let record: Record<'_> = serde_json::from_str(text).ok()?;
     let (condition, tries) = (&record.request_context.condition, record.request_context.approximate_invoke_count);
-    let said = |name: &str| record.response_payload.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (error_type, error_message) = (said("errorType"), said("errorMessage"));
+    let field = |name: &str| record.response_payload.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (error_type, error_message) = (field("errorType"), field("errorMessage"));
     let reason = reason_word(error_type).unwrap_or_else(|| DELIVERY_FAILED.to_owned());
     let tries = tries.map_or(String::new(), |tries| format!(" after {tries} tries"));
     let detail = match error_message {
-        "" => format!("{condition}{tries}; the record has no words of the function"),
-        words => format!("{words} ({condition}{tries})"),
+        "" => format!("{condition}{tries}; the record has no error text of the function"),
+        text => format!("{text} ({condition}{tries})"),
     };
     let message = match record.request_payload {
         _ if condition == SUCCESS => Message::Missing { why: "the invocation succeeded: nothing is to be sent again" },
         Some(payload) => Message::Whole(payload.get().to_owned()),
         None => Message::Missing {
-            why: "Lambda left the event out of its record, as it does where event and answer are too large together",
+            why: "Lambda left the event out of its record, as it does when event and answer are too large together",
         },
     };
-    Some(Letter {
+    Some(DeadLetter {
         id: received.id.clone(),
-        shape: Shape::Lambda,
+        origin: Origin::Lambda,
         maybe_stored: is_maybe_stored(&reason),
         reason,
         detail,
@@ -72,18 +71,19 @@ pub(super) fn record(received: &Received, text: &str) -> Option<Letter> {
     })
 }
 
-/// The letter of a function's own dead-letter queue: the body is the event, attributes say what happened.
-pub(super) fn of_a_function_queue(received: &Received) -> Option<Letter> {
+/// Returns the dead letter if `received` comes from the dead-letter queue of a function: the body is the event, attributes
+/// hold the error.
+pub(super) fn of_a_function_queue(received: &Received) -> Option<DeadLetter> {
     let attribute = |name: &str| received.attributes.get(name);
-    let (Some(_), Some(_), Some(words)) = (attribute("RequestID"), attribute("ErrorCode"), attribute("ErrorMessage"))
+    let (Some(_), Some(_), Some(text)) = (attribute("RequestID"), attribute("ErrorCode"), attribute("ErrorMessage"))
     else {
         return None;
     };
-    Some(Letter {
+    Some(DeadLetter {
         id: received.id.clone(),
-        shape: Shape::Lambda,
+        origin: Origin::Lambda,
         reason: DELIVERY_FAILED.to_owned(),
-        detail: words.clone(),
+        detail: text.clone(),
         message: Message::Whole(received.body.clone()),
         sent: received.sent,
         maybe_stored: false,
@@ -91,8 +91,8 @@ pub(super) fn of_a_function_queue(received: &Received) -> Option<Letter> {
     })
 }
 
-/// A single event knows no other events: only the receiver can have found it out of order or a duplicate, and after a
-/// direct invocation it may be the event itself that the receiver holds.
+/// In a single event, only the receiver finds a sample out of order or a duplicate. It may hold this very event, from an
+/// earlier try.
 fn is_maybe_stored(reason: &str) -> bool {
     let of_the_receiver = [Reason::OutOfOrder, Reason::DuplicateTimestamp];
     is_known(reason) && of_the_receiver.iter().any(|known| known.as_str() == reason)

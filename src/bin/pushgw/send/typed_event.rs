@@ -1,9 +1,8 @@
-//! An event that is typed on the command line. Pure.
+//! An event of `--metric` and `--label`. Pure.
 
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// The parts of an event.
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(super) struct Arguments {
@@ -18,13 +17,13 @@ pub(super) struct Arguments {
     pub(super) timestamp: Option<i64>,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+fn pair(text: &str) -> Result<(String, String), &'static str> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
     Ok((name.to_owned(), value.to_owned()))
 }
 
-/// The event as JSON. Values are passed on as they were typed, so that the same rules judge them as any other event's,
-/// and a name that is given twice stands twice.
+/// Returns the event as JSON, with values as they were typed: the same rules apply to them as to any event. A name that is
+/// given twice stands twice.
 pub(super) fn event(arguments: &Arguments) -> String {
     let metrics = object(&arguments.metrics, number);
     let dimensions = object(&arguments.labels, quoted);
@@ -37,7 +36,7 @@ fn object(pairs: &[(String, String)], value_of: impl Fn(&str) -> String) -> Stri
     format!("{{{}}}", entries.join(","))
 }
 
-/// A JSON number as it is, anything else as a string.
+/// Returns a JSON number as it is, anything else as a string.
 fn number(text: &str) -> String {
     let is_number = serde_json::from_str::<&RawValue>(text)
         .is_ok_and(|raw| raw.get() == text && matches!(text.as_bytes(), [b'-' | b'0'..=b'9', ..]));
@@ -60,7 +59,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_stands_in_the_event_as_it_is() {
+    fn the_event_has_values_as_they_were_typed() {
         assert_eq!(
             typed(&[("temperature", "14.30"), ("ph", "NaN")], &[("customerId", "c \"1\"")], Some(-5)),
             r#"{"dimensions":{"customerId":"c \"1\""},"metrics":{"temperature":14.30,"ph":"NaN"},"timestamp":-5}"#
@@ -79,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_is_given_twice_stands_twice_and_is_refused_later() {
+    fn a_name_that_is_given_twice_stands_twice_and_is_rejected_later() {
         assert_eq!(typed(&[("a", "1"), ("a", "2")], &[], None), r#"{"dimensions":{},"metrics":{"a":1,"a":2}}"#);
     }
 

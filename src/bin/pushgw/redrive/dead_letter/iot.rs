@@ -1,7 +1,7 @@
-//! What the error action of an IoT rule sends: <https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html>.
+//! Messages of the error action of an IoT rule: <https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html>.
 //! Pure.
 
-use super::letter::{Letter, Message, Received, Shape};
+use super::{DeadLetter, Message, Origin, Received};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -12,7 +12,6 @@ pub(super) const ACTION_FAILED: &str = "iot_action_failed";
 const NOT_AN_EVENT: &str = "it holds what the device published, not the event that the rule makes of it: write it to a \
                             file, and publish it again or mend it there";
 
-/// An error action's message, as far as it is used.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
@@ -33,18 +32,18 @@ struct Failure {
     error_message: String,
 }
 
-/// The letter in the record `text`, if it is one.
-pub(super) fn record(received: &Received, text: &str) -> Option<Letter> {
+/// Returns the dead letter if `text` is such a message.
+pub(super) fn record(received: &Received, text: &str) -> Option<DeadLetter> {
     if !text.trim_ascii_start().starts_with('{') {
         return None;
     }
     let record: Record = serde_json::from_str(text).ok()?;
     let payload = STANDARD.decode(&record.base64_original_payload).ok();
-    // What is no text cannot be a line of a file; its record can.
+    // Bytes that are no text cannot be a line of a file, but their record can.
     let original = payload.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned());
-    Some(Letter {
+    Some(DeadLetter {
         id: received.id.clone(),
-        shape: Shape::Iot,
+        origin: Origin::Iot,
         reason: ACTION_FAILED.to_owned(),
         detail: detail(&record),
         message: Message::ForAFile { text: original, why: NOT_AN_EVENT },

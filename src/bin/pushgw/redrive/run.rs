@@ -1,68 +1,65 @@
-//! The run: receive, understand, write, and only then delete; batch by batch, until there is no more or it is stopped.
+//! A run: receives, parses, writes, and only then deletes; batch by batch, until the queue is empty or it is stopped.
 //!
-//! A message that stays is hidden from others until the run is over, so that the run does not meet it again; then it is
-//! shown again at once. A run that is killed leaves what it had received hidden until that time is over, and what it
-//! had written but not yet deleted on the queue as well: the next run writes that again.
+//! A message that stays is hidden until the run is over: the run must not receive it again. Then it is shown at once. A
+//! killed run leaves what it had received hidden until that time is over. A message that it had written, but not yet
+//! deleted, is still on the queue: the next run writes it again.
 
 use super::age::Ages;
-use super::choice::{Choice, Way};
+use super::dead_letter::{DeadLetter, Message, Received};
 use super::file::JsonLines;
-use super::letter::{Letter, Message, Received};
 use super::queue::{BATCH, Outgoing, Queue};
+use super::route::{Route, Selection};
 use super::tally::{Ended, Tally};
-use crate::stop::Stop;
+use crate::stop_signal::StopSignal;
 use amp_push_gateway::local::wall_clock;
 use indicatif::ProgressBar;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a queue is asked for a message that it may not have. Any time above 0 asks all of its servers.
+/// For one receive. SQS asks all of its servers for any time above 0.
 const WAIT: Duration = Duration::from_secs(1);
-/// How often it must have none.
+/// An empty queue answers so often without a message.
 const EMPTY_ANSWERS: u32 = 2;
 
-/// A run.
 pub(super) struct Run<'a> {
     pub(super) dead_letters: &'a Queue,
     pub(super) source: Option<&'a Queue>,
     pub(super) file: Option<JsonLines>,
-    pub(super) choice: &'a Choice,
+    pub(super) selection: &'a Selection,
     pub(super) max_sample_age_ms: i64,
     pub(super) max: usize,
     /// How long a received message is hidden from others.
     pub(super) hidden_for: Duration,
-    pub(super) stop: &'a Stop,
+    pub(super) stop: &'a StopSignal,
     pub(super) progress: &'a ProgressBar,
 }
 
-/// What was received and goes somewhere.
+/// The received messages that leave the queue.
 #[derive(Default)]
 struct Leaving {
     to_queue: Vec<(Handled, Outgoing)>,
     to_file: Vec<(Handled, String, Option<Ages>)>,
 }
 
-/// A message in our hands.
 struct Handled {
     id: String,
     handle: String,
 }
 
-/// What a run remembers.
 #[derive(Default)]
 struct Memory {
     tally: Tally,
     /// Handles of messages that stay.
     staying: Vec<String>,
-    /// Each message that was seen, and whether it was written. A standard queue may give a message twice.
+    /// Each received message, and whether it was written. A standard queue may give a message twice.
     seen: HashMap<String, bool>,
 }
 
 // === impl Run ===
 
 impl Run<'_> {
-    /// Until the queue has no more, or `max`, time, a fault or `stop` ends it.
+    /// Ends when the queue is empty, or by `max`, time, an error or `stop`.
     pub(super) async fn drive(mut self) -> Tally {
         let mut memory = Memory::default();
         memory.tally.ended = self.batches(&mut memory).await;
@@ -71,8 +68,8 @@ impl Run<'_> {
     }
 
     async fn batches(&mut self, memory: &mut Memory) -> Ended {
-        // What was seen first is hidden for some time yet when the last is written.
-        let until = Instant::now() + self.hidden_for * 4 / 5;
+        // The first messages stay hidden for a fifth of the time after the last ones are written.
+        let deadline = Instant::now() + self.hidden_for * 4 / 5;
         let mut empty_answers = 0;
         while empty_answers < EMPTY_ANSWERS {
             if self.stop.is_asked() {
@@ -82,13 +79,13 @@ impl Run<'_> {
             if room == 0 {
                 return Ended::AtMax;
             }
-            if Instant::now() + WAIT > until {
+            if Instant::now() + WAIT > deadline {
                 return Ended::OutOfTime;
             }
             let received = match self.dead_letters.receive(room.min(BATCH), WAIT, self.hidden_for).await {
                 Ok(received) => received,
-                Err(words) => {
-                    memory.tally.tell(words);
+                Err(text) => {
+                    memory.tally.fail(text);
                     return Ended::Failed;
                 }
             };
@@ -102,7 +99,7 @@ impl Run<'_> {
         Ended::Empty
     }
 
-    /// What of a batch leaves the queue; the rest is kept in mind.
+    /// Returns the messages of a batch that leave the queue, and remembers the rest.
     async fn sort(&self, received: Vec<(String, Received)>, memory: &mut Memory) -> Leaving {
         let now = wall_clock();
         let mut leaving = Leaving::default();
@@ -118,35 +115,35 @@ impl Run<'_> {
                 }
                 None => memory.seen.insert(received.id.clone(), false),
             };
-            let letter = Letter::read(received);
-            let ages = Ages::of(&letter, now);
-            let too_old = ages.is_some_and(|ages| ages.is_too_old(letter.shape, now, self.max_sample_age_ms));
-            memory.tally.see(&letter, too_old);
-            let fits = !matches!(&letter.message, Message::Whole(text) if !Outgoing::fits(text));
-            let way = self.choice.way(&letter, too_old, fits);
-            let handled = Handled { id: letter.id, handle };
-            match (way, letter.message) {
-                (Way::ToQueue, Message::Whole(body)) => {
+            let dead_letter = DeadLetter::read(received);
+            let ages = Ages::of(&dead_letter, now);
+            let too_old = ages.is_some_and(|ages| ages.is_too_old(dead_letter.origin, now, self.max_sample_age_ms));
+            memory.tally.see(&dead_letter, too_old);
+            let fits = !matches!(&dead_letter.message, Message::Whole(text) if !Outgoing::fits(text));
+            let route = self.selection.route(&dead_letter, too_old, fits);
+            let handled = Handled { id: dead_letter.id, handle };
+            match (route, dead_letter.message) {
+                (Route::ToQueue, Message::Whole(body)) => {
                     let deduplication_id = handled.id.clone();
-                    let outgoing = Outgoing { body, sent: letter.sent, group: letter.group, deduplication_id };
+                    let outgoing =
+                        Outgoing { body, sent: dead_letter.sent, group: dead_letter.group, deduplication_id };
                     leaving.to_queue.push((handled, outgoing));
                 }
-                (Way::ToFile, Message::Whole(text) | Message::ForAFile { text, .. }) => {
+                (Route::ToFile, Message::Whole(text) | Message::ForAFile { text, .. }) => {
                     leaving.to_file.push((handled, text, ages));
                 }
-                (Way::Stays(why), _) => {
+                (Route::Stays(why), _) => {
                     memory.tally.stay(why);
                     memory.staying.push(handled.handle);
                 }
-                // `Choice::way` sends nothing that is not there, and nothing but events to a queue.
-                (Way::ToQueue | Way::ToFile, _) => memory.staying.push(handled.handle),
+                // `Selection::route` sends only messages that exist, and only events to a queue.
+                (Route::ToQueue | Route::ToFile, _) => memory.staying.push(handled.handle),
             }
         }
         leaving
     }
 
-    /// Writes, then deletes what was written. Whether the run can go on: where nothing at all could be written it could
-    /// only go on to fail.
+    /// Writes, then deletes what was written. Returns false if nothing at all could be written: the rest would fail, too.
     async fn write(&mut self, leaving: Leaving, memory: &mut Memory) -> bool {
         let sent = match self.source {
             Some(source) => self.send(source, leaving.to_queue, memory).await,
@@ -159,7 +156,7 @@ impl Run<'_> {
         let (handled, outgoing): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
         let results = source.send(&outgoing).await;
         let mut written = Vec::new();
-        let mut words_seen = HashSet::new();
+        let mut texts = HashSet::new();
         for (handled, result) in handled.into_iter().zip(results) {
             match result {
                 Ok(()) => {
@@ -167,25 +164,25 @@ impl Run<'_> {
                     memory.seen.insert(handled.id.clone(), true);
                     written.push(handled);
                 }
-                Err(words) => {
+                Err(text) => {
                     memory.tally.failed += 1;
-                    if words_seen.insert(words.clone()) {
-                        memory.tally.tell(format!("message {} was not sent: {words}", handled.id));
+                    if texts.insert(text.clone()) {
+                        memory.tally.fail(format!("message {} was not sent: {text}", handled.id));
                     }
                     memory.staying.push(handled.handle);
                 }
             }
         }
         self.delete(&written, memory).await;
-        !written.is_empty() || words_seen.is_empty()
+        !written.is_empty() || texts.is_empty()
     }
 
     async fn append(&mut self, messages: Vec<(Handled, String, Option<Ages>)>, memory: &mut Memory) -> bool {
         let Some(file) = self.file.as_mut().filter(|_| !messages.is_empty()) else { return true };
         let texts: Vec<_> = messages.iter().map(|(_, text, _)| text.clone()).collect();
-        if let Err(words) = file.append(&texts) {
+        if let Err(error) = file.append(&texts) {
             memory.tally.failed += messages.len() as u64;
-            memory.tally.tell(words);
+            memory.tally.fail(error.to_string());
             memory.staying.extend(messages.into_iter().map(|(handled, ..)| handled.handle));
             return false;
         }
@@ -205,9 +202,9 @@ impl Run<'_> {
         }
         let handles: Vec<_> = written.iter().map(|handled| handled.handle.clone()).collect();
         for (handled, result) in written.iter().zip(self.dead_letters.delete(&handles).await) {
-            if let Err(words) = result {
+            if let Err(text) = result {
                 memory.tally.not_deleted += 1;
-                memory.tally.tell(format!("message {} was written, but could not be deleted: {words}", handled.id));
+                memory.tally.fail(format!("message {} was written, but could not be deleted: {text}", handled.id));
             }
         }
     }

@@ -1,37 +1,35 @@
-//! One event as `check` shows it, to people and to scripts.
+//! Shows one event, to people and to scripts.
 
-use crate::view::{self, Styled, series_name, utc};
+use crate::input_file::Place;
+use crate::view::{self, Styled, series_name, utc, value_type};
 use amp_push_gateway::event::{Event, EventTimes, ParsedEvent};
 use amp_push_gateway::model::{METRIC_NAME_LABEL, MetricName, Value};
 use serde_json::json;
 use std::fmt;
-use std::path::Path;
 
-/// An event, and where it stands.
-pub(super) struct Shown<'a> {
-    pub(super) path: &'a Path,
-    pub(super) line: Option<usize>,
-    /// Its number in its message, counted from 0 as in the details of refusals.
+pub(super) struct EventView<'a> {
+    pub(super) place: Place<'a>,
+    /// Its number in its message, counted from 0 as in the details of rejections.
     pub(super) index: usize,
-    pub(super) clock: &'a EventTimes,
-    pub(super) found: &'a ParsedEvent<'a>,
+    pub(super) times: &'a EventTimes,
+    pub(super) parsed: &'a ParsedEvent<'a>,
 }
 
-// === impl Shown ===
+// === impl EventView ===
 
-impl Shown<'_> {
-    /// The same for a script. Values are strings, exactly as they would be typed: JSON's own numbers lose digits in
+impl EventView<'_> {
+    /// Values are strings, exactly as they would be typed: JSON's own numbers lose digits in
     /// many readers and know no NaN.
     pub(super) fn json(&self) -> serde_json::Value {
-        let mut shown = json!({"file": self.path.display().to_string(), "line": self.line, "index": self.index});
-        let more = match &self.found.event {
+        let mut shown = json!({"file": self.place.name, "line": self.place.line, "index": self.index});
+        let more = match &self.parsed.event {
             Ok(event) => json!({
                 "ok": true,
                 "timestamp": event.timestamp.0,
                 "time": utc(event.timestamp),
                 "samples": event.metrics.iter().map(|sample| sample_json(event, sample)).collect::<Vec<_>>(),
             }),
-            Err(refusal) => json!({"ok": false, "reason": refusal.reason.as_str(), "detail": refusal.detail}),
+            Err(rejection) => json!({"ok": false, "reason": rejection.reason.as_str(), "detail": rejection.detail}),
         };
         if let (Some(shown), serde_json::Value::Object(more)) = (shown.as_object_mut(), more) {
             shown.extend(more);
@@ -39,26 +37,27 @@ impl Shown<'_> {
         shown
     }
 
-    fn place(&self) -> String {
-        match self.line {
+    fn position(&self) -> String {
+        match self.place.line {
             Some(line) => format!("line {line} [{}]", self.index),
             None => format!("[{}]", self.index),
         }
     }
 }
 
-impl fmt::Display for Shown<'_> {
+impl fmt::Display for EventView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = Styled(view::QUIET, self.place());
-        match &self.found.event {
-            Err(refusal) => {
-                write!(f, "  {place} {} {}: {}", Styled(view::BAD, "refused"), refusal.reason, refusal.detail)
+        let position = Styled(view::QUIET, self.position());
+        match &self.parsed.event {
+            Err(rejection) => {
+                write!(f, "  {position} {} {}: {}", Styled(view::BAD, "rejected"), rejection.reason, rejection.detail)
             }
             Ok(event) => {
-                let age = self.clock.now.since(event.timestamp);
-                write!(f, "  {place} {} {} ({})", Styled(view::GOOD, "ok"), utc(event.timestamp), relative(age))?;
+                let age = self.times.now.since(event.timestamp);
+                write!(f, "  {position} {} {} ({})", Styled(view::GOOD, "ok"), utc(event.timestamp), relative(age))?;
                 for (name, value) in &event.metrics {
-                    let (series, kind, inexact) = (series_name(labels(event, name)), kind(*value), inexact(*value));
+                    let (series, kind, inexact) =
+                        (series_name(labels(event, name)), value_type(*value), inexact(*value));
                     write!(f, "\n      {series}  {value}  {}{inexact}", Styled(view::QUIET, kind))?;
                 }
                 Ok(())
@@ -70,7 +69,7 @@ impl fmt::Display for Shown<'_> {
 fn sample_json(event: &Event<'_>, (name, value): &(MetricName<'_>, Value)) -> serde_json::Value {
     let labels: serde_json::Map<_, _> =
         labels(event, name).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    let mut sample = json!({"labels": labels, "type": kind(*value), "value": value.to_string()});
+    let mut sample = json!({"labels": labels, "type": value_type(*value), "value": value.to_string()});
     if value.is_inexact() {
         sample["sent_as"] = view::wire_value(f64::from_bits(value.wire_bits())).into();
     }
@@ -80,13 +79,6 @@ fn sample_json(event: &Event<'_>, (name, value): &(MetricName<'_>, Value)) -> se
 fn labels<'a>(event: &'a Event<'_>, name: &'a MetricName<'_>) -> Vec<(&'a str, &'a str)> {
     let others = event.labels.as_slice().iter().map(|label| (label.name.as_str(), label.value.as_ref()));
     std::iter::once((METRIC_NAME_LABEL, name.as_str())).chain(others).collect()
-}
-
-fn kind(value: Value) -> &'static str {
-    match value {
-        Value::Integer(_) => "integer",
-        Value::Float(_) => "float",
-    }
 }
 
 fn inexact(value: Value) -> String {
@@ -112,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ages_are_told_in_words() {
+    fn ages_have_a_unit() {
         let table = [
             (0, "now"),
             (-999, "now"),

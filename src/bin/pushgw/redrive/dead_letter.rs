@@ -1,11 +1,12 @@
-//! What lies on a dead-letter queue: a received message in, a [`Letter`] with its reason and its original message out.
-//! Pure.
+//! Parses a message of a dead-letter queue into a [`DeadLetter`] with its reason and its original message. Pure.
 //!
-//! Four hands put messages there. The gateway itself; SQS, after `maxReceiveCount`; Lambda, where an asynchronous
-//! invocation failed for good ([`lambda`](super::lambda)); and the error action of an IoT rule ([`iot`](super::iot)).
-//! They are told apart by what they look like: first by attributes, which no producer's text can imitate.
+//! Four services send messages there. The gateway itself; SQS, after `maxReceiveCount`; Lambda, after the last try of an
+//! asynchronous invocation ([`lambda`]); the error action of an IoT rule ([`iot`]). Attributes are looked at first: no
+//! producer's text can imitate them.
 
-use super::{iot, lambda};
+mod iot;
+mod lambda;
+
 use amp_push_gateway::model::{Reason, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,9 +16,8 @@ use std::collections::BTreeMap;
 pub(super) const MAX_RECEIVES: &str = "max_receives";
 /// The reason of invocations whose record names none.
 pub(super) const DELIVERY_FAILED: &str = "delivery_failed";
-/// Reasons beside [`Reason`] that the function names.
+/// Error types of the function beside [`Reason`].
 const OF_THE_FUNCTION: [&str; 2] = [DELIVERY_FAILED, "dead_letter_failed"];
-/// Longest word that is taken for a reason.
 const MAX_REASON_CHARS: usize = 64;
 
 /// A message as the queue hands it over.
@@ -35,9 +35,9 @@ pub(super) struct Received {
     pub(super) group: Option<String>,
 }
 
-/// Who put it there.
+/// Who sent it there.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Shape {
+pub(super) enum Origin {
     /// The gateway, with its reason.
     Gateway,
     /// SQS, after `maxReceiveCount` deliveries.
@@ -51,32 +51,31 @@ pub(super) enum Shape {
 /// The original message, as far as it is there.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Message {
-    /// What the gateway takes.
+    /// The gateway accepts it.
     Whole(String),
-    /// What nobody but a person can send again, and why.
+    /// Only a person can send it again, and why.
     ForAFile { text: String, why: &'static str },
-    /// There is nothing to send again, and why.
+    /// Nothing can be sent again, and why.
     Missing { why: &'static str },
 }
 
-/// A message of a dead-letter queue, understood.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Letter {
-    /// Of the message on the dead-letter queue.
+pub(super) struct DeadLetter {
+    /// The id that the message has on the dead-letter queue.
     pub(super) id: String,
-    pub(super) shape: Shape,
+    pub(super) origin: Origin,
     pub(super) reason: String,
     pub(super) detail: String,
     pub(super) message: Message,
-    /// When it was sent first: the time of an event that brings none.
+    /// When it was first sent: the time of an event without a timestamp.
     pub(super) sent: Option<Timestamp>,
     pub(super) maybe_stored: bool,
     pub(super) group: Option<String>,
 }
 
-// === impl Shape ===
+// === impl Origin ===
 
-impl Shape {
+impl Origin {
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Gateway => "gateway",
@@ -87,16 +86,16 @@ impl Shape {
     }
 }
 
-// === impl Letter ===
+// === impl DeadLetter ===
 
-impl Letter {
-    /// Understands `received`. Whatever is no other shape was moved by the queue: that one adds nothing of its own.
+impl DeadLetter {
+    /// Parses `received`. A message of no other origin was moved by SQS, which adds nothing of its own.
     pub(super) fn read(received: Received) -> Self {
         if received.is_of_the_gateway() {
             return Self::of_the_gateway(received);
         }
-        if let Some(letter) = lambda::of_a_function_queue(&received) {
-            return letter;
+        if let Some(dead_letter) = lambda::of_a_function_queue(&received) {
+            return dead_letter;
         }
         // An IoT rule's action for SQS encodes in base64 where it is told to.
         let decoded = received.decoded();
@@ -110,7 +109,7 @@ impl Letter {
         let sent = received.carried_sent_timestamp().or(received.sent);
         let mut take = |name: &str| received.attributes.remove(name).unwrap_or_default();
         Self {
-            shape: Shape::Gateway,
+            origin: Origin::Gateway,
             reason: reason_word(&take("reason")).unwrap_or_default(),
             detail: take("detail"),
             maybe_stored: take("maybe_stored") == "true",
@@ -124,7 +123,7 @@ impl Letter {
     fn moved(received: Received) -> Self {
         let source = received.moved_from.as_deref().map_or(String::new(), |source| format!(" from {source}"));
         Self {
-            shape: Shape::Queue,
+            origin: Origin::Queue,
             reason: MAX_RECEIVES.to_owned(),
             detail: format!(
                 "moved by the queue{source} after its maxReceiveCount; why is in the log lines of the function for \
@@ -143,8 +142,8 @@ impl Letter {
 // === impl Received ===
 
 impl Received {
-    /// Whether the attributes are the gateway's: its vocabulary, or (from another version) its other attributes beside
-    /// a reason. A message that SQS moved keeps the attributes of its producer, who may say `reason` too.
+    /// Returns true if the attributes are the gateway's: one of its reasons, or (of another version) its other attributes
+    /// beside a reason. A message that SQS moved keeps the attributes of its producer, who may use `reason`, too.
     fn is_of_the_gateway(&self) -> bool {
         let has = |name: &str| self.attributes.contains_key(name);
         let reason = self.attributes.get("reason");
@@ -157,7 +156,7 @@ impl Received {
         if is_digits { text.parse().ok().map(Timestamp) } else { None }
     }
 
-    /// The text in base64, where the body is that of an object.
+    /// Returns the decoded body if it is a JSON object in base64.
     fn decoded(&self) -> Option<String> {
         let body = self.body.trim_ascii();
         // `{"` in base64.
@@ -168,12 +167,12 @@ impl Received {
     }
 }
 
-/// Whether the gateway, or the function in front of it, uses this word.
+/// Returns true if the gateway, or the function in front of it, uses this reason.
 pub(super) fn is_known(reason: &str) -> bool {
     Reason::ALL.iter().any(|known| known.as_str() == reason) || OF_THE_FUNCTION.contains(&reason)
 }
 
-/// `text` as a reason: one short word.
+/// Makes a reason of `text`: one short word.
 pub(super) fn reason_word(text: &str) -> Option<String> {
     let blank = |c: char| c.is_whitespace() || c.is_control();
     let word: String = text.trim().chars().map(|c| if blank(c) { '_' } else { c }).take(MAX_REASON_CHARS).collect();

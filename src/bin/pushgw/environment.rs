@@ -1,0 +1,104 @@
+//! The settings of a command: the environment, with some variables overridden.
+
+use super::exit::CommandError;
+use super::local_workspace::{ACCESS_KEY, LocalWorkspace, REGION};
+use amp_push_gateway::amp::region_of;
+use amp_push_gateway::config::{self, Env, Settings, Vars};
+use std::collections::BTreeMap;
+use std::io;
+use url::Url;
+
+/// The environment and its overrides. An empty override hides a variable.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Overrides(BTreeMap<&'static str, String>);
+
+// === impl Overrides ===
+
+impl Vars for Overrides {
+    fn get(&self, name: &str) -> Option<String> {
+        let value = self.0.get(name).cloned().or_else(|| Env.get(name));
+        value.filter(|value| !value.is_empty())
+    }
+}
+
+impl Overrides {
+    pub(crate) fn set(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.0.insert(name, value.into());
+        self
+    }
+
+    pub(crate) fn without(self, names: &[&'static str]) -> Self {
+        names.iter().fold(self, |overrides, name| overrides.set(name, ""))
+    }
+
+    pub(crate) fn receiver(self, url: Option<&str>) -> Self {
+        match url {
+            Some(url) => self.set(config::ENV_REMOTE_WRITE_URL, url),
+            None => self,
+        }
+    }
+
+    /// Writes to a workspace of this process, whatever the environment says.
+    pub(crate) fn embedded(self, embedded: &LocalWorkspace) -> Self {
+        let (id, secret) = ACCESS_KEY;
+        self.set(config::ENV_REMOTE_WRITE_URL, embedded.url.as_str())
+            .set(config::ENV_REMOTE_WRITE_AUTH, "sigv4")
+            .set(config::ENV_SIGV4_REGION, REGION)
+            .set("AWS_ACCESS_KEY_ID", id)
+            .set("AWS_SECRET_ACCESS_KEY", secret)
+            .set("AWS_SESSION_TOKEN", "")
+    }
+
+    pub(crate) fn has_receiver(&self) -> bool {
+        [config::ENV_REMOTE_WRITE_URL, config::ENV_AWS_PROMETHEUS_ENDPOINT].iter().any(|name| self.get(name).is_some())
+    }
+
+    /// Returns the settings for checks of events, which need not say where to write.
+    pub(crate) fn checking() -> Result<Settings, CommandError> {
+        Self::default()
+            .set(config::ENV_REMOTE_WRITE_URL, "http://localhost/")
+            .set(config::ENV_REMOTE_WRITE_AUTH, "none")
+            .without(&[config::ENV_DEAD_LETTER_QUEUE_URL, config::ENV_LATE_SAMPLES])
+            .settings()
+    }
+
+    pub(crate) fn settings(&self) -> Result<Settings, CommandError> {
+        Settings::from_vars(self).map_err(|errors| CommandError::settings(&errors))
+    }
+}
+
+/// Returns the settings under which made-up events are sent, whatever the environment says: to the receiver at `url`, else
+/// to a workspace in this process. Local receivers check no signatures; AMP does, and one for which it was asked for.
+pub(crate) async fn made_up_settings(url: Option<&str>) -> Result<(Settings, Option<LocalWorkspace>), CommandError> {
+    let vars = Overrides::default().receiver(url).without(&[
+        config::ENV_DEAD_LETTER_QUEUE_URL,
+        config::ENV_EXTERNAL_LABELS,
+        config::ENV_MAX_SAMPLE_AGE,
+        config::ENV_MAX_SAMPLE_LEAD,
+        config::ENV_LATE_SAMPLES,
+    ]);
+    let Some(url) = url else {
+        let embedded = LocalWorkspace::start().await?;
+        return Ok((vars.embedded(&embedded).settings()?, Some(embedded)));
+    };
+    let is_amp = url.parse::<Url>().is_ok_and(|url| url.host_str().and_then(region_of).is_some());
+    let is_signed = is_amp || vars.get(config::ENV_REMOTE_WRITE_AUTH).is_some();
+    let vars = if is_signed { vars } else { vars.set(config::ENV_REMOTE_WRITE_AUTH, "none") };
+    Ok((vars.settings()?, None))
+}
+
+/// Sends log lines to standard error, as JSON if `json`, of the level in `RUST_LOG`, else of `default`.
+pub(crate) fn log_to_stderr(settings: &Settings, default: tracing_subscriber::filter::LevelFilter, json: bool) {
+    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::filter::Targets;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let filter = match Env.get(config::ENV_RUST_LOG) {
+        Some(_) => settings.log_filter().clone(),
+        None => Targets::new().with_default(default),
+    };
+    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(io::stderr);
+    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    // A second call changes nothing.
+    let _set = tracing_subscriber::registry().with(filter).with(lines).try_init();
+}

@@ -1,0 +1,52 @@
+//! How a command ends.
+
+use amp_push_gateway::aws::causes;
+use amp_push_gateway::config::SettingsErrors;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::Path;
+
+/// The exit code of a command that did its work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum ExitStatus {
+    /// 0.
+    Success,
+    /// 1: something was rejected or failed.
+    Failure,
+}
+
+/// Why a command could not do its work.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    cause: Box<dyn Error + Send + Sync>,
+    pub(crate) exit_code: u8,
+}
+
+// === impl CommandError ===
+
+impl CommandError {
+    /// Something that the command needs failed.
+    pub(crate) fn failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { cause: cause.into(), exit_code: 1 }
+    }
+
+    /// Wrong usage or settings.
+    pub(crate) fn usage(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self { cause: cause.into(), exit_code: 2 }
+    }
+
+    pub(crate) fn settings(errors: &SettingsErrors) -> Self {
+        Self::usage(format!("wrong settings:\n{errors}"))
+    }
+
+    pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self::usage(format!("{} cannot be read: {error}", path.display()))
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&causes(&*self.cause))
+    }
+}

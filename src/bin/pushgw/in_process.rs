@@ -1,0 +1,35 @@
+//! The function's own handler, run in this process.
+
+use super::exit::CommandError;
+use amp_push_gateway::aws::{HttpTransport, Signed};
+use amp_push_gateway::config::Settings;
+use amp_push_gateway::gateway::{Gateway, signed_transport};
+use amp_push_gateway::lambda::{Handled, Invocation, handle};
+use amp_push_gateway::local::dead_letters::LocalDeadLetters;
+use amp_push_gateway::local::wall_clock;
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub(crate) type LocalGateway = Gateway<Signed<HttpTransport>, LocalDeadLetters>;
+
+/// Returns the gateway of `settings`, whose rejected messages go to `dead_letters`.
+pub(crate) fn gateway(
+    settings: &Settings,
+    dead_letters: Option<LocalDeadLetters>,
+) -> Result<LocalGateway, CommandError> {
+    let transport = signed_transport(settings).map_err(CommandError::failed)?;
+    Gateway::new(settings, transport, dead_letters)
+        .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write_url())))
+}
+
+/// Runs the handler once, for at most `timeout`.
+pub(crate) async fn invoke(
+    gateway: &LocalGateway,
+    request_id: String,
+    payload: impl Into<Bytes>,
+    timeout: Duration,
+) -> Handled {
+    let invocation = Invocation { request_id, started: wall_clock(), deadline: Instant::now() + timeout };
+    handle(gateway, payload.into(), &invocation).await
+}

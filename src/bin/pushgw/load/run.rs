@@ -1,0 +1,173 @@
+//! The run of a load. Events go at their rate to workers, which send them, each device's in order. A watcher looks for them
+//! in a Prometheus.
+
+use super::generator::{Expected, PlannedEvent};
+use super::ledger::Ledger;
+use super::plan::Plan;
+use super::query::{Query, QueryError};
+use super::stream::Stream;
+use super::target::Target;
+use crate::send::direct_invocation::payload;
+use crate::stop_signal::StopSignal;
+use amp_push_gateway::local::wall_clock;
+use indicatif::ProgressBar;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
+
+/// Calls in flight at a time.
+pub(super) const WORKERS: usize = 4;
+/// Messages that wait for a worker; a worker that is slower than the load slows the load down.
+const WAITING: usize = 16;
+const TICK: Duration = Duration::from_millis(10);
+/// An event waits no longer than this for others of its message.
+const LONGEST_GATHERING: Duration = Duration::from_secs(1);
+/// Between two looks at what has arrived.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
+/// The events of one message, and what must become of each.
+struct Message {
+    texts: Vec<String>,
+    expected: Vec<Expected>,
+}
+
+pub(super) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
+    ledger.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Sends the whole load, or as much of it as `longest` and `stop` allow.
+pub(super) async fn send(
+    plan: &Plan,
+    target: Arc<Target>,
+    ledger: &Arc<Mutex<Ledger>>,
+    longest: Duration,
+    stop: &StopSignal,
+    progress: &ProgressBar,
+) {
+    let (queues, workers): (Vec<_>, Vec<_>) = (0..WORKERS)
+        .map(|worker| {
+            let (queue, messages) = mpsc::channel(WAITING);
+            (queue, tokio::spawn(work(worker, Arc::clone(&target), messages, Arc::clone(ledger), stop.clone())))
+        })
+        .unzip();
+    make(plan, &queues, longest, stop, progress).await;
+    drop(queues);
+    for worker in workers {
+        // A worker that panicked has reported it on standard error, and its events are missing.
+        let _is_well = worker.await.is_ok();
+    }
+}
+
+async fn make(
+    plan: &Plan,
+    queues: &[mpsc::Sender<Message>],
+    longest: Duration,
+    stop: &StopSignal,
+    progress: &ProgressBar,
+) {
+    let mut stream = Stream::new(plan.stream);
+    let mut gathering: Vec<Vec<PlannedEvent>> = vec![Vec::new(); WORKERS];
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    let begun = Instant::now();
+    let (mut made, mut gathered) = (0, begun);
+    let goes_on = || !stop.is_asked() && begun.elapsed() < longest;
+    while made < plan.count && goes_on() {
+        ticks.tick().await;
+        while made < plan.due(begun.elapsed()) && goes_on() {
+            let (device, event) = stream.next(wall_clock());
+            made += 1;
+            progress.inc(1);
+            // One worker sends all events of a device, one after the other.
+            let group = device % WORKERS;
+            gathering[group].push(event);
+            if gathering[group].len() >= plan.events_per_message {
+                hand_over(&mut gathering[group], &queues[group]).await;
+            }
+        }
+        if gathered.elapsed() > LONGEST_GATHERING {
+            gathered = Instant::now();
+            hand_over_all(&mut gathering, queues).await;
+        }
+    }
+    hand_over_all(&mut gathering, queues).await;
+}
+
+async fn hand_over_all(gathering: &mut [Vec<PlannedEvent>], queues: &[mpsc::Sender<Message>]) {
+    for (events, queue) in gathering.iter_mut().zip(queues) {
+        hand_over(events, queue).await;
+    }
+}
+
+async fn hand_over(events: &mut Vec<PlannedEvent>, queue: &mpsc::Sender<Message>) {
+    let (texts, expected): (Vec<_>, Vec<_>) = events.drain(..).map(|event| (event.text, event.expected)).unzip();
+    if !texts.is_empty() {
+        // Only a worker that panicked takes nothing.
+        let _is_taken = queue.send(Message { texts, expected }).await.is_ok();
+    }
+}
+
+async fn work(
+    worker: usize,
+    target: Arc<Target>,
+    mut messages: mpsc::Receiver<Message>,
+    ledger: Arc<Mutex<Ledger>>,
+    stop: StopSignal,
+) {
+    while let Some(first) = messages.recv().await {
+        let mut batch = vec![first];
+        while batch.len() < target.batch()
+            && let Ok(next) = messages.try_recv()
+        {
+            batch.push(next);
+        }
+        let (texts, expected): (Vec<_>, Vec<_>) =
+            batch.into_iter().map(|message| (message.texts, message.expected)).unzip();
+        for (texts, expected) in texts.iter().zip(&expected) {
+            lock(&ledger).plan(payload(texts).len(), expected);
+        }
+        let outcomes = target.send(worker, &texts, &stop).await;
+        let (mut ledger, now) = (lock(&ledger), wall_clock());
+        for (expected, outcome) in expected.iter().flatten().zip(outcomes) {
+            ledger.settle(expected, &outcome, now);
+        }
+    }
+}
+
+/// Looks for the samples until it is dropped. It reports no error: a Prometheus may be busy now and then.
+pub(super) async fn watch(query: &Query, ledger: &Mutex<Ledger>) {
+    loop {
+        sleep(LOOK_EVERY).await;
+        let _is_answered = look(query, ledger).await.is_ok();
+    }
+}
+
+/// Looks for missing samples until there are none, or for at most `longest`. Returns the error of the last look.
+pub(super) async fn settle(
+    query: &Query,
+    ledger: &Mutex<Ledger>,
+    longest: Duration,
+    stop: &StopSignal,
+) -> Option<QueryError> {
+    let begun = Instant::now();
+    loop {
+        let looked = look(query, ledger).await;
+        let is_done = lock(ledger).oldest_open().is_none();
+        if is_done || begun.elapsed() > longest || stop.is_asked() {
+            return looked.err();
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn look(query: &Query, ledger: &Mutex<Ledger>) -> Result<(), QueryError> {
+    let Some(since) = lock(ledger).oldest_open() else { return Ok(()) };
+    let found = query.samples(since, wall_clock()).await?;
+    let (mut ledger, now) = (lock(ledger), wall_clock());
+    for (labels, values) in found {
+        let labels = labels.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        ledger.find(labels, values.into_iter(), now);
+    }
+    Ok(())
+}

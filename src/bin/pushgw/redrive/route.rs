@@ -1,0 +1,158 @@
+//! Decides where a dead letter goes. Pure.
+
+use super::dead_letter::{DeadLetter, Message};
+
+#[derive(Clone, Default, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+pub(super) struct Selection {
+    /// Empty if all are selected.
+    pub(super) reasons: Vec<String>,
+    pub(super) to_queue: bool,
+    pub(super) to_file: bool,
+    pub(super) include_too_old: bool,
+    pub(super) include_maybe_stored: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Route {
+    ToQueue,
+    ToFile,
+    Stays(StayReason),
+}
+
+/// Why a dead letter stays on its queue.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum StayReason {
+    DryRun,
+    /// Its reason is not selected.
+    NotChosen,
+    MaybeStored,
+    TooOld,
+    /// It can only go to a file, but none is given.
+    OnlyToFile,
+    /// There is nothing in it to send.
+    NoMessage,
+    /// With the time that it must carry it is longer than SQS takes.
+    TooLong,
+}
+
+// === impl Selection ===
+
+impl Selection {
+    /// Prefers the queue to the file. The file also takes what is too old and what is no event: both can be mended there.
+    /// A maybe stored message goes nowhere unasked.
+    pub(super) fn route(&self, dead_letter: &DeadLetter, too_old: bool, fits_the_queue: bool) -> Route {
+        if !self.to_queue && !self.to_file {
+            return Route::Stays(StayReason::DryRun);
+        }
+        if !self.reasons.is_empty() && !self.reasons.contains(&dead_letter.reason) {
+            return Route::Stays(StayReason::NotChosen);
+        }
+        if dead_letter.maybe_stored && !self.include_maybe_stored {
+            return Route::Stays(StayReason::MaybeStored);
+        }
+        let hindered = match dead_letter.message {
+            Message::Missing { .. } => return Route::Stays(StayReason::NoMessage),
+            Message::ForAFile { .. } => Some(StayReason::OnlyToFile),
+            Message::Whole(_) if too_old && !self.include_too_old => Some(StayReason::TooOld),
+            Message::Whole(_) if !fits_the_queue => Some(StayReason::TooLong),
+            Message::Whole(_) => None,
+        };
+        match hindered {
+            None if self.to_queue => Route::ToQueue,
+            _ if self.to_file => Route::ToFile,
+            Some(why) => Route::Stays(why),
+            None => Route::Stays(StayReason::DryRun),
+        }
+    }
+}
+
+// === impl StayReason ===
+
+impl StayReason {
+    /// Returns true if the dead letter was selected, but cannot go.
+    pub(super) fn is_obstacle(self) -> bool {
+        !matches!(self, Self::DryRun | Self::NotChosen)
+    }
+
+    /// Returns the key for scripts, and what the reader of a report can do about it.
+    pub(super) fn texts(self) -> (&'static str, &'static str) {
+        match self {
+            Self::DryRun => ("dry_run", "this was a dry run"),
+            Self::NotChosen => ("not_chosen", "another reason"),
+            Self::MaybeStored => {
+                ("maybe_stored", "the receiver may hold it already; --include-maybe-stored sends it all the same")
+            }
+            Self::TooOld => (
+                "too_old",
+                "too old: it would only be rejected again; --to-file takes it, --include-too-old sends it all the same",
+            ),
+            Self::OnlyToFile => (
+                "only_to_file",
+                "it holds what the device published, not the event that the rule makes of it; --to-file takes it",
+            ),
+            Self::NoMessage => ("no_message", "there is no message in it to send again; see its detail"),
+            Self::TooLong => {
+                ("too_long", "with the time that it must carry it is longer than SQS takes; --to-file takes it")
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dead_letter::Origin;
+    use super::*;
+
+    fn dead_letter(message: Message, maybe_stored: bool) -> DeadLetter {
+        DeadLetter {
+            id: "m".to_owned(),
+            origin: Origin::Gateway,
+            reason: "invalid_value".to_owned(),
+            detail: String::new(),
+            message,
+            sent: None,
+            maybe_stored,
+            group: None,
+        }
+    }
+
+    #[test]
+    fn prefers_the_queue_to_the_file_and_else_lets_a_dead_letter_stay() {
+        let whole = || dead_letter(Message::Whole("{}".to_owned()), false);
+        let stored = dead_letter(Message::Whole("{}".to_owned()), true);
+        let device = dead_letter(Message::ForAFile { text: "{}".to_owned(), why: "x" }, false);
+        let none = dead_letter(Message::Missing { why: "x" }, false);
+        let dry = Selection::default();
+        let queue = Selection { to_queue: true, ..Selection::default() };
+        let file = Selection { to_file: true, ..Selection::default() };
+        let both = Selection { to_queue: true, to_file: true, ..Selection::default() };
+        let other = Selection { reasons: vec!["too_old".to_owned()], ..both.clone() };
+        let own = Selection { reasons: vec!["x".to_owned(), "invalid_value".to_owned()], ..queue.clone() };
+        let old = Selection { include_too_old: true, ..queue.clone() };
+        let asked = Selection { include_maybe_stored: true, ..queue.clone() };
+        let table = [
+            (&dry, whole(), false, true, Route::Stays(StayReason::DryRun)),
+            (&queue, whole(), false, true, Route::ToQueue),
+            (&file, whole(), false, true, Route::ToFile),
+            (&both, whole(), false, true, Route::ToQueue),
+            (&other, whole(), false, true, Route::Stays(StayReason::NotChosen)),
+            (&own, whole(), false, true, Route::ToQueue),
+            (&queue, whole(), true, true, Route::Stays(StayReason::TooOld)),
+            (&both, whole(), true, true, Route::ToFile),
+            (&old, whole(), true, true, Route::ToQueue),
+            (&queue, whole(), false, false, Route::Stays(StayReason::TooLong)),
+            (&both, whole(), false, false, Route::ToFile),
+            (&queue, stored.clone(), false, true, Route::Stays(StayReason::MaybeStored)),
+            (&file, stored.clone(), false, true, Route::Stays(StayReason::MaybeStored)),
+            (&asked, stored, false, true, Route::ToQueue),
+            (&queue, device.clone(), false, true, Route::Stays(StayReason::OnlyToFile)),
+            (&old, device.clone(), true, true, Route::Stays(StayReason::OnlyToFile)),
+            (&both, device, false, true, Route::ToFile),
+            (&both, none, false, true, Route::Stays(StayReason::NoMessage)),
+        ];
+        for (selection, letter, too_old, fits, expected) in table {
+            assert_eq!(selection.route(&letter, too_old, fits), expected, "{selection:?} {letter:?} {too_old} {fits}");
+        }
+    }
+}
