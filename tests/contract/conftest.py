@@ -2,6 +2,7 @@
 import pytest
 
 from support.faults import Stand
+from support.gateway import Gateway
 from support.prometheus import Prometheus
 from support.receiver import Receiver
 from support.runtime_api import Ingest
@@ -73,3 +74,12 @@ def prometheus():
     """A real Prometheus. All tests share it: use metric names of your own."""
     with Prometheus() as server:
         yield server
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    """One `Gateway` for all tests of a module."""
+    with Receiver() as receiver:
+        one = Gateway(receiver)
+        yield one
+        one.close()

@@ -7,13 +7,13 @@ import re
 
 import pytest
 
+from support.command_line import pushgw
+from support.event_values import GOOD as GOOD_VALUES
+from support.event_values import NAN
 from support.events import now_ms
 from support.receiver import bits, double
 from support.sqs import event as sqs_event
 from support.sqs import record
-from test_cli_usage import pushgw
-from test_event_values import GOOD as GOOD_VALUES
-from test_event_values import NAN
 
 GOOD = '{"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7, "level": 3}}'
 BAD = '{"dimensions": {"customerId": "customer2"}, "metrics": {"temperature": 14.3, "ph": "abc"}}'

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
+from support.command_line import pushgw
 from support.http_server import closed_port
-from test_cli_usage import pushgw
 
 SPARK = re.compile("[▁▂▃▄▅▆▇█]")
 

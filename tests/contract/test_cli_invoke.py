@@ -3,9 +3,9 @@ import json
 
 import pytest
 
+from support.command_line import pushgw
 from support.sqs import event as sqs_event
 from support.sqs import record
-from test_cli_usage import pushgw
 
 GOOD = '{"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7}}'
 BAD = '{"metrics": {"temperature": 14.3, "ph": "abc"}}'

@@ -7,10 +7,10 @@ import subprocess
 import pytest
 
 from support import components
+from support.command_line import environment, on_a_terminal, pushgw
 from support.http_server import closed_port
 from support.receiver import Answer
-from test_cli_serve import serving
-from test_cli_usage import environment, on_a_terminal, pushgw
+from support.serve import serving
 
 
 def load(*arguments, **env):

@@ -1,9 +1,9 @@
 """`pushgw ping` sends an empty signed write and reports in one line whether URL, region, credentials and permission are right."""
 import pytest
 
+from support.command_line import pushgw
 from support.http_server import closed_port
 from support.receiver import Answer, Receiver
-from test_cli_usage import pushgw
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import time
 import pytest
 
 from support import components
+from support.command_line import environment, on_a_terminal, pushgw
 from support.events import BROKEN_TEXT, event, now_ms
 from support.sqs import SqsFront, broken
-from test_cli_usage import environment, on_a_terminal, pushgw
 
 HOUR = 3600 * 1000
 

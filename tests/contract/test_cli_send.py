@@ -9,14 +9,13 @@ import time
 import pytest
 
 from support import components, sigv4
-from support.events import BROKEN, BROKEN_TEXT, event, now_ms
+from support.command_line import environment, eventually, on_a_terminal, pushgw
+from support.events import BROKEN, BROKEN_TEXT, event, now_ms, numbered
 from support.http_server import HttpServer
-from support.receiver import Answer
+from support.receiver import Answer, acknowledged_values
 from support.runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
-from support.sqs import REGION, SqsFront, broken, throttled
-from test_cli_serve import serving
-from test_cli_serve_queue import eventually, left_on, numbered, values
-from test_cli_usage import environment, on_a_terminal, pushgw
+from support.serve import serving
+from support.sqs import REGION, SqsFront, broken, left_on, throttled
 
 
 def lines(events):
@@ -339,7 +338,7 @@ def test_sends_events_to_a_function_in_arrays(receiver, file):
         assert done.returncode == 0, done.stdout + done.stderr
         runs = [json.loads(line) for line in server.printed().splitlines()][1:]
     assert [run["received"] for run in runs] == [500, 500, 200]
-    assert sorted(values(receiver)) == list(range(1200))
+    assert sorted(acknowledged_values(receiver)) == list(range(1200))
 
 
 def test_reports_events_that_the_function_rejects_with_their_position(receiver, file):
@@ -371,9 +370,9 @@ def test_does_not_wait_for_an_asynchronous_invocation(receiver, file):
         done = pushgw("send", file(numbered(3)), "--function-name", "ingest", "--endpoint-url", server.url, "--asynchronous")
         took = time.monotonic() - begun
         assert done.returncode == 0, done.stdout + done.stderr
-        assert took < 6 and values(receiver) == []
+        assert took < 6 and acknowledged_values(receiver) == []
         receiver.release()
-        eventually(lambda: len(values(receiver)) == 3)
+        eventually(lambda: len(acknowledged_values(receiver)) == 3)
 
 
 def test_invokes_a_function_again_if_it_could_not_deliver(receiver, file):
@@ -381,7 +380,7 @@ def test_invokes_a_function_again_if_it_could_not_deliver(receiver, file):
     with serving("--remote-write-url", receiver.remote_write_url) as server:
         done = pushgw("send", file(numbered(3)), "--function-name", "ingest", "--endpoint-url", server.url)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert sorted(values(receiver)) == [0, 1, 2]
+    assert sorted(acknowledged_values(receiver)) == [0, 1, 2]
 
 
 class Lambda(HttpServer):
@@ -441,7 +440,7 @@ def test_writes_to_a_receiver_through_the_handler(receiver, file):
     done = pushgw("send", file(numbered(700)), "--remote-write-url", receiver.remote_write_url)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sent 700 of 700" in done.stdout
-    assert sorted(values(receiver)) == list(range(700))
+    assert sorted(acknowledged_values(receiver)) == list(range(700))
     assert len(receiver.writes) == 2
 
 

@@ -9,12 +9,12 @@ import time
 import pytest
 
 from support import components
-from support.events import BROKEN_TEXT, event, now_ms
-from support.receiver import Answer
+from support.command_line import environment, eventually, pushgw
+from support.events import BROKEN_TEXT, event, now_ms, numbered
+from support.receiver import Answer, acknowledged_values
 from support.remote_write import double
-from support.sqs import SqsFront, broken, counts
-from test_cli_serve import invoke, serving
-from test_cli_usage import environment, pushgw
+from support.serve import invoke, serving
+from support.sqs import SqsFront, broken, left_on
 
 
 @contextlib.contextmanager
@@ -35,31 +35,6 @@ def batches(server):
     return [line for line in lines if line["event"] == "batch"]
 
 
-def eventually(condition, seconds=30):
-    """Waits until `condition()` is true."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"not within {seconds} s"
-        time.sleep(0.02)
-
-
-def left_on(queue):
-    """Returns the number of messages on the queue, hidden ones too."""
-    return sum(counts(queue))
-
-
-def values(receiver, metric="number"):
-    """Returns the values of a metric that the receiver has acknowledged, in the order in which they came."""
-    return [double(bits) for write in receiver.writes if write.acknowledged for labels, _, bits in write.samples
-            if dict(labels)["__name__"] == metric]
-
-
-def numbered(count, start=0):
-    """Returns events with a number each. They are a millisecond apart, so that none is a duplicate of another."""
-    now = now_ms() - count
-    return [event({"number": number}, timestamp=now + number) for number in range(start, count)]
-
-
 def stop(server):
     server.process.send_signal(signal.SIGTERM)
     assert server.process.wait(20) == 0, server.output()
@@ -72,7 +47,7 @@ def test_stores_and_deletes_the_messages_of_the_queue(sqs, receiver):
         eventually(lambda: left_on(queue) == 0)
         stop(server)
         said = batches(server)
-    assert sorted(values(receiver)) == list(range(25))
+    assert sorted(acknowledged_values(receiver)) == list(range(25))
     assert sum(batch["deleted"] for batch in said) == sum(batch["messages"] for batch in said) == 25
     assert all(batch["kept"] == 0 and batch["failure"] is None for batch in said)
 
@@ -85,7 +60,7 @@ def test_event_travels_from_send_through_the_queue_to_the_receiver(sqs, receiver
         done = pushgw("send", path, "--queue-url", queue.url)
         assert done.returncode == 0, done.stdout + done.stderr
         eventually(lambda: left_on(queue) == 0)
-    assert sorted(values(receiver)) == list(range(57))
+    assert sorted(acknowledged_values(receiver)) == list(range(57))
 
 
 def test_event_without_a_timestamp_has_the_time_of_its_message(sqs, receiver):
@@ -108,7 +83,7 @@ def test_dead_letters_broken_messages_with_their_reason(sqs, receiver, dead_lett
         eventually(lambda: left_on(queue) == 0)
     letter = dead_letters.letter()
     assert (letter.body, letter.attributes["reason"]) == (BROKEN_TEXT, "invalid_value")
-    assert sorted(values(receiver)) == [0, 1, 2]
+    assert sorted(acknowledged_values(receiver)) == [0, 1, 2]
 
 
 def test_sqs_moves_a_broken_message_if_there_is_no_dead_letter_queue(sqs, receiver, dead_letters):
@@ -130,10 +105,10 @@ def test_stores_messages_later_if_the_receiver_is_down(sqs, receiver):
     queue.send_all(numbered(12))
     with polling(queue, receiver) as server:
         eventually(lambda: sum(batch["kept"] for batch in batches(server)) >= 12)
-        assert left_on(queue) == 12 and values(receiver) == []
+        assert left_on(queue) == 12 and acknowledged_values(receiver) == []
         down.clear()
         eventually(lambda: left_on(queue) == 0)
-    assert sorted(values(receiver)) == list(range(12))
+    assert sorted(acknowledged_values(receiver)) == list(range(12))
 
 
 def test_receives_only_the_failed_messages_again(sqs, receiver):
@@ -143,7 +118,7 @@ def test_receives_only_the_failed_messages_again(sqs, receiver):
         eventually(lambda: len([one for one in batches(server) if one["kept"]]) >= 2)
         assert all((one["messages"], one["deleted"]) == (1, 0) for one in batches(server)[1:] if one["kept"])
     assert left_on(queue) == 1
-    assert sorted(values(receiver)) == [0, 1]
+    assert sorted(acknowledged_values(receiver)) == [0, 1]
 
 
 def test_stores_a_group_of_a_fifo_queue_in_order(sqs, receiver):
@@ -174,7 +149,7 @@ def test_nothing_overtakes_a_failed_message_of_its_group(sqs, receiver):
         queue.send(one, group="g")
     with polling(queue, receiver, "--batch-size", "1"):
         eventually(lambda: left_on(queue) == 0)
-    assert refused and values(receiver) == [0, 1, 2, 3]
+    assert refused and acknowledged_values(receiver) == [0, 1, 2, 3]
 
 
 def test_stopped_poller_finishes_messages_in_flight_and_loses_nothing(sqs, receiver):
@@ -185,13 +160,13 @@ def test_stopped_poller_finishes_messages_in_flight_and_loses_nothing(sqs, recei
         assert receiver.arrived.wait(20)
         stop(server)
         said = batches(server)
-    stored = values(receiver)
+    stored = acknowledged_values(receiver)
     assert 0 < len(stored) < 40
     assert len(stored) == sum(batch["deleted"] for batch in said) == 40 - left_on(queue)
     receiver.answer_with(lambda write: Answer())
     with polling(queue, receiver):
         eventually(lambda: left_on(queue) == 0)
-    assert sorted(values(receiver)) == list(range(40)), "a finished message was received again"
+    assert sorted(acknowledged_values(receiver)) == list(range(40)), "a finished message was received again"
 
 
 def test_killed_poller_loses_nothing(sqs, receiver):
@@ -205,7 +180,7 @@ def test_killed_poller_loses_nothing(sqs, receiver):
     receiver.answer_with(lambda write: Answer())
     with polling(queue, receiver):
         eventually(lambda: left_on(queue) == 0)
-    assert set(values(receiver)) == set(range(40))
+    assert set(acknowledged_values(receiver)) == set(range(40))
 
 
 def test_gathers_a_batch_during_the_window(sqs, receiver):
@@ -253,7 +228,7 @@ def test_polls_a_queue_again_that_failed_for_a_while(sqs, receiver):
         with polling(queue, receiver, AWS_ENDPOINT_URL_SQS=front.url) as server:
             eventually(lambda: left_on(queue) == 0)
             assert "panicked" not in server.output()
-    assert sorted(values(receiver)) == [0, 1, 2]
+    assert sorted(acknowledged_values(receiver)) == [0, 1, 2]
 
 
 def test_retries_a_deletion_that_failed_in_part(sqs, receiver):

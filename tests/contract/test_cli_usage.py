@@ -1,43 +1,14 @@
 """The program `pushgw` as a whole: its commands and wrong usage. All its tests start it through `run`."""
-import os
-import pty
 import re
 import subprocess
 
 import pytest
 
 from support import components
+from support.command_line import environment, on_a_terminal, pushgw
 from support.components import ROOT
-from support.runtime_api import CREDENTIALS
-from support.sqs import REGION
 
 COMMANDS = ["demo", "serve", "invoke", "check", "ping", "send", "redrive", "load"]
-
-
-def environment(**env):
-    """Returns an environment for programs: settings of the tests and these variables; one that is None is left out. It takes
-    nothing from the caller but the variables that are needed to find programs."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "CARGO_HOME", "RUSTUP_HOME") if name in os.environ}
-    full = {**kept, "AWS_REGION": REGION, "AWS_DEFAULT_REGION": REGION, "AWS_CONFIG_FILE": "/dev/null",
-            "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_EC2_METADATA_DISABLED": "true", **CREDENTIALS, **env}
-    return {name: str(value) for name, value in full.items() if value is not None}
-
-
-def run(*command, stdin="", timeout=120, cwd=ROOT, **env):
-    """Runs a command to its end. `stdin` is text or bytes."""
-    binary = isinstance(stdin, bytes)
-    done = subprocess.run([str(part) for part in command], input=stdin if binary else (stdin or "").encode(),
-                          capture_output=True, timeout=timeout, cwd=cwd, env=environment(**env))
-    done.stdout, done.stderr = done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
-    return done
-
-
-def pushgw(*arguments, **more):
-    """Runs `pushgw`. It must write no colours to a pipe, and must never panic."""
-    done = run(components.pushgw(), *arguments, **more)
-    assert "\x1b" not in done.stdout + done.stderr, "colour codes, although this is no terminal"
-    assert "panicked" not in done.stderr, done.stderr
-    return done
 
 
 def test_help_names_every_command():
@@ -69,22 +40,6 @@ def test_exits_with_2_for_wrong_usage(arguments):
     assert done.returncode == 2
     assert done.stderr
     assert done.stdout == ""
-
-
-def on_a_terminal(*arguments, **env):
-    """Returns what `pushgw` writes to a terminal (standard output and error)."""
-    main, terminal = pty.openpty()
-    process = subprocess.Popen([components.pushgw(), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=terminal,
-                               stderr=terminal, cwd=ROOT, env=environment(TERM="xterm-256color", **env))
-    os.close(terminal)
-    shown = b""
-    try:
-        while piece := os.read(main, 65536):
-            shown += piece
-    except OSError:  # Linux reports a closed terminal like this
-        pass
-    os.close(main)
-    return process.wait(60), shown.decode()
 
 
 @pytest.mark.parametrize("arguments", [["check", "examples/events/event.json"], ["demo"]], ids=lambda one: one[0])

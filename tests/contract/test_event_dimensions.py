@@ -1,7 +1,6 @@
 """Dimensions become labels (contract: the event, row `dimensions`)."""
 import pytest
-
-from test_event_one import gateway, with_dimensions  # noqa: F401  (a fixture)
+from support.gateway import with_dimensions
 
 
 @pytest.mark.parametrize("text", [

@@ -3,8 +3,8 @@ import json
 
 import pytest
 
+from support.gateway import Gateway, with_dimensions
 from support.receiver import Receiver
-from test_event_one import Gateway, gateway, with_dimensions  # noqa: F401  (a fixture)
 
 
 def named(name):

@@ -8,9 +8,8 @@ import re
 
 import pytest
 
+from support.event_values import BAD, GOOD
 from support.events import now_ms
-from test_event_one import gateway  # noqa: F401  (a fixture)
-from test_event_values import BAD, GOOD
 
 ALPHABET = ["a", "b", "Z", "1", "0", "_", "_", ":", "-", ".", " ", "é", "日", "🌡", "\\", '"', "\n"]
 GOOD_VALUES = [(param.values[0], param.values[1]) for param in GOOD if len(param.values[0]) < 100]

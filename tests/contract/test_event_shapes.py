@@ -5,10 +5,10 @@ import json
 import pytest
 
 from support.events import now_ms
+from support.gateway import Gateway
 from support.receiver import Receiver, bits
 from support.sqs import event as sqs_event
 from support.sqs import record
-from test_event_one import Gateway, gateway  # noqa: F401  (a fixture)
 
 EVENT = {"dimensions": {"customerId": "customer1"}, "metrics": {"temperature": "14.3", "ph": 6.7}}
 TEXT = json.dumps(EVENT)

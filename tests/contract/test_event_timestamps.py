@@ -5,9 +5,9 @@ import random
 import pytest
 
 from support.events import now_ms
+from support.gateway import Gateway
 from support.receiver import Receiver
 from support.sqs import record
-from test_event_one import Gateway, gateway  # noqa: F401  (a fixture)
 
 SECOND, MINUTE, HOUR = 1000, 60_000, 3_600_000
 #: The edges of the allowed range leave this much room for the time between making an event and the start of its invocation.

@@ -10,11 +10,11 @@ import sys
 import pytest
 
 from support import components
+from support.command_line import run
 from support.components import ROOT
 from support.receiver import bits
+from support.serve import serving
 from support.sqs import SqsFront, throttled
-from test_cli_serve import serving
-from test_cli_usage import run
 
 EXAMPLES = ROOT / "examples"
 EVENTS = EXAMPLES / "events"
@@ -94,8 +94,8 @@ def test_the_example_of_names_shows_their_translation(ingest, receiver):
 
 @pytest.fixture(scope="module")
 def push_sqs_rs():
-    """Returns the Rust example, built as `cargo run --example` builds it (tests/run has already built it)."""
-    built = run("cargo", "build", "--example", "push_sqs", timeout=1200)
+    """Returns the Rust example. tests/run has already built it, with the features of the workspace."""
+    built = run("cargo", "build", "--workspace", "--example", "push_sqs", timeout=1200)
     assert built.returncode == 0, built.stderr[-4000:]
     return [ROOT / "target/debug/examples/push_sqs"]
 

@@ -17,9 +17,9 @@ from botocore.session import get_session
 from botocore.validate import ParamValidator
 
 from support.components import ROOT
+from support.gateway import Gateway
 from support.receiver import Receiver, bits
 from support.sqs import REGION, record
-from test_event_one import Gateway
 
 IOT = ROOT / "examples" / "iot"
 RULES = ["lambda-rule", "sqs-rule"]

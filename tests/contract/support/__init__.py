@@ -11,6 +11,10 @@
 | `prometheus`     | a real Prometheus with the remote-write receiver on                              |
 | `moto_server`    | moto's SQS as a process of its own, made safe for several pollers at a time      |
 | `sqs`            | moto's SQS, queues of both kinds, Lambda's SQS events, dead letters              |
+| `gateway`        | one `ingest` and one receiver for many invocations, and what each sent            |
+| `event_values`   | JSON values that are accepted or rejected, and the bits that are sent             |
+| `command_line`   | `pushgw` and other programs, run as a user does                                  |
+| `serve`          | `pushgw serve` as a process, and its clients                                     |
 | `events`         | short ways to write events and times                                             |
 | `faults`         | the table of faults; `Stand`: the whole world around one `ingest`                |
 | `proxy`          | a proxy that injects the faults of networks and servers                          |

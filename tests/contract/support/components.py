@@ -31,8 +31,8 @@ def ingest():
 
 def pushgw():
     """Returns the command line: `PUSHGW_BIN`, or the one that `tests/run` builds."""
-    path = os.environ.get("PUSHGW_BIN") or ROOT / "target/release/pushgw"
-    return _found(path, "the program `pushgw`", "cargo build --release")
+    path = os.environ.get("PUSHGW_BIN") or ROOT / "target/debug/pushgw"
+    return _found(path, "the program `pushgw`", "cargo build")
 
 
 def prometheus():

@@ -29,3 +29,9 @@ BROKEN_TEXT = '{"metrics": {"ph": "abc"}}'
 def too_old():
     """Returns an event of two hours ago, which is `too_old` by default."""
     return event({"ph": 6.7}, timestamp=now_ms() - 2 * 3600 * 1000)
+
+
+def numbered(count, start=0):
+    """Returns events with a number each. They are a millisecond apart, so that none is a duplicate of another."""
+    now = now_ms() - count
+    return [event({"number": number}, timestamp=now + number) for number in range(start, count)]

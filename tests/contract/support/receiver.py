@@ -222,3 +222,9 @@ class Receiver(HttpServer):
     def close(self):
         self.release()
         super().close()
+
+
+def acknowledged_values(receiver, metric="number"):
+    """Returns the values of a metric that the receiver has acknowledged, in the order in which they came."""
+    return [double(raw) for write in receiver.writes if write.acknowledged for labels, _, raw in write.samples
+            if dict(labels)["__name__"] == metric]

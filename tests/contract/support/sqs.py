@@ -301,3 +301,8 @@ def broken(*_):
     """A hook that answers SQS's own 5xx."""
     return (500, {"Content-Type": "application/x-amz-json-1.0"},
             b'{"__type":"com.amazonaws.sqs#InternalError","message":"An internal error occurred."}')
+
+
+def left_on(queue):
+    """Returns the number of messages on the queue, hidden ones too."""
+    return sum(counts(queue))
