@@ -1,9 +1,17 @@
 """Fixtures. Servers that are slow to start live as long as the test session. `support` comes from tests/contract."""
 import pytest
 
+from package import ARCHITECTURES
 from support.prometheus import Prometheus
 from support.receiver import Receiver
 from support.sqs import Sqs
+
+
+def pytest_collection_modifyitems(config, items):
+    """`tests/run` leaves the second build and the other processor to `tests/run --long`."""
+    if len(ARCHITECTURES) == 1:
+        config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker("second_build")])
+        items[:] = [item for item in items if not item.get_closest_marker("second_build")]
 
 
 @pytest.fixture

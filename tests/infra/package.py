@@ -5,7 +5,8 @@ import zipfile
 from support.components import ARCH, ENV, HOW, ROOT, MissingComponent, _found
 
 LAMBDA = ROOT / "target/lambda"
-ARCHITECTURES = ["x86_64", "arm64"]
+#: The processors that `tests/run` packaged the function for.
+ARCHITECTURES = os.environ.get("PACKAGED", "x86_64 arm64").split()
 EMULATOR = ENV / "qemu/usr/bin/qemu-aarch64-static"
 EMULATED_LIBC = ENV / "qemu/usr/aarch64-linux-gnu"
 

@@ -94,9 +94,11 @@ def test_the_binary_reveals_nothing_of_the_machine_that_built_it(arch, bootstrap
 def test_the_checksums_match():
     sums = {name: digest for digest, name in
             (line.split("  ") for line in (LAMBDA / "SHA256SUMS").read_text().splitlines())}
-    assert sums == {f"ingest-{arch}.zip": hashlib.sha256(zip_of(arch).read_bytes()).hexdigest() for arch in ARCHITECTURES}
+    assert {f"ingest-{arch}.zip" for arch in ARCHITECTURES} <= sums.keys()
+    assert sums == {name: hashlib.sha256((LAMBDA / name).read_bytes()).hexdigest() for name in sums}
 
 
+@pytest.mark.second_build
 def test_a_second_build_elsewhere_gives_the_same_bytes(tmp_path):
     """Builds everything again in another folder, with packages unpacked into another CARGO_HOME. It takes minutes."""
     first, clone, home = zip_of("x86_64").read_bytes(), tmp_path / "clone", tmp_path / "home"

@@ -1,6 +1,11 @@
-# Each kind of test: how it runs, and how its results are counted. For tests/run.
+# Each kind of test: how to run it and how to count its results. For tests/run.
 
-# run_and_keep COMMAND...: shows its output and keeps it in $output. $status is its exit code.
+# The part of tests/contract that `tests/run --quick` runs: each trigger, each outcome of an event, and the command line. It leaves
+# out tests that wait long or send much.
+quick_contract_tests=(test_direct.py test_sqs.py test_event_values.py test_event_one.py test_late_samples.py test_remote_write.py
+    test_credentials.py test_watching.py test_start.py test_cli_usage.py test_cli_check.py test_end_to_end.py test_ancestor.py)
+
+# run_and_keep COMMAND...: shows the output and keeps it in $output; $status is the exit code.
 run_and_keep() {
     "$@" < /dev/null 2>&1 | tee "$output"
     status=${PIPESTATUS[0]}
@@ -8,10 +13,16 @@ run_and_keep() {
 
 in_folder() { (cd "$1" && shift && "$@"); }
 
+# --workspace: the fuzz targets share these dependencies only if both are built with the same features.
+build_tests() {
+    cargo test --quiet --workspace --no-run < /dev/null \
+        || stop "the tests do not build" "cargo test --workspace --no-run"
+}
+
 cargo_tests() {
     local yes no
-    # Seeded, so that two runs try the same cases: PROPTEST_RNG_SEED=2 tries others.
-    PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} run_and_keep cargo test --no-fail-fast
+    # The seed makes two runs try the same; PROPTEST_RNG_SEED=2 tries others.
+    PROPTEST_RNG_SEED=${PROPTEST_RNG_SEED:-1} run_and_keep cargo test --workspace --no-fail-fast
     read -r yes no < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$output")
     count "cargo test" "$status" "$yes" "$no" 0
 }
@@ -35,7 +46,7 @@ npm_tests() {
     count "npm run $2 in $1" "$status" "$(of pass)" "$(($(of fail) + $(of cancelled)))" "$(($(of skipped) + $(of todo)))"
 }
 
-# script_of_tests FILE: a script whose last line is "3 passed, 0 failed".
+# script_of_tests FILE: one that says "3 passed, 0 failed" at its end.
 script_of_tests() {
     local yes no
     run_and_keep bash "$1"

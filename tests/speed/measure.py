@@ -1,4 +1,4 @@
-"""Measures the release binary `ingest` from outside: behind the Runtime API, writing to a receiver that accepts everything.
+"""Measures the packaged function from outside: behind the Runtime API, writing to a receiver that accepts everything.
 
 This file checks neither the requests (tests/contract does) nor the figures (test_*.py do).
 """
@@ -20,8 +20,8 @@ sys.path.insert(0, str(HERE.parent / "contract"))
 from support import components  # noqa: E402
 from support.runtime_api import CREDENTIALS, LAMBDA_ENV, Ingest  # noqa: E402
 
-#: This profile shares its dependencies with the command line, and keeps names of functions for callgrind.
-BUILD_YARDSTICK = ["cargo", "rustc", "--release", "--features", "yardstick", "--bin", "yardstick", "--", "-C", "strip=none"]
+#: Built as the function is, from the same dependencies; keeps the names of functions for callgrind.
+BUILD_YARDSTICK = ["infra/package", "--arch", components.ARCH, "--yardstick"]
 PACKAGES = ROOT / "target/lambda"
 
 #: The largest payload of an invocation.
@@ -30,7 +30,7 @@ PAYLOAD_LIMIT = 6 * 1024 * 1024
 
 def yardstick():
     """Returns the program of yardstick.rs: `YARDSTICK_BIN`, or the one that `tests/speed/run` builds."""
-    path = os.environ.get("YARDSTICK_BIN") or ROOT / "target/release/yardstick"
+    path = os.environ.get("YARDSTICK_BIN") or PACKAGES / components.ARCH / "yardstick"
     return components._found(path, "the program `yardstick`", " ".join(BUILD_YARDSTICK))
 
 
