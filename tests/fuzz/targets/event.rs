@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amp_push_gateway::event::{EventTimes, Event, ParsedEvent, MAX_LABELS, Rules, Shape, read_message};
+use amp_push_gateway::event::{Event, EventTimes, MAX_LABELS, ParsedEvent, Rules, Shape, read_message};
 use amp_push_gateway::model::{Label, LabelName, LabelSet, Rejection, Timestamp, Value};
 use amp_push_gateway_fuzz::{NOW, check_detail, is_label_name, is_metric_name};
 use libfuzzer_sys::{Corpus, fuzz_target};

@@ -145,7 +145,12 @@ struct State {
 }
 
 impl Transport for Receiver {
-    async fn send(&self, request: http::Request<Bytes>, _: ReadBody, timeout: Duration) -> Result<Answer, TransportError> {
+    async fn send(
+        &self,
+        request: http::Request<Bytes>,
+        _: ReadBody,
+        timeout: Duration,
+    ) -> Result<Answer, TransportError> {
         assert!(!timeout.is_zero(), "a request without time");
         assert!(request.body().len() <= 1_000_000, "{} bytes", request.body().len());
         let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).expect("a snappy block");
