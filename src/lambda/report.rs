@@ -11,24 +11,18 @@ pub const MAX_LISTED: usize = 1_000;
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
 #[serde(default)]
 pub struct Report<'a> {
-    /// Events delivered.
     pub accepted: u64,
-    /// Events rejected.
     pub rejected_count: u64,
-    /// The first of them.
+    /// The first rejected events.
     #[serde(borrow)]
     pub rejected: Vec<ListedEvent<'a>>,
-    /// Late events dropped.
     #[serde(skip_serializing_if = "is_zero")]
     pub dropped_count: u64,
-    /// The first of them.
+    /// The first late events.
     #[serde(borrow, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<ListedEvent<'a>>,
-    /// Samples sent.
     pub samples: u64,
-    /// Series sent.
     pub series: u64,
-    /// Requests sent.
     pub requests: u64,
     /// Integers that a double does not hold exactly.
     pub inexact: u64,
@@ -37,9 +31,8 @@ pub struct Report<'a> {
 /// An event that was rejected or dropped.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 pub struct ListedEvent<'a> {
-    /// Its number in the payload, from 0.
+    /// The number of the event in the payload, from 0.
     pub index: usize,
-    /// A reason of the vocabulary.
     #[serde(borrow)]
     pub reason: Cow<'a, str>,
     /// Path and error text.
@@ -61,7 +54,6 @@ pub struct PartialBatchResponse<'a> {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(rename_all = "camelCase")]
 pub struct BatchItemFailure<'a> {
-    /// The id of the message.
     #[serde(borrow)]
     pub item_identifier: Cow<'a, str>,
 }
