@@ -6,7 +6,7 @@
 
 mod metric_line;
 
-pub use metric_line::{MetricLine, Stages};
+pub use metric_line::{Invoked, metric_line};
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;

@@ -1,6 +1,6 @@
-//! Lambda: which trigger is this payload, and what answer does its caller expect.
+//! Lambda: which trigger a payload is from, and the answer that its caller expects.
 //!
-//! [`handle`] is a plain function that knows nothing of the runtime; [`runtime`] is the loop that `ingest` runs.
+//! [`handle`] is a plain function that knows nothing of the runtime. [`runtime`] is the loop that `ingest` runs.
 
 mod answer;
 mod payload;
@@ -9,8 +9,7 @@ pub mod runtime;
 
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::{Batch, Gateway, Ingested, MessageAction, Trigger};
-use crate::instrumentation::MetricLine;
+use crate::gateway::{Batch, Gateway, Ledger, MessageAction, Summary, Trigger};
 use crate::model::Timestamp;
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,31 +18,24 @@ use tokio::time::Instant;
 
 pub use report::FunctionError;
 
-/// One invocation.
 #[derive(Clone, Debug)]
 pub struct Invocation {
-    /// Lambda's id of it.
     pub request_id: String,
-    /// When it began.
     pub started: Timestamp,
-    /// When its time is up.
+    /// The end of its time.
     pub deadline: Instant,
 }
 
-/// An invocation that is done.
 #[derive(Debug)]
 pub struct Handled {
     /// JSON: a partial batch response for SQS, a report for direct callers.
     pub answer: Result<String, FunctionError>,
-    /// What was done, in numbers.
-    pub metrics: MetricLine,
+    pub summary: Summary,
     /// `sqs`, `sqs_fifo` or `direct`.
     pub trigger: &'static str,
 }
 
-/// Takes one payload, of whatever trigger, to its answer.
-///
-/// Lines on messages that were handed back or put aside go to `tracing`.
+/// Answers the payload of any trigger. Logs a line for each message that is returned or dead-lettered.
 pub async fn handle<T: Transport, D: DeadLetterQueue>(
     gateway: &Gateway<T, D>,
     payload: Bytes,
@@ -67,24 +59,21 @@ pub async fn handle<T: Transport, D: DeadLetterQueue>(
     let Some(ingested) = catch_panic(gateway.ingest(&batch)).await else {
         return defect(&batch, trigger);
     };
-    log_actions(&batch, &ingested);
+    log_actions(&batch, &ingested.ledger);
     let answer = match batch.trigger {
         Trigger::Sqs { .. } => Ok(answer::partial_batch(&batch, &ingested)),
         Trigger::Direct => answer::direct(&ingested),
     };
-    let mut metrics = ingested.metrics;
+    let mut summary = ingested.summary;
     if batch.trigger == Trigger::Direct {
-        // A direct message is its invocation: what the caller hears is its action.
-        let messages = metrics.messages;
-        metrics.dead_lettered = 0;
-        (metrics.acknowledged, metrics.handed_back) = if answer.is_ok() { (messages, 0) } else { (0, messages) };
+        summary.answer_directly(answer.is_err());
     }
-    metrics.stages.read += parsed;
-    metrics.stages.total = begun.elapsed();
-    Handled { answer, metrics, trigger }
+    summary.stages.read += parsed;
+    summary.stages.total = begun.elapsed();
+    Handled { answer, summary, trigger }
 }
 
-/// `None` where `future` panicked: a defect, after which the next invocation is as good as new.
+/// Returns `None` if `future` panicked. That is a defect; the next invocation is not affected.
 async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| {
@@ -94,28 +83,25 @@ async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
     .await
 }
 
-/// Everything is to be tried again; how many events there were is not known, so each message counts as one.
+/// Returns all messages.
 fn defect(batch: &Batch<'_>, trigger: &'static str) -> Handled {
-    let messages = batch.messages.len() as u64;
-    let metrics =
-        MetricLine { received: messages, errored: messages, messages, handed_back: messages, ..MetricLine::default() };
     let error = FunctionError {
         error_type: "delivery_failed".to_owned(),
         error_message: "a defect of the gateway; its log has the place".to_owned(),
     };
-    Handled { answer: Err(error), metrics, trigger }
+    Handled { answer: Err(error), summary: Summary::all_returned(batch.messages.len() as u64), trigger }
 }
 
-fn log_actions(batch: &Batch<'_>, ingested: &Ingested) {
-    for (message, action) in batch.messages.iter().zip(&ingested.actions) {
+fn log_actions(batch: &Batch<'_>, ledger: &Ledger) {
+    for (message, action) in batch.messages.iter().zip(ledger.actions()) {
         let (message_id, request_id) = (message.id.as_ref(), batch.request_id);
         match action {
             MessageAction::Acknowledge => tracing::debug!(request_id, message_id, "message acknowledged"),
             MessageAction::DeadLetter { reason, detail } => {
-                tracing::warn!(request_id, message_id, reason = reason.as_str(), detail, "message put aside");
+                tracing::warn!(request_id, message_id, reason = reason.as_str(), detail, "message dead-lettered");
             }
             MessageAction::Return { reason, detail } => {
-                tracing::warn!(request_id, message_id, reason, detail, "message handed back");
+                tracing::warn!(request_id, message_id, reason, detail, "message returned");
             }
         }
     }

@@ -1,5 +1,9 @@
-//! Series to requests: cut by size, protobuf, snappy block. Remote write 1.0:
+//! The sample table to requests: cut by size, protobuf, snappy block. Remote write 1.0:
 //! <https://prometheus.io/docs/specs/prw/remote_write_spec/>.
+//!
+//! * [`Requests`]: which samples go into which request.
+//! * `write_request`: samples to the bytes of a `WriteRequest`.
+//! * [`messages`]: the same messages for reading, with `prost`.
 
 pub mod messages;
 mod request;

@@ -6,7 +6,7 @@
 
 use amp_push_gateway::event::{EventTimes, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
-use amp_push_gateway::series::merge;
+use amp_push_gateway::series::{Contradiction, SampleTableBuilder};
 use amp_push_gateway::wire::messages::WriteRequest;
 use amp_push_gateway::wire::{Encoder, Limits, encode};
 use prost::Message as _;
@@ -29,7 +29,7 @@ fn run(message: &str) -> Stages {
     let mut stages =
         Stages { events: String::new(), series: String::new(), write_request: String::new(), body: String::new() };
     let rules = Rules::default();
-    let mut events = Vec::new();
+    let mut table = SampleTableBuilder::default();
     let mut number = 0;
     read_message(message, &clock, &rules, &mut |found| {
         match found.event {
@@ -41,30 +41,34 @@ fn run(message: &str) -> Stages {
                     writeln!(stages.events, "{number}: {}{{{labels}}} {value} @{}", name.as_str(), event.timestamp)
                         .unwrap();
                 }
-                events.push((ItemId(number), event));
+                let samples = event.metrics.into_iter().map(|(name, value)| (name, event.timestamp, value));
+                table.add(ItemId(number), event.labels, samples);
             }
             Err(refusal) => writeln!(stages.events, "{number}: {refusal}").unwrap(),
         }
         number += 1;
     });
     let mut contradictions = String::new();
-    let merged = merge(events, &mut |event, refusal| writeln!(contradictions, "{}: {refusal}", event.0).unwrap());
-    for row in merged.rows() {
-        let (name, labels) = merged.series(row.series);
+    let table = table.finish(&mut |Contradiction { item, name, timestamp, value, earlier }| {
+        writeln!(contradictions, "{}: {}: {value} at {timestamp} contradicts {earlier}", item.0, name.as_str())
+            .unwrap();
+    });
+    for sample in table.samples() {
+        let (name, labels) = table.series(sample.series);
         let labels = labels.iter().map(|label| format!("{}={:?}", label.name.as_str(), label.value));
         let labels = labels.collect::<Vec<_>>().join(",");
         writeln!(
             stages.series,
             "{}{{{labels}}} {} @{} of event {}",
             name.as_str(),
-            row.value(),
-            row.timestamp,
-            row.event.0
+            sample.value(),
+            sample.timestamp,
+            sample.item.0
         )
         .unwrap();
     }
     stages.series.push_str(&contradictions);
-    for request in encode(&merged, &Limits::default(), &mut Encoder::default()) {
+    for request in encode(&table, &Limits::default(), &mut Encoder::default()) {
         let protobuf = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
         writeln!(stages.write_request, "{:#?}", WriteRequest::decode(protobuf.as_slice()).unwrap()).unwrap();
         for line in request.body.chunks(32) {

@@ -117,15 +117,8 @@ impl<'a> Reader<'_, 'a> {
 
     fn found(&self, text: &'a str, event: Result<Event<'a>, Rejection>, sink: Sink<'_, 'a>) {
         let index = self.next.replace(self.next.get() + 1);
-        let placed = |refusal: Rejection| match self.is_one_of_many {
-            // Sentences on a whole event begin with an article, those on a part of it with its place.
-            true if refusal.detail.starts_with("the ") => {
-                Rejection::new(refusal.reason, format!("[{index}]: {}", refusal.detail))
-            }
-            true => Rejection::new(refusal.reason, format!("[{index}].{}", refusal.detail)),
-            false => refusal,
-        };
-        sink(ParsedEvent { text: Cow::Borrowed(text), sent: self.clock.sent, event: event.map_err(placed) });
+        let at_index = |rejection: Rejection| if self.is_one_of_many { rejection.at_index(index) } else { rejection };
+        sink(ParsedEvent { text: Cow::Borrowed(text), sent: self.clock.sent, event: event.map_err(at_index) });
     }
 
     fn refuse(&self, text: &'a str, refusal: Rejection, sink: Sink<'_, 'a>) -> Shape {

@@ -1,220 +1,254 @@
-//! Who got which outcome: one entry for each event of a batch, in order. Pure.
+//! What became of every event and message of a batch. Pure.
+//!
+//! * An event has one entry of one byte. Entries are in the order of the payload; an event's [`ItemId`] is its position.
+//! * A message is a range of events, its [`Shape`], and one action.
+//! * Details are kept within a bound: a payload of 6 MB can hold two million rejected events, whose details would not fit into the
+//!   memory of the function. The first detail of each message is always kept. Dead letters read the others again.
 
+use super::MessageAction;
 use crate::config::LateSamples;
-use crate::instrumentation::MetricLine;
+use crate::event::Shape;
 use crate::model::{ItemId, Outcome, Reason, Rejection};
+use crate::remote_write::{ItemOutcome, Outcomes};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 
-/// Details that are kept of events refused when they were read, of those refused later, and of those that are dropped,
-/// beside the first of each message. A payload of 6 MB can hold two million refused events; their details would not fit
-/// into the memory of the function, and a report lists a thousand. Those of dead letters beyond them are read again.
+/// Details that are kept for each [`Kind`], beside the first of each message. A report lists a thousand.
 const MAX_DETAILS: usize = 5_000;
 
-/// The outcome of every event: one byte each.
 #[derive(Debug)]
 pub struct Ledger {
     late_samples: LateSamples,
-    /// Number of the first event of each message.
-    first: Vec<u32>,
+    messages: Vec<Entry>,
     outcomes: Vec<Outcome>,
     details: BTreeMap<u32, Cow<'static, str>>,
-    /// How many details of each [`Kept`] there are.
+    /// How many details of each [`Kind`] are kept.
     kept: [usize; 3],
-    /// By message, whether the detail of a rejected event is kept.
-    has_detail: Vec<bool>,
-    /// Rejected events that the receiver may hold all the same.
     maybe_stored: BTreeSet<u32>,
+    pub(super) actions: Vec<MessageAction>,
 }
 
-/// Whose detail it is, for the room that there is for each.
+/// A message.
+#[derive(Debug)]
+struct Entry {
+    first_event: u32,
+    shape: Shape,
+    /// The detail of one of its rejected events is kept.
+    has_detail: bool,
+}
+
+/// When an event was rejected; each kind has room for details of its own.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kept {
-    Read,
+enum Kind {
+    WhenRead,
     Later,
     Dropped,
 }
 
-/// An event that is refused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RejectedEvent<'l> {
-    /// Its number in the batch, or in the message that was asked about.
-    pub event: usize,
-    /// Why.
+    /// Its index in the batch, or in the message that was asked for.
+    pub index: usize,
     pub reason: Reason,
-    /// The sentence to the reason, where it was kept.
-    pub detail: Option<&'l str>,
-    /// Whether the receiver may hold it all the same.
+    /// Its own detail, if it was kept.
+    pub own_detail: Option<&'l str>,
     pub maybe_stored: bool,
-}
-
-/// The worst of a message's events, with late samples that are dropped taken for delivered.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Verdict {
-    Delivered,
-    Rejected,
-    Errored,
 }
 
 // === impl RejectedEvent ===
 
 impl<'l> RejectedEvent<'l> {
-    /// The sentence to the reason; a general one where its own was not kept.
+    /// Returns its own detail, or a general one.
     #[must_use]
-    pub fn words(&self) -> Cow<'l, str> {
-        match (self.detail, self.reason) {
+    pub fn detail(&self) -> Cow<'l, str> {
+        match (self.own_detail, self.reason) {
             (Some(detail), _) => Cow::Borrowed(detail),
             (None, Reason::DuplicateTimestamp) => "another value for the series and time of an earlier event".into(),
-            (None, reason) => format!("refused as {reason}").into(),
+            (None, reason) => format!("rejected as {reason}").into(),
         }
     }
 }
 
-// === impl Ledger ===
+// === impl Ledger: writing ===
 
 impl Ledger {
     pub(super) fn new(late_samples: LateSamples) -> Self {
         Self {
             late_samples,
-            first: Vec::new(),
+            messages: Vec::new(),
             outcomes: Vec::new(),
             details: BTreeMap::new(),
             kept: [0; 3],
-            has_detail: Vec::new(),
             maybe_stored: BTreeSet::new(),
+            actions: Vec::new(),
         }
     }
 
     /// Begins the next message: events that are added belong to it.
     pub(super) fn open_message(&mut self) {
-        self.first.push(number(self.outcomes.len()));
-        self.has_detail.push(false);
+        self.messages.push(Entry { first_event: number(self.outcomes.len()), shape: Shape::Single, has_detail: false });
     }
 
-    pub(super) fn add(&mut self, outcome: Outcome) -> ItemId {
-        let event = number(self.outcomes.len());
+    /// Ends the message that was begun last.
+    pub(super) fn close_message(&mut self, shape: Shape) {
+        if let Some(message) = self.messages.last_mut() {
+            message.shape = shape;
+        }
+    }
+
+    /// Adds an event that was read. It is errored until it is settled.
+    pub(super) fn add(&mut self) -> ItemId {
+        self.push(Outcome::Errored)
+    }
+
+    /// Adds an event that was rejected when it was read; its detail names its index.
+    pub(super) fn add_rejected(&mut self, rejection: Rejection) {
+        let kind = if self.drops(rejection.reason) { Kind::Dropped } else { Kind::WhenRead };
+        let event = self.push(Outcome::Rejected(rejection.reason));
+        self.keep(event, kind, rejection.detail);
+    }
+
+    /// Rejects an event that was added. In a message of several events the detail gets its index in front.
+    pub(super) fn reject(&mut self, event: ItemId, rejection: Rejection) {
+        let message = self.message_of(event);
+        let Entry { first_event, shape, .. } = self.messages[message];
+        let rejection = match shape {
+            Shape::Single => rejection,
+            Shape::Many => rejection.at_index((event.0 - first_event) as usize),
+        };
+        let kind = if self.drops(rejection.reason) { Kind::Dropped } else { Kind::Later };
+        self.outcomes[event.0 as usize] = Outcome::Rejected(rejection.reason);
+        self.keep(event, kind, rejection.detail);
+    }
+
+    /// Writes the outcomes of a delivery.
+    pub(super) fn settle(&mut self, outcomes: &Outcomes) {
+        for (event, outcome) in outcomes.iter() {
+            match outcome {
+                ItemOutcome::Delivered => self.outcomes[event.0 as usize] = Outcome::Delivered,
+                ItemOutcome::Errored => {}
+                ItemOutcome::Rejected { rejection, maybe_stored } => {
+                    self.reject(event, rejection.clone());
+                    if maybe_stored {
+                        self.maybe_stored.insert(event.0);
+                    }
+                }
+            }
+        }
+    }
+
+    fn push(&mut self, outcome: Outcome) -> ItemId {
+        let event = ItemId(number(self.outcomes.len()));
         self.outcomes.push(outcome);
-        ItemId(event)
+        event
     }
 
-    /// The message that an event stands in, and its number there.
-    pub(super) fn place_of(&self, event: ItemId) -> (usize, u32) {
-        // A message without events begins where the next one does.
-        let message = self.first.partition_point(|&first| first <= event.0) - 1;
-        (message, event.0 - self.first[message])
+    fn keep(&mut self, event: ItemId, kind: Kind, detail: Cow<'static, str>) {
+        let message = self.message_of(event);
+        let has_detail = &mut self.messages[message].has_detail;
+        let is_first = kind != Kind::Dropped && !*has_detail;
+        if is_first || self.kept[kind as usize] < MAX_DETAILS {
+            self.kept[kind as usize] += 1;
+            *has_detail |= kind != Kind::Dropped;
+            self.details.insert(event.0, detail);
+        }
     }
+}
 
-    /// An event that was refused when it was read.
-    pub(super) fn add_rejected(&mut self, refusal: Rejection) {
-        let kind = if self.drops(refusal.reason) { Kept::Dropped } else { Kept::Read };
-        let event = self.add(Outcome::Rejected(refusal.reason));
-        self.keep(event, kind, refusal.detail);
-    }
+// === impl Ledger: reading ===
 
-    /// An event that was good when it was read.
-    pub(super) fn reject(&mut self, event: ItemId, refusal: Rejection) {
-        let kind = if self.drops(refusal.reason) { Kept::Dropped } else { Kept::Later };
-        self.set(event, Outcome::Rejected(refusal.reason));
-        self.keep(event, kind, refusal.detail);
-    }
-
-    pub(super) fn set(&mut self, event: ItemId, outcome: Outcome) {
-        self.outcomes[event.0 as usize] = outcome;
-    }
-
-    pub(super) fn mark_maybe_stored(&mut self, event: ItemId) {
-        self.maybe_stored.insert(event.0);
-    }
-
-    /// The outcome of one event.
-    #[must_use]
-    pub fn outcome(&self, event: ItemId) -> Outcome {
-        self.outcomes[event.0 as usize]
-    }
-
-    /// How many events there are.
+impl Ledger {
+    /// Returns the number of events.
     #[must_use]
     pub fn len(&self) -> usize {
         self.outcomes.len()
     }
 
-    /// Whether there is no event.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
     }
 
-    /// Whether `reason` is counted as dropped, and not as rejected.
+    pub fn outcomes(&self) -> &[Outcome] {
+        &self.outcomes
+    }
+
+    /// Returns the action for each message.
+    #[must_use]
+    pub fn actions(&self) -> &[MessageAction] {
+        &self.actions
+    }
+
+    /// Reports whether the batch is one message of one event.
+    #[must_use]
+    pub fn is_single_event(&self) -> bool {
+        matches!(self.messages.as_slice(), [Entry { shape: Shape::Single, .. }])
+    }
+
+    pub(super) fn shape(&self, message: usize) -> Shape {
+        self.messages[message].shape
+    }
+
+    /// Reports whether `LATE_SAMPLES` counts this reason as dropped instead of rejected.
     #[must_use]
     pub fn drops(&self, reason: Reason) -> bool {
         self.late_samples == LateSamples::Drop && reason.is_late()
     }
 
-    /// The refused events of the whole batch, in order.
-    pub fn refused(&self) -> impl Iterator<Item = RejectedEvent<'_>> {
-        self.refused_in(0..self.outcomes.len())
+    /// Returns the rejected events of the batch, in order.
+    pub fn rejected(&self) -> impl Iterator<Item = RejectedEvent<'_>> {
+        self.rejected_or_dropped(0..self.outcomes.len()).filter(|event| !self.drops(event.reason))
     }
 
-    /// The same of one message; numbers count from its first event.
-    pub fn refused_of(&self, message: usize) -> impl Iterator<Item = RejectedEvent<'_>> {
-        let range = self.range(message);
-        let start = range.start;
-        self.refused_in(range).map(move |refused| RejectedEvent { event: refused.event - start, ..refused })
+    /// Returns the dropped events of the batch, in order.
+    pub fn dropped(&self) -> impl Iterator<Item = RejectedEvent<'_>> {
+        self.rejected_or_dropped(0..self.outcomes.len()).filter(|event| self.drops(event.reason))
     }
 
-    pub(super) fn verdict(&self, message: usize) -> Verdict {
-        let mut worst = Verdict::Delivered;
-        for outcome in &self.outcomes[self.range(message)] {
+    /// Returns the rejected events of one message; their indices count from its first event.
+    pub fn rejected_in(&self, message: usize) -> impl Iterator<Item = RejectedEvent<'_>> {
+        let events = self.events(message);
+        let first = events.start;
+        let rejected = self.rejected_or_dropped(events).filter(|event| !self.drops(event.reason));
+        rejected.map(move |event| RejectedEvent { index: event.index - first, ..event })
+    }
+
+    /// Reports whether a rejected or dropped event of a message may be stored.
+    pub(super) fn maybe_stored_in(&self, message: usize) -> bool {
+        self.rejected_or_dropped(self.events(message)).any(|event| event.maybe_stored)
+    }
+
+    /// Returns the worst outcome of a message's events; a dropped event counts as delivered.
+    pub(super) fn worst_outcome(&self, message: usize) -> Outcome {
+        let mut worst = Outcome::Delivered;
+        for &outcome in &self.outcomes[self.events(message)] {
             match outcome {
-                Outcome::Errored => return Verdict::Errored,
-                Outcome::Rejected(reason) if !self.drops(*reason) => worst = Verdict::Rejected,
+                Outcome::Errored => return Outcome::Errored,
+                Outcome::Rejected(reason) if !self.drops(reason) => worst = outcome,
                 _ => {}
             }
         }
         worst
     }
 
-    pub(super) fn count_into(&self, metrics: &mut MetricLine) {
-        metrics.received = self.outcomes.len() as u64;
-        let maybe_stored = self.refused().filter(|refused| refused.maybe_stored && !self.drops(refused.reason));
-        metrics.maybe_stored = maybe_stored.count() as u64;
-        for outcome in &self.outcomes {
-            match *outcome {
-                Outcome::Delivered => metrics.delivered += 1,
-                Outcome::Errored => metrics.errored += 1,
-                Outcome::Rejected(reason) if self.drops(reason) => {
-                    metrics.dropped += 1;
-                    metrics.dropped_by[reason as usize] += 1;
-                }
-                Outcome::Rejected(reason) => {
-                    metrics.rejected += 1;
-                    metrics.rejected_by[reason as usize] += 1;
-                }
-            }
-        }
+    /// Returns the message of an event.
+    pub(super) fn message_of(&self, event: ItemId) -> usize {
+        // A message without events begins at the same event as the next one.
+        self.messages.partition_point(|message| message.first_event <= event.0) - 1
     }
 
-    fn refused_in(&self, range: std::ops::Range<usize>) -> impl Iterator<Item = RejectedEvent<'_>> {
-        range.filter_map(|event| {
-            let Outcome::Rejected(reason) = self.outcomes[event] else { return None };
-            let detail = self.details.get(&number(event)).map(Cow::as_ref);
-            Some(RejectedEvent { event, reason, detail, maybe_stored: self.maybe_stored.contains(&number(event)) })
+    fn events(&self, message: usize) -> Range<usize> {
+        let end = self.messages.get(message + 1).map_or(self.outcomes.len(), |next| next.first_event as usize);
+        self.messages[message].first_event as usize..end
+    }
+
+    fn rejected_or_dropped(&self, events: Range<usize>) -> impl Iterator<Item = RejectedEvent<'_>> {
+        events.filter_map(|index| {
+            let Outcome::Rejected(reason) = self.outcomes[index] else { return None };
+            let own_detail = self.details.get(&number(index)).map(Cow::as_ref);
+            Some(RejectedEvent { index, reason, own_detail, maybe_stored: self.maybe_stored.contains(&number(index)) })
         })
-    }
-
-    fn range(&self, message: usize) -> std::ops::Range<usize> {
-        let end = self.first.get(message + 1).map_or(self.outcomes.len(), |&first| first as usize);
-        self.first[message] as usize..end
-    }
-
-    fn keep(&mut self, event: ItemId, kind: Kept, detail: Cow<'static, str>) {
-        let (message, _) = self.place_of(event);
-        let is_first = kind != Kept::Dropped && !self.has_detail[message];
-        if is_first || self.kept[kind as usize] < MAX_DETAILS {
-            self.kept[kind as usize] += 1;
-            self.has_detail[message] |= kind != Kept::Dropped;
-            self.details.insert(event.0, detail);
-        }
     }
 }
 

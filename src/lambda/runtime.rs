@@ -5,6 +5,7 @@ use super::{FunctionError, Invocation, handle};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::Gateway;
+use crate::instrumentation::{Invoked, metric_line};
 use crate::model::Timestamp;
 use bytes::Bytes;
 use lambda_runtime::{Context, Diagnostic, LambdaEvent, LambdaInvocation, Runtime};
@@ -51,7 +52,9 @@ async fn answer<T: Transport, D: DeadLetterQueue>(
     };
     let handled = handle(gateway, payload, &invocation).await;
     let function_name = &context.env_config.function_name;
-    print_line(&handled.metrics.to_json(function_name, &invocation.request_id, handled.trigger, invocation.started.0));
+    let Invocation { request_id, started, .. } = &invocation;
+    let invoked = Invoked { function_name, request_id, trigger: handled.trigger, timestamp_ms: started.0 };
+    print_line(&metric_line(&handled.summary, invoked));
     let answer = handled.answer.map_err(diagnostic)?;
     RawValue::from_string(answer).map_err(|error| {
         diagnostic(FunctionError {

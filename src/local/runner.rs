@@ -4,7 +4,7 @@ use super::wall_clock;
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::Gateway;
-use crate::instrumentation::MetricLine;
+use crate::gateway::Summary;
 use crate::lambda::{FunctionError, Handled, Invocation, handle};
 use bytes::Bytes;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -59,7 +59,7 @@ impl<F: Function> Runner<F> {
 }
 
 fn failed(error: FunctionError) -> Handled {
-    Handled { answer: Err(error), metrics: MetricLine::default(), trigger: "direct" }
+    Handled { answer: Err(error), summary: Summary::default(), trigger: "direct" }
 }
 
 pub(super) fn crashed() -> FunctionError {

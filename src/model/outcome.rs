@@ -120,9 +120,16 @@ impl fmt::Display for Reason {
 // === impl Rejection ===
 
 impl Rejection {
-    /// A refusal with its sentence.
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {
         Self { reason, detail: detail.into() }
+    }
+
+    /// Puts the index of an event in front of the detail. Details about a whole event begin with an article, details about a part of it
+    /// with its path: `[3]: the event is …` and `[3].metrics.ph: …`.
+    #[must_use]
+    pub fn at_index(self, index: usize) -> Self {
+        let separator = if self.detail.starts_with("the ") { ": " } else { "." };
+        Self { reason: self.reason, detail: format!("[{index}]{separator}{}", self.detail).into() }
     }
 }
 

@@ -1,8 +1,8 @@
 //! The table of answers: what each says of its request, what is read of it, and what is done next. Pure.
 
+use super::Answered;
 use super::error_text::{self, MAX_ERROR_TEXT_BYTES};
 use crate::aws::{Answer, BodyPolicy, TransportError};
-use http::HeaderMap;
 use http::header::RETRY_AFTER;
 use std::time::{Duration, SystemTime};
 
@@ -34,9 +34,7 @@ pub enum Disposition {
     Unauthorized,
     /// It may work in a moment.
     Recoverable {
-        /// How long the receiver wants to be left alone.
-        retry_after: Option<Duration>,
-        /// Whether to try at once: the connection was found dead, as after the function was frozen.
+        /// Try at once: the connection was found dead, as after the function was frozen.
         at_once: bool,
     },
     /// It will not work before somebody mends something.
@@ -46,10 +44,8 @@ pub enum Disposition {
 // === impl Disposition ===
 
 impl Disposition {
-    /// Of an answer, or the lack of one, at `now`.
     #[must_use]
-    pub fn of(answer: &Result<Answer, TransportError>, now: SystemTime) -> Self {
-        let waiting = |retry_after| Self::Recoverable { retry_after, at_once: false };
+    pub fn of(answer: &Answered) -> Self {
         match answer {
             Ok(Answer { status: 200..=299, .. }) => Self::Written,
             Ok(Answer { status: 400 | 409 | 422, .. }) => Self::Refused,
@@ -58,9 +54,9 @@ impl Disposition {
             }
             Ok(Answer { status: 413, .. }) => Self::TooLarge,
             Ok(Answer { status: 401 | 403, .. }) => Self::Unauthorized,
-            Ok(Answer { status: 408 | 429 | 500..=599, headers, .. }) => waiting(retry_after(headers, now)),
-            Err(TransportError::Timeout | TransportError::Connect(_)) => waiting(None),
-            Err(TransportError::Network(_)) => Self::Recoverable { retry_after: None, at_once: true },
+            Ok(Answer { status: 408 | 429 | 500..=599, .. })
+            | Err(TransportError::Timeout | TransportError::Connect(_)) => Self::Recoverable { at_once: false },
+            Err(TransportError::Network(_)) => Self::Recoverable { at_once: true },
             Ok(_) | Err(TransportError::Credentials(_)) => Self::Unrecoverable,
         }
     }
@@ -78,7 +74,7 @@ pub(super) fn body_policy(status: u16) -> BodyPolicy {
 
 /// Whether samples of a request that got this answer may be stored all the same.
 #[must_use]
-pub fn leaves_in_doubt(answer: &Result<Answer, TransportError>) -> bool {
+pub fn leaves_in_doubt(answer: &Answered) -> bool {
     match answer {
         Ok(answer @ Answer { status: 429, .. }) => error_text::names_a_limit(&error_text::of(answer)),
         Ok(Answer { status, .. }) => matches!(status, 400 | 408 | 409 | 422 | 500..=599),
@@ -87,9 +83,9 @@ pub fn leaves_in_doubt(answer: &Result<Answer, TransportError>) -> bool {
     }
 }
 
-/// Parses `Retry-After`, in seconds or as a date, and cuts it to [`MAX_RETRY_AFTER`].
-fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+/// Returns how long the receiver wants to be left alone: its `Retry-After`, in seconds or as a date, at most [`MAX_RETRY_AFTER`].
+pub fn retry_after(answer: &Answered, now: SystemTime) -> Option<Duration> {
+    let text = answer.as_ref().ok()?.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         // More digits than fit are more than the longest wait.
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))
@@ -101,7 +97,7 @@ fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 
 /// `the receiver answered 400: out of order sample`, cut to a bound.
 #[must_use]
-pub fn in_words(answer: &Result<Answer, TransportError>) -> String {
+pub fn in_words(answer: &Answered) -> String {
     match answer {
         Ok(answer) => match error_text::of(answer) {
             text if text.is_empty() => format!("the receiver answered {}", answer.status),
@@ -119,13 +115,12 @@ mod tests {
 
     const NOW: u64 = 1_676_398_020;
 
-    fn of(status: u16, retry_after: Option<&'static str>) -> Disposition {
+    fn answer(status: u16, retry_after: Option<&'static str>) -> Answered {
         let headers = retry_after.map(|text| (RETRY_AFTER, HeaderValue::from_static(text))).into_iter().collect();
-        let answer = Answer { status, headers, body: Bytes::new() };
-        Disposition::of(&Ok(answer), SystemTime::UNIX_EPOCH + Duration::from_secs(NOW))
+        Ok(Answer { status, headers, body: Bytes::new() })
     }
 
-    const WAITING: Disposition = Disposition::Recoverable { retry_after: None, at_once: false };
+    const WAITING: Disposition = Disposition::Recoverable { at_once: false };
 
     #[test]
     fn each_row_of_the_table() {
@@ -139,17 +134,17 @@ mod tests {
         ];
         for (statuses, expected) in table {
             for status in statuses {
-                assert_eq!(of(status, None), expected, "{status}");
+                assert_eq!(Disposition::of(&answer(status, None)), expected, "{status}");
             }
         }
         let none = [
             (TransportError::Timeout, WAITING),
             (TransportError::Connect(String::new()), WAITING),
-            (TransportError::Network(String::new()), Disposition::Recoverable { retry_after: None, at_once: true }),
+            (TransportError::Network(String::new()), Disposition::Recoverable { at_once: true }),
             (TransportError::Credentials(String::new()), Disposition::Unrecoverable),
         ];
         for (error, expected) in none {
-            assert_eq!(Disposition::of(&Err(error.clone()), SystemTime::now()), expected, "{error}");
+            assert_eq!(Disposition::of(&Err(error.clone())), expected, "{error}");
         }
     }
 
@@ -169,20 +164,18 @@ mod tests {
             (None, None),
         ];
         for (text, seconds) in table {
-            let expected = Disposition::Recoverable { retry_after: seconds.map(Duration::from_secs), at_once: false };
-            assert_eq!(of(429, text), expected, "{text:?}");
-            assert_eq!(of(503, text), expected, "{text:?}");
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW);
+            assert_eq!(retry_after(&answer(429, text), now), seconds.map(Duration::from_secs), "{text:?}");
         }
     }
 
     #[test]
     fn only_what_reached_the_receiver_and_may_be_stored_is_in_doubt() {
-        let answer = |status| Ok(Answer { status, ..Answer::default() });
         for status in [400, 408, 409, 422, 500, 503] {
-            assert!(leaves_in_doubt(&answer(status)), "{status}");
+            assert!(leaves_in_doubt(&answer(status, None)), "{status}");
         }
         for status in [200, 301, 401, 403, 404, 413, 415, 429] {
-            assert!(!leaves_in_doubt(&answer(status)), "{status}");
+            assert!(!leaves_in_doubt(&answer(status, None)), "{status}");
         }
         assert!(leaves_in_doubt(&Err(TransportError::Timeout)));
         assert!(!leaves_in_doubt(&Err(TransportError::Connect(String::new()))));

@@ -1,16 +1,14 @@
-//! The messages of remote write 1.0, for reading: `prometheus/prompb/{remote,types}.proto`, the fields that the
-//! published specification names. What is sent is written by hand from borrowed parts (building these structs costs
-//! nine times as much, nearly all of it in a `String` for each label); tests hold the two against each other.
+//! The messages of remote write 1.0 for reading: `prometheus/prompb/{remote,types}.proto`, the fields that the specification
+//! names.
 
-/// `prometheus.WriteRequest`. Field 3 is metadata, which is never sent.
+/// `prometheus.WriteRequest`. Field 3, metadata, is never sent.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct WriteRequest {
-    /// The series.
     #[prost(message, repeated, tag = "1")]
     pub timeseries: Vec<TimeSeries>,
 }
 
-/// `prometheus.TimeSeries`. Fields 3 and 4 are exemplars and native histograms, which are never sent.
+/// `prometheus.TimeSeries`. Fields 3 and 4, exemplars and native histograms, are never sent.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct TimeSeries {
     /// Sorted by name.
@@ -24,10 +22,8 @@ pub struct TimeSeries {
 /// `prometheus.Label`.
 #[derive(Clone, PartialEq, Eq, prost::Message)]
 pub struct Label {
-    /// Its name.
     #[prost(string, tag = "1")]
     pub name: String,
-    /// Its value.
     #[prost(string, tag = "2")]
     pub value: String,
 }
@@ -35,7 +31,6 @@ pub struct Label {
 /// `prometheus.Sample`.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Sample {
-    /// The value.
     #[prost(double, tag = "1")]
     pub value: f64,
     /// Milliseconds since the epoch.

@@ -1,24 +1,31 @@
-//! Which rows go into which request, by the sizes of what comes out.
+//! Which samples go into which request, by the sizes of the encoded requests.
+//!
+//! Invariants:
+//!
+//! * Requests hold all samples of the table, each once and in the order of the table; none is empty.
+//! * A request is encoded when it is asked for. Labels times metrics can make requests of a gigabyte from a payload of 200 kB.
+//! * A series that does not fit into one request goes on in the next one, so requests must be sent one after another.
+//! * Equal samples of several items are never in two requests.
 
-use super::write_request;
+use super::write_request::Writer;
 use crate::series::{Sample, SampleTable};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Samples of one series in one request at the most. A sample takes at most 24 bytes, so a series with all the labels
-/// it may have (0.5 MB) stays below [`Limits::decoded`]; a longer series goes on in the next request.
-const MAX_SERIES_ROWS: usize = 60_000;
+/// Samples of one series in one request, at most. A sample takes at most 24 bytes, so a series with the labels that AMP allows
+/// (0.5 MB) stays below [`Limits::decoded`].
+const MAX_SERIES_SAMPLES: usize = 60_000;
 
-/// Memory that an [`Encoder`] keeps, twice: enough for some 3,000 samples of series of their own.
+/// Memory that each of the two buffers of an [`Encoder`] keeps: enough for some 3,000 samples of a series each.
 const MAX_KEPT_BYTES: usize = 524_288;
 
-/// Of the protobuf, for a sample in a series of its own.
-const ROW_BYTES: usize = 100;
+/// Bytes of protobuf that are reserved for a sample.
+const SAMPLE_BYTES: usize = 100;
 
-/// As much as a request holds. The equal samples of a hundred thousand events are one.
+/// Bytes of protobuf that are reserved for a request, at most. A hundred thousand equal samples are one on the wire.
 const MAX_RESERVED_BYTES: usize = 3_000_000;
 
-/// Sizes of a request, in bytes.
+/// The largest request, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Of the protobuf.
@@ -27,60 +34,66 @@ pub struct Limits {
     pub compressed: usize,
 }
 
-/// One request, and which rows are in it.
+/// One request, and which samples are in it.
 #[derive(Clone, Debug)]
 pub struct EncodedRequest {
     /// The snappy block.
     pub body: Bytes,
-    /// Length of the protobuf in bytes.
+    /// The length of the protobuf in bytes.
     pub decoded_len: usize,
-    /// The rows of [`SampleTable::rows`] whose samples are in it: each names the event that it came with.
-    pub rows: Range<usize>,
+    /// Positions in [`SampleTable::samples`].
+    pub samples: Range<usize>,
 }
 
-// === impl Limits ===
-
-impl Default for Limits {
-    /// AMP answers 413 above 1 MB; whether it means compressed or decoded bytes is not documented. OpenTelemetry's
-    /// exporter packs 3 MB decoded and some of its requests meet a 413, so both sizes are kept.
-    fn default() -> Self {
-        Self { decoded: 3_000_000, compressed: 900_000 }
-    }
-}
-
-/// Makes snappy blocks, with the memory of the ones before: for a batch of 1,000 events, fresh pages from the kernel took
-/// 6 % of all the time from payload to request.
+/// Makes snappy blocks and keeps its memory for the next one. Fresh pages from the kernel took 6 % of the time of a batch of 1,000
+/// events.
 pub struct Encoder {
     snappy: snap::raw::Encoder,
     protobuf: Vec<u8>,
     block: Vec<u8>,
 }
 
-/// Cuts all of `merged` into requests, in the order of its rows, each encoded when it is asked for: labels times metrics
-/// can make a payload of 200 kB into requests of a gigabyte. A series that does not fit into one request goes on in the
-/// next, later samples after earlier ones: requests must be sent one after another.
-///
-/// No request is empty; without rows there is none.
-#[must_use]
-pub fn encode<'e, 'a>(merged: &'e SampleTable<'a>, limits: &'e Limits, encoder: &'e mut Encoder) -> Requests<'e, 'a> {
-    Requests { merged, limits, next: 0, halves: Vec::new(), encoder }
-}
-
-/// Requests, one at a time.
+/// The requests of a table, one at a time.
 pub struct Requests<'e, 'a> {
-    merged: &'e SampleTable<'a>,
+    table: &'e SampleTable<'a>,
     limits: &'e Limits,
-    /// The first row that is in no request yet.
+    /// The first sample that is in no request yet.
     next: usize,
-    /// What came out too long and was cut, the earliest last.
+    /// Requests that were too long and were cut, the earliest last.
     halves: Vec<Range<usize>>,
     encoder: &'e mut Encoder,
+}
+
+/// Cuts the table into requests.
+#[must_use]
+pub fn encode<'e, 'a>(table: &'e SampleTable<'a>, limits: &'e Limits, encoder: &'e mut Encoder) -> Requests<'e, 'a> {
+    Requests { table, limits, next: 0, halves: Vec::new(), encoder }
+}
+
+/// Encodes a selection of the samples of one request, in their order, into one request of any size.
+///
+/// Returns `None` only if snappy refuses the input, which it does above 4 GiB, or if a series would have to go on in a next request,
+/// which no series of one request does.
+#[must_use]
+pub fn encode_selection(table: &SampleTable<'_>, samples: &[Sample]) -> Option<Bytes> {
+    let (taken, body) = Encoder::default().block(table, samples, usize::MAX);
+    body.filter(|_| taken == samples.len())
+}
+
+// === impl Limits ===
+
+impl Default for Limits {
+    /// AMP answers 413 above 1 MB and does not document whether it counts compressed or decoded bytes. OpenTelemetry's exporter packs
+    /// 3 MB decoded and meets a 413 with some requests, so both sizes are kept.
+    fn default() -> Self {
+        Self { decoded: 3_000_000, compressed: 900_000 }
+    }
 }
 
 // === impl Encoder ===
 
 impl Encoder {
-    /// Gives back the memory of a large request, which few need.
+    /// Gives back the memory of a large request, which few invocations need.
     #[must_use]
     pub fn trimmed(mut self) -> Self {
         for buffer in [&mut self.protobuf, &mut self.block] {
@@ -91,25 +104,24 @@ impl Encoder {
         self
     }
 
-    /// The snappy block of `rows`, and how many of them are in it: from the first on, as many as fit into `decoded` bytes and
-    /// let no series go on. Their protobuf is left in `protobuf`. `None` only where snappy refuses the input, which it does
-    /// above 4 GiB.
-    fn block(&mut self, merged: &SampleTable<'_>, rows: &[Sample], decoded: usize) -> (usize, Option<Bytes>) {
-        // At once: what grows by doubling leaves holes of the same size.
+    /// Returns the snappy block of the first of `samples`, and how many are in it: as many as fit into `decoded` bytes and contain no
+    /// series twice. Leaves their protobuf in `self.protobuf`. The block is `None` only if snappy refuses the input.
+    fn block(&mut self, table: &SampleTable<'_>, samples: &[Sample], decoded: usize) -> (usize, Option<Bytes>) {
+        // In one piece: a buffer that grows by doubling leaves holes of the same size.
         self.protobuf.clear();
-        self.protobuf.reserve(decoded.min(rows.len() * ROW_BYTES).min(MAX_RESERVED_BYTES));
-        let mut writer = write_request::Writer::new(merged, &mut self.protobuf);
+        self.protobuf.reserve(decoded.min(samples.len() * SAMPLE_BYTES).min(MAX_RESERVED_BYTES));
+        let mut writer = Writer::new(table, &mut self.protobuf);
         let (mut taken, mut last_series) = (0, None);
-        for piece in pieces(rows) {
-            let series = rows[piece.start].series;
-            if last_series == Some(series) || !writer.series(&rows[piece.clone()], decoded) {
+        for piece in pieces(samples) {
+            let series = samples[piece.start].series;
+            if last_series == Some(series) || !writer.series(&samples[piece.clone()], decoded) {
                 break;
             }
             (taken, last_series) = (piece.end, Some(series));
         }
         let longest = snap::raw::max_compress_len(self.protobuf.len());
         if self.block.len() < longest {
-            // Zeros of the kernel's, of which only those are touched that are written over.
+            // The kernel gives zeroed pages and touches only those that are written.
             self.block = vec![0; longest];
         }
         let len = self.snappy.compress(&self.protobuf, &mut self.block).ok();
@@ -135,23 +147,23 @@ impl Iterator for Requests<'_, '_> {
     type Item = EncodedRequest;
 
     fn next(&mut self) -> Option<EncodedRequest> {
-        let all = self.merged.rows();
+        let all = self.table.samples();
         loop {
             let range = self.halves.pop().unwrap_or(self.next..all.len());
             if range.is_empty() {
                 return None;
             }
-            let (taken, body) = self.encoder.block(self.merged, &all[range.clone()], self.limits.decoded);
-            let rows = range.start..range.start + taken;
-            self.next = self.next.max(rows.end);
-            // Without a block nothing is sent and nothing answered: the events of these rows are tried again.
+            let (taken, body) = self.encoder.block(self.table, &all[range.clone()], self.limits.decoded);
+            let samples = range.start..range.start + taken;
+            self.next = self.next.max(samples.end);
+            // Without a block nothing is sent: the items of these samples stay errored.
             let Some(body) = body else { continue };
             let too_long = body.len() > self.limits.compressed;
-            let Some(middle) = too_long.then(|| halve(all, &rows)).flatten() else {
+            let Some(middle) = too_long.then(|| halve(all, &samples)).flatten() else {
                 let decoded_len = self.encoder.protobuf.len();
-                return Some(EncodedRequest { body, decoded_len, rows });
+                return Some(EncodedRequest { body, decoded_len, samples });
             };
-            self.halves.extend([middle..rows.end, rows.start..middle]);
+            self.halves.extend([middle..samples.end, samples.start..middle]);
         }
     }
 }
@@ -162,24 +174,14 @@ impl std::fmt::Debug for Requests<'_, '_> {
     }
 }
 
-/// Encodes `rows`, a selection of those of one request in the same order, into one request, whatever its size.
-///
-/// `None` where snappy refuses the input, which it does above 4 GiB, or where a series would go on, which none of one request
-/// does.
-#[must_use]
-pub fn encode_selection(merged: &SampleTable<'_>, rows: &[Sample]) -> Option<Bytes> {
-    let (taken, body) = Encoder::default().block(merged, rows, usize::MAX);
-    body.filter(|_| taken == rows.len())
-}
-
-/// The runs of rows of one series, cut at [`MAX_SERIES_ROWS`].
-fn pieces(rows: &[Sample]) -> impl Iterator<Item = Range<usize>> {
+/// Returns the runs of samples of one series, cut at [`MAX_SERIES_SAMPLES`] but never between equal samples.
+fn pieces(samples: &[Sample]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
-        let first = rows.get(start)?;
-        let longest = rows.len().min(start + MAX_SERIES_ROWS);
-        let mut end = start + rows[start..longest].iter().take_while(|row| row.series == first.series).count();
-        while end < rows.len() && rows[end].is_same_sample(&rows[end - 1]) {
+        let first = samples.get(start)?;
+        let longest = samples.len().min(start + MAX_SERIES_SAMPLES);
+        let mut end = start + samples[start..longest].iter().take_while(|sample| sample.series == first.series).count();
+        while end < samples.len() && samples[end].is_same_sample(&samples[end - 1]) {
             end += 1;
         }
         let piece = start..end;
@@ -188,13 +190,14 @@ fn pieces(rows: &[Sample]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Where to cut `range` in two: between series near its middle, else between samples of its one series. `None` for a
-/// single sample.
-fn halve(rows: &[Sample], range: &Range<usize>) -> Option<usize> {
+/// Returns the position at which `range` is cut in two: between two series near its middle, else between two samples of its one
+/// series. Returns `None` for a single sample.
+fn halve(samples: &[Sample], range: &Range<usize>) -> Option<usize> {
     let first = range.start + 1;
     let middle = (range.start + range.len() / 2).max(first);
     let nearest = |cuts: &dyn Fn(&usize) -> bool| {
         (middle..range.end).find(|i| cuts(i)).or_else(|| (first..middle).rev().find(|i| cuts(i)))
     };
-    nearest(&|&i| rows[i].series != rows[i - 1].series).or_else(|| nearest(&|&i| !rows[i].is_same_sample(&rows[i - 1])))
+    nearest(&|&i| samples[i].series != samples[i - 1].series)
+        .or_else(|| nearest(&|&i| !samples[i].is_same_sample(&samples[i - 1])))
 }

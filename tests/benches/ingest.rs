@@ -10,7 +10,8 @@ mod workload;
 use amp_push_gateway::aws::{BodyPolicy, Transport as _};
 use amp_push_gateway::event::{Event, EventTimes, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
-use amp_push_gateway::series::{SampleTable, merge};
+use amp_push_gateway::remote_write::Transport as _;
+use amp_push_gateway::series::{SampleTable, SampleTableBuilder};
 use amp_push_gateway::wire::{Encoder, Limits, encode};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
@@ -38,8 +39,13 @@ fn events(bodies: &[String]) -> Vec<(ItemId, Event<'_>)> {
     events
 }
 
-fn merged(events: Vec<(ItemId, Event<'_>)>) -> SampleTable<'_> {
-    merge(events, &mut |event, refusal| panic!("{event:?} is refused: {refusal:?}"))
+fn table(events: Vec<(ItemId, Event<'_>)>) -> SampleTable<'_> {
+    let mut table = SampleTableBuilder::default();
+    for (item, event) in events {
+        let samples = event.metrics.into_iter().map(|(name, value)| (name, event.timestamp, value));
+        table.add(item, event.labels, samples);
+    }
+    table.finish(&mut |contradiction| panic!("{contradiction:?}"))
 }
 
 fn stages(criterion: &mut Criterion) {
@@ -48,7 +54,7 @@ fn stages(criterion: &mut Criterion) {
     for size in SIZES {
         let payload = payload(size, NOW);
         let bodies = bodies(&payload);
-        let all = merged(events(&bodies));
+        let all = table(events(&bodies));
         let limits = Limits::default();
         let mut encoder = Encoder::default();
         let requests = requests(&payload);
@@ -61,7 +67,7 @@ fn stages(criterion: &mut Criterion) {
         });
         group.bench_function("bodies to events", |b| b.iter_with_large_drop(|| events(&bodies)));
         group.bench_function("events to series", |b| {
-            b.iter_batched(|| events(&bodies), merged, BatchSize::LargeInput);
+            b.iter_batched(|| events(&bodies), table, BatchSize::LargeInput);
         });
         group.bench_function("series to requests", |b| b.iter(|| encode(&all, &limits, &mut encoder).count()));
         let mut snappy = Snappy::new();

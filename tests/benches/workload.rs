@@ -206,7 +206,7 @@ impl<T: Transport> Function<T> {
             deadline: tokio::time::Instant::now() + Duration::from_secs(30),
         };
         let handled = self.runtime.block_on(handle(&self.gateway, payload, &invocation));
-        assert_eq!((handled.answer.is_ok(), handled.metrics.errored, handled.metrics.rejected), (true, 0, 0));
+        assert_eq!((handled.answer.is_ok(), handled.summary.errored, handled.summary.rejected), (true, 0, 0));
         handled
     }
 }
@@ -230,10 +230,10 @@ pub(crate) fn costs(events: u32, rounds: usize) -> [(&'static str, f64); 8] {
             // that was freed.
             let payload = Bytes::copy_from_slice(&payload);
             let (parsed, floor) = timed(|| floor(&payload));
-            let (metrics, whole) = timed(|| function.whole(payload.clone()).metrics);
+            let (summary, whole) = timed(|| function.whole(payload.clone()).summary);
             let ((), snappy) = timed(|| snappy.compress(&requests));
-            assert_eq!((parsed, metrics.delivered), (u64::from(events), u64::from(events)));
-            let stages = metrics.stages;
+            assert_eq!((parsed, summary.delivered), (u64::from(events), u64::from(events)));
+            let stages = summary.stages;
             let [read, merge, encode, send] =
                 [stages.read, stages.merge, stages.encode, stages.send].map(|stage| stage.as_secs_f64());
             [floor, whole, whole / floor, read, merge, encode, send, snappy]

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
             let function = Function::new(Accepts);
             // The first one fills what is filled once.
             function.whole(payload.clone());
-            measured(number(rounds), || function.whole(payload.clone()).metrics.delivered);
+            measured(number(rounds), || function.whole(payload.clone()).summary.delivered);
         }
         _ => {
             eprintln!("yardstick payload EVENTS NOW | costs EVENTS ROUNDS | floor EVENTS ROUNDS | whole EVENTS ROUNDS");

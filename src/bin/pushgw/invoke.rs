@@ -78,7 +78,7 @@ fn is_success(handled: &Handled) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use amp_push_gateway::instrumentation::MetricLine;
+    use amp_push_gateway::gateway::Summary;
 
     #[test]
     fn function_errors_and_messages_that_come_again_are_no_success() {
@@ -91,7 +91,7 @@ mod tests {
         ];
         for (answer, expected) in table {
             let answer = answer.map(str::to_owned);
-            let handled = Handled { answer, metrics: MetricLine::default(), trigger: "direct" };
+            let handled = Handled { answer, summary: Summary::default(), trigger: "direct" };
             assert_eq!(is_success(&handled), expected, "{handled:?}");
         }
     }

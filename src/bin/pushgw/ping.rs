@@ -10,7 +10,7 @@ use amp_push_gateway::config::Settings;
 use amp_push_gateway::gateway::signed_transport;
 use amp_push_gateway::remote_write::{Disposition, RemoteWriteClient};
 use serde_json::json;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use tracing_subscriber::filter::LevelFilter;
 
 /// Send an empty signed write to the configured workspace and say whether URL, region, credentials and permission are
@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
     let started = Instant::now();
     let answer = client.ping(Duration::from_secs(arguments.timeout)).await;
     let took = started.elapsed();
-    let accepted = Disposition::of(&answer, SystemTime::now()) == Disposition::Written;
+    let accepted = Disposition::of(&answer) == Disposition::Written;
     let asked = Asked { url: settings.remote_write_url(), region: settings.signing_region() };
     let said = if accepted { praise(&settings, took) } else { advise(&asked, &answer) };
     if arguments.json {

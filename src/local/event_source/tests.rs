@@ -1,5 +1,5 @@
 use super::*;
-use crate::instrumentation::MetricLine;
+use crate::gateway::Summary;
 use crate::lambda::{FunctionError, Invocation};
 use bytes::Bytes;
 use std::sync::Mutex;
@@ -128,7 +128,7 @@ impl Function for Noting {
             let failed: Vec<_> = failed.iter().map(|id| serde_json::json!({"itemIdentifier": id})).collect();
             Ok(serde_json::json!({"batchItemFailures": failed}).to_string())
         };
-        Handled { answer, metrics: MetricLine::default(), trigger: "sqs" }
+        Handled { answer, summary: Summary::default(), trigger: "sqs" }
     }
 }
 

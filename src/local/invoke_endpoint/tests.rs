@@ -1,7 +1,7 @@
 //! The endpoint in front of a function that does what its payload says.
 
 use super::*;
-use crate::instrumentation::MetricLine;
+use crate::gateway::Summary;
 use crate::lambda::{FunctionError, Invocation};
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -21,7 +21,7 @@ impl Function for Obedient {
             b"\"hang\"" => std::future::pending().await,
             other => Ok(String::from_utf8(other.to_vec()).unwrap()),
         };
-        Handled { answer, metrics: MetricLine::default(), trigger: "direct" }
+        Handled { answer, summary: Summary::default(), trigger: "direct" }
     }
 }
 

@@ -9,7 +9,7 @@ use amp_push_gateway::aws::{Answer, ReadBody, Transport, TransportError};
 use amp_push_gateway::config::Settings;
 use amp_push_gateway::dead_letter::{DeadLetter, DeadLetterQueue};
 use amp_push_gateway::gateway::Gateway;
-use amp_push_gateway::instrumentation::MetricLine;
+use amp_push_gateway::gateway::Summary;
 use amp_push_gateway::lambda::{Handled, Invocation, handle};
 use amp_push_gateway::local::tsdb::{Flavour, Labels, Rules, Tsdb};
 use amp_push_gateway::model::{Reason, Timestamp};
@@ -251,14 +251,14 @@ fuzz_target!(|input: &[u8]| {
 
     let state = state.lock().expect("no panic");
     let letters = letters.taken.lock().expect("no panic");
-    check_metrics(&handled.metrics, flags, &state);
+    check_metrics(&handled.summary, flags, &state);
     match handled.trigger {
         "direct" => check_report(&handled, flags, &letters),
         _ => check_partial_batch(&handled, flags, &letters),
     }
     if let Some(bodies) = bodies {
         assert_eq!(handled.trigger, if flags.is_fifo() { "sqs_fifo" } else { "sqs" });
-        assert_eq!(handled.metrics.messages, bodies.len() as u64);
+        assert_eq!(handled.summary.messages, bodies.len() as u64);
         for letter in &*letters {
             assert!(bodies.contains(&letter.body), "a body that was altered: {}", letter.body);
         }
@@ -282,20 +282,20 @@ fn batch(bodies: &[String], flags: Flags) -> Bytes {
     Bytes::from(json!({ "Records": records }).to_string())
 }
 
-fn check_metrics(metrics: &MetricLine, flags: Flags, state: &State) {
+fn check_metrics(metrics: &Summary, flags: Flags, state: &State) {
     let outcomes = metrics.delivered + metrics.errored + metrics.rejected + metrics.dropped;
     assert_eq!(metrics.received, outcomes, "{metrics:?}");
-    let fates = metrics.acknowledged + metrics.dead_lettered + metrics.handed_back;
+    let fates = metrics.acknowledged + metrics.dead_lettered + metrics.returned;
     assert_eq!(metrics.messages, fates, "{metrics:?}");
     assert_eq!(metrics.rejected, metrics.rejected_by.iter().sum::<u64>(), "{metrics:?}");
     assert_eq!(metrics.dropped, metrics.dropped_by.iter().sum::<u64>(), "{metrics:?}");
-    assert_eq!(metrics.requests, state.requests, "{metrics:?}");
-    assert!(metrics.maybe_stored <= metrics.rejected && metrics.retries <= metrics.requests, "{metrics:?}");
+    assert_eq!(metrics.sent.requests, state.requests, "{metrics:?}");
+    assert!(metrics.maybe_stored <= metrics.rejected && metrics.sent.retries <= metrics.sent.requests, "{metrics:?}");
     assert!(flags.drops_late_samples() || metrics.dropped == 0, "{metrics:?}");
     let samples: u64 = state.stored.values().map(|samples| samples.len() as u64).sum();
     assert_eq!((metrics.samples, metrics.series), (samples, state.stored.len() as u64), "{metrics:?}");
     match state.judge {
-        Judge::Everything => assert_eq!((metrics.errored, metrics.retries), (0, 0), "{metrics:?}"),
+        Judge::Everything => assert_eq!((metrics.errored, metrics.sent.retries), (0, 0), "{metrics:?}"),
         Judge::Nothing | Judge::Unreachable => assert_eq!((metrics.delivered, metrics.samples), (0, 0), "{metrics:?}"),
         Judge::Words => assert_eq!(metrics.delivered, 0, "{metrics:?}"),
         Judge::Tsdb(_) | Judge::FewSamples | Judge::EveryOther => {}
@@ -304,20 +304,20 @@ fn check_metrics(metrics: &MetricLine, flags: Flags, state: &State) {
 
 /// What SQS is told: the messages that are to come again, and no others.
 fn check_partial_batch(handled: &Handled, flags: Flags, letters: &[DeadLetter]) {
-    let metrics = &handled.metrics;
+    let metrics = &handled.summary;
     let answer: Value = serde_json::from_str(handled.answer.as_ref().expect("an answer")).expect("JSON");
     let failures = answer["batchItemFailures"].as_array().expect("a list");
-    assert_eq!(failures.len() as u64, metrics.handed_back, "{answer}");
+    assert_eq!(failures.len() as u64, metrics.returned, "{answer}");
     assert!(failures.iter().all(|failure| failure["itemIdentifier"].is_string()), "{answer}");
     assert_eq!(letters.len() as u64, metrics.dead_lettered, "{metrics:?}");
     assert!(flags.has_queue() || metrics.dead_lettered == 0, "{metrics:?}");
-    assert!(metrics.errored == 0 || metrics.handed_back > 0, "{metrics:?}");
-    assert!(metrics.rejected == 0 || metrics.dead_lettered + metrics.handed_back > 0, "{metrics:?}");
+    assert!(metrics.errored == 0 || metrics.returned > 0, "{metrics:?}");
+    assert!(metrics.rejected == 0 || metrics.dead_lettered + metrics.returned > 0, "{metrics:?}");
 }
 
 /// What a direct caller is told.
 fn check_report(handled: &Handled, flags: Flags, letters: &[DeadLetter]) {
-    let metrics = &handled.metrics;
+    let metrics = &handled.summary;
     assert_eq!((metrics.messages, metrics.dead_lettered), (1, 0), "{metrics:?}");
     let report = match &handled.answer {
         Ok(report) => report,

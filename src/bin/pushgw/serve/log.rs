@@ -103,7 +103,7 @@ fn polled_line(polled: &Polled) -> String {
 
 /// Returns the keys of an invocation and of a batch.
 fn handled_json(event: &str, request_id: &str, handled: &Handled, took: Duration) -> serde_json::Value {
-    let metrics = &handled.metrics;
+    let metrics = &handled.summary;
     let error = handled.answer.as_ref().err();
     json!({
         "event": event,
@@ -119,7 +119,7 @@ fn handled_json(event: &str, request_id: &str, handled: &Handled, took: Duration
         "messages": metrics.messages,
         "acknowledged": metrics.acknowledged,
         "dead_lettered": metrics.dead_lettered,
-        "handed_back": metrics.handed_back,
+        "handed_back": metrics.returned,
         "error_type": error.map(|error| &error.error_type),
         "error_message": error.map(|error| &error.error_message),
     })
@@ -175,14 +175,14 @@ fn line(from: &str, handled: &Handled, more: &str, bytes: usize, took: Duration,
 
 /// `3 events: 2 stored, 1 rejected`.
 fn counts(handled: &Handled) -> String {
-    let metrics = &handled.metrics;
+    let metrics = &handled.summary;
     let mut counts = vec![format!("{}: {} stored", count(metrics.received, "event"), metrics.delivered)];
     let others = [
         (metrics.rejected, "rejected"),
         (metrics.dropped, "dropped as late"),
         (metrics.errored, "to be tried again"),
         (metrics.dead_lettered, "dead-lettered"),
-        (metrics.handed_back, "returned"),
+        (metrics.returned, "returned"),
     ];
     let others = others.into_iter().filter(|(number, _)| *number > 0);
     counts.extend(others.map(|(number, what)| format!("{number} {what}")));

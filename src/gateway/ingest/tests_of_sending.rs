@@ -1,7 +1,7 @@
-//! The sender's cases, through the gateway: answers and faults to outcomes.
+//! Answers and faults of a receiver to outcomes, through the whole gateway.
 
+use super::tests::{NOW, Rig, answers, events, failures, has, sqs, stored};
 use crate::aws::{Answer, TransportError};
-use crate::gateway::tests::{NOW, Rig, events, failures, has, says, sqs, stored};
 use crate::model::Reason;
 use crate::wire;
 use crate::wire::messages::WriteRequest;
@@ -9,31 +9,31 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test]
-async fn an_event_of_two_requests_takes_the_worse_of_their_answers_and_others_are_spared() {
+async fn gives_an_event_of_two_requests_the_worse_of_their_answers() {
     // Each series gets a request of its own.
     let rig = Rig { limits: wire::Limits { decoded: 1, compressed: 900_000 }, ..Rig::new() };
-    let gateway = rig.gateway(|request| says(if has(request, "bad") { 404 } else { 200 }, "words"));
+    let gateway = rig.gateway(|request| answers(if has(request, "bad") { 404 } else { 200 }, "text"));
     let bodies =
         [("", r#"{"metrics":{"a":1}}"#), ("", r#"{"metrics":{"b":1,"bad":1}}"#), ("", r#"{"metrics":{"c":1}}"#)];
     let handled = rig.handle(&gateway, &sqs(false, &bodies)).await;
     assert_eq!(failures(&handled), ["1"]);
     assert_eq!(rig.requests(), 4);
-    assert_eq!((handled.metrics.samples, handled.metrics.series), (3, 3));
+    assert_eq!((handled.summary.samples, handled.summary.series), (3, 3));
 }
 
 #[tokio::test]
-async fn later_samples_of_a_series_wait_where_its_earlier_ones_failed() {
+async fn sends_no_later_samples_of_a_series_after_its_earlier_ones_failed() {
     // Two requests of 60,000 and one sample of one series: the second must not overtake the first.
     let events: Vec<_> =
         (0..=60_000).map(|i| format!(r#"{{"timestamp":{},"metrics":{{"a":{i}}}}}"#, NOW - i)).collect();
     let rig = Rig::new();
-    let gateway = rig.gateway(|_| says(404, ""));
+    let gateway = rig.gateway(|_| answers(404, ""));
     let handled = rig.handle(&gateway, &format!("[{}]", events.join(","))).await;
     assert_eq!(rig.requests(), 1);
-    assert_eq!(handled.metrics.errored, 60_001);
+    assert_eq!(handled.summary.errored, 60_001);
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(stored), &format!("[{}]", events.join(","))).await;
-    assert_eq!((rig.requests(), handled.metrics.samples, handled.metrics.series), (2, 60_001, 1));
+    assert_eq!((rig.requests(), handled.summary.samples, handled.summary.series), (2, 60_001, 1));
 }
 
 /// Status 429 with a `Retry-After`.
@@ -50,52 +50,52 @@ fn series(request: &WriteRequest) -> Vec<String> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_work_in_a_moment_is_tried_again_with_growing_waits_and_then_handed_back() {
+async fn retries_with_growing_waits_and_then_returns_the_message() {
     let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(|_| says(503, "busy")), &events(&["a"])).await;
-    assert_eq!((rig.requests(), handled.metrics.requests, handled.metrics.retries), (5, 5, 4));
+    let handled = rig.handle(&rig.gateway(|_| answers(503, "busy")), &events(&["a"])).await;
+    assert_eq!((rig.requests(), handled.summary.sent.requests, handled.summary.sent.retries), (5, 5, 4));
     assert_eq!(failures(&handled), ["0"]);
-    assert!((0.75..2.25).contains(&handled.metrics.stages.send.as_secs_f64()), "{:?}", handled.metrics.stages);
+    assert!((0.75..2.25).contains(&handled.summary.stages.send.as_secs_f64()), "{:?}", handled.summary.stages);
     let rig = Rig::new();
     let requests = Arc::clone(&rig.requests);
-    let recovers = rig.gateway(move |_| says(if requests.lock().unwrap().len() < 2 { 429 } else { 200 }, ""));
+    let recovers = rig.gateway(move |_| answers(if requests.lock().unwrap().len() < 2 { 429 } else { 200 }, ""));
     let handled = rig.handle(&recovers, &events(&["a"])).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.requests, handled.metrics.retries), (1, 3, 2));
+    assert_eq!((handled.summary.delivered, handled.summary.sent.requests, handled.summary.sent.retries), (1, 3, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn retry_after_is_waited_for_unless_the_time_does_not_allow_it() {
+async fn waits_as_long_as_retry_after_says_if_there_is_time() {
     for (seconds, requests, waited) in [("3", 5, 12.0), ("20", 2, 20.0), ("86400", 1, 0.0)] {
         let rig = Rig::new();
         let handled = rig.handle(&rig.gateway(|_| Ok(busy(seconds))), &events(&["a"])).await;
         assert_eq!(rig.requests(), requests, "{seconds}");
-        let send = handled.metrics.stages.send.as_secs_f64();
+        let send = handled.summary.stages.send.as_secs_f64();
         assert!((waited..waited + 0.5).contains(&send), "{seconds}: {send}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_dead_connection_is_tried_again_at_once_and_credentials_are_reloaded_once() {
-    for fault in [Err(TransportError::Network("reset".to_owned())), says(403, "expired")] {
+async fn retries_a_dead_connection_at_once_and_reloads_credentials_once() {
+    for fault in [Err(TransportError::Network("reset".to_owned())), answers(403, "expired")] {
         let rig = Rig::new();
         let requests = Arc::clone(&rig.requests);
         let once = rig.gateway(move |_| {
             if requests.lock().unwrap().is_empty() { fault.clone() } else { stored(&WriteRequest::default()) }
         });
         let handled = rig.handle(&once, &events(&["a"])).await;
-        assert_eq!((handled.metrics.delivered, rig.requests()), (1, 2));
-        assert_eq!(handled.metrics.stages.send, Duration::ZERO);
+        assert_eq!((handled.summary.delivered, rig.requests()), (1, 2));
+        assert_eq!(handled.summary.stages.send, Duration::ZERO);
     }
     let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(|_| says(403, "")), &events(&["a"])).await;
-    assert_eq!((handled.metrics.errored, rig.requests()), (1, 2));
+    let handled = rig.handle(&rig.gateway(|_| answers(403, "")), &events(&["a"])).await;
+    assert_eq!((handled.summary.errored, rig.requests()), (1, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_guilty_are_found_and_the_others_stored() {
+async fn finds_the_culprits_and_stores_the_others() {
     let refuses = |request: &WriteRequest| {
         if series(request).iter().any(|name| name.starts_with("bad")) {
-            says(400, "user=1_ws-1: err: sample invalid")
+            answers(400, "user=1_ws-1: err: sample invalid")
         } else {
             stored(request)
         }
@@ -104,10 +104,10 @@ async fn the_guilty_are_found_and_the_others_stored() {
     let names = ["a", "b", "bad1", "c", "d", "e", "bad2", "f"];
     let handled = rig.handle(&rig.gateway(refuses), &events(&names)).await;
     assert!(failures(&handled).is_empty());
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (6, 2));
+    assert_eq!((handled.summary.delivered, handled.summary.rejected), (6, 2));
     let letters = rig.letters.taken.lock().unwrap();
-    let put_aside: Vec<_> = letters.iter().map(|letter| letter.source_message_id.as_str()).collect();
-    assert_eq!(put_aside, ["2", "6"]);
+    let dead_lettered: Vec<_> = letters.iter().map(|letter| letter.source_message_id.as_str()).collect();
+    assert_eq!(dead_lettered, ["2", "6"]);
     assert_eq!(letters[0].reason, Reason::RefusedByReceiver);
     assert_eq!(letters[0].detail, "the receiver answered 400: user=1_ws-1: err: sample invalid");
     // Nothing is sent again that was answered 2xx.
@@ -119,101 +119,103 @@ async fn the_guilty_are_found_and_the_others_stored() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_equal_sample_is_stored_for_all_its_events_though_one_of_them_is_refused() {
-    let refuses = |request: &WriteRequest| if has(request, "bad") { says(400, "") } else { stored(request) };
+async fn stores_an_equal_sample_for_all_its_events_when_one_of_them_is_refused() {
+    let refuses = |request: &WriteRequest| if has(request, "bad") { answers(400, "") } else { stored(request) };
     let rig = Rig::new();
     let bodies = [r#"{"metrics":{"a":1,"bad":1}}"#, r#"{"metrics":{"a":1}}"#, r#"{"metrics":{"a":1,"b":2}}"#];
     let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &bodies.map(|body| ("", body)))).await;
     assert!(failures(&handled).is_empty());
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (2, 1));
-    // Two hundred thousand events of one sample are one sample, and no square of them.
+    assert_eq!((handled.summary.delivered, handled.summary.rejected), (2, 1));
+    // Two hundred thousand events of one sample are one sample, and no time grows with their square.
     let many = format!("[{}]", vec![r#"{"metrics":{"a":1}}"#; 200_000].join(","));
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(stored), &many).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.samples), (200_000, 1));
+    assert_eq!((handled.summary.delivered, handled.summary.samples), (200_000, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn events_of_an_equal_sample_are_refused_together() {
-    // Two hundred thousand of them: one is asked about, and nothing grows with their square.
+async fn rejects_all_events_of_a_refused_equal_sample_together() {
+    // Two hundred thousand of them: one is sent alone, and no time grows with their square.
     let many = format!("[{}]", vec![r#"{"metrics":{"a":1}}"#; 200_000].join(","));
     let named = format!(r#"out of order sample. timestamp={NOW}, series={{__name__="a"}}"#);
-    for (words, requests) in [(named.as_str(), 2), ("", 18)] {
+    for (text, requests) in [(named.as_str(), 2), ("", 18)] {
         let rig = Rig::new();
-        let handled = rig.handle(&rig.gateway(|_| says(400, words)), &sqs(false, &[("", &many)])).await;
-        assert_eq!((handled.metrics.rejected, rig.requests()), (200_000, requests), "{words}");
+        let handled = rig.handle(&rig.gateway(|_| answers(400, text)), &sqs(false, &[("", &many)])).await;
+        assert_eq!((handled.summary.rejected, rig.requests()), (200_000, requests), "{text}");
     }
     // Their other samples are stored.
-    let refuses =
-        |request: &WriteRequest| if has(request, "bad") { says(400, r#"{__name__="bad"}"#) } else { stored(request) };
+    let refuses = |request: &WriteRequest| {
+        if has(request, "bad") { answers(400, r#"{__name__="bad"}"#) } else { stored(request) }
+    };
     let rig = Rig::new();
     let bodies = [r#"{"metrics":{"bad":1}}"#, r#"{"metrics":{"bad":1,"a":1}}"#, r#"{"metrics":{"b":1}}"#];
     let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &bodies.map(|body| ("", body)))).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected, handled.metrics.samples), (1, 2, 2));
+    assert_eq!((handled.summary.delivered, handled.summary.rejected, handled.summary.samples), (1, 2, 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_may_be_stored_of_one_event_may_be_of_its_equals() {
-    // The first message comes for the second time; the other has its sample too.
+async fn marks_all_events_of_an_equal_sample_that_may_be_stored() {
+    // The first message is received for the second time; the other one has the same sample.
     let rig = Rig::new();
     let payload = sqs(false, &[("", r#"{"metrics":{"a":1}}"#); 2]);
     let payload = payload.replacen(r#""ApproximateReceiveCount":"1""#, r#""ApproximateReceiveCount":"2""#, 1);
-    let handled = rig.handle(&rig.gateway(|_| says(400, r#"out of order {__name__="a"}"#)), &payload).await;
-    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (2, 2));
+    let handled = rig.handle(&rig.gateway(|_| answers(400, r#"out of order {__name__="a"}"#)), &payload).await;
+    assert_eq!((handled.summary.rejected, handled.summary.maybe_stored), (2, 2));
     // The sample that both have was in the refused request of the first.
     let rig = Rig::new();
     let splits = |request: &WriteRequest| {
-        if request.timeseries.len() > 2 { says(413, "") } else { says(400, "out of order") }
+        if request.timeseries.len() > 2 { answers(413, "") } else { answers(400, "out of order") }
     };
     let bodies = [r#"{"metrics":{"a":1,"b":1}}"#, r#"{"metrics":{"a":1,"c":1}}"#];
     let handled = rig.handle(&rig.gateway(splits), &sqs(false, &bodies.map(|body| ("", body)))).await;
-    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (2, 1));
+    assert_eq!((handled.summary.rejected, handled.summary.maybe_stored), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_that_was_refused_and_is_stored_with_an_equal_one_is_delivered() {
-    // The first request for it alone is refused, in no words; then the receiver takes what it refused.
+async fn delivers_a_refused_event_that_is_stored_with_an_equal_one() {
+    // The receiver refuses the event alone without a text, and then takes the same sample.
     let rig = Rig::new();
     let requests = Arc::clone(&rig.requests);
-    let gives_in = rig.gateway(move |_| if requests.lock().unwrap().len() < 2 { says(400, "") } else { says(200, "") });
+    let gives_in =
+        rig.gateway(move |_| if requests.lock().unwrap().len() < 2 { answers(400, "") } else { answers(200, "") });
     let bodies = [r#"{"metrics":{"a":1,"b":1}}"#, r#"{"metrics":{"a":1,"b":1}}"#];
     let handled = rig.handle(&gives_in, &sqs(false, &bodies.map(|body| ("", body)))).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.samples), (2, 2));
+    assert_eq!((handled.summary.delivered, handled.summary.samples), (2, 2));
     assert!(rig.letters.taken.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_refusals_the_one_that_no_setting_drops_is_the_reason() {
+async fn prefers_the_reason_that_no_setting_drops() {
     // Each series gets a request of its own.
     let limits = wire::Limits { decoded: 1, compressed: 900_000 };
     let rig = Rig { limits, vars: vec![("LATE_SAMPLES", "drop")], ..Rig::new() };
-    let refuses = |request: &WriteRequest| says(400, if has(request, "late") { "out of order" } else { "invalid" });
+    let refuses = |request: &WriteRequest| answers(400, if has(request, "late") { "out of order" } else { "invalid" });
     let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &[("", r#"{"metrics":{"late":1,"bad":1}}"#)])).await;
-    assert_eq!((handled.metrics.dropped, handled.metrics.dead_lettered), (0, 1));
+    assert_eq!((handled.summary.dropped, handled.summary.dead_lettered), (0, 1));
     assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::RefusedByReceiver);
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_another_request_nobody_waits_and_the_last_answer_is_told() {
+async fn reports_the_last_answer_without_a_wait_when_no_request_is_left() {
     // Each series gets a request of its own.
     let events: Vec<_> = (0..600).map(|i| format!(r#"{{"metrics":{{"m{i}":1}}}}"#)).collect();
     let limits = wire::Limits { decoded: 1, compressed: 900_000 };
     let rig = Rig { limits, seconds: 300, ..Rig::new() };
     let requests = Arc::clone(&rig.requests);
     let at_last =
-        rig.gateway(move |_| if requests.lock().unwrap().len() < 499 { says(200, "") } else { Ok(busy("30")) });
+        rig.gateway(move |_| if requests.lock().unwrap().len() < 499 { answers(200, "") } else { Ok(busy("30")) });
     let handled = rig.handle(&at_last, &format!("[{}]", events.join(","))).await;
-    assert_eq!((rig.requests(), handled.metrics.delivered, handled.metrics.stages.send), (500, 499, Duration::ZERO));
+    assert_eq!((rig.requests(), handled.summary.delivered, handled.summary.stages.send), (500, 499, Duration::ZERO));
     let error = handled.answer.unwrap_err().error_message;
     assert!(error.contains("the receiver answered 429"), "{error}");
 }
 
 #[tokio::test(start_paused = true)]
-async fn words_that_name_a_sample_shorten_the_search() {
+async fn needs_fewer_requests_if_the_error_text_names_a_sample() {
     let names: Vec<_> = (0..200).map(|i| format!("m{i}")).collect();
     let refuses = |request: &WriteRequest| {
         if series(request).contains(&"m77".to_owned()) {
-            says(400, &format!(r#"out of order sample. timestamp={NOW}, series={{__name__="m77"}}"#))
+            answers(400, &format!(r#"out of order sample. timestamp={NOW}, series={{__name__="m77"}}"#))
         } else {
             stored(request)
         }
@@ -221,33 +223,32 @@ async fn words_that_name_a_sample_shorten_the_search() {
     let rig = Rig::new();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let handled = rig.handle(&rig.gateway(refuses), &events(&names)).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected, rig.requests()), (199, 1, 4));
+    assert_eq!((handled.summary.delivered, handled.summary.rejected, rig.requests()), (199, 1, 4));
     let letters = rig.letters.taken.lock().unwrap();
     // It was named each time, so no request can have stored it.
     assert_eq!((letters[0].reason, letters[0].maybe_stored), (Reason::OutOfOrder, false));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_a_request_in_doubt_may_have_stored_is_marked() {
+async fn marks_a_sample_that_a_failed_request_may_have_stored() {
     let rig = Rig::new();
     let requests = Arc::clone(&rig.requests);
-    let stores_and_fails =
-        rig.gateway(
-            move |_| if requests.lock().unwrap().is_empty() { says(500, "") } else { says(400, "out of order sample") },
-        );
+    let stores_and_fails = rig.gateway(move |_| {
+        if requests.lock().unwrap().is_empty() { answers(500, "") } else { answers(400, "out of order sample") }
+    });
     let handled = rig.handle(&stores_and_fails, &events(&["a"])).await;
-    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (1, 1));
+    assert_eq!((handled.summary.rejected, handled.summary.maybe_stored), (1, 1));
     assert!(rig.letters.taken.lock().unwrap()[0].maybe_stored);
     let rig = Rig::new();
-    let handled = rig.handle(&rig.gateway(|_| says(400, "out of order sample")), &events(&["a"])).await;
-    assert_eq!((handled.metrics.rejected, handled.metrics.maybe_stored), (1, 0));
+    let handled = rig.handle(&rig.gateway(|_| answers(400, "out of order sample")), &events(&["a"])).await;
+    assert_eq!((handled.summary.rejected, handled.summary.maybe_stored), (1, 0));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_limit_of_the_workspace_hands_back_only_what_is_over_it() {
+async fn returns_only_the_message_that_is_over_a_workspace_limit() {
     let limited = |request: &WriteRequest| {
         if series(request).contains(&"new".to_owned()) {
-            says(400, "per-user series limit of 3 exceeded")
+            answers(400, "per-user series limit of 3 exceeded")
         } else {
             stored(request)
         }
@@ -255,26 +256,26 @@ async fn a_limit_of_the_workspace_hands_back_only_what_is_over_it() {
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(limited), &events(&["a", "new", "b"])).await;
     assert_eq!(failures(&handled), ["1"]);
-    assert_eq!((handled.metrics.delivered, handled.metrics.errored), (2, 1));
+    assert_eq!((handled.summary.delivered, handled.summary.errored), (2, 1));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_request_that_is_too_large_is_split_and_one_event_alone_is_refused() {
+async fn splits_a_request_that_is_too_large_and_rejects_an_event_that_is_so_alone() {
     let small = |request: &WriteRequest| {
-        if request.timeseries.len() > 1 || has(request, "big") { says(413, "") } else { stored(request) }
+        if request.timeseries.len() > 1 || has(request, "big") { answers(413, "") } else { stored(request) }
     };
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(small), &events(&["a", "b", "big", "c"])).await;
-    assert_eq!((handled.metrics.delivered, handled.metrics.rejected), (3, 1));
+    assert_eq!((handled.summary.delivered, handled.summary.rejected), (3, 1));
     assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::TooLarge);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_search_ends_with_the_requests_of_an_invocation_and_the_rest_is_handed_back() {
+async fn ends_a_bisection_after_500_requests_and_returns_the_rest() {
     let names: Vec<_> = (0..1_000).map(|i| format!("m{i}")).collect();
     let rig = Rig::new();
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let handled = rig.handle(&rig.gateway(|_| says(400, "")), &events(&names)).await;
+    let handled = rig.handle(&rig.gateway(|_| answers(400, "")), &events(&names)).await;
     assert_eq!(rig.requests(), 500);
-    assert!(handled.metrics.rejected > 200 && handled.metrics.errored > 200, "{:?}", handled.metrics);
+    assert!(handled.summary.rejected > 200 && handled.summary.errored > 200, "{:?}", handled.summary);
 }

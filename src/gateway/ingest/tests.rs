@@ -2,7 +2,7 @@ use super::*;
 use crate::aws::{Answer, ReadBody, TransportError};
 use crate::dead_letter::DeadLetter;
 use crate::lambda::{FunctionError, Handled, Invocation, handle};
-use crate::model::Reason;
+use crate::model::Timestamp;
 use crate::wire::messages::WriteRequest;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -10,21 +10,19 @@ use prost::Message as _;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-pub(super) const NOW: i64 = 1_676_398_020_000;
+pub(crate) const NOW: i64 = 1_676_398_020_000;
 
-type Answered = Result<Answer, TransportError>;
-
-/// Answers by what is in the request; keeps what it was sent.
-pub(super) struct Receiver<F> {
+/// Answers by the contents of a request, and keeps all requests.
+pub(crate) struct Receiver<F> {
     answer: F,
     requests: Arc<Mutex<Vec<WriteRequest>>>,
 }
 
-/// A queue that takes all letters but those whose body holds `refuse`.
+/// A queue that takes all dead letters, except those whose body contains `refuse`.
 #[derive(Clone, Default)]
-pub(super) struct Letters {
+pub(crate) struct Letters {
     refuse: &'static str,
-    pub(super) taken: Arc<Mutex<Vec<DeadLetter>>>,
+    pub(crate) taken: Arc<Mutex<Vec<DeadLetter>>>,
 }
 
 impl<F: Fn(&WriteRequest) -> Answered + Send + Sync> Transport for Receiver<F> {
@@ -51,16 +49,16 @@ impl DeadLetterQueue for Letters {
     }
 }
 
-pub(super) struct Rig {
-    pub(super) requests: Arc<Mutex<Vec<WriteRequest>>>,
-    pub(super) letters: Letters,
-    pub(super) limits: wire::Limits,
-    pub(super) seconds: u64,
-    pub(super) vars: Vec<(&'static str, &'static str)>,
+pub(crate) struct Rig {
+    pub(crate) requests: Arc<Mutex<Vec<WriteRequest>>>,
+    pub(crate) letters: Letters,
+    pub(crate) limits: wire::Limits,
+    pub(crate) seconds: u64,
+    pub(crate) vars: Vec<(&'static str, &'static str)>,
 }
 
 impl Rig {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             requests: Arc::default(),
             letters: Letters::default(),
@@ -70,7 +68,7 @@ impl Rig {
         }
     }
 
-    pub(super) fn gateway<F>(&self, answer: F) -> Gateway<Receiver<F>, Letters>
+    pub(crate) fn gateway<F>(&self, answer: F) -> Gateway<Receiver<F>, Letters>
     where
         F: Fn(&WriteRequest) -> Answered + Send + Sync,
     {
@@ -85,7 +83,7 @@ impl Rig {
         gateway
     }
 
-    pub(super) async fn handle<F>(&self, gateway: &Gateway<Receiver<F>, Letters>, payload: &str) -> Handled
+    pub(crate) async fn handle<F>(&self, gateway: &Gateway<Receiver<F>, Letters>, payload: &str) -> Handled
     where
         F: Fn(&WriteRequest) -> Answered + Send + Sync,
     {
@@ -95,27 +93,24 @@ impl Rig {
             deadline: Instant::now() + Duration::from_secs(self.seconds),
         };
         let handled = handle(gateway, Bytes::copy_from_slice(payload.as_bytes()), &invocation).await;
-        adds_up(&handled.metrics);
+        adds_up(&handled.summary);
         handled
     }
 
-    pub(super) fn requests(&self) -> usize {
+    pub(crate) fn requests(&self) -> usize {
         self.requests.lock().unwrap().len()
     }
 }
 
-fn adds_up(metrics: &MetricLine) {
-    assert_eq!(
-        metrics.received,
-        metrics.delivered + metrics.errored + metrics.rejected + metrics.dropped,
-        "{metrics:?}"
-    );
-    assert_eq!(metrics.messages, metrics.acknowledged + metrics.dead_lettered + metrics.handed_back, "{metrics:?}");
-    assert_eq!(metrics.rejected, metrics.rejected_by.iter().sum::<u64>());
+fn adds_up(summary: &Summary) {
+    let Summary { delivered, errored, rejected, dropped, acknowledged, dead_lettered, returned, .. } = summary;
+    assert_eq!(summary.received, delivered + errored + rejected + dropped, "{summary:?}");
+    assert_eq!(summary.messages, acknowledged + dead_lettered + returned, "{summary:?}");
+    assert_eq!(summary.rejected, summary.rejected_by.iter().sum::<u64>());
 }
 
-/// An SQS event of these bodies; each body's group goes with it where the queue is a FIFO.
-pub(super) fn sqs(fifo: bool, bodies: &[(&str, &str)]) -> String {
+/// The payload of an SQS queue with these groups and bodies.
+pub(crate) fn sqs(fifo: bool, bodies: &[(&str, &str)]) -> String {
     let arn = if fifo { "arn:aws:sqs:eu-west-1:1:q.fifo" } else { "arn:aws:sqs:eu-west-1:1:q" };
     let record = |(number, (group, body)): (usize, &(&str, &str))| {
         serde_json::json!({
@@ -127,35 +122,35 @@ pub(super) fn sqs(fifo: bool, bodies: &[(&str, &str)]) -> String {
     serde_json::json!({ "Records": bodies.iter().enumerate().map(record).collect::<Vec<_>>() }).to_string()
 }
 
-pub(super) fn events(metrics: &[&str]) -> String {
+pub(crate) fn events(metrics: &[&str]) -> String {
     let bodies: Vec<_> = metrics.iter().map(|metric| ("", format!(r#"{{"metrics":{{"{metric}":1}}}}"#))).collect();
     sqs(false, &bodies.iter().map(|(group, body)| (*group, body.as_str())).collect::<Vec<_>>())
 }
 
-pub(super) fn failures(handled: &Handled) -> Vec<String> {
+pub(crate) fn failures(handled: &Handled) -> Vec<String> {
     let answer: serde_json::Value = serde_json::from_str(handled.answer.as_ref().unwrap()).unwrap();
     let failures = answer["batchItemFailures"].as_array().unwrap();
     failures.iter().map(|failure| failure["itemIdentifier"].as_str().unwrap().to_owned()).collect()
 }
 
-pub(super) fn has(request: &WriteRequest, metric: &str) -> bool {
+pub(crate) fn has(request: &WriteRequest, metric: &str) -> bool {
     let labels = request.timeseries.iter().flat_map(|series| &series.labels);
     labels.into_iter().any(|label| label.name == "__name__" && label.value == metric)
 }
 
-pub(super) fn stored(_: &WriteRequest) -> Answered {
-    says(204, "")
+pub(crate) fn stored(_: &WriteRequest) -> Answered {
+    answers(204, "")
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "other receivers do not answer")]
-pub(super) fn says(status: u16, words: &str) -> Answered {
-    Ok(Answer { status, body: words.to_owned().into(), ..Answer::default() })
+pub(crate) fn answers(status: u16, text: &str) -> Answered {
+    Ok(Answer { status, body: text.to_owned().into(), ..Answer::default() })
 }
 
 #[tokio::test]
-async fn a_fifo_group_stops_at_its_first_errored_message_and_no_other_group_does() {
+async fn returns_the_later_messages_of_a_fifo_group_after_an_errored_one_and_no_other_group() {
     let rig = Rig { limits: wire::Limits { decoded: 1, compressed: 900_000 }, ..Rig::new() };
-    let gateway = rig.gateway(|request| says(if has(request, "bad") { 404 } else { 200 }, "words"));
+    let gateway = rig.gateway(|request| answers(if has(request, "bad") { 404 } else { 200 }, "words"));
     let bodies = [
         ("a", r#"{"metrics":{"a1":1}}"#),
         ("b", r#"{"nonsense":1}"#),
@@ -172,31 +167,31 @@ async fn a_fifo_group_stops_at_its_first_errored_message_and_no_other_group_does
 }
 
 #[tokio::test]
-async fn an_event_that_meets_a_defect_is_put_aside_and_the_rest_of_its_batch_goes_on() {
+async fn dead_letters_an_event_that_meets_a_defect_and_delivers_the_rest_of_its_batch() {
     let rig = Rig::new();
     let gateway = rig.gateway(stored);
     let bodies =
         [("", r#"{"metrics":{"a":1}}"#), ("", r#"{"metrics":{"panic":"test"}}"#), ("", r#"{"metrics":{"c":1}}"#)];
     let handled = rig.handle(&gateway, &sqs(false, &bodies)).await;
     assert!(failures(&handled).is_empty());
-    assert_eq!((handled.metrics.delivered, handled.metrics.dead_lettered), (2, 1));
+    assert_eq!((handled.summary.delivered, handled.summary.dead_lettered), (2, 1));
     assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::InvalidEvent);
     let handled = rig.handle(&gateway, bodies[0].1).await;
     assert!(handled.answer.is_ok());
 }
 
 #[tokio::test]
-async fn without_time_nothing_is_sent_and_everything_is_to_be_tried_again() {
+async fn sends_nothing_and_returns_everything_when_there_is_no_time() {
     let rig = Rig { seconds: 0, ..Rig::new() };
     let gateway = rig.gateway(stored);
     let handled = rig.handle(&gateway, r#"[{"metrics":{"a":1}},{"metrics":{}}]"#).await;
     assert_eq!(handled.answer.unwrap_err().error_type, "delivery_failed");
-    assert_eq!((rig.requests(), handled.metrics.errored, handled.metrics.rejected), (0, 1, 1));
+    assert_eq!((rig.requests(), handled.summary.errored, handled.summary.rejected), (0, 1, 1));
     assert!(rig.letters.taken.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn letters_of_an_array_are_made_in_chunks_and_in_the_events_own_text() {
+async fn makes_dead_letters_of_an_array_from_the_text_of_each_event() {
     let events: Vec<_> = (0..2_500).map(|i| format!("{{\"x\" : {i}}}")).collect();
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(stored), &format!("[{}]", events.join(" ,\n"))).await;
@@ -208,7 +203,7 @@ async fn letters_of_an_array_are_made_in_chunks_and_in_the_events_own_text() {
 }
 
 #[tokio::test]
-async fn a_letter_that_is_not_taken_is_told_to_the_caller() {
+async fn reports_a_dead_letter_that_the_queue_does_not_take_to_the_caller() {
     let rig = Rig { letters: Letters { refuse: "\"y\"", ..Letters::default() }, ..Rig::new() };
     let handled = rig.handle(&rig.gateway(stored), r#"[{"x":1},{"y":1},{"metrics":{"a":1}}]"#).await;
     let FunctionError { error_type, error_message } = handled.answer.unwrap_err();
@@ -218,19 +213,19 @@ async fn a_letter_that_is_not_taken_is_told_to_the_caller() {
 }
 
 #[tokio::test]
-async fn late_samples_are_dropped_where_the_operator_wants_it() {
+async fn drops_late_samples_if_the_operator_wants_it() {
     let rig = Rig { vars: vec![("LATE_SAMPLES", "drop")], ..Rig::new() };
     let late = format!(r#"{{"timestamp":{},"metrics":{{"a":1}}}}"#, NOW - 3_600_001);
     let handled = rig.handle(&rig.gateway(stored), &late).await;
     let report: serde_json::Value = serde_json::from_str(&handled.answer.unwrap()).unwrap();
     assert_eq!((&report["rejected_count"], &report["dropped"][0]["reason"]), (&0.into(), &"too_old".into()));
-    assert_eq!(handled.metrics.dropped_by[Reason::TooOld as usize], 1);
+    assert_eq!(handled.summary.dropped_by[Reason::TooOld as usize], 1);
     let handled = rig.handle(&rig.gateway(stored), &sqs(false, &[("", &late)])).await;
     assert!(failures(&handled).is_empty() && rig.letters.taken.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
-async fn a_contradiction_in_an_array_is_named_with_its_index() {
+async fn names_the_index_of_a_contradiction_in_an_array() {
     let payload = r#"[{"metrics":{"a":1}},{"metrics":{"a":1.0}},{"metrics":{"a":2}}]"#;
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(stored), payload).await;
@@ -241,7 +236,7 @@ async fn a_contradiction_in_an_array_is_named_with_its_index() {
     assert!(detail.starts_with("[2].metrics.a: 2 at "), "{detail}");
 }
 
-/// Panics where another would send.
+/// Panics instead of sending.
 struct Broken;
 
 impl Transport for Broken {
@@ -251,7 +246,7 @@ impl Transport for Broken {
 }
 
 #[tokio::test]
-async fn a_defect_hands_everything_back_and_is_counted() {
+async fn returns_and_counts_everything_after_a_defect() {
     let vars = [("REMOTE_WRITE_URL", "http://receiver/write"), ("REMOTE_WRITE_AUTH", "none")];
     let vars: BTreeMap<_, _> = vars.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
     let gateway = Gateway::new(&Settings::from_vars(&vars).unwrap(), Broken, None::<Letters>).unwrap();
@@ -260,18 +255,18 @@ async fn a_defect_hands_everything_back_and_is_counted() {
     for _ in 0..2 {
         let handled = handle(&gateway, Bytes::from(events(&["a", "b"])), &invocation).await;
         assert_eq!(handled.answer.unwrap_err().error_type, "delivery_failed");
-        adds_up(&handled.metrics);
-        assert_eq!(handled.metrics.handed_back, 2);
+        adds_up(&handled.summary);
+        assert_eq!(handled.summary.returned, 2);
     }
 }
 
 #[tokio::test]
-async fn each_letter_has_its_detail_whatever_else_is_refused() {
+async fn keeps_the_detail_of_each_dead_letter_beside_a_flood_of_rejections() {
     let rig = Rig::new();
     let flood = format!("[{}]", vec!["{}"; 12_000].join(","));
     let handled =
         rig.handle(&rig.gateway(stored), &sqs(false, &[("", &flood), ("", r#"{"metrics":{"ph":"abc"}}"#)])).await;
-    assert_eq!(handled.metrics.dead_lettered, 2);
+    assert_eq!(handled.summary.dead_lettered, 2);
     assert_eq!(rig.letters.taken.lock().unwrap()[1].detail, r#"metrics.ph: "abc" is not a number"#);
     let contradiction =
         format!(r#"[{{"metrics":{{"a":1}}}},{{"metrics":{{"a":2}}}},{}]"#, vec!["{}"; 12_000].join(","));
@@ -281,7 +276,7 @@ async fn each_letter_has_its_detail_whatever_else_is_refused() {
     assert!(report["rejected"][0]["detail"].as_str().unwrap().starts_with("[1].metrics.a: 2 at "));
 }
 
-/// One of a few bodies, good, refused, or with several events.
+/// One of a few bodies: good, rejected, or of several events.
 fn body() -> impl Strategy<Value = &'static str> {
     prop_oneof![
         Just(r#"{"metrics":{"a":1}}"#),
@@ -298,29 +293,29 @@ fn body() -> impl Strategy<Value = &'static str> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
-    /// Whatever comes in and whatever is answered: every event gets exactly one outcome and every message one action;
-    /// a message is handed back, put aside or acknowledged, and it is never two of them.
+    /// Whatever comes in and whatever the receiver answers, every event gets one outcome, and every message is acknowledged, returned or
+    /// dead-lettered, never two of these.
     #[test]
-    fn property_test_every_item_gets_exactly_one_outcome(
+    fn property_test_every_message_gets_exactly_one_action(
         messages in proptest::collection::vec((prop_oneof![Just("a"), Just("b")], body()), 0..12),
         fifo: bool, status in prop_oneof![Just(200_u16), Just(404), Just(400), Just(413)], split: bool,
     ) {
         let decoded = if split { 1 } else { 3_000_000 };
         let rig = Rig { limits: wire::Limits { decoded, compressed: 900_000 }, ..Rig::new() };
-        let gateway = rig.gateway(move |request| says(if has(request, "bad") { status } else { 200 }, ""));
+        let gateway = rig.gateway(move |request| answers(if has(request, "bad") { status } else { 200 }, ""));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let handled = runtime.block_on(rig.handle(&gateway, &sqs(fifo, &messages)));
         let failures = failures(&handled);
         let letters = rig.letters.taken.lock().unwrap();
-        prop_assert_eq!(handled.metrics.messages, messages.len() as u64);
-        prop_assert_eq!(handled.metrics.handed_back, failures.len() as u64);
-        prop_assert_eq!(handled.metrics.dead_lettered, letters.len() as u64);
+        prop_assert_eq!(handled.summary.messages, messages.len() as u64);
+        prop_assert_eq!(handled.summary.returned, failures.len() as u64);
+        prop_assert_eq!(handled.summary.dead_lettered, letters.len() as u64);
         prop_assert!(letters.iter().all(|letter| !failures.contains(&letter.source_message_id)));
         if status != 404 {
             prop_assert!(failures.is_empty());
         }
         if matches!(status, 400 | 413) {
-            // Only whole messages with such an event are put aside for it.
+            // Only messages with such an event are dead-lettered for it.
             let of_receiver = letters.iter().filter(|letter| letter.detail.contains("the receiver answered"));
             prop_assert!(of_receiver.into_iter().all(|letter| letter.body.contains("\"bad\"")));
         }

@@ -1,0 +1,45 @@
+//! What a trigger hands over.
+
+use crate::model::{Rejection, Timestamp};
+use std::borrow::Cow;
+use tokio::time::Instant;
+
+/// The messages of one invocation.
+#[derive(Debug)]
+pub struct Batch<'a> {
+    pub trigger: Trigger,
+    /// In the order of the payload.
+    pub messages: Vec<Message<'a>>,
+    /// Lambda's id of the invocation.
+    pub request_id: &'a str,
+    /// The start of the invocation.
+    pub started: Timestamp,
+    /// The end of its time.
+    pub deadline: Instant,
+}
+
+/// Who hands messages over, which decides what can become of them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trigger {
+    /// An SQS queue, which delivers a returned message again.
+    Sqs {
+        /// Messages of a group must stay in order.
+        fifo: bool,
+    },
+    /// A caller who waits, or Lambda's own retries. The payload is the one message.
+    Direct,
+}
+
+#[derive(Debug)]
+pub struct Message<'a> {
+    /// The SQS message id, or the request id of a direct invocation.
+    pub id: Cow<'a, str>,
+    /// A rejection if the body is no text.
+    pub body: Result<Cow<'a, str>, Rejection>,
+    /// When it was first sent, if its queue knows.
+    pub sent: Option<Timestamp>,
+    /// Its group on a FIFO queue.
+    pub group: Option<Cow<'a, str>>,
+    /// How often it was received, this time included.
+    pub receive_count: u32,
+}

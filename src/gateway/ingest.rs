@@ -1,0 +1,220 @@
+//! Ingest: a batch of messages to one outcome for each event and one action for each message.
+
+use super::dead_letters::Timing;
+use super::{Batch, Ledger, Message, Stages, Summary, Trigger, message_action};
+use crate::amp::SIGNING_NAME;
+use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
+use crate::config::{LateSamples, Settings};
+use crate::dead_letter::{DeadLetterQueue, SqsDeadLetters};
+use crate::event::{self, EventTimes, Rules, Shape};
+use crate::model::{Reason, Rejection};
+use crate::remote_write::{Answered, RemoteWriteClient, Sender, deliver};
+use crate::series::{Contradiction, SampleTableBuilder};
+use crate::wire;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// Outcomes are returned at least this long before the end of the invocation, and [`MARGIN_PER_MESSAGE`] for each message.
+const MARGIN: Duration = Duration::from_millis(300);
+
+/// How long the log line and the answer of a message take in a function of 128 MB, which has a fourteenth of a processor.
+const MARGIN_PER_MESSAGE: Duration = Duration::from_micros(150);
+
+/// Time that sending leaves for dead letters and the answer.
+const RESERVE_FOR_DEAD_LETTERS: Duration = Duration::from_secs(2);
+
+/// Ingests batches; one for the life of the process.
+#[derive(Debug)]
+pub struct Gateway<T, D> {
+    pub(super) rules: Rules,
+    late_samples: LateSamples,
+    limits: wire::Limits,
+    client: RemoteWriteClient<T>,
+    pub(super) dead_letters: Option<D>,
+    /// The encoder of the last invocation, for its memory.
+    encoder: Mutex<wire::Encoder>,
+}
+
+/// What became of a batch.
+#[derive(Debug)]
+pub struct Ingested {
+    pub ledger: Ledger,
+    pub summary: Summary,
+    /// Why events are errored.
+    pub failure: Option<String>,
+    /// Why a dead letter could not be sent.
+    pub dead_letter_failure: Option<String>,
+}
+
+/// Returns the gateway that `ingest` runs.
+pub fn from_settings(
+    settings: &Settings,
+) -> Result<Gateway<Signed<HttpTransport>, SqsDeadLetters>, Box<dyn std::error::Error + Send + Sync>> {
+    let dead_letters = settings.dead_letter_queue_url().map(SqsDeadLetters::new);
+    Ok(Gateway::new(settings, signed_transport(settings)?, dead_letters)?)
+}
+
+/// Returns an HTTP transport that signs as `settings` ask for.
+pub fn signed_transport(
+    settings: &Settings,
+) -> Result<Signed<HttpTransport>, Box<dyn std::error::Error + Send + Sync>> {
+    let signer = settings.signing_region().map(|region| Signer {
+        service: SIGNING_NAME,
+        region: region.to_owned(),
+        credentials: CredentialsSource::new(settings.credentials().cloned(), region),
+    });
+    Ok(Signed::new(HttpTransport::new()?, signer))
+}
+
+// === impl Gateway ===
+
+impl<T, D> Gateway<T, D> {
+    pub fn has_dead_letter_queue(&self) -> bool {
+        self.dead_letters.is_some()
+    }
+}
+
+impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
+    /// Returns a gateway that writes through `transport`. The error says that the URL of the settings is none for HTTP.
+    pub fn new(settings: &Settings, transport: T, dead_letters: Option<D>) -> Result<Self, http::uri::InvalidUri> {
+        Ok(Self {
+            rules: settings.rules().clone(),
+            late_samples: settings.late_samples(),
+            limits: wire::Limits::default(),
+            client: RemoteWriteClient::new(settings.remote_write_url(), transport)?,
+            dead_letters,
+            encoder: Mutex::default(),
+        })
+    }
+
+    /// Opens a connection to the receiver before there is anything to send.
+    pub async fn warm(&self) {
+        self.client.warm().await;
+    }
+
+    /// Sends a request without series: it tests URL, signature and permission and stores nothing.
+    pub async fn ping(&self, timeout: Duration) -> Answered {
+        self.client.ping(timeout).await
+    }
+
+    /// Brings each event of a batch to an outcome, before its deadline.
+    pub async fn ingest(&self, batch: &Batch<'_>) -> Ingested {
+        let mut stages = Stages::default();
+        let mut watch = Watch::start();
+        let mut ledger = Ledger::new(self.late_samples);
+
+        let mut table = SampleTableBuilder::default();
+        self.read(batch, &mut ledger, &mut table);
+        stages.read = watch.lap();
+
+        let table = table.finish(&mut |contradiction| ledger.reject(contradiction.item, rejection(contradiction)));
+        stages.merge = watch.lap();
+
+        let answer_deadline = batch.deadline - margin(batch);
+        let mut sender = Sender::new(&self.client, batch.request_id, self.send_deadline(answer_deadline));
+        let mut encoder = std::mem::take(&mut *self.encoder());
+        let (delivery, encoding) = deliver(&mut sender, &table, &self.limits, &mut encoder).await;
+        *self.encoder() = encoder.trimmed();
+        let mut outcomes = delivery.outcomes(|item| {
+            batch.trigger == Trigger::Direct || batch.messages[ledger.message_of(item)].receive_count > 1
+        });
+        ledger.settle(&outcomes);
+        stages.encode = encoding;
+        stages.send = watch.lap().saturating_sub(encoding);
+
+        ledger.actions = message_action::actions(batch, &ledger, outcomes.failure.as_deref());
+        let timing = Timing { deadline: answer_deadline, read_took: stages.read };
+        let dead_letter_failure = self.dead_letter(batch, &mut ledger, timing).await;
+        stages.dead_letter = watch.lap();
+        stages.total = watch.total();
+
+        let summary = Summary::of(&ledger, &outcomes, sender.sent(), stages);
+        Ingested { ledger, summary, failure: outcomes.failure.take(), dead_letter_failure }
+    }
+
+    /// Reads the events of all messages into the table; rejected ones have their outcome in the ledger.
+    fn read<'b>(&'b self, batch: &'b Batch<'_>, ledger: &mut Ledger, table: &mut SampleTableBuilder<'b>) {
+        for message in &batch.messages {
+            ledger.open_message();
+            let shape = self.read_message(batch, message, ledger, table);
+            ledger.close_message(shape);
+        }
+    }
+
+    fn read_message<'b>(
+        &'b self,
+        batch: &Batch<'_>,
+        message: &'b Message<'_>,
+        ledger: &mut Ledger,
+        table: &mut SampleTableBuilder<'b>,
+    ) -> Shape {
+        let text = match &message.body {
+            Ok(text) => text,
+            Err(rejection) => {
+                ledger.add_rejected(rejection.clone());
+                return Shape::Single;
+            }
+        };
+        let times = EventTimes { now: batch.started, sent: message.sent };
+        event::read_message(text, &times, &self.rules, &mut |parsed| match parsed.event {
+            Ok(event) => {
+                let samples = event.metrics.into_iter().map(|(name, value)| (name, event.timestamp, value));
+                table.add(ledger.add(), event.labels, samples);
+            }
+            Err(rejection) => ledger.add_rejected(rejection),
+        })
+    }
+
+    fn encoder(&self) -> MutexGuard<'_, wire::Encoder> {
+        self.encoder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when sending must end, so that dead letters have their time.
+    fn send_deadline(&self, answer_deadline: Instant) -> Instant {
+        if self.dead_letters.is_none() {
+            return answer_deadline;
+        }
+        let remaining = answer_deadline.saturating_duration_since(Instant::now());
+        answer_deadline - RESERVE_FOR_DEAD_LETTERS.min(remaining / 4)
+    }
+}
+
+fn margin(batch: &Batch<'_>) -> Duration {
+    MARGIN + MARGIN_PER_MESSAGE * u32::try_from(batch.messages.len()).unwrap_or(u32::MAX)
+}
+
+fn rejection(contradiction: &Contradiction<'_>) -> Rejection {
+    let Contradiction { name, timestamp, value, earlier, .. } = contradiction;
+    let name: String = name.as_str().chars().take(64).collect();
+    let detail =
+        format!("metrics.{name}: {value} at {timestamp} contradicts {earlier} of an earlier event of the same series");
+    Rejection::new(Reason::DuplicateTimestamp, detail)
+}
+
+/// Measures the time of stages.
+struct Watch {
+    start: Instant,
+    last: Instant,
+}
+
+impl Watch {
+    fn start() -> Self {
+        let now = Instant::now();
+        Self { start: now, last: now }
+    }
+
+    fn lap(&mut self) -> Duration {
+        let now = Instant::now();
+        now - std::mem::replace(&mut self.last, now)
+    }
+
+    fn total(&self) -> Duration {
+        self.start.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod tests_of_sending;

@@ -1,0 +1,103 @@
+//! What one invocation did, in numbers. The log line, the metrics and the answer to a direct caller are made of them.
+
+use super::{Ledger, MessageAction};
+use crate::model::{Outcome, Reason};
+use crate::remote_write::{Outcomes, Sent};
+use std::time::Duration;
+
+/// The numbers add up: `received` = `delivered` + `errored` + `rejected` + `dropped`, and
+/// `messages` = `acknowledged` + `dead_lettered` + `returned`.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Summary {
+    /// Events in the payload.
+    pub received: u64,
+    pub delivered: u64,
+    pub errored: u64,
+    pub rejected: u64,
+    /// Events that came too late, with `LATE_SAMPLES=drop`.
+    pub dropped: u64,
+    /// Rejected events that may be stored.
+    pub maybe_stored: u64,
+    /// Distinct samples that the receiver acknowledged.
+    pub samples: u64,
+    /// Distinct series of these samples.
+    pub series: u64,
+    /// Integers of delivered events that no double holds exactly.
+    pub inexact: u64,
+    pub sent: Sent,
+    /// Messages in the payload.
+    pub messages: u64,
+    pub acknowledged: u64,
+    pub dead_lettered: u64,
+    /// Messages to be delivered again. A direct invocation that ends in a function error is one.
+    pub returned: u64,
+    pub rejected_by: [u64; Reason::ALL.len()],
+    pub dropped_by: [u64; Reason::ALL.len()],
+    pub stages: Stages,
+}
+
+/// The time that each stage of an invocation took.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Stages {
+    /// Payload to events.
+    pub read: Duration,
+    /// Samples into their order.
+    pub merge: Duration,
+    /// Samples to requests.
+    pub encode: Duration,
+    /// Requests to answers, bisection included.
+    pub send: Duration,
+    /// Rejected messages to the dead-letter queue.
+    pub dead_letter: Duration,
+    pub total: Duration,
+}
+
+impl Summary {
+    pub(super) fn of(ledger: &Ledger, outcomes: &Outcomes, sent: Sent, stages: Stages) -> Self {
+        let mut summary = Self {
+            received: ledger.len() as u64,
+            maybe_stored: ledger.rejected().filter(|event| event.maybe_stored).count() as u64,
+            samples: outcomes.samples,
+            series: outcomes.series,
+            inexact: outcomes.inexact,
+            sent,
+            stages,
+            ..Self::default()
+        };
+        for outcome in ledger.outcomes() {
+            match *outcome {
+                Outcome::Delivered => summary.delivered += 1,
+                Outcome::Errored => summary.errored += 1,
+                Outcome::Rejected(reason) if ledger.drops(reason) => {
+                    summary.dropped += 1;
+                    summary.dropped_by[reason as usize] += 1;
+                }
+                Outcome::Rejected(reason) => {
+                    summary.rejected += 1;
+                    summary.rejected_by[reason as usize] += 1;
+                }
+            }
+        }
+        summary.messages = ledger.actions().len() as u64;
+        for action in ledger.actions() {
+            match action {
+                MessageAction::Acknowledge => summary.acknowledged += 1,
+                MessageAction::DeadLetter { .. } => summary.dead_lettered += 1,
+                MessageAction::Return { .. } => summary.returned += 1,
+            }
+        }
+        summary
+    }
+
+    /// An invocation that met a defect: every message is returned. The number of events is not known, so each message counts as one.
+    #[must_use]
+    pub fn all_returned(messages: u64) -> Self {
+        Self { received: messages, errored: messages, messages, returned: messages, ..Self::default() }
+    }
+
+    /// A direct message is its invocation: a function error returns it, any other answer acknowledges it.
+    pub fn answer_directly(&mut self, is_error: bool) {
+        self.dead_lettered = 0;
+        (self.acknowledged, self.returned) = if is_error { (0, self.messages) } else { (self.messages, 0) };
+    }
+}

@@ -1,0 +1,66 @@
+//! Drives a [`Delivery`] with a [`Sender`]: the only loop that sends samples.
+
+use super::Sender;
+use super::delivery::Delivery;
+use crate::aws::Transport;
+use crate::series::SampleTable;
+use crate::wire::{Encoder, Limits, encode, encode_selection};
+use bytes::Bytes;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+use tokio::time::Instant;
+
+const DEFECT: &str = "a defect of the gateway; its log has the place";
+
+/// Sends all samples of `table`, one request after another, each encoded at its turn. Requests that cannot be answered in time are not
+/// begun. Returns what is known of each sample, and the time that encoding took.
+pub async fn deliver<'t, 'a, T: Transport>(
+    sender: &mut Sender<'_, T>,
+    table: &'t SampleTable<'a>,
+    limits: &Limits,
+    encoder: &mut Encoder,
+) -> (Delivery<'t, 'a>, Duration) {
+    let mut delivery = Delivery::new(table);
+    let mut encoding = Duration::ZERO;
+    let mut requests = encode(table, limits, encoder);
+    loop {
+        if let Err(out_of) = sender.may_send() {
+            delivery.fail(out_of.to_string());
+            break;
+        }
+        let started = Instant::now();
+        // A panic would be a defect of ours: what is not sent yet stays errored.
+        let encoded = catch_unwind(AssertUnwindSafe(|| requests.next()));
+        encoding += started.elapsed();
+        let request = match encoded {
+            Ok(Some(request)) => request,
+            Ok(None) => break,
+            Err(_) => {
+                delivery.fail(DEFECT.to_owned());
+                break;
+            }
+        };
+        delivery.begin(request.samples);
+        let mut whole = Some(request.body);
+        while let Some(part) = delivery.next_part() {
+            let Some(body) = whole.take().or_else(|| selection(table, part)) else { break };
+            match sender.send(&body, |answer| delivery.retrying(answer)).await {
+                Ok(answer) => {
+                    if delivery.answered(&answer) {
+                        sender.log(&answer);
+                    }
+                }
+                Err(out_of) => {
+                    delivery.fail(out_of.to_string());
+                    break;
+                }
+            }
+        }
+    }
+    (delivery, encoding)
+}
+
+fn selection(table: &SampleTable<'_>, part: &[usize]) -> Option<Bytes> {
+    let samples: Vec<_> = part.iter().map(|&sample| table.samples()[sample]).collect();
+    encode_selection(table, &samples)
+}

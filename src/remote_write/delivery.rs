@@ -1,0 +1,305 @@
+//! The bookkeeping of a delivery: which samples are sent next, and what the answers mean for each item. A pure state machine: it knows
+//! no clock and no network. [`super::deliver`] drives it with a [`super::Sender`].
+//!
+//! ```text
+//! begin(request) -> next_part() -> (send) -> answered(answer) -> next_part() … None -> begin(next request) … outcomes()
+//!                        ^  retrying(answer) |
+//!                        +-------------------+
+//! ```
+//!
+//! Invariants, whatever a receiver answers:
+//!
+//! 1. Every item of the table gets exactly one outcome: errored if one of its samples is not known to be stored, else rejected if one
+//!    was refused, else delivered.
+//! 2. A sample that was answered with 2xx is never sent again.
+//! 3. A newer sample of a series is never sent while an older one of it is unsettled after a failure: a stored newer one would put the
+//!    older one out of order for ever. Parts are sent oldest first.
+//! 4. Equal samples of several items share every answer: they are sent once, and stored or refused together.
+//! 5. An item is marked maybe stored only if the receiver refuses it in the way in which it refuses a stored sample that is sent again
+//!    (out of order, too old, duplicate), and only if an earlier request may have stored it. That request is of this delivery, or of an
+//!    earlier one, which only the caller knows.
+//! 6. If two answers refuse samples of one item, a reason that no setting drops wins over lateness.
+
+mod items;
+mod outcomes;
+mod sample_state;
+
+use super::bisect::{Bisection, PartAnswer, Step};
+use super::error_text::{self, Named, names_a_limit, reason};
+use super::{Answered, Disposition, in_words, leaves_in_doubt};
+use crate::model::{ItemId, Reason, Rejection};
+use crate::series::{Sample, SampleTable};
+use items::Items;
+use sample_state::SampleState;
+use std::collections::{BTreeMap, HashSet};
+use std::ops::Range;
+
+pub use outcomes::{ItemOutcome, Outcomes};
+
+/// The state of every sample of a table. Samples are named by their position in [`SampleTable::samples`].
+#[derive(Debug)]
+pub struct Delivery<'t, 'a> {
+    table: &'t SampleTable<'a>,
+    states: Vec<SampleState>,
+    current: Option<Current>,
+    /// One for each answer that refused something.
+    refusals: Vec<Rejection>,
+    refused: BTreeMap<ItemId, Refused>,
+    failure: Option<String>,
+}
+
+/// The request that is under way.
+#[derive(Debug)]
+struct Current {
+    request: Range<usize>,
+    /// The samples that are sent now.
+    part: Vec<usize>,
+    /// Begins when the receiver refuses the request.
+    bisection: Option<(Items, Bisection)>,
+}
+
+/// An item that the receiver refuses. All items of a payload can be refused for one shared sample.
+#[derive(Debug)]
+struct Refused {
+    /// The position of the refusal that counts.
+    refusal: u32,
+    /// A refusal was of the kind that a stored sample meets when it is sent again.
+    like_stored: bool,
+    /// A refusal of that kind was of a sample that an earlier request may have stored.
+    maybe_stored: bool,
+}
+
+// === impl Delivery ===
+
+impl<'t, 'a> Delivery<'t, 'a> {
+    #[must_use]
+    pub fn new(table: &'t SampleTable<'a>) -> Self {
+        Self {
+            table,
+            states: vec![SampleState::default(); table.samples().len()],
+            current: None,
+            refusals: Vec::new(),
+            refused: BTreeMap::new(),
+            failure: None,
+        }
+    }
+
+    /// Begins with a request, unless it would overtake: it has later samples of a series whose earlier ones are not stored. Then
+    /// its items stay errored.
+    pub fn begin(&mut self, request: Range<usize>) {
+        let samples = self.table.samples();
+        let series = samples[request.start].series;
+        let mut earlier = (0..request.start).rev().take_while(|&sample| samples[sample].series == series);
+        let overtakes = earlier.any(|sample| self.states[sample].is_pending());
+        self.current = (!overtakes).then(|| Current { part: request.clone().collect(), request, bisection: None });
+    }
+
+    /// Returns the samples to send next, in ascending order: first the whole request, then parts of it if it was refused. `None` when
+    /// the request is settled.
+    pub fn next_part(&mut self) -> Option<&[usize]> {
+        if let Some(Current { part, bisection: Some((items, bisection)), .. }) = &mut self.current {
+            loop {
+                let Some(wanted) = bisection.part() else {
+                    self.current = None;
+                    return None;
+                };
+                *part = items.samples_of(wanted, |sample| self.states[sample].is_pending());
+                if !part.is_empty() {
+                    break;
+                }
+                // Equal samples of other items were stored meanwhile.
+                bisection.answer(PartAnswer::Stored);
+            }
+        }
+        self.current.as_ref().map(|current| current.part.as_slice())
+    }
+
+    /// Takes an answer after which the same part is sent again.
+    pub fn retrying(&mut self, answer: &Answered) {
+        if let Some(current) = &self.current {
+            let named = self.named(answer, &current.part);
+            mark_maybe_stored(self.table.samples(), &mut self.states, answer, &current.part, &named);
+        }
+    }
+
+    /// Takes the last answer to the part. Returns whether it settled items that are not stored, which is worth a line in the log.
+    pub fn answered(&mut self, answer: &Answered) -> bool {
+        let Some(Current { request, part, bisection }) = self.current.take() else { return false };
+        let (items, mut bisection) = match (bisection, part_answer(answer, None)) {
+            (None, PartAnswer::Stored) => {
+                self.stored(&part);
+                return false;
+            }
+            (None, PartAnswer::Failed) => {
+                self.fail(in_words(answer));
+                return true;
+            }
+            (Some(under_way), _) => under_way,
+            (None, _) => {
+                let items = Items::of(self.table.samples(), request.clone());
+                let bisection = Bisection::new(items.count());
+                (items, bisection)
+            }
+        };
+        let settles = self.part_answered(answer, &part, &items, &mut bisection);
+        self.current = Some(Current { request, part, bisection: Some((items, bisection)) });
+        settles
+    }
+
+    /// Notes why not everything was sent.
+    pub fn fail(&mut self, failure: String) {
+        self.failure.get_or_insert(failure);
+    }
+
+    fn part_answered(&mut self, answer: &Answered, part: &[usize], items: &Items, bisection: &mut Bisection) -> bool {
+        let samples = self.table.samples();
+        let named = self.named(answer, part);
+        let asked = bisection.part().unwrap_or_default();
+        let suspect = named.first().and_then(|&sample| items.position_of(samples[sample].item, asked));
+        let part_answer = part_answer(answer, suspect);
+        if part_answer == PartAnswer::Stored {
+            self.stored(part);
+        }
+        let settles = match bisection.answer(part_answer) {
+            Step::Split => false,
+            Step::Settled(_) if part_answer == PartAnswer::Stored => false,
+            Step::Settled(settled) if part_answer == PartAnswer::Failed => {
+                self.fail(in_words(answer));
+                bisection.withhold(&items.behind(&settled, samples));
+                true
+            }
+            Step::Settled(settled) => {
+                for item in settled {
+                    bisection.withhold(&self.item_refused(answer, item, part, &named, items));
+                }
+                true
+            }
+        };
+        mark_maybe_stored(samples, &mut self.states, answer, part, &named);
+        settles
+    }
+
+    /// One item was alone in a part that was refused or too large. Returns the items that must not or need not be sent any more.
+    fn item_refused(
+        &mut self,
+        answer: &Answered,
+        item: u32,
+        part: &[usize],
+        named: &[usize],
+        items: &Items,
+    ) -> HashSet<u32> {
+        let Ok(received) = answer else { return HashSet::new() };
+        let (status, text) = (received.status, error_text::of(received));
+        let samples = self.table.samples();
+        // The refused sample, if it is known.
+        let sample = if named.is_empty() && part.len() == 1 { part } else { named };
+        if status != 413 && names_a_limit(&text) {
+            self.fail(in_words(answer));
+            if sample.is_empty() {
+                return HashSet::new();
+            }
+            // The limit may grow in the meantime; no later sample of the series may then overtake this one.
+            return items.only_of(&sample.iter().map(|&sample| samples[sample].series).collect(), item, samples);
+        }
+        let equal = sample.first().map_or(0..0, |&sample| equal_samples(samples, sample));
+        let maybe_stored = |sample: usize| self.states[sample].is_maybe_stored();
+        let maybe_stored =
+            if sample.is_empty() { part.iter().copied().any(maybe_stored) } else { equal.clone().any(maybe_stored) };
+        let reason = if status == 413 { Reason::TooLarge } else { reason(&text) };
+        let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
+        self.refusals.push(Rejection::new(reason, in_words(answer)));
+        for sample in part.iter().copied().chain(equal.clone()) {
+            self.states[sample].set_refused();
+            self.refuse(samples[sample].item, refusal, maybe_stored);
+        }
+        let own = samples[part[0]].item;
+        let others = samples[equal].iter().map(|sample| sample.item).filter(|&other| other != own);
+        items.without(others, |sample| self.states[sample].is_pending())
+    }
+
+    fn refuse(&mut self, item: ItemId, refusal: u32, maybe_stored: bool) {
+        let reason = |refusal: u32| self.refusals[refusal as usize].reason;
+        let like_stored = matches!(reason(refusal), Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
+        let refused = self.refused.entry(item).or_insert(Refused { refusal, like_stored: false, maybe_stored: false });
+        refused.like_stored |= like_stored;
+        refused.maybe_stored |= like_stored && maybe_stored;
+        if reason(refused.refusal).is_late() && !reason(refusal).is_late() {
+            refused.refusal = refusal;
+        }
+    }
+
+    fn stored(&mut self, part: &[usize]) {
+        for sample in with_equals(self.table.samples(), part) {
+            self.states[sample].set_stored();
+        }
+    }
+
+    /// Returns those of `part` that are the one sample that the error text names. A text without a time that fits several samples names
+    /// none of them.
+    fn named(&self, answer: &Answered, part: &[usize]) -> Vec<usize> {
+        let Some(named) = answer.as_ref().ok().and_then(|answer| Named::find(&error_text::of(answer))) else {
+            return Vec::new();
+        };
+        let samples = self.table.samples();
+        let mut last = None;
+        let mut is_named = |series| {
+            if let Some((known, is_named)) = last
+                && known == series
+            {
+                return is_named;
+            }
+            let (name, labels) = self.table.series(series);
+            let is_named = named.is_series(name.as_str(), labels);
+            last = Some((series, is_named));
+            is_named
+        };
+        let mut found: Vec<usize> = part.iter().copied().filter(|&sample| is_named(samples[sample].series)).collect();
+        if let Some(time) = named.timestamp {
+            found.retain(|&sample| samples[sample].timestamp == time);
+        }
+        let is_one = found.windows(2).all(|pair| samples[pair[0]].is_same_sample(&samples[pair[1]]));
+        if is_one { found } else { Vec::new() }
+    }
+}
+
+/// Marks what an answer may have stored: all samples of the part but the one that it names as refused.
+fn mark_maybe_stored(
+    samples: &[Sample],
+    states: &mut [SampleState],
+    answer: &Answered,
+    part: &[usize],
+    named: &[usize],
+) {
+    if leaves_in_doubt(answer) {
+        let others: Vec<_> = part.iter().copied().filter(|sample| named.binary_search(sample).is_err()).collect();
+        for sample in with_equals(samples, &others) {
+            states[sample].set_maybe_stored();
+        }
+    }
+}
+
+fn part_answer(answer: &Answered, suspect: Option<usize>) -> PartAnswer {
+    match Disposition::of(answer) {
+        Disposition::Written => PartAnswer::Stored,
+        Disposition::TooLarge => PartAnswer::TooLarge,
+        Disposition::Refused => PartAnswer::Refused { suspect },
+        _ => PartAnswer::Failed,
+    }
+}
+
+/// Returns the samples of `part`, which are in order, and those of other items that are equal to them.
+fn with_equals(samples: &[Sample], part: &[usize]) -> impl Iterator<Item = usize> {
+    let distinct = part.chunk_by(|&a, &b| samples[a].is_same_sample(&samples[b]));
+    distinct.flat_map(|equals| equal_samples(samples, equals[0]))
+}
+
+/// Returns the range of samples that are equal to this one, itself included.
+fn equal_samples(samples: &[Sample], sample: usize) -> Range<usize> {
+    let is_other = |other: &Sample| !other.is_same_sample(&samples[sample]);
+    let start = samples[..sample].iter().rposition(is_other).map_or(0, |before| before + 1);
+    let end = samples[sample..].iter().position(is_other).map_or(samples.len(), |after| sample + after);
+    start..end
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,83 @@
+//! The items of one request, oldest first, and which of its samples belong to which item.
+
+use crate::model::ItemId;
+use crate::series::{Sample, SeriesId};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+/// Numbers the items of a request in the order of their oldest samples.
+#[derive(Debug)]
+pub(super) struct Items {
+    numbers: HashMap<ItemId, u32>,
+    /// For each sample of the request, the number of its item, and the sample.
+    samples: Vec<(u32, usize)>,
+}
+
+impl Items {
+    pub(super) fn of(samples: &[Sample], request: Range<usize>) -> Self {
+        let mut by_time: Vec<_> =
+            samples[request.clone()].iter().map(|sample| (sample.timestamp, sample.item)).collect();
+        by_time.sort_unstable();
+        let mut numbers = HashMap::new();
+        for (_, item) in by_time {
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            numbers.entry(item).or_insert(next);
+        }
+        let samples = request.map(|sample| (numbers[&samples[sample].item], sample)).collect();
+        Self { numbers, samples }
+    }
+
+    pub(super) fn count(&self) -> u32 {
+        u32::try_from(self.numbers.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Returns the position of the item in `part`, which is in ascending order.
+    pub(super) fn position_of(&self, item: ItemId, part: &[u32]) -> Option<usize> {
+        part.binary_search(self.numbers.get(&item)?).ok()
+    }
+
+    /// Returns the samples of the items in `part` that are `wanted`, in their order.
+    pub(super) fn samples_of(&self, part: &[u32], wanted: impl Fn(usize) -> bool) -> Vec<usize> {
+        let in_part = |number: &u32| part.binary_search(number).is_ok();
+        self.samples.iter().filter(|(number, sample)| in_part(number) && wanted(*sample)).map(|(_, s)| *s).collect()
+    }
+
+    /// Returns the items after the part `failed` that would overtake it: they have a later sample of a series that has one in `failed`
+    /// or in another such item.
+    pub(super) fn behind(&self, failed: &[u32], samples: &[Sample]) -> HashSet<u32> {
+        let Some(last) = failed.last() else { return HashSet::new() };
+        let mut waiting: HashSet<SeriesId> =
+            self.samples_of(failed, |_| true).into_iter().map(|sample| samples[sample].series).collect();
+        let mut later: Vec<_> = self.samples.iter().filter(|(number, _)| number > last).collect();
+        later.sort_by_key(|(number, _)| number);
+        let mut behind = HashSet::new();
+        for item in later.chunk_by(|(a, _), (b, _)| a == b) {
+            if item.iter().any(|(_, sample)| waiting.contains(&samples[*sample].series)) {
+                behind.insert(item[0].0);
+                waiting.extend(item.iter().map(|(_, sample)| samples[*sample].series));
+            }
+        }
+        behind
+    }
+
+    /// Returns the items after `item` that have samples of these series and of no others.
+    pub(super) fn only_of(&self, series: &HashSet<SeriesId>, item: u32, samples: &[Sample]) -> HashSet<u32> {
+        let later = || self.samples.iter().filter(|(number, _)| *number > item);
+        let has_others: HashSet<u32> = later()
+            .filter(|(_, sample)| !series.contains(&samples[*sample].series))
+            .map(|(number, _)| *number)
+            .collect();
+        later().map(|(number, _)| *number).filter(|number| !has_others.contains(number)).collect()
+    }
+
+    /// Returns those of `some` items that have no sample that is `wanted`.
+    pub(super) fn without(&self, some: impl Iterator<Item = ItemId>, wanted: impl Fn(usize) -> bool) -> HashSet<u32> {
+        let mut without: HashSet<u32> = some.filter_map(|item| self.numbers.get(&item).copied()).collect();
+        if !without.is_empty() {
+            for (number, _) in self.samples.iter().filter(|(_, sample)| wanted(*sample)) {
+                without.remove(number);
+            }
+        }
+        without
+    }
+}

@@ -1,0 +1,161 @@
+//! The sender: one body to its last answer, with retries, within the time and the requests of an invocation.
+
+use super::{Answered, Backoff, Disposition, RemoteWriteClient, in_words, retry_after};
+use crate::aws::{Transport, TransportError};
+use bytes::Bytes;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+use tokio::time::Instant;
+
+/// A request that would get less time than this is not begun.
+const SHORTEST_TRY: Duration = Duration::from_millis(50);
+
+/// The longest wait for one answer: a receiver that hangs leaves time for another try.
+const LONGEST_TRY: Duration = Duration::from_secs(10);
+
+/// HTTP requests of one invocation. What is not settled by then is errored.
+const MAX_REQUESTS: u64 = 500;
+
+/// Log lines about failed requests in one invocation.
+const MAX_LOGGED: u32 = 20;
+
+/// Sends the requests of one invocation, one after another.
+#[derive(Debug)]
+pub struct Sender<'c, T> {
+    client: &'c RemoteWriteClient<T>,
+    /// The id of the invocation, for log lines.
+    request_id: &'c str,
+    deadline: Instant,
+    backoff: Backoff,
+    sent: Sent,
+    logged: u32,
+    /// The receiver failed every try of a request: others are tried once.
+    exhausted: bool,
+    /// Credentials were reloaded after a 401 or 403.
+    reloaded: bool,
+}
+
+/// Counts of what was sent.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Sent {
+    pub requests: u64,
+    /// Requests that repeated the one before.
+    pub retries: u64,
+    /// Compressed bytes.
+    pub bytes: u64,
+}
+
+/// What an invocation has no more of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutOf {
+    Time,
+    Requests,
+}
+
+// === impl Sender ===
+
+impl<'c, T: Transport> Sender<'c, T> {
+    /// No answer is waited for beyond `deadline`.
+    pub fn new(client: &'c RemoteWriteClient<T>, request_id: &'c str, deadline: Instant) -> Self {
+        Self {
+            client,
+            request_id,
+            deadline,
+            backoff: Backoff::default(),
+            sent: Sent::default(),
+            logged: 0,
+            exhausted: false,
+            reloaded: false,
+        }
+    }
+
+    #[must_use]
+    pub fn sent(&self) -> Sent {
+        self.sent
+    }
+
+    /// Returns an error if no further request may begin.
+    pub fn may_send(&self) -> Result<(), OutOf> {
+        self.may_send_after(Duration::ZERO)
+    }
+
+    fn may_send_after(&self, wait: Duration) -> Result<(), OutOf> {
+        if Instant::now() + wait + SHORTEST_TRY >= self.deadline {
+            return Err(OutOf::Time);
+        }
+        if self.sent.requests >= MAX_REQUESTS { Err(OutOf::Requests) } else { Ok(()) }
+    }
+
+    /// Sends `body` until an answer decides something, or the tries, requests or time are used up. `retrying` gets every answer but
+    /// the last, which is returned.
+    ///
+    /// # Errors
+    /// [`OutOf`] if nothing was sent.
+    pub async fn send(&mut self, body: &Bytes, mut retrying: impl FnMut(&Answered)) -> Result<Answered, OutOf> {
+        self.may_send()?;
+        let mut tries = 0;
+        loop {
+            let timeout = self.deadline.saturating_duration_since(Instant::now()).min(LONGEST_TRY);
+            let answer = self.client.send(body.clone(), timeout).await;
+            tries += 1;
+            if !matches!(answer, Err(TransportError::Credentials(_))) {
+                self.sent.requests += 1;
+                self.sent.retries += u64::from(tries > 1);
+                self.sent.bytes += body.len() as u64;
+            }
+            let Some(wait) = self.wait_before_retry(&answer, tries) else { return Ok(answer) };
+            self.log(&answer);
+            retrying(&answer);
+            if Disposition::of(&answer) == Disposition::Unauthorized {
+                self.client.forget_credentials().await;
+            }
+            tokio::time::sleep(wait).await;
+            if self.may_send().is_err() {
+                return Ok(answer);
+            }
+        }
+    }
+
+    /// Returns how long to wait before the same body is sent again; `None` if this answer is the last.
+    fn wait_before_retry(&mut self, answer: &Answered, tries: u32) -> Option<Duration> {
+        let wait = match Disposition::of(answer) {
+            Disposition::Unauthorized if !self.reloaded => {
+                self.reloaded = true;
+                Duration::ZERO
+            }
+            Disposition::Recoverable { .. } if self.exhausted => return None,
+            Disposition::Recoverable { at_once: true } if tries == 1 => Duration::ZERO,
+            Disposition::Recoverable { .. } => {
+                let backoff = self.backoff.wait(tries, fastrand::f64());
+                let wait = backoff.map(|wait| retry_after(answer, SystemTime::now()).unwrap_or(wait));
+                let in_time = wait.filter(|wait| self.may_send_after(*wait).is_ok());
+                self.exhausted = in_time.is_none();
+                in_time?
+            }
+            _ => return None,
+        };
+        self.may_send_after(wait).is_ok().then_some(wait)
+    }
+
+    /// Logs an answer that did not store its request.
+    pub fn log(&mut self, answer: &Answered) {
+        self.logged += 1;
+        if self.logged <= MAX_LOGGED {
+            tracing::warn!(request_id = self.request_id, answer = in_words(answer), "request failed");
+        }
+    }
+}
+
+// === impl OutOf ===
+
+impl fmt::Display for OutOf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match self {
+            Self::Time => "time",
+            Self::Requests => "requests",
+        };
+        write!(f, "the invocation ran out of {what} before all was sent")
+    }
+}
+
+impl std::error::Error for OutOf {}

@@ -1,0 +1,134 @@
+//! Items to the table, one at a time: the events of a large payload need not be in memory together.
+//!
+//! Hash tables find labels and names, vectors hold them. The hash decides no visible order, so its seed may be random, which
+//! keeps a producer from choosing labels that collide.
+
+use super::contradiction::{Contradiction, contradictions};
+use super::table::{Sample, SampleTable, SeriesId};
+use crate::model::{ItemId, LabelSet, MetricName, Timestamp, Value};
+use foldhash::fast::RandomState;
+use hashbrown::HashTable;
+use std::hash::BuildHasher;
+
+#[derive(Default, Debug)]
+pub struct SampleTableBuilder<'a> {
+    table: SampleTable<'a>,
+    hasher: RandomState,
+    label_sets: HashTable<u32>,
+    names: HashTable<u32>,
+    /// The names of the last item in their order: most producers send the same ones again.
+    last_names: Vec<u32>,
+}
+
+impl<'a> SampleTableBuilder<'a> {
+    /// Adds samples of one item that share their labels. Items must come in the order of the payload; an item may have samples of
+    /// several times and may be added several times in a row.
+    pub fn add(
+        &mut self,
+        item: ItemId,
+        labels: LabelSet<'a>,
+        samples: impl IntoIterator<Item = (MetricName<'a>, Timestamp, Value)>,
+    ) {
+        let labels = self.labels_number(labels);
+        for (position, (name, timestamp, value)) in samples.into_iter().enumerate() {
+            let name = self.name_number(position, name);
+            self.table.samples.push(Sample::new(timestamp, value, SeriesId { labels, name }, item));
+        }
+    }
+
+    /// Sorts the samples, reports the first contradiction of each item that has one, and leaves those items out.
+    pub fn finish(mut self, report: &mut dyn FnMut(&Contradiction<'_>)) -> SampleTable<'a> {
+        let SampleTable { samples, names, label_sets, .. } = &mut self.table;
+        sort(samples, names.len(), label_sets.len());
+        let rejected = contradictions(&self.table, report);
+        if !rejected.is_empty() {
+            self.table.samples.retain(|sample| !rejected.contains(&sample.item));
+        }
+        self.table
+    }
+
+    fn labels_number(&mut self, new: LabelSet<'a>) -> u32 {
+        let Self { table, hasher, label_sets, .. } = self;
+        let next = number(table.label_sets.len());
+        let is_it = |i| table.label_set(i) == new.as_slice();
+        let hash_of = |i| hasher.hash_one(table.label_set(i));
+        let found = find_or_insert(label_sets, hasher.hash_one(new.as_slice()), next, is_it, hash_of);
+        if found == next {
+            table.labels.extend(new.into_labels());
+            table.label_sets.push(number(table.labels.len()));
+        }
+        found
+    }
+
+    /// `position` is that of the sample in its item.
+    fn name_number(&mut self, position: usize, name: MetricName<'a>) -> u32 {
+        let Self { table: SampleTable { names, .. }, hasher, last_names, .. } = self;
+        if let Some(&last) = last_names.get(position)
+            && names[last as usize] == name
+        {
+            return last;
+        }
+        let next = number(names.len());
+        let hash_of = |i: u32| hasher.hash_one(&names[i as usize]);
+        let is_it = |i: u32| names[i as usize] == name;
+        let found = find_or_insert(&mut self.names, hasher.hash_one(&name), next, is_it, hash_of);
+        if found == next {
+            names.push(name);
+        }
+        last_names.truncate(position);
+        last_names.push(found);
+        found
+    }
+}
+
+/// Returns the number in `table` that `is_it`; else inserts and returns `next`.
+fn find_or_insert(
+    table: &mut HashTable<u32>,
+    hash: u64,
+    next: u32,
+    is_it: impl Fn(u32) -> bool,
+    hash_of: impl Fn(u32) -> u64,
+) -> u32 {
+    *table.entry(hash, |&i| is_it(i), |&i| hash_of(i)).or_insert(next).get()
+}
+
+/// Sorts by series and time, and keeps the order of the payload among equal samples.
+fn sort(samples: &mut Vec<Sample>, names: usize, label_sets: usize) {
+    if samples.is_sorted_by_key(|sample| (sample.series, sample.timestamp)) {
+        return;
+    }
+    counting_sort(samples, names, |sample| sample.series.name);
+    counting_sort(samples, label_sets, |sample| sample.series.labels);
+    // The samples of a series mostly come in the order of their times.
+    for series in samples.chunk_by_mut(|a, b| a.series == b.series) {
+        if !series.is_sorted_by_key(|sample| sample.timestamp) {
+            series.sort_by_key(|sample| sample.timestamp);
+        }
+    }
+}
+
+/// A stable sort by a number below `count`: it counts and compares nothing.
+fn counting_sort(samples: &mut Vec<Sample>, count: usize, number: impl Fn(&Sample) -> u32) {
+    if samples.is_sorted_by_key(&number) {
+        return;
+    }
+    let mut positions = vec![0; count + 1];
+    for sample in samples.iter() {
+        positions[number(sample) as usize + 1] += 1;
+    }
+    for i in 0..count {
+        positions[i + 1] += positions[i];
+    }
+    let mut sorted = samples.clone();
+    for sample in samples.iter() {
+        let position = &mut positions[number(sample) as usize];
+        sorted[*position] = *sample;
+        *position += 1;
+    }
+    *samples = sorted;
+}
+
+/// Numbers of labels and names fit: a payload of 6 MB holds fewer than 2^21 names or events, of at most 149 labels each.
+fn number(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,51 @@
+//! Items whose samples contradict those of an earlier item.
+
+use super::table::{Sample, SampleTable};
+use crate::model::{ItemId, MetricName, Timestamp, Value};
+use std::collections::{HashMap, HashSet};
+
+/// A second value for the series and time of an earlier item, or of an earlier sample of the same item.
+#[derive(Debug)]
+pub struct Contradiction<'t> {
+    /// The item that comes later in the payload.
+    pub item: ItemId,
+    pub name: &'t MetricName<'t>,
+    pub timestamp: Timestamp,
+    pub value: Value,
+    /// The value that was there first.
+    pub earlier: Value,
+}
+
+/// Returns the items that contradict an earlier one, and reports the first contradiction of each.
+///
+/// Only disputed samples decide anything. They are looked at item by item, in the order of the payload, since the samples of a
+/// rejected item settle nothing for the items after it.
+pub(super) fn contradictions(table: &SampleTable<'_>, report: &mut dyn FnMut(&Contradiction<'_>)) -> HashSet<ItemId> {
+    let differ = |a: &Sample, b: &Sample| a.value().wire_bits() != b.value().wire_bits();
+    let same_sample = table.samples().chunk_by(Sample::is_same_sample);
+    let disputed = same_sample.filter(|samples| samples.iter().any(|sample| differ(sample, &samples[0])));
+    let mut disputed: Vec<(usize, &Sample)> =
+        disputed.enumerate().flat_map(|(id, samples)| samples.iter().map(move |sample| (id, sample))).collect();
+    disputed.sort_by_key(|(_, sample)| sample.item);
+    let mut settled: HashMap<usize, &Sample> = HashMap::new();
+    let mut rejected = HashSet::new();
+    for item in disputed.chunk_by(|(_, a), (_, b)| a.item == b.item) {
+        let contradicted = item.iter().enumerate().find_map(|(i, (id, sample))| {
+            // Samples of one item stand in the order of their ids: an item that contradicts itself does so beside.
+            let own = i.checked_sub(1).map(|before| item[before]).filter(|(other, _)| other == id);
+            let earlier =
+                settled.get(id).copied().or(own.map(|(_, own)| own)).filter(|earlier| differ(earlier, sample))?;
+            Some((sample, earlier))
+        });
+        match contradicted {
+            Some((sample, earlier)) => {
+                let (name, _) = table.series(sample.series);
+                let (item, timestamp, value) = (sample.item, sample.timestamp, sample.value());
+                report(&Contradiction { item, name, timestamp, value, earlier: earlier.value() });
+                rejected.insert(item);
+            }
+            None => settled.extend(item.iter().copied()),
+        }
+    }
+    rejected
+}

@@ -1,0 +1,88 @@
+//! The table of samples: what each series is called, and its samples in order.
+
+use crate::model::{ItemId, Label, MetricName, Timestamp, Value};
+
+/// One sample of one item, in 32 bytes: a payload of 6 MB can hold 400,000 of them.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    pub timestamp: Timestamp,
+    pub series: SeriesId,
+    pub item: ItemId,
+    kind: Kind,
+    /// The integer, or the bits of the double.
+    bits: u64,
+}
+
+/// How the bits of a sample are read. A kind whose value is larger than eight bytes (a histogram) keeps an index there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    Integer,
+    Float,
+}
+
+/// The number of a label set and of a metric name. There can be as many series as samples, but there are few names.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SeriesId {
+    pub(super) labels: u32,
+    pub(super) name: u32,
+}
+
+/// All samples of an invocation, by labels, name (both in the order of their first appearance) and time.
+#[derive(Default, Debug)]
+pub struct SampleTable<'a> {
+    /// The labels of all label sets, one set after another.
+    pub(super) labels: Vec<Label<'a>>,
+    /// The end of each label set in `labels`.
+    pub(super) label_sets: Vec<u32>,
+    pub(super) names: Vec<MetricName<'a>>,
+    pub(super) samples: Vec<Sample>,
+}
+
+// === impl Sample ===
+
+impl Sample {
+    pub(super) fn new(timestamp: Timestamp, value: Value, series: SeriesId, item: ItemId) -> Self {
+        let (kind, bits) = match value {
+            Value::Integer(integer) => (Kind::Integer, integer.cast_unsigned()),
+            Value::Float(float) => (Kind::Float, float.to_bits()),
+        };
+        Self { timestamp, series, item, kind, bits }
+    }
+
+    #[must_use]
+    pub fn value(&self) -> Value {
+        match self.kind {
+            Kind::Integer => Value::Integer(self.bits.cast_signed()),
+            Kind::Float => Value::Float(f64::from_bits(self.bits)),
+        }
+    }
+
+    /// Reports whether the two are the same sample. Samples of one table that differ in value alone do not exist.
+    #[must_use]
+    pub fn is_same_sample(&self, other: &Self) -> bool {
+        self.series == other.series && self.timestamp == other.timestamp
+    }
+}
+
+// === impl SampleTable ===
+
+impl<'a> SampleTable<'a> {
+    #[must_use]
+    pub fn samples(&self) -> &[Sample] {
+        &self.samples
+    }
+
+    /// Returns the name and the labels of a series of this table.
+    ///
+    /// # Panics
+    /// If `series` is not of this table.
+    #[must_use]
+    pub fn series(&self, series: SeriesId) -> (&MetricName<'a>, &[Label<'a>]) {
+        (&self.names[series.name as usize], self.label_set(series.labels))
+    }
+
+    pub(super) fn label_set(&self, number: u32) -> &[Label<'a>] {
+        let end = |number: u32| self.label_sets[number as usize] as usize;
+        &self.labels[number.checked_sub(1).map_or(0, end)..end(number)]
+    }
+}

@@ -1,0 +1,113 @@
+use super::*;
+use crate::model::{ItemId, Label, LabelName, LabelSet, MetricName, Timestamp, Value};
+use proptest::prelude::*;
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+/// An item with one label `d`: its value, the time of all samples, and their names and values.
+type Item<'i> = (&'i str, i64, &'i [(&'i str, f64)]);
+
+fn labels(value: &str) -> LabelSet<'static> {
+    let name = LabelName::translate(Cow::Borrowed("d")).unwrap();
+    LabelSet::new(vec![Label { name, value: Cow::Owned(value.to_owned()) }]).unwrap()
+}
+
+fn samples(time: i64, metrics: &[(&str, f64)]) -> Vec<(MetricName<'static>, Timestamp, Value)> {
+    let name = |name: &str| MetricName::translate(Cow::Owned(name.to_owned())).unwrap();
+    metrics.iter().map(|(metric, value)| (name(metric), Timestamp(time), Value::Float(*value))).collect()
+}
+
+/// The table of these items, and the numbers of those that were rejected.
+fn table(items: &[Item<'_>]) -> (SampleTable<'static>, Vec<u32>) {
+    let mut builder = SampleTableBuilder::default();
+    for (item, (label, time, metrics)) in (0..).map(ItemId).zip(items) {
+        builder.add(item, labels(label), samples(*time, metrics));
+    }
+    finish(builder)
+}
+
+fn finish(builder: SampleTableBuilder<'static>) -> (SampleTable<'static>, Vec<u32>) {
+    let mut rejected = Vec::new();
+    let table = builder.finish(&mut |contradiction| rejected.push(contradiction.item.0));
+    (table, rejected)
+}
+
+fn lines(table: &SampleTable<'_>) -> Vec<String> {
+    let line = |sample: &Sample| {
+        let (name, labels) = table.series(sample.series);
+        format!("{}{{{}}} {} {}", name.as_str(), labels[0].value, sample.timestamp, sample.value())
+    };
+    table.samples().iter().map(line).collect()
+}
+
+#[test]
+fn groups_samples_by_series_and_orders_them_by_time() {
+    let (table, rejected) =
+        table(&[("x", 3, &[("a", 1.0), ("b", 2.0)]), ("y", 1, &[("a", 3.0)]), ("x", 1, &[("a", 4.0)])]);
+    assert_eq!(lines(&table), ["a{x} 1 4.0", "a{x} 3 1.0", "b{x} 3 2.0", "a{y} 1 3.0"]);
+    assert!(rejected.is_empty());
+}
+
+#[test]
+fn keeps_an_equal_sample_for_each_of_its_items_and_takes_all_nans_for_equal() {
+    let other_nan = f64::from_bits(f64::NAN.to_bits() | 7);
+    let (table, rejected) = table(&[("x", 1, &[("a", f64::NAN)]), ("x", 1, &[("a", other_nan)])]);
+    assert_eq!(table.samples().len(), 2);
+    assert!(table.samples()[0].is_same_sample(&table.samples()[1]));
+    assert!(rejected.is_empty());
+}
+
+#[test]
+fn rejects_the_later_of_two_contradicting_items_as_a_whole_and_forgets_its_samples() {
+    let (table, rejected) =
+        table(&[("x", 1, &[("a", 1.0)]), ("x", 1, &[("b", 5.0), ("a", 2.0)]), ("x", 1, &[("b", 6.0)])]);
+    assert_eq!(lines(&table), ["a{x} 1 1.0", "b{x} 1 6.0"]);
+    assert_eq!(rejected, [1]);
+}
+
+#[test]
+fn takes_zero_and_negative_zero_for_a_contradiction() {
+    let (_, rejected) = table(&[("x", 1, &[("a", 0.0)]), ("x", 1, &[("a", -0.0)])]);
+    assert_eq!(rejected, [1]);
+}
+
+#[test]
+fn takes_samples_of_several_times_from_one_item_and_rejects_one_that_contradicts_itself() {
+    let mut builder = SampleTableBuilder::default();
+    builder.add(ItemId(0), labels("x"), [samples(2, &[("a", 2.0)]), samples(1, &[("a", 1.0)])].concat());
+    builder.add(ItemId(0), labels("y"), samples(3, &[("a", 3.0)]));
+    builder.add(ItemId(1), labels("z"), [samples(1, &[("a", 1.0)]), samples(1, &[("a", 2.0)])].concat());
+    let (table, rejected) = finish(builder);
+    assert_eq!(lines(&table), ["a{x} 1 1.0", "a{x} 2 2.0", "a{y} 3 3.0"]);
+    assert_eq!(rejected, [1]);
+}
+
+proptest! {
+    /// Each item is either rejected or has a sample for each of its metrics; samples are grouped and ordered; the accepted items
+    /// are those that a plain map accepts, item by item.
+    #[test]
+    fn property_test_the_table_agrees_with_a_plain_map(
+        items in proptest::collection::vec((0..3_u8, 0..3_i64, proptest::collection::btree_map(0..3_u8, 0..2_u8, 1..3)), 0..20),
+    ) {
+        let mut map: HashMap<(u8, i64, u8), u8> = HashMap::new();
+        let mut expected_rejected = Vec::new();
+        let mut expected_samples = 0;
+        let mut builder = SampleTableBuilder::default();
+        for (i, (label, time, metrics)) in (0_u32..).zip(&items) {
+            let names: Vec<_> = metrics.iter().map(|(m, v)| (format!("m{m}"), f64::from(*v))).collect();
+            let pairs: Vec<_> = names.iter().map(|(m, v)| (m.as_str(), *v)).collect();
+            builder.add(ItemId(i), labels(&format!("l{label}")), samples(*time, &pairs));
+            if metrics.iter().any(|(m, v)| map.get(&(*label, *time, *m)).is_some_and(|known| known != v)) {
+                expected_rejected.push(i);
+            } else {
+                expected_samples += metrics.len();
+                map.extend(metrics.iter().map(|(m, v)| ((*label, *time, *m), *v)));
+            }
+        }
+        let (table, rejected) = finish(builder);
+        prop_assert_eq!(rejected, expected_rejected);
+        prop_assert_eq!(table.samples().len(), expected_samples);
+        let keys: Vec<_> = table.samples().iter().map(|sample| (sample.series, sample.timestamp)).collect();
+        prop_assert!(keys.is_sorted());
+    }
+}
