@@ -28,11 +28,11 @@ pub async fn deliver<'t, 'a, T: Transport>(
             delivery.fail(out_of.to_string());
             break;
         }
-        let started = Instant::now();
+        let before = Instant::now();
         // A panic would be a defect of ours: what is not sent yet stays errored.
-        let encoded = catch_unwind(AssertUnwindSafe(|| requests.next()));
-        encoding += started.elapsed();
-        let request = match encoded {
+        let next = catch_unwind(AssertUnwindSafe(|| requests.next()));
+        encoding += before.elapsed();
+        let request = match next {
             Ok(Some(request)) => request,
             Ok(None) => break,
             Err(_) => {

@@ -115,6 +115,7 @@ mod tests {
 
     const NOW: u64 = 1_676_398_020;
 
+    #[expect(clippy::unnecessary_wraps, reason = "as a receiver answers")]
     fn answer(status: u16, retry_after: Option<&'static str>) -> Answered {
         let headers = retry_after.map(|text| (RETRY_AFTER, HeaderValue::from_static(text))).into_iter().collect();
         Ok(Answer { status, headers, body: Bytes::new() })

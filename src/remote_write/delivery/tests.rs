@@ -25,6 +25,7 @@ fn table(items: &[Item]) -> SampleTable<'static> {
     builder.finish(&mut |contradiction| panic!("{contradiction:?}"))
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a receiver answers")]
 fn status(status: u16, text: &str) -> Answered {
     Ok(Answer { status, body: text.to_owned().into(), ..Answer::default() })
 }
