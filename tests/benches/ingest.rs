@@ -7,10 +7,10 @@
 
 mod workload;
 
+use amp_push_gateway::aws::Transport as _;
 use amp_push_gateway::aws::{BodyPolicy, Transport as _};
 use amp_push_gateway::event::{Event, EventTimes, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
-use amp_push_gateway::remote_write::Transport as _;
 use amp_push_gateway::series::{SampleTable, SampleTableBuilder};
 use amp_push_gateway::wire::{Encoder, Limits, encode};
 use bytes::Bytes;
