@@ -7,7 +7,6 @@
 
 mod workload;
 
-use amp_push_gateway::aws::Transport as _;
 use amp_push_gateway::aws::{BodyPolicy, Transport as _};
 use amp_push_gateway::event::{Event, EventTimes, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};

@@ -73,7 +73,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
         for (event, outcome) in events.clone().zip(outcomes) {
             ledger.settle(event, &outcome, wall_clock());
         }
-        let (received, sent) = (handled.metrics.received, events.count() as u64);
+        let (received, sent) = (handled.summary.received, events.count() as u64);
         if received != sent {
             ledger.tally.surprise(format!("an invocation of {sent} events counted {received} as received"));
         }
@@ -132,7 +132,7 @@ fn outcomes(message: &Message, request_id: &str, handled: &Handled, letters: &[D
 mod tests {
     use super::super::load::generator::Expected;
     use super::*;
-    use amp_push_gateway::instrumentation::MetricLine;
+    use amp_push_gateway::gateway::Summary;
     use amp_push_gateway::lambda::FunctionError;
     use amp_push_gateway::model::Reason;
 
@@ -166,7 +166,7 @@ mod tests {
             ("m", vec![good()], Err(failed()), vec![EventOutcome::Returned("delivery_failed".to_owned())]),
         ];
         for (id, expected, answer, wanted) in table {
-            let handled = Handled { answer, metrics: MetricLine::default(), trigger: "direct" };
+            let handled = Handled { answer, summary: Summary::default(), trigger: "direct" };
             let message = Message { id: id.to_owned(), expected };
             assert_eq!(outcomes(&message, "r", &handled, &[letter("a"), letter("r")]), wanted, "{message:?}");
         }
