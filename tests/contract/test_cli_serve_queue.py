@@ -290,8 +290,8 @@ def test_exits_with_1_if_the_queue_does_not_exist(sqs):
 @pytest.mark.parametrize("arguments, said", [
     (["--batch-size", "11"], "--batch-size 11"),
     (["--batch-window", "20"], "--batch-window 20"),
-    (["--batch-size", "0"], "1 to 10000"),
-    (["--concurrency", "many"], "1 to 1000"),
+    (["--batch-size", "0"], "1..=10000"),
+    (["--concurrency", "many"], "--concurrency"),
 ], ids=lambda one: " ".join(one) if isinstance(one, list) else "")
 def test_exits_with_2_for_values_that_lambda_does_not_allow(sqs, arguments, said):
     queue = sqs.queue(fifo=True)
