@@ -17,7 +17,7 @@ pub use backoff::Backoff;
 pub use client::RemoteWriteClient;
 pub use deliver::deliver;
 pub use delivery::{Delivery, ItemOutcome, Outcomes};
-pub use http_status::{Disposition, in_words, leaves_in_doubt, retry_after};
+pub use http_status::{Disposition, describe, may_be_stored, retry_after};
 pub use sender::{OutOf, Sender, Sent};
 
 use crate::aws::{Answer, TransportError};

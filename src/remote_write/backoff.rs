@@ -1,10 +1,9 @@
-//! How long to wait before the next try: growing, jittered, capped. Arithmetic only; who sleeps is elsewhere.
+//! How long to wait before the next try: longer each time, jittered, capped. Arithmetic only: the sender sleeps.
 
 use std::time::Duration;
 
-/// Waits between the tries of one request.
-///
-/// Five tries within about a second and a half: what takes longer is the queue's to wait for, at no cost.
+/// The waits between the tries of one request. The defaults make five tries within about a second and a half; a longer outage is
+/// waited for on the queue, at no cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// The first wait, before jitter.
@@ -24,10 +23,8 @@ impl Default for Backoff {
 }
 
 impl Backoff {
-    /// The wait after `tries` tries have failed; `None` where they were enough. `random` is from 0 to 1: the wait lies
-    /// between half and one and a half of the one that doubles each time, so that functions that failed together do
-    /// not come back together.
-    #[must_use]
+    /// Returns the wait after `tries` tries have failed; `None` if these were all. `random`, from 0 to 1, jitters the doubled wait by
+    /// half of it in either direction, so that functions that failed together do not retry together.
     pub fn wait(&self, tries: u32, random: f64) -> Option<Duration> {
         if tries >= self.tries {
             return None;
@@ -42,14 +39,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_double_up_to_the_longest_and_end() {
+    fn doubles_the_wait_up_to_the_longest_and_then_ends() {
         let backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_millis(500), tries: 6 };
         let waits: Vec<_> = (1..7).map(|tries| backoff.wait(tries, 0.5).map(|wait| wait.as_millis())).collect();
         assert_eq!(waits, [Some(100), Some(200), Some(400), Some(500), Some(500), None]);
     }
 
     #[test]
-    fn jitter_is_half_the_wait_to_either_side() {
+    fn jitters_by_half_of_the_wait_in_either_direction() {
         let backoff = Backoff::default();
         assert_eq!(backoff.wait(1, 0.0), Some(Duration::from_millis(50)));
         assert_eq!(backoff.wait(1, 1.0), Some(Duration::from_millis(150)));

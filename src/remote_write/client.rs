@@ -1,4 +1,4 @@
-//! A request of remote write 1.0.
+//! The HTTP request of remote write 1.0.
 
 use super::http_status::body_policy;
 use crate::aws::{Answer, Transport, TransportError};
@@ -17,6 +17,7 @@ const PRODUCT: HeaderValue = HeaderValue::from_static(concat!(env!("CARGO_PKG_NA
 /// A snappy block of no bytes: the body of a request without series.
 const EMPTY_BLOCK: &[u8] = &[0];
 
+/// The longest wait for the answer that opens a connection.
 const LONGEST_WARMING: Duration = Duration::from_secs(1);
 
 /// Sends requests to one receiver.
@@ -29,18 +30,12 @@ pub struct RemoteWriteClient<T> {
 // === impl RemoteWriteClient ===
 
 impl<T: Transport> RemoteWriteClient<T> {
-    /// A client for the receiver at `url`, which is used as it is.
-    ///
-    /// # Errors
-    /// Where `url` is not one that HTTP can ask for.
+    /// `url` is used as it is.
     pub fn new(url: &url::Url, transport: T) -> Result<Self, http::uri::InvalidUri> {
         Ok(Self { url: url.as_str().parse()?, transport })
     }
 
     /// Sends one snappy block, once.
-    ///
-    /// # Errors
-    /// Where no answer came.
     pub async fn send(&self, body: Bytes, timeout: Duration) -> Result<Answer, TransportError> {
         let mut request = Request::new(body);
         *request.method_mut() = Method::POST;
@@ -50,13 +45,12 @@ impl<T: Transport> RemoteWriteClient<T> {
         headers.insert(CONTENT_TYPE, PROTOBUF);
         headers.insert(USER_AGENT, PRODUCT);
         headers.insert(VERSION, VERSION_1);
-        // Boxed: the future of an HTTP request is 10 kB, and everything that waits for it would hold it.
+        // Boxed: the future of an HTTP request takes 10 kB, which every future that waits for it would hold.
         Box::pin(self.transport.send(request, body_policy, timeout)).await
     }
 
-    /// Opens a connection, at start, where Lambda lends a whole processor: in an invocation a function of 128 MB would
-    /// spend 0.7 s on the handshake of TLS. One unsigned GET of `/`, for which at most a second is waited; what is answered
-    /// does not matter.
+    /// Opens a connection with one unsigned GET of `/`; its answer does not matter. At start Lambda lends a whole processor; later a
+    /// function of 128 MB would spend 0.7 s on the TLS handshake.
     pub async fn warm(&self) {
         let mut parts = self.url.clone().into_parts();
         parts.path_and_query = Some(PathAndQuery::from_static("/"));
@@ -71,9 +65,6 @@ impl<T: Transport> RemoteWriteClient<T> {
     }
 
     /// Sends a request without series: it tests URL, signature and permission and stores nothing.
-    ///
-    /// # Errors
-    /// Where no answer came.
     pub async fn ping(&self, timeout: Duration) -> Result<Answer, TransportError> {
         self.send(Bytes::from_static(EMPTY_BLOCK), timeout).await
     }

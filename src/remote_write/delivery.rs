@@ -25,8 +25,8 @@ mod outcomes;
 mod sample_state;
 
 use super::bisect::{Bisection, PartAnswer, Step};
-use super::error_text::{self, Named, names_a_limit, reason};
-use super::{Answered, Disposition, in_words, leaves_in_doubt};
+use super::error_text::{self, NamedSample, names_a_limit, reason};
+use super::{Answered, Disposition, describe, may_be_stored};
 use crate::model::{ItemId, Reason, Rejection};
 use crate::series::{Sample, SampleTable};
 use items::Items;
@@ -131,7 +131,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
                 return false;
             }
             (None, PartAnswer::Failed) => {
-                self.fail(in_words(answer));
+                self.fail(describe(answer));
                 return true;
             }
             (Some(under_way), _) => under_way,
@@ -164,7 +164,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
             Step::Split => false,
             Step::Settled(_) if part_answer == PartAnswer::Stored => false,
             Step::Settled(settled) if part_answer == PartAnswer::Failed => {
-                self.fail(in_words(answer));
+                self.fail(describe(answer));
                 bisection.withhold(&items.behind(&settled, samples));
                 true
             }
@@ -194,7 +194,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
         // The refused sample, if it is known.
         let sample = if named.is_empty() && part.len() == 1 { part } else { named };
         if status != 413 && names_a_limit(&text) {
-            self.fail(in_words(answer));
+            self.fail(describe(answer));
             if sample.is_empty() {
                 return HashSet::new();
             }
@@ -207,7 +207,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
             if sample.is_empty() { part.iter().copied().any(maybe_stored) } else { equal.clone().any(maybe_stored) };
         let reason = if status == 413 { Reason::TooLarge } else { reason(&text) };
         let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
-        self.refusals.push(Rejection::new(reason, in_words(answer)));
+        self.refusals.push(Rejection::new(reason, describe(answer)));
         for sample in part.iter().copied().chain(equal.clone()) {
             self.states[sample].set_refused();
             self.refuse(samples[sample].item, refusal, maybe_stored);
@@ -237,7 +237,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
     /// Returns those of `part` that are the one sample that the error text names. A text without a time that fits several samples names
     /// none of them.
     fn named(&self, answer: &Answered, part: &[usize]) -> Vec<usize> {
-        let Some(named) = answer.as_ref().ok().and_then(|answer| Named::find(&error_text::of(answer))) else {
+        let Some(named) = answer.as_ref().ok().and_then(|answer| NamedSample::find(&error_text::of(answer))) else {
             return Vec::new();
         };
         let samples = self.table.samples();
@@ -270,7 +270,7 @@ fn mark_maybe_stored(
     part: &[usize],
     named: &[usize],
 ) {
-    if leaves_in_doubt(answer) {
+    if may_be_stored(answer) {
         let others: Vec<_> = part.iter().copied().filter(|sample| named.binary_search(sample).is_err()).collect();
         for sample in with_equals(samples, &others) {
             states[sample].set_maybe_stored();
@@ -280,7 +280,7 @@ fn mark_maybe_stored(
 
 fn part_answer(answer: &Answered, suspect: Option<usize>) -> PartAnswer {
     match Disposition::of(answer) {
-        Disposition::Written => PartAnswer::Stored,
+        Disposition::Stored => PartAnswer::Stored,
         Disposition::TooLarge => PartAnswer::TooLarge,
         Disposition::Refused => PartAnswer::Refused { suspect },
         _ => PartAnswer::Failed,

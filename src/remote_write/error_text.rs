@@ -1,8 +1,8 @@
-//! What the words of a refusal say: which reason, and which sample. Pure.
+//! The receiver's error text: the reason it gives, and the sample it names. Pure.
 //!
-//! Cortex (and so AMP) names the first refused sample: `out of order sample. timestamp=2021-11-30T16:12:55.053Z,
-//! series={__name__="x", a="b"}`; Prometheus names none; some answers are empty. Words are a hint where to look, and
-//! the reason of what was found.
+//! Cortex, and so AMP, names the first refused sample: `out of order sample. timestamp=2021-11-30T16:12:55.053Z,
+//! series={__name__="x", a="b"}`. Prometheus names none, and some answers are empty. The text is a hint for the bisection and the
+//! reason of what it finds. Names and labels in it are the producer's: they are never taken for the receiver's own text.
 
 use crate::aws::Answer;
 use crate::model::{Label, METRIC_NAME_LABEL, Reason, Timestamp};
@@ -11,86 +11,78 @@ use std::collections::BTreeMap;
 /// Bytes of an error answer's body that are read; Prometheus' own client reads as many.
 pub const MAX_ERROR_TEXT_BYTES: usize = 1_024;
 
-/// Characters of the receiver's words that are repeated.
+/// Characters of an error text that details and logs repeat.
 const MAX_CHARS: usize = 500;
 
-/// Returns the receiver's text in `answer`.
-#[must_use]
+/// Returns the error text of an answer.
 pub fn of(answer: &Answer) -> String {
     String::from_utf8_lossy(&answer.body).trim().to_owned()
 }
 
-/// `words`, cut to a bound.
-pub(super) fn cut(words: &str) -> String {
-    words.chars().take(MAX_CHARS).collect()
+pub(super) fn cut(text: &str) -> String {
+    text.chars().take(MAX_CHARS).collect()
 }
 
-/// Whether the words name a limit of the workspace: its capacity grows, so what is over it may work later.
-#[must_use]
-pub fn names_a_limit(words: &str) -> bool {
-    let words = normal(words);
+/// Reports whether the text names a limit of the workspace. The limit may grow, so a sample over it may work later.
+pub fn names_a_limit(text: &str) -> bool {
+    let own = own_text(text);
     ["per user series limit", "per metric series limit", "per labelset series limit"]
         .iter()
-        .any(|limit| words.contains(limit))
+        .any(|limit| own.contains(limit))
 }
 
-/// The reason that the words give.
+/// Returns the reason that the text gives.
 ///
-/// | words | reason |
+/// | text | reason |
 /// |---|---|
 /// | `too new`, `too far in the future` | `in_future` |
 /// | `out of order`, `too old sample` | `out_of_order` |
 /// | `duplicate sample`, `new value for timestamp` | `duplicate_timestamp` |
 /// | `timestamp too old`, `max sample age`, `out of bounds` | `too_old` |
 /// | any other | `refused_by_receiver` |
-#[must_use]
-pub fn reason(words: &str) -> Reason {
+pub fn reason(text: &str) -> Reason {
     const TABLE: [(Reason, &[&str]); 4] = [
         (Reason::InFuture, &["too new", "too far in the future"]),
         (Reason::OutOfOrder, &["out of order", "too old sample"]),
         (Reason::DuplicateTimestamp, &["duplicate sample", "new value for timestamp"]),
         (Reason::TooOld, &["timestamp too old", "max sample age", "out of bounds"]),
     ];
-    let words = normal(words);
-    let row = TABLE.iter().find(|(_, phrases)| phrases.iter().any(|phrase| words.contains(phrase)));
+    let own = own_text(text);
+    let row = TABLE.iter().find(|(_, phrases)| phrases.iter().any(|phrase| own.contains(phrase)));
     row.map_or(Reason::RefusedByReceiver, |(reason, _)| *reason)
 }
 
-/// The sample that the words name.
+/// The sample that a text names.
 #[derive(PartialEq, Eq, Debug)]
-pub struct Named {
+pub struct NamedSample {
     labels: BTreeMap<String, String>,
-    /// Its time, where they say it.
     pub timestamp: Option<Timestamp>,
 }
 
-// === impl Named ===
+// === impl NamedSample ===
 
-impl Named {
-    /// The first label set in `words`, `name{a="b"}` or `{__name__="name", a="b"}`, and the time beside it.
-    #[must_use]
-    pub fn find(words: &str) -> Option<Self> {
-        let open = words.find('{')?;
+impl NamedSample {
+    /// Finds the first label set in `text`, `name{a="b"}` or `{__name__="name", a="b"}`, and the time beside it.
+    pub fn find(text: &str) -> Option<Self> {
+        let open = text.find('{')?;
         let mut labels = BTreeMap::new();
-        let mut rest = &words[open + 1..];
+        let mut rest = &text[open + 1..];
         while !rest.trim_start().starts_with('}') {
             let (name, after) = rest.split_once("=\"")?;
             let (value, after) = quoted(after)?;
             labels.insert(name.trim_matches([' ', ',', '"']).to_owned(), value);
             rest = after;
         }
-        let before = &words[..open];
+        let before = &text[..open];
         let name = &before[before.trim_end_matches(is_of_a_name).len()..];
         if !name.is_empty() && !labels.contains_key(METRIC_NAME_LABEL) {
             labels.insert(METRIC_NAME_LABEL.to_owned(), name.to_owned());
         }
-        // Not within the labels, whose values may be anything.
+        // Not inside the labels, whose values may be anything.
         let timestamp = time(before).or_else(|| time(rest));
         Some(Self { labels, timestamp })
     }
 
-    /// Whether it is this series.
-    #[must_use]
     pub fn is_series(&self, name: &str, labels: &[Label<'_>]) -> bool {
         self.labels.len() == labels.len() + 1
             && self.labels.get(METRIC_NAME_LABEL).is_some_and(|own| own == name)
@@ -98,21 +90,21 @@ impl Named {
     }
 }
 
-/// The receiver's own words: lower case, with blanks for the hyphens and underscores that some writers put between words,
-/// and without what it quotes. Names and labels are the producer's and say what they like.
-fn normal(words: &str) -> String {
-    let mut own = String::with_capacity(words.len());
+/// Returns the receiver's own text in lower case, with blanks for the hyphens and underscores that some receivers put between words,
+/// and without quoted strings, names and labels.
+fn own_text(text: &str) -> String {
+    let mut own = String::with_capacity(text.len());
     let (mut quoted, mut escaped, mut depth) = (false, false, 0_u32);
-    // Where in `own` the name begins that `words` may be within.
+    // The position in `own` of the name that may begin here.
     let mut name = 0;
-    for c in words.chars() {
+    for c in text.chars() {
         match c {
             _ if escaped => escaped = false,
             '\\' if quoted => escaped = true,
             '"' => quoted = !quoted,
             _ if quoted => {}
             '{' => {
-                // A metric's name stands before its labels.
+                // The name of a metric stands before its labels.
                 own.truncate(name);
                 depth += 1;
             }
@@ -132,7 +124,7 @@ fn is_of_a_name(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '_' | ':')
 }
 
-/// The contents of a quoted string with Go's escapes, and what comes after its closing quote.
+/// Returns the contents of a quoted string with Go's escapes, and the text after its closing quote.
 fn quoted(text: &str) -> Option<(String, &str)> {
     let mut value = String::new();
     let mut chars = text.char_indices();
@@ -151,17 +143,17 @@ fn quoted(text: &str) -> Option<(String, &str)> {
     None
 }
 
-/// The first word that is a time: RFC 3339 as Go prints it, or milliseconds, thirteen digits from 2001 to 2286 (an AWS
-/// account has twelve).
-fn time(words: &str) -> Option<Timestamp> {
+/// Returns the first word that is a time: RFC 3339 as Go prints it, or milliseconds. These have thirteen digits from 2001 to 2286; an
+/// AWS account has twelve.
+fn time(text: &str) -> Option<Timestamp> {
     let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | ':' | '.');
-    words.split(|c| !is_part(c)).map(|word| word.trim_matches([':', '.'])).find_map(|word| {
+    text.split(|c| !is_part(c)).map(|word| word.trim_matches([':', '.'])).find_map(|word| {
         let milliseconds = word.len() == 13 && word.bytes().all(|b| b.is_ascii_digit());
         if milliseconds { word.parse().ok().map(Timestamp) } else { rfc3339(word) }
     })
 }
 
-/// `2021-11-30T16:12:55.053Z`, in UTC only.
+/// Parses `2021-11-30T16:12:55.053Z`, in UTC only.
 fn rfc3339(text: &str) -> Option<Timestamp> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let (hms, fraction) = time.split_once('.').unwrap_or((time, ""));
@@ -196,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn words_give_reasons() {
+    fn reads_the_reason_from_the_text() {
         let table = [
             ("user=1_ws-1: err: out of order sample. timestamp=…, series={…}", Reason::OutOfOrder),
             ("Out-of-order sample", Reason::OutOfOrder),
@@ -212,13 +204,13 @@ mod tests {
             ("sample invalid metric name: \"a.b\"", Reason::RefusedByReceiver),
             ("", Reason::RefusedByReceiver),
         ];
-        for (words, expected) in table {
-            assert_eq!(reason(words), expected, "{words}");
+        for (text, expected) in table {
+            assert_eq!(reason(text), expected, "{text}");
         }
     }
 
     #[test]
-    fn what_the_words_quote_is_not_their_own() {
+    fn ignores_quoted_text_names_and_labels() {
         let table = [
             (r#"duplicate sample for timestamp. series={__name__="x", a="out of order"}"#, Reason::DuplicateTimestamp),
             (r#"too old sample for out_of_order_total{a="too new \" out of bounds"}"#, Reason::OutOfOrder),
@@ -226,53 +218,51 @@ mod tests {
             (r#"invalid: metric: "out_of_order""#, Reason::RefusedByReceiver),
             (r#"refused {a="too new"#, Reason::RefusedByReceiver),
         ];
-        for (words, expected) in table {
-            assert_eq!(reason(words), expected, "{words}");
+        for (text, expected) in table {
+            assert_eq!(reason(text), expected, "{text}");
         }
         assert!(!names_a_limit(r#"duplicate sample {a="per-user series limit of 5 exceeded"}"#));
         assert!(!names_a_limit(r#"invalid sample for cortex_per_user_series_limit_total{a="b"}"#));
     }
 
     #[test]
-    fn limits_of_the_workspace_are_known() {
-        for words in
-            ["per-user series limit of 5 exceeded", "per-metric series limit of 5", "per_labelset_series_limit"]
+    fn knows_the_limits_of_a_workspace() {
+        for text in ["per-user series limit of 5 exceeded", "per-metric series limit of 5", "per_labelset_series_limit"]
         {
-            assert!(names_a_limit(words), "{words}");
+            assert!(names_a_limit(text), "{text}");
         }
         assert!(!names_a_limit("series has too many labels (actual: 31, limit: 30)"));
     }
 
     #[test]
-    fn the_sample_is_found_in_the_words_of_several_receivers() {
+    fn finds_the_sample_in_the_texts_of_several_receivers() {
         let set = labels(&[("a", "b"), ("c", "d\"e\\f")]);
         let table = [
             r#"user=123456789012_ws-1: err: out of order sample. timestamp=2021-11-30T16:12:55.053Z, series={__name__="x", a="b", c="d\"e\\f"}"#,
             r#"out of order sample (timestamp=1638288775053) for series x{a="b",c="d\"e\\f"}"#,
             r#"timestamp too old: 1638288775053 metric: 'x{a="b", c="d\"e\\f"}'"#,
         ];
-        for words in table {
-            let named = Named::find(words).unwrap();
-            assert!(named.is_series("x", set.as_slice()), "{words}: {named:?}");
-            assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{words}");
+        for text in table {
+            let named = NamedSample::find(text).unwrap();
+            assert!(named.is_series("x", set.as_slice()), "{text}: {named:?}");
+            assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{text}");
         }
-        let named = Named::find(table[0]).unwrap();
+        let named = NamedSample::find(table[0]).unwrap();
         assert!(!named.is_series("y", set.as_slice()) && !named.is_series("x", labels(&[("a", "b")]).as_slice()));
     }
 
     #[test]
-    fn words_that_name_no_sample_are_no_hint() {
-        for words in ["metric “{a=\"b\"}", "", "out of order sample", "{", "{a=", "{a=\"b", "{a=\"b\\", "}{", "{}{}"]
-        {
+    fn finds_no_sample_in_a_text_that_names_none() {
+        for text in ["metric “{a=\"b\"}", "", "out of order sample", "{", "{a=", "{a=\"b", "{a=\"b\\", "}{", "{}{}"] {
             assert!(
-                Named::find(words).is_none_or(|named| !named.is_series("x", labels(&[("a", "b")]).as_slice())),
-                "{words}"
+                NamedSample::find(text).is_none_or(|named| !named.is_series("x", labels(&[("a", "b")]).as_slice())),
+                "{text}"
             );
         }
     }
 
     #[test]
-    fn dates_are_counted_as_everyone_counts_them() {
+    fn counts_the_days_of_the_calendar() {
         let table = [
             ("1970-01-01T00:00:00Z", Some(0)),
             ("2000-02-29T12:00:00.5Z", Some(951_825_600_500)),

@@ -1,4 +1,4 @@
-//! The table of answers: what each says of its request, what is read of it, and what is done next. Pure.
+//! The table of HTTP statuses: what each means for its request, what is read of its body, and what is done next. Pure.
 
 use super::Answered;
 use super::error_text::{self, MAX_ERROR_TEXT_BYTES};
@@ -6,48 +6,47 @@ use crate::aws::{Answer, BodyPolicy, TransportError};
 use http::header::RETRY_AFTER;
 use std::time::{Duration, SystemTime};
 
-/// A longer `Retry-After` is cut to this: SQS waits at no cost, a function that sleeps is paid for.
+/// The longest `Retry-After` that is honoured: a message on the queue waits at no cost, a function that sleeps is paid for.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// Longest wait for an error text after its status, if the text decides nothing.
+/// The longest wait for an error text that decides nothing.
 const ERROR_TEXT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What an answer says of its request.
+/// What an answer means for its request.
 ///
 /// | answer | disposition | then | if it stays |
 /// |---|---|---|---|
-/// | 2xx | `Written` (202: a replica's, left out on purpose) | – | delivered |
-/// | 400, 409, 422, and 429 whose text names a workspace limit (AMP has used both) | `Refused`: some sample of it | find the guilty | rejected; errored where the text names a workspace limit |
+/// | 2xx | `Stored` (202: a replica's sample that AMP leaves out on purpose) | – | delivered |
+/// | 400, 409, 422, and 429 whose text names a workspace limit (AMP has used both) | `Refused`: some sample of it | bisect | rejected; errored if the text names a workspace limit |
 /// | 413 | `TooLarge` | split in two | one event alone: `too_large` |
 /// | 401, 403 | `Unauthorized` | reload credentials and sign again, once | errored |
-/// | 408, 429, 5xx, no answer in time, network fault, not HTTP | `Recoverable` | wait, growing; `Retry-After` up to 30 s | errored |
+/// | 408, 429, 5xx, no answer in time, network error, not HTTP | `Recoverable` | wait longer each time; `Retry-After` up to 30 s | errored |
 /// | anything else (3xx, 404, 405, 415), no credentials | `Unrecoverable` | no retry now | errored |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disposition {
-    /// All of it is stored.
-    Written,
-    /// Some sample of it is refused; of the others some receivers have stored all and some none.
+    /// All samples are stored.
+    Stored,
+    /// Some sample is refused. Some receivers have stored all others, some have stored none.
     Refused,
     /// It is longer than the receiver takes; nothing is stored.
     TooLarge,
-    /// The signature, its credentials or their permission; nothing is stored.
+    /// The receiver does not accept the signature, its credentials or their permission; nothing is stored.
     Unauthorized,
     /// It may work in a moment.
     Recoverable {
         /// Try at once: the connection was found dead, as after the function was frozen.
         at_once: bool,
     },
-    /// It will not work before somebody mends something.
+    /// A retry would not help.
     Unrecoverable,
 }
 
 // === impl Disposition ===
 
 impl Disposition {
-    #[must_use]
     pub fn of(answer: &Answered) -> Self {
         match answer {
-            Ok(Answer { status: 200..=299, .. }) => Self::Written,
+            Ok(Answer { status: 200..=299, .. }) => Self::Stored,
             Ok(Answer { status: 400 | 409 | 422, .. }) => Self::Refused,
             Ok(answer @ Answer { status: 429, .. }) if error_text::names_a_limit(&error_text::of(answer)) => {
                 Self::Refused
@@ -62,8 +61,8 @@ impl Disposition {
     }
 }
 
-/// Returns what is read of an answer. The text of 400, 409, 422 and 429 decides what becomes of the events, and half of
-/// it is worth nothing. Other error texts are only reported; the body of a success says nothing.
+/// Returns how much of a body is read. The error text of 400, 409, 422 and 429 decides the outcome of items, so it must arrive whole.
+/// Other error texts are only reported, and the body of a success is not read.
 pub(super) fn body_policy(status: u16) -> BodyPolicy {
     match status {
         200..=299 => BodyPolicy::Skip,
@@ -72,9 +71,8 @@ pub(super) fn body_policy(status: u16) -> BodyPolicy {
     }
 }
 
-/// Whether samples of a request that got this answer may be stored all the same.
-#[must_use]
-pub fn leaves_in_doubt(answer: &Answered) -> bool {
+/// Reports whether samples of a request may be stored although this was the answer.
+pub fn may_be_stored(answer: &Answered) -> bool {
     match answer {
         Ok(answer @ Answer { status: 429, .. }) => error_text::names_a_limit(&error_text::of(answer)),
         Ok(Answer { status, .. }) => matches!(status, 400 | 408 | 409 | 422 | 500..=599),
@@ -95,9 +93,8 @@ pub fn retry_after(answer: &Answered, now: SystemTime) -> Option<Duration> {
     Some(wait.min(MAX_RETRY_AFTER))
 }
 
-/// `the receiver answered 400: out of order sample`, cut to a bound.
-#[must_use]
-pub fn in_words(answer: &Answered) -> String {
+/// Returns a sentence such as `the receiver answered 400: out of order sample`, cut to a bound.
+pub fn describe(answer: &Answered) -> String {
     match answer {
         Ok(answer) => match error_text::of(answer) {
             text if text.is_empty() => format!("the receiver answered {}", answer.status),
@@ -124,9 +121,9 @@ mod tests {
     const WAITING: Disposition = Disposition::Recoverable { at_once: false };
 
     #[test]
-    fn each_row_of_the_table() {
+    fn gives_each_status_its_disposition() {
         let table = [
-            (vec![200, 202, 204, 299], Disposition::Written),
+            (vec![200, 202, 204, 299], Disposition::Stored),
             (vec![400, 409, 422], Disposition::Refused),
             (vec![413], Disposition::TooLarge),
             (vec![401, 403], Disposition::Unauthorized),
@@ -150,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn retry_after_is_seconds_or_a_date_and_never_more_than_half_a_minute() {
+    fn reads_retry_after_as_seconds_or_a_date_of_at_most_half_a_minute() {
         let table = [
             (Some("7"), Some(7)),
             (Some(" 0 "), Some(0)),
@@ -171,15 +168,15 @@ mod tests {
     }
 
     #[test]
-    fn only_what_reached_the_receiver_and_may_be_stored_is_in_doubt() {
+    fn takes_only_a_request_that_reached_the_receiver_for_maybe_stored() {
         for status in [400, 408, 409, 422, 500, 503] {
-            assert!(leaves_in_doubt(&answer(status, None)), "{status}");
+            assert!(may_be_stored(&answer(status, None)), "{status}");
         }
         for status in [200, 301, 401, 403, 404, 413, 415, 429] {
-            assert!(!leaves_in_doubt(&answer(status, None)), "{status}");
+            assert!(!may_be_stored(&answer(status, None)), "{status}");
         }
-        assert!(leaves_in_doubt(&Err(TransportError::Timeout)));
-        assert!(!leaves_in_doubt(&Err(TransportError::Connect(String::new()))));
+        assert!(may_be_stored(&Err(TransportError::Timeout)));
+        assert!(!may_be_stored(&Err(TransportError::Connect(String::new()))));
     }
     #[test]
     fn requires_the_text_of_an_answer_only_if_the_text_decides() {

@@ -1,6 +1,6 @@
 //! The sender: one body to its last answer, with retries, within the time and the requests of an invocation.
 
-use super::{Answered, Backoff, Disposition, RemoteWriteClient, in_words, retry_after};
+use super::{Answered, Backoff, Disposition, RemoteWriteClient, describe, retry_after};
 use crate::aws::{Transport, TransportError};
 use bytes::Bytes;
 use std::fmt;
@@ -141,7 +141,7 @@ impl<'c, T: Transport> Sender<'c, T> {
     pub fn log(&mut self, answer: &Answered) {
         self.logged += 1;
         if self.logged <= MAX_LOGGED {
-            tracing::warn!(request_id = self.request_id, answer = in_words(answer), "request failed");
+            tracing::warn!(request_id = self.request_id, answer = describe(answer), "request failed");
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
     let started = Instant::now();
     let answer = client.ping(Duration::from_secs(arguments.timeout)).await;
     let took = started.elapsed();
-    let accepted = Disposition::of(&answer) == Disposition::Written;
+    let accepted = Disposition::of(&answer) == Disposition::Stored;
     let asked = Asked { url: settings.remote_write_url(), region: settings.signing_region() };
     let said = if accepted { praise(&settings, took) } else { advise(&asked, &answer) };
     if arguments.json {

@@ -4,8 +4,8 @@
 
 use amp_push_gateway::aws::Answer;
 use amp_push_gateway::model::{Label, LabelName, LabelSet, Reason, Timestamp};
-use amp_push_gateway::remote_write::error_text::{Named, names_a_limit, reason};
-use amp_push_gateway::remote_write::{Disposition, in_words, leaves_in_doubt};
+use amp_push_gateway::remote_write::error_text::{NamedSample, names_a_limit, reason};
+use amp_push_gateway::remote_write::{Disposition, describe, may_be_stored};
 use http::HeaderValue;
 use http::header::RETRY_AFTER;
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -17,7 +17,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
     assert!(Reason::ALL.contains(&reason(words)));
     assert_eq!(reason(words), reason(&words.to_ascii_uppercase()), "letters' case decides");
     let _limit: bool = names_a_limit(words);
-    let _sample: Option<Named> = Named::find(words);
+    let _sample: Option<NamedSample> = NamedSample::find(words);
     check_answer(words);
     check_label_value(words);
     Corpus::Keep
@@ -29,8 +29,8 @@ fn check_answer(words: &str) {
         let header = HeaderValue::from_str(words).ok().map(|words| (RETRY_AFTER, words));
         let headers = header.into_iter().collect();
         let answer = Ok(Answer { status, headers, body: words.to_owned().into() });
-        assert!(in_words(&answer).chars().count() <= 600, "a detail that is too long");
-        let _doubt: bool = leaves_in_doubt(&answer);
+        assert!(describe(&answer).chars().count() <= 600, "a detail that is too long");
+        let _doubt: bool = may_be_stored(&answer);
         if let Disposition::Recoverable { retry_after: Some(wait), .. } =
             Disposition::of(&answer, SystemTime::UNIX_EPOCH)
         {
@@ -49,7 +49,7 @@ fn check_label_value(value: &str) {
         "user=1_ws: err: out of order sample. timestamp=2021-11-30T16:12:55.053Z, \
          series={{__name__=\"x\", a=\"{quoted}\"}}"
     );
-    let named = Named::find(&words).expect("a series");
+    let named = NamedSample::find(&words).expect("a series");
     let name = LabelName::translate(Cow::Borrowed("a")).expect("a label name");
     let labels = LabelSet::new(vec![Label { name, value: Cow::Borrowed(value) }]).expect("one label");
     assert!(named.is_series("x", labels.as_slice()), "{words}");
