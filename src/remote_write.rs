@@ -1,8 +1,12 @@
 //! The sender: requests to answers, and answers to one outcome for each item.
 //!
-//! [`deliver`] is the loop: it drives [`Delivery`], the bookkeeping of every sample (pure), with a [`Sender`], which has the client,
-//! the retries, the deadline and the budget. [`Disposition`] is the table of HTTP statuses, [`Backoff`] the arithmetic of waiting,
-//! [`error_text`] what the receiver's text says, [`bisect`] how the culprits of a refused request are found.
+//! * [`deliver`]: the loop. It drives a [`Delivery`] with a [`Sender`].
+//! * [`Delivery`]: the bookkeeping of every sample. Pure.
+//! * [`Sender`]: the client with retries, deadline, budget and counts.
+//! * [`Disposition`]: the table of HTTP statuses. Pure.
+//! * [`error_text`]: the reason and the sample that a receiver's text names. Pure.
+//! * [`bisect`]: how the culprits of a refused request are found. Pure.
+//! * [`Backoff`]: how long to wait before a retry. Pure.
 
 mod backoff;
 pub mod bisect;

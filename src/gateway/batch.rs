@@ -1,4 +1,4 @@
-//! What a trigger hands over.
+//! The messages that a trigger hands over.
 
 use crate::model::{Rejection, Timestamp};
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! The FIFO rule: after the first errored message of a group, all later messages of that group are returned too, and none of them is
+//! The FIFO rule: after the first errored message of a group, all later messages of that group are returned. None of them is
 //! dead-lettered. A rejected message does not hold its group up.
 
 use super::{Batch, Message, Trigger};

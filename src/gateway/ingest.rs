@@ -36,7 +36,7 @@ pub struct Gateway<T, D> {
     encoder: Mutex<wire::Encoder>,
 }
 
-/// What became of a batch.
+/// The outcomes and numbers of a batch.
 #[derive(Debug)]
 pub struct Ingested {
     pub ledger: Ledger,

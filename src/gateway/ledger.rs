@@ -1,9 +1,9 @@
-//! What became of every event and message of a batch. Pure.
+//! The outcome of every event and the action for every message of a batch. Pure.
 //!
 //! * An event has one entry of one byte. Entries are in the order of the payload; an event's [`ItemId`] is its position.
 //! * A message is a range of events, its [`Shape`], and one action.
-//! * Details are kept within a bound: a payload of 6 MB can hold two million rejected events, whose details would not fit into the
-//!   memory of the function. The first detail of each message is always kept. Dead letters read the others again.
+//! * Details are kept within a bound. A payload of 6 MB can hold two million rejected events, and their details would not fit into
+//!   memory. The first detail of each message is always kept; dead letters read the others again.
 
 use super::MessageAction;
 use crate::config::LateSamples;

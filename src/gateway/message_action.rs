@@ -5,7 +5,6 @@ use super::fifo::HeldGroups;
 use super::ledger::Ledger;
 use crate::model::{Outcome, Reason};
 
-/// What is done with a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MessageAction {
     /// All of it is stored or reported.

@@ -1,4 +1,4 @@
-//! What one invocation did, in numbers. The log line, the metrics and the answer to a direct caller are made of them.
+//! The numbers of one invocation, from which the log line, the metrics and the answer to a direct caller are made.
 
 use super::{Ledger, MessageAction};
 use crate::model::{Outcome, Reason};

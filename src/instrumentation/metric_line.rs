@@ -8,7 +8,7 @@ use std::time::Duration;
 const NAMESPACE: &str = "AmpPushGateway";
 const DIMENSION: &str = "FunctionName";
 
-/// What the line says beside the summary.
+/// The invocation that a line is about.
 #[derive(Clone, Copy, Debug)]
 pub struct Invoked<'i> {
     pub function_name: &'i str,

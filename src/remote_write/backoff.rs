@@ -24,7 +24,7 @@ impl Default for Backoff {
 
 impl Backoff {
     /// Returns the wait after `tries` tries have failed; `None` if these were all. `random`, from 0 to 1, jitters the doubled wait by
-    /// half of it in either direction, so that functions that failed together do not retry together.
+    /// half of it. Functions that failed together then do not retry together.
     pub fn wait(&self, tries: u32, random: f64) -> Option<Duration> {
         if tries >= self.tries {
             return None;

@@ -1,21 +1,21 @@
 //! Bisection: which items of a refused request are the culprits. A pure state machine.
 //!
-//! A 400 says that some sample was refused. The others were stored (Cortex, AMP) or not (Prometheus). The remaining items are
-//! therefore sent again in parts until every item has an answer of its own: first the item that the error text names, else halves.
-//! Invariants:
+//! A 400 says that some sample was refused. The others were stored (Cortex, AMP) or not (Prometheus). The remaining items are sent
+//! again in parts until every item has an answer of its own. Each part is split at the item that the error text names, else in
+//! halves. Invariants:
 //!
 //! * Parts are sent oldest first: a newer sample that is stored may put an older one out of order.
-//! * For k culprits among n items there are at most 2k·log2 n + 1 requests by halves, 3k + 1 if the error texts name the culprits,
-//!   and never more than the 2n - 1 nodes of the tree.
-//! * The error text is followed while it proves right: at most [`MAX_UNPROVEN`] hints before a suspect was sent alone, and none after
-//!   a suspect turned out innocent. This keeps all of it within min(k·(4·log2 n + 8), 2n + 8) requests.
+//! * k culprits among n items take at most 2k·log2 n + 1 requests by halves, and 3k + 1 if the error texts name the culprits. There
+//!   are never more than the 2n - 1 nodes of the tree.
+//! * Error texts are followed while they prove right: at most [`MAX_UNPROVEN`] hints before a suspect was sent alone. After a suspect
+//!   turned out innocent, none is followed. All of it stays within min(k·(4·log2 n + 8), 2n + 8) requests.
 
 use std::collections::HashSet;
 
 /// Hints that are followed before one of them has proven right.
 const MAX_UNPROVEN: u32 = 3;
 
-/// What the answer to a part says of it.
+/// The meaning of an answer for its part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PartAnswer {
     /// All of it is stored.
@@ -194,8 +194,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the error text says, exactly the culprits are refused, every innocent is stored once, the oldest first, and the
-        /// number of requests keeps to the bound.
+        /// Exactly the culprits are refused, whatever the error text says. Every innocent is stored once, the oldest first. The number
+        /// of requests keeps to the bound.
         #[test]
         fn property_test_bisection_finds_exactly_the_culprits_within_the_bound(
             n in 1..300_u32, seeds in proptest::collection::vec(any::<u32>(), 0..20),

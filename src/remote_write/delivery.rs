@@ -9,15 +9,15 @@
 //!
 //! Invariants, whatever a receiver answers:
 //!
-//! 1. Every item of the table gets exactly one outcome: errored if one of its samples is not known to be stored, else rejected if one
+//! 1. Every item of the table gets exactly one outcome. It is errored if a sample is not known to be stored, else rejected if a sample
 //!    was refused, else delivered.
 //! 2. A sample that was answered with 2xx is never sent again.
-//! 3. A newer sample of a series is never sent while an older one of it is unsettled after a failure: a stored newer one would put the
-//!    older one out of order for ever. Parts are sent oldest first.
+//! 3. After a failure no newer sample of a series is sent while an older one is unsettled. The stored newer one would put the older one
+//!    out of order for ever. Parts are sent oldest first.
 //! 4. Equal samples of several items share every answer: they are sent once, and stored or refused together.
-//! 5. An item is marked maybe stored only if the receiver refuses it in the way in which it refuses a stored sample that is sent again
-//!    (out of order, too old, duplicate), and only if an earlier request may have stored it. That request is of this delivery, or of an
-//!    earlier one, which only the caller knows.
+//! 5. An item is marked maybe stored under two conditions. The receiver refuses it as it refuses a stored sample that is sent again: out
+//!    of order, too old, duplicate. And an earlier request may have stored it: one of this delivery, or of an earlier one, which only
+//!    the caller knows.
 //! 6. If two answers refuse samples of one item, a reason that no setting drops wins over lateness.
 
 mod items;
@@ -61,11 +61,11 @@ struct Current {
 /// An item that the receiver refuses. All items of a payload can be refused for one shared sample.
 #[derive(Debug)]
 struct Refused {
-    /// The position of the refusal that counts.
+    /// The position in `refusals` of the one that counts.
     refusal: u32,
-    /// A refusal was of the kind that a stored sample meets when it is sent again.
+    /// The receiver refused it as it refuses a stored sample that is sent again.
     like_stored: bool,
-    /// A refusal of that kind was of a sample that an earlier request may have stored.
+    /// It refused so a sample that an earlier request may have stored.
     maybe_stored: bool,
 }
 

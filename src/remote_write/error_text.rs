@@ -90,8 +90,8 @@ impl NamedSample {
     }
 }
 
-/// Returns the receiver's own text in lower case, with blanks for the hyphens and underscores that some receivers put between words,
-/// and without quoted strings, names and labels.
+/// Returns the receiver's own text in lower case, without quoted strings, names and labels. Hyphens and underscores, which some
+/// receivers put between words, become blanks.
 fn own_text(text: &str) -> String {
     let mut own = String::with_capacity(text.len());
     let (mut quoted, mut escaped, mut depth) = (false, false, 0_u32);

@@ -12,7 +12,7 @@ const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// The longest wait for an error text that decides nothing.
 const ERROR_TEXT_PATIENCE: Duration = Duration::from_millis(500);
 
-/// What an answer means for its request.
+/// The meaning of an answer for its request.
 ///
 /// | answer | disposition | then | if it stays |
 /// |---|---|---|---|

@@ -13,7 +13,7 @@ const SHORTEST_TRY: Duration = Duration::from_millis(50);
 /// The longest wait for one answer: a receiver that hangs leaves time for another try.
 const LONGEST_TRY: Duration = Duration::from_secs(10);
 
-/// HTTP requests of one invocation. What is not settled by then is errored.
+/// HTTP requests of one invocation; items that are not settled by then are errored.
 const MAX_REQUESTS: u64 = 500;
 
 /// Log lines about failed requests in one invocation.
@@ -45,7 +45,7 @@ pub struct Sent {
     pub bytes: u64,
 }
 
-/// What an invocation has no more of.
+/// Why no further request may begin.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum OutOf {
     Time,

@@ -21,7 +21,7 @@ pub struct SampleTableBuilder<'a> {
 }
 
 impl<'a> SampleTableBuilder<'a> {
-    /// Adds samples of one item that share their labels. Items must come in the order of the payload; an item may have samples of
+    /// Adds samples of one item that share their labels. Items must come in the order of the payload. An item may have samples of
     /// several times and may be added several times in a row.
     pub fn add(
         &mut self,

@@ -18,8 +18,8 @@ pub struct Contradiction<'t> {
 
 /// Returns the items that contradict an earlier one, and reports the first contradiction of each.
 ///
-/// Only disputed samples decide anything. They are looked at item by item, in the order of the payload, since the samples of a
-/// rejected item settle nothing for the items after it.
+/// Only disputed samples decide anything. They are compared item by item, in the order of the payload: the samples of a rejected item
+/// settle nothing for the items after it.
 pub(super) fn contradictions(table: &SampleTable<'_>, report: &mut dyn FnMut(&Contradiction<'_>)) -> HashSet<ItemId> {
     let differ = |a: &Sample, b: &Sample| a.value().wire_bits() != b.value().wire_bits();
     let same_sample = table.samples().chunk_by(Sample::is_same_sample);

@@ -83,8 +83,8 @@ fn takes_samples_of_several_times_from_one_item_and_rejects_one_that_contradicts
 }
 
 proptest! {
-    /// Each item is either rejected or has a sample for each of its metrics; samples are grouped and ordered; the accepted items
-    /// are those that a plain map accepts, item by item.
+    /// Each item is either rejected or has a sample for each of its metrics. Samples are grouped and ordered. The accepted items are
+    /// those that a plain map accepts, item by item.
     #[test]
     fn property_test_the_table_agrees_with_a_plain_map(
         items in proptest::collection::vec((0..3_u8, 0..3_i64, proptest::collection::btree_map(0..3_u8, 0..2_u8, 1..3)), 0..20),

@@ -28,9 +28,9 @@ const MAX_RESERVED_BYTES: usize = 3_000_000;
 /// The largest request, in bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Of the protobuf.
+    /// The bound of the protobuf.
     pub decoded: usize,
-    /// Of the snappy block.
+    /// The bound of the snappy block.
     pub compressed: usize,
 }
 
@@ -72,8 +72,8 @@ pub fn encode<'e, 'a>(table: &'e SampleTable<'a>, limits: &'e Limits, encoder: &
 
 /// Encodes a selection of the samples of one request, in their order, into one request of any size.
 ///
-/// Returns `None` only if snappy refuses the input, which it does above 4 GiB, or if a series would have to go on in a next request,
-/// which no series of one request does.
+/// Returns `None` only if snappy refuses the input, which it does above 4 GiB, or if a series does not fit. A series that was in one
+/// request fits.
 #[must_use]
 pub fn encode_selection(table: &SampleTable<'_>, samples: &[Sample]) -> Option<Bytes> {
     let (taken, body) = Encoder::default().block(table, samples, usize::MAX);
@@ -104,8 +104,8 @@ impl Encoder {
         self
     }
 
-    /// Returns the snappy block of the first of `samples`, and how many are in it: as many as fit into `decoded` bytes and contain no
-    /// series twice. Leaves their protobuf in `self.protobuf`. The block is `None` only if snappy refuses the input.
+    /// Returns the snappy block of the first of `samples`, and how many are in it. As many are taken as fit into `decoded` bytes and
+    /// contain no series twice. Leaves their protobuf in `self.protobuf`. The block is `None` only if snappy refuses the input.
     fn block(&mut self, table: &SampleTable<'_>, samples: &[Sample], decoded: usize) -> (usize, Option<Bytes>) {
         // In one piece: a buffer that grows by doubling leaves holes of the same size.
         self.protobuf.clear();

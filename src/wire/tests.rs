@@ -86,13 +86,13 @@ fn makes_no_request_of_an_empty_table() {
 
 #[test]
 fn cuts_a_request_that_does_not_compress_until_it_is_short_enough() {
-    // Labels of pseudo-random letters: snappy gains nothing on them.
+    // Labels of pseudo-random characters: snappy gains nothing on them.
     let mut state = 1_u64;
-    let mut letter = || {
+    let mut character = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         char::from(b'!' + u8::try_from((state >> 33) % 90).unwrap())
     };
-    let items = (0..4_000).map(|_| item(&(0..600).map(|_| letter()).collect::<String>(), "a", 1, Value::Integer(1)));
+    let items = (0..4_000).map(|_| item(&(0..600).map(|_| character()).collect::<String>(), "a", 1, Value::Integer(1)));
     let table = table(items.collect());
     let requests = encode(&table, &Limits::default());
     assert!(requests.len() >= 3);
@@ -126,7 +126,8 @@ proptest! {
     }
 
     /// However small the limits: requests hold all samples once and in order, keep to the limits unless one sample alone
-    /// is over them, and hold each series once.
+    /// Requests hold all samples once and in order, and each series once, however small the limits. They keep to the limits unless one
+    /// sample alone is over them.
     #[test]
     fn property_test_requests_hold_each_sample_once_and_keep_to_the_limits(
         samples in proptest::collection::vec((0..4_u8, 0..3_u8, 0..6_i64), 1..40),

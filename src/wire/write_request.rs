@@ -29,7 +29,7 @@ struct Written<'w, 'a> {
     labels: &'w [Label<'a>],
     /// The labels before `__name__`.
     before: Range<usize>,
-    /// Those after it.
+    /// The labels after it.
     after: Range<usize>,
 }
 

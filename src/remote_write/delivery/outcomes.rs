@@ -12,7 +12,7 @@ pub struct Outcomes {
     /// By item; `None` for an item without samples.
     by_item: Vec<Option<Outcome>>,
     refusals: Vec<Rejection>,
-    /// For each refused item, the position of its refusal, and whether it may be stored.
+    /// For each refused item, the position in `refusals`, and whether it may be stored.
     refused: BTreeMap<ItemId, (u32, bool)>,
     /// Distinct samples that the receiver acknowledged.
     pub samples: u64,
@@ -38,7 +38,7 @@ impl Delivery<'_, '_> {
     #[must_use]
     pub fn outcomes(self, sent_before: impl Fn(ItemId) -> bool) -> Outcomes {
         let samples = self.table.samples();
-        // Items that share a refusal share what an earlier delivery may have stored.
+        // Items that were refused together share what an earlier delivery may have stored.
         let mut refusal_sent_before = vec![false; self.refusals.len()];
         for (&item, refused) in &self.refused {
             refusal_sent_before[refused.refusal as usize] |= sent_before(item);

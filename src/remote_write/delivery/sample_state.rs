@@ -1,4 +1,4 @@
-//! What is known of one sample, in two bytes.
+//! The state of one sample, in two bytes.
 
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct SampleState {

@@ -98,8 +98,8 @@ fn marks_a_refused_item_that_an_earlier_delivery_may_have_sent() {
 }
 
 proptest! {
-    /// Against a receiver that refuses some samples and stores the rest of a request, or none of it: every item gets one outcome;
-    /// exactly the items with a refused sample are rejected; no sample is sent again after a 2xx; all others are stored.
+    /// The receiver refuses some samples and stores the rest of a request, or none of it. Every item gets one outcome. Exactly the
+    /// items with a refused sample are rejected, all others are stored, and no sample is sent again after a 2xx.
     #[test]
     fn property_test_every_item_gets_the_outcome_of_its_samples(
         items in proptest::collection::vec(proptest::collection::vec((0..6_u8, 0..4_i64), 1..4), 1..12),
