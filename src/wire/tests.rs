@@ -125,7 +125,6 @@ proptest! {
         prop_assert_eq!(samples[0].timestamp, timestamp);
     }
 
-    /// However small the limits: requests hold all samples once and in order, keep to the limits unless one sample alone
     /// Requests hold all samples once and in order, and each series once, however small the limits. They keep to the limits unless one
     /// sample alone is over them.
     #[test]
