@@ -150,6 +150,15 @@ def test_each_queue_is_offered_where_it_belongs(variable, name, is_offered):
     assert bool(re.search(VARIABLES[variable]["regex"].strip("/"), name)) == is_offered
 
 
+@pytest.mark.parametrize("page", ["infra/sam/template.yaml", "infra/cdk/src/dashboard.ts"])
+def test_the_queries_of_the_log_name_messages_that_the_function_logs(page):
+    queries = re.findall(r"filter message (?:in|=) ([^|\n]+)", (ROOT / page).read_text())
+    messages = {name for query in queries for name in re.findall(r'"([a-z][a-z ,-]+)\\?"', query)}
+    assert len(messages) == 4
+    source = "".join(file.read_text() for file in (ROOT / "src").rglob("*.rs"))
+    assert {name for name in messages if f'"{name}"' not in source} == set()
+
+
 # --- Prometheus ------------------------------------------------------------------------------------------------------
 
 @pytest.fixture(scope="module")
