@@ -10,10 +10,11 @@ mod http_client;
 mod sdk_http;
 mod sign;
 mod signed;
+pub mod sqs;
 mod transport;
 
 pub use credentials::{CredentialsError, CredentialsSource};
-pub use http_client::{HttpTransport, causes, http_client};
+pub use http_client::{HttpTransport, causes};
 pub use sdk_http::sdk_http_client;
 pub use sign::{SignError, sign};
 pub use signed::{Signed, Signer};

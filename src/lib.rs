@@ -13,10 +13,10 @@
 //! * [`event`]: JSON text to [`event::Event`]: the producers' contract. Pure.
 //! * [`series`]: events merged into series; duplicates and order. Pure.
 //! * [`wire`]: series to requests by size, protobuf, snappy block. Pure.
-//! * [`aws`]: HTTP, credentials and SigV4, for every service; the [`aws::Transport`] seam.
+//! * [`aws`]: HTTP, credentials, SigV4 and SQS, for everybody; the [`aws::Transport`] seam.
 //! * [`amp`]: workspace URLs.
 //! * [`remote_write`]: the sender: headers, answers and what they mean.
-//! * [`dead_letter`]: refused messages put aside on SQS, with their reasons.
+//! * [`dead_letter`]: rejected messages to an SQS queue, with their reasons.
 //! * [`gateway`]: the use case. Messages in, one outcome for each event and one fate for each message out.
 //! * [`lambda`]: which trigger is this payload, and what answer does its caller expect.
 //! * [`config`], [`instrumentation`]: settings, with all faults reported at once; logs and own metrics.

@@ -5,7 +5,6 @@
 //! * [`workspace`]: both behind HTTP, in memory, at the path that AMP uses.
 //! * [`invoke_endpoint`]: the Lambda Invoke API in front of the very handler that `ingest` runs.
 //! * [`event_source`]: polls an SQS queue and invokes that handler, as Lambda's event source mapping does.
-//! * [`sqs`]: a client of SQS, and what its errors mean.
 //! * [`dead_letters`]: a dead-letter queue in memory.
 //!
 //! Whatever listens is given its socket and its stop signal. Everything is bounded: bodies, connections, series,
@@ -15,7 +14,6 @@ pub mod dead_letters;
 pub mod event_source;
 pub mod invoke_endpoint;
 pub mod signature;
-pub mod sqs;
 pub mod tsdb;
 pub mod workspace;
 

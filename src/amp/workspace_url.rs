@@ -7,7 +7,7 @@ use url::Url;
 
 const WRITE_PATH: &str = "/api/v1/remote_write";
 
-/// The region in the name of an AMP host; `None` for other hosts.
+/// Returns the region in the name of an AMP host; `None` for other hosts.
 #[must_use]
 pub fn region_of(host: &str) -> Option<&str> {
     let aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|suffix| host.ends_with(suffix));
@@ -16,8 +16,8 @@ pub fn region_of(host: &str) -> Option<&str> {
     service.filter(|_| aws).and_then(|_| parts.next())
 }
 
-/// What is wrong with a URL on an AMP host, with the right one where it can be told; `None` for a right one and for
-/// other hosts.
+/// Returns what is wrong with a URL on an AMP host, with the right one if that is known. Returns `None` for a right one
+/// and for other hosts.
 #[must_use]
 pub fn fault_of(url: &Url) -> Option<String> {
     region_of(url.host_str()?)?;

@@ -42,8 +42,7 @@ impl HttpTransport {
     }
 }
 
-/// Returns the beginning of every HTTP client here.
-pub fn http_client() -> Result<reqwest::ClientBuilder, Box<dyn Error + Send + Sync>> {
+fn http_client() -> Result<reqwest::ClientBuilder, Box<dyn Error + Send + Sync>> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let tls = ClientConfig::builder_with_provider(provider)

@@ -1,55 +1,40 @@
 //! A dead letter within the limits of SQS. Pure.
-//!
-//! Limits: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>.
 
+use crate::aws::sqs::{MAX_MESSAGE_BYTES, OutgoingMessage, size_of_attributes};
 use crate::model::{Reason, Timestamp};
 
 /// Longest detail in characters.
 pub const MAX_DETAIL_CHARS: usize = 1_000;
 
-/// Body and attributes (names, types and values) of a message, and of a batch of ten, in bytes.
-pub const MAX_MESSAGE_BYTES: usize = 1_048_576;
-
-/// The group on a FIFO queue of letters whose message had none.
+/// The group, on a FIFO queue, of dead letters whose message had none.
 pub const NO_GROUP: &str = "rejected";
 
-/// The data type of each attribute, which counts as part of the message.
-const STRING: &str = "String";
-
-/// One message that was refused, and why.
+/// One message that was rejected, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeadLetter {
     /// The original body, byte for byte.
     pub body: String,
-    /// Why it was refused.
     pub reason: Reason,
-    /// The sentence to the reason.
     pub detail: String,
     /// The id of the SQS message; of the Lambda request for events that came directly.
     pub source_message_id: String,
     /// When it was sent first, so that a redriven event without a time keeps it.
     pub sent_timestamp: Option<Timestamp>,
-    /// Whether the receiver may hold it all the same.
+    /// True if the receiver may hold it although it was not confirmed.
     pub maybe_stored: bool,
     /// The group of a message from a FIFO queue.
     pub group_id: Option<String>,
-    /// Tells the letter from others on a FIFO queue.
+    /// Tells the dead letter from others on a FIFO queue.
     pub deduplication_id: String,
 }
-
-/// The body leaves no room for the attributes within [`MAX_MESSAGE_BYTES`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct TooLong;
 
 // === impl DeadLetter ===
 
 impl DeadLetter {
-    /// The message attributes, with characters and lengths that SQS takes. The detail is cut where body and attributes
-    /// together are too long.
-    ///
-    /// # Errors
-    /// [`TooLong`] where that is not enough.
-    pub fn attributes(&self) -> Result<Vec<(&'static str, String)>, TooLong> {
+    /// Returns the message attributes, with characters and lengths that SQS takes. The detail is cut, and at last left out,
+    /// if body and attributes together are longer than [`MAX_MESSAGE_BYTES`].
+    #[must_use]
+    pub fn attributes(&self) -> Vec<(&'static str, String)> {
         let mut attributes = vec![("reason", self.reason.as_str().to_owned())];
         if !self.source_message_id.is_empty() {
             attributes.push(("source_message_id", allowed(&self.source_message_id)));
@@ -60,25 +45,26 @@ impl DeadLetter {
         if self.maybe_stored {
             attributes.push(("maybe_stored", "true".to_owned()));
         }
-        let room = MAX_MESSAGE_BYTES.checked_sub(self.body.len() + size(&attributes)).ok_or(TooLong)?;
-        let mut detail: String = allowed(&self.detail).chars().take(MAX_DETAIL_CHARS).collect();
-        let room = room.saturating_sub("detail".len() + STRING.len());
-        detail.truncate(detail.floor_char_boundary(room));
-        if !detail.is_empty() {
-            attributes.push(("detail", detail));
+        let detail: String = allowed(&self.detail).chars().take(MAX_DETAIL_CHARS).collect();
+        attributes.push(("detail", detail));
+        let too_long = (self.body.len() + size_of_attributes(&attributes)).saturating_sub(MAX_MESSAGE_BYTES);
+        if let Some((_, detail)) = attributes.last_mut() {
+            detail.truncate(detail.floor_char_boundary(detail.len().saturating_sub(too_long)));
         }
-        Ok(attributes)
+        attributes.pop_if(|(_, detail)| detail.is_empty());
+        attributes
     }
 
-    /// What SQS counts: body, and names, types and values of the attributes.
+    /// Returns the message that goes to the queue.
     #[must_use]
-    pub fn size_with(&self, attributes: &[(&'static str, String)]) -> usize {
-        self.body.len() + size(attributes)
+    pub fn into_message(self, is_fifo: bool) -> OutgoingMessage {
+        OutgoingMessage {
+            attributes: self.attributes(),
+            body: self.body,
+            group_id: is_fifo.then(|| self.group_id.unwrap_or_else(|| NO_GROUP.to_owned())),
+            deduplication_id: is_fifo.then_some(self.deduplication_id),
+        }
     }
-}
-
-fn size(attributes: &[(&'static str, String)]) -> usize {
-    attributes.iter().map(|(name, value)| name.len() + STRING.len() + value.len()).sum()
 }
 
 /// SQS takes `#x9 | #xA | #xD | #x20 to #xD7FF | #xE000 to #xFFFD | #x10000 to #x10FFFF`; others become U+FFFD.
@@ -108,12 +94,12 @@ mod tests {
     }
 
     fn detail(letter: &DeadLetter) -> Option<String> {
-        letter.attributes().unwrap().into_iter().find(|(name, _)| *name == "detail").map(|(_, value)| value)
+        letter.attributes().into_iter().find(|(name, _)| *name == "detail").map(|(_, value)| value)
     }
 
     #[test]
     fn attributes_carry_reason_detail_source_and_time() {
-        let attributes = letter("{}".to_owned(), "metrics: missing").attributes().unwrap();
+        let attributes = letter("{}".to_owned(), "metrics: missing").attributes();
         let expected = [
             ("reason", "invalid_value"),
             ("source_message_id", "m-1"),
@@ -122,7 +108,7 @@ mod tests {
         ];
         assert_eq!(attributes, expected.map(|(name, value)| (name, value.to_owned())));
         let stored = DeadLetter { maybe_stored: true, ..letter("{}".to_owned(), "x") };
-        assert!(stored.attributes().unwrap().contains(&("maybe_stored", "true".to_owned())));
+        assert!(stored.attributes().contains(&("maybe_stored", "true".to_owned())));
     }
 
     #[test]
@@ -137,16 +123,26 @@ mod tests {
     }
 
     #[test]
-    fn beside_a_large_body_the_detail_is_cut_and_then_the_letter_refused() {
-        let without = letter(String::new(), "").attributes().unwrap();
-        let fixed = size(&without) + "detail".len() + STRING.len();
+    fn cuts_the_detail_beside_a_large_body_and_then_leaves_it_out() {
+        let without = letter(String::new(), "").attributes();
+        let fixed = size_of_attributes(&without) + "detailString".len();
         let long = "é".repeat(100);
         let roomy = letter("x".repeat(MAX_MESSAGE_BYTES - fixed - 5), &long);
         assert_eq!(detail(&roomy).unwrap(), "éé");
-        assert!(roomy.size_with(&roomy.attributes().unwrap()) <= MAX_MESSAGE_BYTES);
-        let full = letter("x".repeat(MAX_MESSAGE_BYTES - size(&without)), &long);
+        assert!(roomy.into_message(false).size() <= MAX_MESSAGE_BYTES);
+        let full = letter("x".repeat(MAX_MESSAGE_BYTES - size_of_attributes(&without)), &long);
         assert_eq!(detail(&full), None);
-        let over = letter("x".repeat(MAX_MESSAGE_BYTES - size(&without) + 1), &long);
-        assert_eq!(over.attributes(), Err(TooLong));
+        assert_eq!(full.into_message(false).size(), MAX_MESSAGE_BYTES);
+    }
+
+    #[test]
+    fn only_a_message_for_a_fifo_queue_has_a_group_and_a_deduplication_id() {
+        let letter = letter("{}".to_owned(), "x");
+        let message = letter.clone().into_message(true);
+        assert_eq!((message.group_id.as_deref(), message.deduplication_id.as_deref()), (Some(NO_GROUP), Some("m-1")));
+        let of_a_group = DeadLetter { group_id: Some("g".to_owned()), ..letter.clone() };
+        assert_eq!(of_a_group.into_message(true).group_id.as_deref(), Some("g"));
+        let message = letter.into_message(false);
+        assert_eq!((message.group_id, message.deduplication_id), (None, None));
     }
 }

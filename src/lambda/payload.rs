@@ -1,6 +1,6 @@
 //! The payload of an invocation to messages.
 
-use crate::dead_letter::is_fifo;
+use crate::aws::sqs::is_fifo;
 use crate::event::records::Record;
 use crate::event::{foreign_records, into_text};
 use crate::gateway::{Message, Trigger};

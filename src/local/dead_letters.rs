@@ -1,5 +1,6 @@
 //! A dead-letter queue in memory, and the choice between it and a real one.
 
+use crate::aws::sqs::{MAX_MESSAGE_BYTES, size_of_attributes};
 use crate::dead_letter::{DeadLetter, DeadLetterQueue, SqsDeadLetters};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
@@ -37,7 +38,9 @@ impl InMemoryDeadLetters {
 
     fn keep(&self, letter: DeadLetter) -> Result<(), String> {
         // What SQS would not take is not taken here.
-        letter.attributes().map_err(|_| "body and attributes are larger than SQS takes".to_owned())?;
+        if letter.body.len() + size_of_attributes(&letter.attributes()) > MAX_MESSAGE_BYTES {
+            return Err("body and attributes are larger than SQS takes".to_owned());
+        }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = kept.bytes + letter.body.len();
         if bytes > MAX_BYTES {

@@ -16,7 +16,7 @@ mod waiting;
 
 use super::invoke_endpoint::{Function, request_id};
 use super::runner::Runner;
-use super::sqs::Failed;
+use crate::aws::sqs::{QueueAttributes, SqsError};
 use crate::lambda::Handled;
 use record::Record;
 use std::collections::HashSet;
@@ -28,8 +28,8 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use waiting::{Limits, Waiting};
 
-pub use queue::{Queue, QueueFacts, SqsQueue};
-pub use record::{Attribute, Received};
+pub use deletion::delete;
+pub use queue::Queue;
 
 /// How long a receive waits for a message. SQS takes up to 20 s; what a receive that is broken off was about to bring is
 /// hidden for a visibility timeout, so that short ones end better.
@@ -95,8 +95,8 @@ struct Done {
 impl Settings {
     /// What a batch waits for at most on this queue.
     #[must_use]
-    pub fn window_on(&self, queue: &QueueFacts) -> Duration {
-        self.window.min(queue.visibility / 2)
+    pub fn window_on(&self, queue: &QueueAttributes) -> Duration {
+        self.window.min(queue.visibility_timeout / 2)
     }
 }
 
@@ -104,14 +104,17 @@ impl Settings {
 /// and not handed over by then come again by themselves.
 pub async fn run<Q: Queue, F: Function>(
     queue: Arc<Q>,
-    facts: QueueFacts,
+    attributes: QueueAttributes,
     shutdown: impl Future<Output = ()>,
     function: Arc<F>,
     settings: Settings,
     observer: Observer,
 ) {
-    let limits =
-        Limits { batch_size: settings.batch_size, window: settings.window_on(&facts), visibility: facts.visibility };
+    let limits = Limits {
+        batch_size: settings.batch_size,
+        window: settings.window_on(&attributes),
+        visibility: attributes.visibility_timeout,
+    };
     let runner = Runner::new(function, settings.timeout);
     let handing = Arc::new(Handing { queue: Arc::clone(&queue), runner, observer });
     let mut waiting = Waiting::new(limits);
@@ -143,12 +146,12 @@ pub async fn run<Q: Queue, F: Function>(
                     failures = 0;
                     let now = Instant::now();
                     for message in &messages {
-                        waiting.add(Record::new(message, &facts.arn), now);
+                        waiting.add(Record::new(message, &attributes.arn), now);
                     }
                 }
-                Ok(Err(failed)) => {
+                Ok(Err(error)) => {
                     failures += 1;
-                    tell_failure(&failed, failures);
+                    log_failure(&error, failures);
                 }
                 Err(_) => failures += 1,
             },
@@ -166,9 +169,9 @@ fn release(waiting: &mut Waiting, ended: Result<Done, JoinError>) {
     }
 }
 
-fn tell_failure(failed: &Failed, failures: u32) {
+fn log_failure(error: &SqsError, failures: u32) {
     let pause_ms = u64::try_from(pause_after(failures).as_millis()).unwrap_or(u64::MAX);
-    tracing::warn!(error = failed.words, pause_ms, "the queue could not be asked; it is asked again");
+    tracing::warn!(%error, pause_ms, "the queue could not be asked; it is asked again");
 }
 
 fn pause_after(failures: u32) -> Duration {
@@ -223,15 +226,11 @@ impl<Q: Queue, F: Function> Handing<Q, F> {
     async fn delete(&self, batch: &[Record], is_done: &mut [bool]) {
         let places: Vec<_> = (0..batch.len()).filter(|&place| is_done[place]).collect();
         let receipts: Vec<_> = places.iter().map(|&place| batch[place].receipt_handle.clone()).collect();
-        for (number, failed) in deletion::delete(&*self.queue, &receipts).await {
+        for (number, error) in deletion::delete(&*self.queue, &receipts).await {
             let place = places[number];
             is_done[place] = false;
             let message_id = &batch[place].message_id;
-            tracing::warn!(
-                message_id,
-                error = failed.words,
-                "a message that is done could not be deleted: it comes again"
-            );
+            tracing::warn!(message_id, %error, "a message that is done could not be deleted: it comes again");
         }
     }
 }

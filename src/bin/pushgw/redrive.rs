@@ -15,7 +15,6 @@ use super::stop_signal::StopSignal;
 use super::view;
 use amp_push_gateway::config;
 use file::JsonLines;
-pub(crate) use queue::Queue;
 use report::Report;
 use route::Selection;
 use run::Run;
@@ -95,13 +94,13 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
     }
     let max_sample_age_ms = max_sample_age_ms()?;
     let stop = StopSignal::on_signals()?;
-    let dead_letters = Queue::new(&arguments.queue_url).await;
-    let length = dead_letters.length().await.map_err(CommandError::failed)?;
+    let dead_letters = queue::open(&arguments.queue_url);
+    let length = queue::length(&dead_letters).await?;
     let source = match &arguments.to {
         Some(url) => {
-            let source = Queue::new(url).await;
+            let source = queue::open(url);
             // Before the first message is received.
-            source.length().await.map_err(CommandError::failed)?;
+            queue::length(&source).await?;
             Some(source)
         }
         None => None,

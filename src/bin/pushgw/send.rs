@@ -85,7 +85,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError
         arguments.files.iter().map(|path| InputFile::read(path)).collect::<Result<_, _>>()?
     };
     let messages: Vec<_> = inputs.iter().flat_map(InputFile::messages).collect();
-    let target = Target::new(&arguments.target).await?;
+    let target = Target::new(&arguments.target)?;
     let mut progress = Progress::open(arguments.resume.as_deref(), &inputs, &target.name())?;
 
     let times = EventTimes { now: wall_clock(), sent: None };

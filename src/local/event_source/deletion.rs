@@ -1,11 +1,11 @@
-//! Deleting the messages that are done: ten at a time, again where the queue may change its mind.
+//! Deletes the messages that are done, and tries again what may work later.
 
-use super::queue::{MAX_ENTRIES, Queue};
-use crate::local::sqs::Failed;
+use super::queue::Queue;
+use crate::aws::sqs::SqsError;
 use crate::remote_write::Backoff;
 
-/// Deletes messages by their receipts; out come those that could not be, by their places, and why.
-pub(super) async fn delete<Q: Queue>(queue: &Q, receipts: &[String]) -> Vec<(usize, Failed)> {
+/// Deletes messages by their receipts. Returns the indices of those that could not be deleted, and why.
+pub async fn delete<Q: Queue>(queue: &Q, receipts: &[String]) -> Vec<(usize, SqsError)> {
     let mut left: Vec<usize> = (0..receipts.len()).collect();
     let mut given_up = Vec::new();
     let (backoff, mut tries) = (Backoff::default(), 0);
@@ -13,14 +13,12 @@ pub(super) async fn delete<Q: Queue>(queue: &Q, receipts: &[String]) -> Vec<(usi
         tries += 1;
         let wait = backoff.wait(tries, fastrand::f64());
         let mut again = Vec::new();
-        for places in left.chunks(MAX_ENTRIES) {
-            let entries: Vec<_> = places.iter().map(|&place| receipts[place].clone()).collect();
-            for (&place, result) in places.iter().zip(queue.delete(&entries).await) {
-                match result {
-                    Ok(()) => {}
-                    Err(failed) if failed.may_pass && wait.is_some() => again.push(place),
-                    Err(failed) => given_up.push((place, failed)),
-                }
+        let entries: Vec<_> = left.iter().map(|&index| receipts[index].clone()).collect();
+        for (index, result) in left.into_iter().zip(queue.delete(&entries).await) {
+            match result {
+                Ok(()) => {}
+                Err(error) if error.may_work_later() && wait.is_some() => again.push(index),
+                Err(error) => given_up.push((index, error)),
             }
         }
         left = again;
@@ -28,19 +26,19 @@ pub(super) async fn delete<Q: Queue>(queue: &Q, receipts: &[String]) -> Vec<(usi
             tokio::time::sleep(wait).await;
         }
     }
-    given_up.sort_unstable_by_key(|(place, _)| *place);
+    given_up.sort_unstable_by_key(|(index, _)| *index);
     given_up
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Received;
     use super::*;
+    use crate::aws::sqs::ReceivedMessage;
     use std::collections::HashMap;
     use std::sync::Mutex;
     use std::time::Duration;
 
-    /// Fails a receipt as often as it is told; the calls as they came.
+    /// Fails a receipt as often as a test sets, and notes how many receipts each call has.
     #[derive(Default)]
     struct Stubborn {
         failures: Mutex<HashMap<String, (u32, bool)>>,
@@ -48,17 +46,17 @@ mod tests {
     }
 
     impl Queue for Stubborn {
-        async fn receive(&self, _most: usize, _wait: Duration) -> Result<Vec<Received>, Failed> {
+        async fn receive(&self, _most: usize, _wait: Duration) -> Result<Vec<ReceivedMessage>, SqsError> {
             Ok(Vec::new())
         }
 
-        async fn delete(&self, receipts: &[String]) -> Vec<Result<(), Failed>> {
+        async fn delete(&self, receipts: &[String]) -> Vec<Result<(), SqsError>> {
             self.calls.lock().unwrap().push(receipts.len());
             let mut failures = self.failures.lock().unwrap();
             let mut answer = |receipt: &String| match failures.get_mut(receipt) {
-                Some((times, may_pass)) if *times > 0 => {
+                Some((times, may_work_later)) if *times > 0 => {
                     *times -= 1;
-                    Err(Failed { words: "no".to_owned(), may_pass: *may_pass })
+                    Err(if *may_work_later { SqsError::Timeout } else { SqsError::TooLong })
                 }
                 _ => Ok(()),
             };
@@ -71,26 +69,26 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn ten_at_a_time_and_only_what_failed_again() {
+    async fn tries_again_only_what_failed() {
         let queue = Stubborn::default();
         queue.failures.lock().unwrap().extend([("3".to_owned(), (1, true)), ("24".to_owned(), (2, true))]);
-        assert_eq!(delete(&queue, &receipts(25)).await, []);
-        assert_eq!(*queue.calls.lock().unwrap(), [10, 10, 5, 2, 1]);
+        assert!(delete(&queue, &receipts(25)).await.is_empty());
+        assert_eq!(*queue.calls.lock().unwrap(), [25, 2, 1]);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_cannot_be_deleted_is_told_and_bounded() {
+    async fn gives_up_at_once_what_never_works_and_the_rest_after_some_tries() {
         let queue = Stubborn::default();
         queue.failures.lock().unwrap().extend([("0".to_owned(), (100, true)), ("1".to_owned(), (100, false))]);
-        let places: Vec<_> = delete(&queue, &receipts(3)).await.into_iter().map(|(place, _)| place).collect();
-        assert_eq!(places, [0, 1]);
+        let given_up: Vec<_> = delete(&queue, &receipts(3)).await.into_iter().map(|(index, _)| index).collect();
+        assert_eq!(given_up, [0, 1]);
         assert_eq!(*queue.calls.lock().unwrap(), [3, 1, 1, 1, 1]);
     }
 
     #[tokio::test]
-    async fn where_nothing_is_done_nothing_is_asked() {
+    async fn makes_no_call_if_nothing_is_done() {
         let queue = Stubborn::default();
-        assert_eq!(delete(&queue, &[]).await, []);
+        assert!(delete(&queue, &[]).await.is_empty());
         assert!(queue.calls.lock().unwrap().is_empty());
     }
 }

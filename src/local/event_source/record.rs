@@ -2,6 +2,7 @@
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>
 
+use crate::aws::sqs::{Attribute, ReceivedMessage};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -9,34 +10,6 @@ use std::collections::BTreeMap;
 
 const HEAD: &str = "{\"Records\":[";
 const TAIL: &str = "]}";
-
-/// A message as the queue gave it.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Received {
-    /// Its id, the same at each delivery.
-    pub message_id: String,
-    /// What it is deleted with, another at each delivery.
-    pub receipt_handle: String,
-    /// The message.
-    pub body: String,
-    /// MD5 of it in hexadecimal digits.
-    pub md5_of_body: String,
-    /// What the queue knows of it: `SentTimestamp`, `ApproximateReceiveCount`, `MessageGroupId` and so on.
-    pub attributes: BTreeMap<String, String>,
-    /// What the sender said of it.
-    pub message_attributes: BTreeMap<String, Attribute>,
-}
-
-/// A message attribute.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Attribute {
-    /// `String`, `Number` or `Binary`, each with or without a label of the sender's.
-    pub data_type: String,
-    /// The value of a string or a number.
-    pub string_value: Option<String>,
-    /// The value of what is binary.
-    pub binary_value: Option<Vec<u8>>,
-}
 
 /// One record of an event, ready to be sent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -79,7 +52,7 @@ struct AttributeShape<'a> {
 
 impl Record {
     /// The record of a message from the queue with this ARN.
-    pub(super) fn new(received: &Received, queue_arn: &str) -> Self {
+    pub(super) fn new(received: &ReceivedMessage, queue_arn: &str) -> Self {
         let attributes = received.message_attributes.iter();
         let shape = Shape {
             message_id: &received.message_id,
@@ -138,7 +111,7 @@ mod tests {
 
     const ARN: &str = "arn:aws:sqs:eu-west-1:123456789012:water-metrics.fifo";
 
-    fn received() -> Received {
+    fn received() -> ReceivedMessage {
         let string = |text: &str| Attribute {
             data_type: "String".to_owned(),
             string_value: Some(text.to_owned()),
@@ -146,7 +119,7 @@ mod tests {
         };
         let binary =
             Attribute { data_type: "Binary.raw".to_owned(), string_value: None, binary_value: Some(vec![0, 255]) };
-        Received {
+        ReceivedMessage {
             message_id: "m-1".to_owned(),
             receipt_handle: "r-1".to_owned(),
             body: "{\"metrics\": {\"ph\": 6.7}}".to_owned(),
@@ -190,7 +163,7 @@ mod tests {
         fn any_body_comes_back_as_it_was_and_sizes_add_up(bodies in proptest::collection::vec(any::<String>(), 1..5)) {
             let records: Vec<_> = bodies
                 .iter()
-                .map(|body| Record::new(&Received { body: body.clone(), ..received() }, ARN))
+                .map(|body| Record::new(&ReceivedMessage { body: body.clone(), ..received() }, ARN))
                 .collect();
             let event = event(&records);
             let size = EMPTY_EVENT_BYTES + records.iter().map(Record::size).sum::<usize>();

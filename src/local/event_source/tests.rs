@@ -1,4 +1,5 @@
 use super::*;
+use crate::aws::sqs::ReceivedMessage;
 use crate::gateway::Summary;
 use crate::lambda::{FunctionError, Invocation};
 use bytes::Bytes;
@@ -41,7 +42,7 @@ impl InMemory {
         self.messages.lock().unwrap().iter().map(|held| held.id.clone()).collect()
     }
 
-    fn take(&self, most: usize) -> Vec<Received> {
+    fn take(&self, most: usize) -> Vec<ReceivedMessage> {
         let now = Instant::now();
         let mut messages = self.messages.lock().unwrap();
         let is_hidden = |held: &Held| held.hidden_until.is_some_and(|until| until > now);
@@ -52,11 +53,11 @@ impl InMemory {
         let give = |held: &mut Held| {
             held.receives += 1;
             held.hidden_until = Some(now + VISIBILITY);
-            Received {
+            ReceivedMessage {
                 message_id: held.id.clone(),
                 receipt_handle: format!("{}/{}", held.id, held.receives),
                 attributes: held.group.iter().map(|group| ("MessageGroupId".to_owned(), group.clone())).collect(),
-                ..Received::default()
+                ..ReceivedMessage::default()
             }
         };
         free.take(most).map(give).collect()
@@ -64,11 +65,11 @@ impl InMemory {
 }
 
 impl Queue for InMemory {
-    async fn receive(&self, most: usize, wait: Duration) -> Result<Vec<Received>, Failed> {
+    async fn receive(&self, most: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, SqsError> {
         let until = Instant::now() + wait;
         if let faults @ 1.. = &mut *self.faults.lock().unwrap() {
             *faults -= 1;
-            return Err(Failed { words: "InternalError: try again".to_owned(), may_pass: true });
+            return Err(SqsError::Timeout);
         }
         loop {
             let messages = self.take(most.min(10));
@@ -80,13 +81,12 @@ impl Queue for InMemory {
         }
     }
 
-    async fn delete(&self, receipts: &[String]) -> Vec<Result<(), Failed>> {
+    async fn delete(&self, receipts: &[String]) -> Vec<Result<(), SqsError>> {
         let mut messages = self.messages.lock().unwrap();
         let mut delete = |receipt: &String| {
             let before = messages.len();
             messages.retain(|held| format!("{}/{}", held.id, held.receives) != *receipt);
-            let gone = Failed { words: "ReceiptHandleIsInvalid: old".to_owned(), may_pass: false };
-            if messages.len() < before { Ok(()) } else { Err(gone) }
+            if messages.len() < before { Ok(()) } else { Err(SqsError::Missing("the message")) }
         };
         receipts.iter().map(&mut delete).collect()
     }
@@ -150,10 +150,11 @@ async fn run_for(
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
-    let facts = QueueFacts { arn: "arn:aws:sqs:us-east-1:123456789012:q".to_owned(), visibility: VISIBILITY };
+    let arn = "arn:aws:sqs:us-east-1:123456789012:q".to_owned();
+    let attributes = QueueAttributes { arn, visibility_timeout: VISIBILITY, length: 0 };
     let running = tokio::spawn({
         let (queue, function) = (Arc::clone(queue), Arc::clone(function));
-        async move { run(queue, facts, shutdown, function, settings, observer).await }
+        async move { run(queue, attributes, shutdown, function, settings, observer).await }
     });
     tokio::time::sleep(time).await;
     drop(stop);

@@ -2,20 +2,21 @@
 
 use super::tally::EventOutcome;
 use crate::exit::CommandError;
-use crate::redrive;
 use crate::send::direct_invocation::payload;
 use crate::send::function::Function;
 use crate::send::outcome::Outcome;
-use crate::send::queue::{MAX_ENTRIES, Queue};
+use crate::send::queue::Queue;
 use crate::send::receiver::Receiver;
 use crate::send::retry;
 use crate::send::target::{self, Numbered};
 use crate::stop_signal::StopSignal;
+use amp_push_gateway::aws::sqs::{self, MAX_ENTRIES};
 use amp_push_gateway::config::Settings;
-use amp_push_gateway::dead_letter::is_fifo;
 use std::time::Duration;
 use url::Url;
 
+/// Tries of the call that asks whether a queue is there.
+const TRIES: u32 = 4;
 /// For one call.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -28,11 +29,12 @@ pub(super) struct Target(Vec<target::Target>);
 impl Target {
     /// Fails if the queue at `url` does not answer.
     pub(super) async fn queue(url: &Url, workers: usize) -> Result<Self, CommandError> {
-        redrive::Queue::new(url).await.length().await.map_err(CommandError::failed)?;
+        let queue = sqs::Queue::at(url, TRIES, TIMEOUT);
+        queue.attributes().await.map_err(|error| CommandError::failed(format!("{url}: {error}")))?;
         let mut targets = Vec::with_capacity(workers);
         for worker in 0..workers {
-            let group = is_fifo(url.path()).then(|| format!("load-{worker}"));
-            targets.push(target::Target::Queue(Queue::new(url, group, TIMEOUT).await?));
+            let group = queue.is_fifo().then(|| format!("load-{worker}"));
+            targets.push(target::Target::Queue(Queue::new(url, group, TIMEOUT)?));
         }
         Ok(Self(targets))
     }

@@ -5,13 +5,14 @@
 //! deleted, is still on the queue: the next run writes it again.
 
 use super::age::Ages;
-use super::dead_letter::{DeadLetter, Message, Received};
+use super::dead_letter::{DeadLetter, Message};
 use super::file::JsonLines;
-use super::queue::{BATCH, Outgoing, Queue};
+use super::queue;
 use super::route::{Route, Selection};
 use super::tally::{Ended, Tally};
 use crate::stop_signal::StopSignal;
-use amp_push_gateway::local::wall_clock;
+use amp_push_gateway::aws::sqs::{MAX_ENTRIES, OutgoingMessage, Queue, ReceivedMessage};
+use amp_push_gateway::local::{event_source, wall_clock};
 use indicatif::ProgressBar;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub(super) struct Run<'a> {
 /// The received messages that leave the queue.
 #[derive(Default)]
 struct Leaving {
-    to_queue: Vec<(Handled, Outgoing)>,
+    to_queue: Vec<(Handled, OutgoingMessage)>,
     to_file: Vec<(Handled, String, Option<Ages>)>,
 }
 
@@ -63,7 +64,8 @@ impl Run<'_> {
     pub(super) async fn drive(mut self) -> Tally {
         let mut memory = Memory::default();
         memory.tally.ended = self.batches(&mut memory).await;
-        memory.tally.hidden = self.dead_letters.show(&memory.staying).await as u64;
+        let shown = self.dead_letters.show(&memory.staying).await;
+        memory.tally.hidden = shown.iter().filter(|result| result.is_err()).count() as u64;
         memory.tally
     }
 
@@ -82,10 +84,11 @@ impl Run<'_> {
             if Instant::now() + WAIT > deadline {
                 return Ended::OutOfTime;
             }
-            let received = match self.dead_letters.receive(room.min(BATCH), WAIT, self.hidden_for).await {
+            let most = room.min(MAX_ENTRIES);
+            let received = match self.dead_letters.receive(most, WAIT, Some(self.hidden_for)).await {
                 Ok(received) => received,
-                Err(text) => {
-                    memory.tally.fail(text);
+                Err(error) => {
+                    memory.tally.fail(queue::text(self.dead_letters, &error));
                     return Ended::Failed;
                 }
             };
@@ -100,10 +103,10 @@ impl Run<'_> {
     }
 
     /// Returns the messages of a batch that leave the queue, and remembers the rest.
-    async fn sort(&self, received: Vec<(String, Received)>, memory: &mut Memory) -> Leaving {
+    async fn sort(&self, received: Vec<ReceivedMessage>, memory: &mut Memory) -> Leaving {
         let now = wall_clock();
         let mut leaving = Leaving::default();
-        for (handle, received) in received {
+        for (handle, received) in received.into_iter().map(queue::received) {
             match memory.seen.get(&received.id) {
                 Some(true) => {
                     self.delete(&[Handled { id: received.id, handle }], memory).await;
@@ -119,25 +122,23 @@ impl Run<'_> {
             let ages = Ages::of(&dead_letter, now);
             let too_old = ages.is_some_and(|ages| ages.is_too_old(dead_letter.origin, now, self.max_sample_age_ms));
             memory.tally.see(&dead_letter, too_old);
-            let fits = !matches!(&dead_letter.message, Message::Whole(text) if !Outgoing::fits(text));
+            let fits = !matches!(&dead_letter.message, Message::Whole(text) if !queue::fits(text));
             let route = self.selection.route(&dead_letter, too_old, fits);
             let handled = Handled { id: dead_letter.id, handle };
-            match (route, dead_letter.message) {
-                (Route::ToQueue, Message::Whole(body)) => {
-                    let deduplication_id = handled.id.clone();
-                    let outgoing =
-                        Outgoing { body, sent: dead_letter.sent, group: dead_letter.group, deduplication_id };
+            match (route, dead_letter.message, self.source) {
+                (Route::ToQueue, Message::Whole(body), Some(source)) => {
+                    let outgoing = queue::outgoing(source, body, dead_letter.sent, dead_letter.group, &handled.id);
                     leaving.to_queue.push((handled, outgoing));
                 }
-                (Route::ToFile, Message::Whole(text) | Message::ForAFile { text, .. }) => {
+                (Route::ToFile, Message::Whole(text) | Message::ForAFile { text, .. }, _) => {
                     leaving.to_file.push((handled, text, ages));
                 }
-                (Route::Stays(why), _) => {
+                (Route::Stays(why), ..) => {
                     memory.tally.stay(why);
                     memory.staying.push(handled.handle);
                 }
                 // `Selection::route` sends only messages that exist, and only events to a queue.
-                (Route::ToQueue | Route::ToFile, _) => memory.staying.push(handled.handle),
+                (Route::ToQueue | Route::ToFile, ..) => memory.staying.push(handled.handle),
             }
         }
         leaving
@@ -152,9 +153,9 @@ impl Run<'_> {
         self.append(leaving.to_file, memory).await && sent
     }
 
-    async fn send(&self, source: &Queue, messages: Vec<(Handled, Outgoing)>, memory: &mut Memory) -> bool {
+    async fn send(&self, source: &Queue, messages: Vec<(Handled, OutgoingMessage)>, memory: &mut Memory) -> bool {
         let (handled, outgoing): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
-        let results = source.send(&outgoing).await;
+        let results = source.send(outgoing, None).await;
         let mut written = Vec::new();
         let mut texts = HashSet::new();
         for (handled, result) in handled.into_iter().zip(results) {
@@ -164,8 +165,9 @@ impl Run<'_> {
                     memory.seen.insert(handled.id.clone(), true);
                     written.push(handled);
                 }
-                Err(text) => {
+                Err(error) => {
                     memory.tally.failed += 1;
+                    let text = queue::text(source, &error);
                     if texts.insert(text.clone()) {
                         memory.tally.fail(format!("message {} was not sent: {text}", handled.id));
                     }
@@ -201,11 +203,10 @@ impl Run<'_> {
             return;
         }
         let handles: Vec<_> = written.iter().map(|handled| handled.handle.clone()).collect();
-        for (handled, result) in written.iter().zip(self.dead_letters.delete(&handles).await) {
-            if let Err(text) = result {
-                memory.tally.not_deleted += 1;
-                memory.tally.fail(format!("message {} was written, but could not be deleted: {text}", handled.id));
-            }
+        for (index, error) in event_source::delete(self.dead_letters, &handles).await {
+            let (id, text) = (&written[index].id, queue::text(self.dead_letters, &error));
+            memory.tally.not_deleted += 1;
+            memory.tally.fail(format!("message {id} was written, but could not be deleted: {text}"));
         }
     }
 }

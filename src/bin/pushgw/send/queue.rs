@@ -3,85 +3,57 @@
 use super::outcome::Outcome;
 use super::target::Numbered;
 use crate::exit::CommandError;
-use amp_push_gateway::dead_letter::{MAX_MESSAGE_BYTES, is_fifo};
-use amp_push_gateway::local::sqs::{self, Failed};
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
+use amp_push_gateway::aws::sqs::{self, OutgoingMessage, SqsError};
 use sha2::{Digest, Sha256};
 use std::time::Duration;
 use url::Url;
 
-/// Messages of one call.
-pub(crate) const MAX_ENTRIES: usize = 10;
-/// Bytes of one message, and of all of a call.
-pub(crate) const MAX_BYTES: usize = MAX_MESSAGE_BYTES;
-
 /// A queue, and the group of what is sent to it.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    url: Url,
+    queue: sqs::Queue,
     group: Option<String>,
-    client: Client,
-    timeout: Duration,
 }
 
 // === impl Queue ===
 
 impl Queue {
     /// The queue at `url`. A call that takes longer than `timeout` is given up.
-    pub(crate) async fn new(url: &Url, group: Option<String>, timeout: Duration) -> Result<Self, CommandError> {
-        if is_fifo(url.as_str()) && group.is_none() {
+    pub(crate) fn new(url: &Url, group: Option<String>, timeout: Duration) -> Result<Self, CommandError> {
+        // Tries are counted for each message, not for each call.
+        let queue = sqs::Queue::at(url, 1, timeout);
+        if queue.is_fifo() && group.is_none() {
             return Err(CommandError::usage(format!(
                 "{url} is a FIFO queue: each message needs a group; expected --group-id, for example the device's id"
             )));
         }
-        // Tries are counted where each message is, not each call.
-        Ok(Self { url: url.clone(), group, client: sqs::client(url, 1).await, timeout })
+        Ok(Self { queue, group })
     }
 
     pub(crate) fn url(&self) -> &Url {
-        &self.url
+        self.queue.url()
     }
 
     pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
-        let entries = messages.iter().enumerate().map(|(place, message)| self.entry(place, message)).collect();
-        let call = self.client.send_message_batch().queue_url(self.url.as_str()).set_entries(Some(entries)).send();
-        let answer = match tokio::time::timeout(self.timeout, call).await {
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                let Failed { words, may_pass } = error.into();
-                return vec![Outcome::unsent(words, may_pass); messages.len()];
-            }
-            Err(_) => {
-                let words = format!("the queue did not answer within {} s", self.timeout.as_secs());
-                return vec![Outcome::unsent(words, true); messages.len()];
-            }
+        let is_fifo = self.queue.is_fifo();
+        let outgoing = |message: &Numbered<'_>| OutgoingMessage {
+            body: message.text.to_owned(),
+            attributes: Vec::new(),
+            group_id: self.group.clone(),
+            deduplication_id: is_fifo.then(|| deduplication_id(message)),
         };
-        let mut outcomes =
-            vec![Outcome::unsent("the queue did not say whether it took the message", true); messages.len()];
-        let place = |id: &str| id.parse::<usize>().ok().filter(|&place| place < messages.len());
-        for sent in answer.successful() {
-            if let Some(place) = place(sent.id()) {
-                outcomes[place] = Outcome::Sent;
-            }
-        }
-        for failed in answer.failed() {
-            if let Some(place) = place(failed.id()) {
-                let Failed { words, may_pass } = Failed::entry(failed.code(), failed.message(), failed.sender_fault());
-                outcomes[place] = if may_pass { Outcome::unsent(words, true) } else { Outcome::Failed(words) };
-            }
-        }
-        outcomes
+        let outgoing: Vec<_> = messages.iter().map(outgoing).collect();
+        self.queue.send(outgoing, None).await.into_iter().map(outcome).collect()
     }
+}
 
-    fn entry(&self, place: usize, message: &Numbered<'_>) -> SendMessageBatchRequestEntry {
-        let entry = SendMessageBatchRequestEntry::builder()
-            .id(place.to_string())
-            .message_body(message.text)
-            .set_message_group_id(self.group.clone())
-            .set_message_deduplication_id(is_fifo(self.url.as_str()).then(|| deduplication_id(message)));
-        #[expect(clippy::expect_used, reason = "id and body are all that is required, and they are there")]
-        entry.build().expect("an entry with id and body")
+fn outcome(result: Result<(), SqsError>) -> Outcome {
+    match result {
+        Ok(()) => Outcome::Sent,
+        Err(error) if error.may_work_later() => Outcome::unsent(error.to_string(), true),
+        Err(error @ SqsError::Call { .. }) => Outcome::unsent(error.to_string(), false),
+        // The error concerns this message alone.
+        Err(error) => Outcome::Failed(error.to_string()),
     }
 }
 

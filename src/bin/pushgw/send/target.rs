@@ -4,9 +4,10 @@ use super::function::{self, Function};
 use super::outcome::Outcome;
 use super::packing::Limits;
 use super::precheck::MessageLimits;
-use super::queue::{self, Queue};
+use super::queue::Queue;
 use super::receiver::Receiver;
 use crate::exit::CommandError;
+use amp_push_gateway::aws::sqs::{MAX_ENTRIES, MAX_MESSAGE_BYTES};
 use amp_push_gateway::local::invoke_endpoint::{MAX_ASYNC_BYTES, MAX_SYNC_BYTES};
 use std::time::Duration;
 use url::Url;
@@ -61,10 +62,10 @@ pub(crate) enum Target {
 // === impl Target ===
 
 impl Target {
-    pub(super) async fn new(arguments: &Arguments) -> Result<Self, CommandError> {
+    pub(super) fn new(arguments: &Arguments) -> Result<Self, CommandError> {
         let timeout = Duration::from_secs(arguments.timeout);
         if let Some(url) = &arguments.queue_url {
-            return Ok(Self::Queue(Queue::new(url, arguments.group_id.clone(), timeout).await?));
+            return Ok(Self::Queue(Queue::new(url, arguments.group_id.clone(), timeout)?));
         }
         if let Some(name) = &arguments.function_name {
             let endpoint = arguments.endpoint_url.clone();
@@ -90,7 +91,7 @@ impl Target {
 
     pub(super) fn limits(&self) -> Limits {
         match self {
-            Self::Queue(_) => Limits { count: queue::MAX_ENTRIES, bytes: queue::MAX_BYTES, around: 0 },
+            Self::Queue(_) => Limits { count: MAX_ENTRIES, bytes: MAX_MESSAGE_BYTES, around: 0 },
             // A comma, and the brackets together.
             _ => Limits { count: MAX_EVENTS, bytes: self.max_bytes() - 1, around: 1 },
         }
@@ -98,7 +99,7 @@ impl Target {
 
     fn max_bytes(&self) -> usize {
         match self {
-            Self::Queue(_) => queue::MAX_BYTES,
+            Self::Queue(_) => MAX_MESSAGE_BYTES,
             Self::Function(function) if function.is_asynchronous() => MAX_ASYNC_BYTES,
             Self::Function(_) | Self::Receiver(_) => MAX_SYNC_BYTES,
         }

@@ -81,23 +81,23 @@ impl Log {
 fn polled_json(polled: &Polled) -> serde_json::Value {
     json!({
         "url": polled.url.as_str(),
-        "arn": polled.facts.arn,
+        "arn": polled.attributes.arn,
         "batch_size": polled.settings.batch_size,
-        "batch_window_seconds": polled.settings.window_on(&polled.facts).as_secs_f64(),
+        "batch_window_seconds": polled.settings.window_on(&polled.attributes).as_secs_f64(),
         "concurrency": polled.settings.concurrency,
-        "visibility_timeout_seconds": polled.facts.visibility.as_secs(),
+        "visibility_timeout_seconds": polled.attributes.visibility_timeout.as_secs(),
     })
 }
 
 fn polled_line(polled: &Polled) -> String {
-    let window = polled.settings.window_on(&polled.facts);
+    let window = polled.settings.window_on(&polled.attributes);
     let gathered = if window.is_zero() { "at once".to_owned() } else { format!("after {}", duration(window)) };
     format!(
         "polling       {}: batches of up to {} {gathered}, {} at a time; a failed message comes again after {} s",
         polled.url,
         polled.settings.batch_size,
         polled.settings.concurrency,
-        polled.facts.visibility.as_secs()
+        polled.attributes.visibility_timeout.as_secs()
     )
 }
 

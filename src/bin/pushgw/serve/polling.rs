@@ -3,13 +3,17 @@
 use super::log::Log;
 use crate::exit::CommandError;
 use crate::view;
-use amp_push_gateway::dead_letter::is_fifo;
-use amp_push_gateway::local::event_source::{self, Observer, QueueFacts, Settings, SqsQueue};
+use amp_push_gateway::aws::sqs::{Queue, QueueAttributes};
+use amp_push_gateway::local::event_source::{self, Observer, Settings};
 use amp_push_gateway::local::invoke_endpoint::Function;
 use clap::builder::RangedU64ValueParser;
 use std::sync::Arc;
 use std::time::Duration;
 use url::Url;
+
+/// Tries of one call, and the longest time for all of them.
+const TRIES: u32 = 3;
+const CALL_TIMEOUT: Duration = Duration::from_mins(1);
 
 /// Lambda gives a batch of a FIFO queue no more messages, and no window to gather them.
 const MAX_FIFO_BATCH: usize = 10;
@@ -39,34 +43,33 @@ pub(super) struct Arguments {
 #[derive(Debug)]
 pub(super) struct Polled {
     pub(super) url: Url,
-    pub(super) facts: QueueFacts,
+    pub(super) attributes: QueueAttributes,
     pub(super) settings: Settings,
-    queue: SqsQueue,
+    queue: Queue,
 }
 
 /// Asks the queue for its attributes; returns `None` without `--queue-url`.
 pub(super) async fn prepare(arguments: &Arguments, timeout: Duration) -> Result<Option<Polled>, CommandError> {
     let Some(url) = arguments.queue_url.clone() else { return Ok(None) };
-    let settings = settings(arguments, is_fifo(url.as_str()), timeout)?;
-    let queue = SqsQueue::new(&url).await;
-    let facts = queue.facts().await.map_err(|failed| {
+    let queue = Queue::at(&url, TRIES, CALL_TIMEOUT);
+    let settings = settings(arguments, queue.is_fifo(), timeout)?;
+    let attributes = queue.attributes().await.map_err(|error| {
         CommandError::failed(format!(
-            "{url} does not tell its attributes: {}; expected the URL of an SQS queue, and permission for \
-             sqs:GetQueueAttributes, sqs:ReceiveMessage and sqs:DeleteMessage",
-            failed.words
+            "{url} does not tell its attributes: {error}; expected the URL of an SQS queue, and permission for \
+             sqs:GetQueueAttributes, sqs:ReceiveMessage and sqs:DeleteMessage"
         ))
     })?;
-    if facts.visibility < timeout + settings.window_on(&facts) {
+    if attributes.visibility_timeout < timeout + settings.window_on(&attributes) {
         view::note(&format!(
             "warning: the queue shows a message again after {} s, and a batch may take longer: {} s to gather and {} s \
              in the function; messages may be handled twice (a shorter --timeout or --batch-window, or a longer \
              visibility timeout)",
-            facts.visibility.as_secs(),
-            settings.window_on(&facts).as_secs(),
+            attributes.visibility_timeout.as_secs(),
+            settings.window_on(&attributes).as_secs(),
             timeout.as_secs()
         ));
     }
-    Ok(Some(Polled { url, facts, settings, queue }))
+    Ok(Some(Polled { url, attributes, settings, queue }))
 }
 
 fn settings(arguments: &Arguments, fifo: bool, timeout: Duration) -> Result<Settings, CommandError> {
@@ -95,9 +98,9 @@ pub(super) async fn run<F: Function>(
     function: Arc<F>,
     log: Log,
 ) {
-    let Some(Polled { facts, settings, queue, .. }) = polled else { return };
+    let Some(Polled { attributes, settings, queue, .. }) = polled else { return };
     let observer: Observer = Arc::new(move |batch| log.batch(batch));
-    event_source::run(Arc::new(queue), facts, shutdown, function, settings, observer).await;
+    event_source::run(Arc::new(queue), attributes, shutdown, function, settings, observer).await;
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-use super::super::record::Received;
 use super::*;
+use crate::aws::sqs::ReceivedMessage;
 use proptest::prelude::*;
 
 const LIMITS: Limits = Limits { batch_size: 3, window: Duration::from_secs(20), visibility: Duration::from_mins(1) };
@@ -10,12 +10,12 @@ fn record(id: &str, group: Option<&str>) -> Record {
 
 fn with_body(id: &str, group: Option<&str>, body: String) -> Record {
     let attributes = group.map(|group| ("MessageGroupId".to_owned(), group.to_owned()));
-    let received = Received {
+    let received = ReceivedMessage {
         message_id: id.to_owned(),
         receipt_handle: format!("receipt of {id}"),
         body,
         attributes: attributes.into_iter().collect(),
-        ..Received::default()
+        ..ReceivedMessage::default()
     };
     Record::new(&received, "arn:aws:sqs:us-east-1:123456789012:q")
 }
