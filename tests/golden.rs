@@ -1,6 +1,5 @@
-//! One folder a case under `tests/golden`, one file a stage: the message, the events in it, the merged samples, the
-//! request as `prost` reads it, and its bytes. A case that fails shows at which stage. `tests/golden/README.md` says how
-//! they are made anew.
+//! One folder a case under `tests/golden`, one file a stage: the message, its events, the sample table, the request as `prost`
+//! reads it, and its bytes. A case that fails shows its first wrong stage. `tests/golden/README.md` says how to make the files again.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
 
