@@ -1,5 +1,6 @@
-//! One folder a case under `tests/golden`, one file a stage: the message, its events, the sample table, the request as `prost`
-//! reads it, and its bytes. A case that fails shows its first wrong stage. `tests/golden/README.md` says how to make the files again.
+//! `tests/golden` has one folder a case and one file a stage: the message, its events, the sample table, the request, and its bytes.
+//! `prost` reads the request. A case that fails shows its first wrong stage. `tests/golden/README.md` says how to make the files
+//! again.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
 
