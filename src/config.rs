@@ -1,42 +1,46 @@
-//! The settings of `ingest`, from the environment, with all faults told at once.
+//! The settings of `ingest`, from the environment: one struct for each owner.
+//!
+//! A [`Reader`] reads the settings of those owners that a program needs, and reports all errors at once.
 
+mod errors;
 mod parse;
 
 use crate::amp;
 use crate::event::Rules;
 use aws_credential_types::Credentials;
 use std::collections::BTreeMap;
-use std::fmt;
 use tracing_subscriber::filter::Targets;
 use url::Url;
 
-/// Where to write: used as it is. On an AMP host only `/workspaces/<id>/api/v1/remote_write` is right. Required, here or
+pub use errors::{Problem, SettingsError, SettingsErrors};
+
+/// The URL to write to, used as it is. On an AMP host only `/workspaces/<id>/api/v1/remote_write` is right. Required, here or
 /// in [`ENV_AWS_PROMETHEUS_ENDPOINT`]; this one wins.
 pub const ENV_REMOTE_WRITE_URL: &str = "REMOTE_WRITE_URL";
-/// The same under the name that this gateway's ancestor gave it.
+/// The same, under the name that this gateway's ancestor gave it.
 pub const ENV_AWS_PROMETHEUS_ENDPOINT: &str = "AWS_PROMETHEUS_ENDPOINT";
 /// `sigv4` (default) or `none`.
 pub const ENV_REMOTE_WRITE_AUTH: &str = "REMOTE_WRITE_AUTH";
-/// The region to sign for; by default the one in the AMP host's name, else [`ENV_AWS_REGION`].
+/// The region to sign for. Default: the one in the AMP host's name, or else [`ENV_AWS_REGION`].
 pub const ENV_SIGV4_REGION: &str = "SIGV4_REGION";
-/// The region that Lambda runs in; of every AWS SDK.
+/// The region that Lambda runs in; known to every AWS SDK.
 pub const ENV_AWS_REGION: &str = "AWS_REGION";
-/// The queue for refused messages; none by default.
+/// The queue for dead letters. Default: none.
 pub const ENV_DEAD_LETTER_QUEUE_URL: &str = "DEAD_LETTER_QUEUE_URL";
-/// `env=prod,team=water`: labels for events that have none of that name; none by default.
+/// `env=prod,team=water`: labels for events that have none of that name. Default: none.
 pub const ENV_EXTERNAL_LABELS: &str = "EXTERNAL_LABELS";
-/// Samples older than this are `too_old`: a whole number and one unit of `ms s m h d`; `1h` by default.
+/// Older samples are `too_old`: a whole number and one unit of `ms s m h d`. Default: `1h`.
 pub const ENV_MAX_SAMPLE_AGE: &str = "MAX_SAMPLE_AGE";
-/// Samples further ahead than this are `in_future`; `10s` by default.
+/// Samples further ahead are `in_future`. Default: `10s`.
 pub const ENV_MAX_SAMPLE_LEAD: &str = "MAX_SAMPLE_LEAD";
-/// `dead-letter` (default) or `drop`: what becomes of samples that come too late.
+/// `dead-letter` (default) or `drop`: see [`LateSamples`].
 pub const ENV_LATE_SAMPLES: &str = "LATE_SAMPLES";
-/// Log filter: a level, or `target=level,…`; `info` by default.
+/// The log filter: a level, or `target=level,…`. Default: `info`.
 pub const ENV_RUST_LOG: &str = "RUST_LOG";
 
-/// Where variables come from. One that is empty counts as unset.
+/// A source of variables.
 pub trait Vars {
-    /// The value of `name`, unless it is unset or empty.
+    /// Returns the value of `name`, unless it is unset or empty.
     fn get(&self, name: &str) -> Option<String>;
 }
 
@@ -44,41 +48,45 @@ pub trait Vars {
 #[derive(Clone, Copy, Debug)]
 pub struct Env;
 
-/// What becomes of samples that come too late.
+/// The settings of `ingest`.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub remote_write: RemoteWriteSettings,
+    pub rules: Rules,
+    pub dead_letters: DeadLetterSettings,
+    pub log_filter: Targets,
+}
+
+#[derive(Clone, Debug)]
+pub struct RemoteWriteSettings {
+    pub url: Url,
+    /// The region to sign for; `None` if requests are not signed.
+    pub signing_region: Option<String>,
+    /// Credentials in the environment. Without them, the usual sources are asked when they are needed.
+    pub credentials: Option<Credentials>,
+}
+
+#[derive(Clone, Debug)]
+pub struct DeadLetterSettings {
+    pub queue_url: Option<Url>,
+    pub late_samples: LateSamples,
+}
+
+/// The treatment of events that are rejected because they come too late.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum LateSamples {
-    /// They are refused like others.
+    /// They are dead-lettered as others are.
     #[default]
     DeadLetter,
     /// They are counted and acknowledged.
     Drop,
 }
 
-/// All settings, valid.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    remote_write_url: Url,
-    signing_region: Option<String>,
-    credentials: Option<Credentials>,
-    dead_letter_queue_url: Option<Url>,
-    rules: Rules,
-    late_samples: LateSamples,
-    log_filter: Targets,
-}
-
-/// Every setting that is wrong.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SettingsErrors(Vec<SettingsError>);
-
-/// One setting that is wrong.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SettingsError {
-    /// The variable.
-    pub variable: &'static str,
-    /// Its value; `None` where it is unset.
-    pub value: Option<String>,
-    /// What is wrong, and what is allowed.
-    pub fault: String,
+/// Reads the settings of one owner after another. [`Reader::finish`] reports every error among them.
+#[derive(Debug)]
+pub struct Reader<'v, V> {
+    vars: &'v V,
+    errors: Vec<SettingsError>,
 }
 
 // === impl Vars ===
@@ -98,167 +106,107 @@ impl Vars for BTreeMap<String, String> {
 // === impl Settings ===
 
 impl Settings {
-    /// Reads and checks all settings.
-    ///
-    /// # Errors
-    /// Every setting that is wrong, not only the first.
     pub fn from_vars(vars: &impl Vars) -> Result<Self, SettingsErrors> {
-        let mut errors = Vec::new();
-        let defaults = Rules::default();
-        let signed = match vars.get(ENV_REMOTE_WRITE_AUTH) {
+        let mut reader = Reader::new(vars);
+        let remote_write = reader.remote_write();
+        let dead_letters = reader.dead_letters();
+        let rules = reader.rules();
+        let log_filter = reader.log_filter();
+        match remote_write {
+            Some(remote_write) => reader.finish(Self { remote_write, rules, dead_letters, log_filter }),
+            None => Err(SettingsErrors(reader.errors)),
+        }
+    }
+}
+
+// === impl Reader ===
+
+impl<'v, V: Vars> Reader<'v, V> {
+    #[must_use]
+    pub fn new(vars: &'v V) -> Self {
+        Self { vars, errors: Vec::new() }
+    }
+
+    /// Returns `settings` if all that was read is valid, and else every error.
+    pub fn finish<T>(self, settings: T) -> Result<T, SettingsErrors> {
+        if self.errors.is_empty() { Ok(settings) } else { Err(SettingsErrors(self.errors)) }
+    }
+
+    /// Returns `None` if there is no valid URL; then there is an error too.
+    pub fn remote_write(&mut self) -> Option<RemoteWriteSettings> {
+        let signed = match self.vars.get(ENV_REMOTE_WRITE_AUTH) {
             None => Some(true),
-            Some(_) => read(vars, ENV_REMOTE_WRITE_AUTH, parse::is_sigv4, &mut errors),
+            Some(_) => self.read(ENV_REMOTE_WRITE_AUTH, parse::is_sigv4),
         };
-        let remote_write_url = remote_write_url(vars, &mut errors);
-        let set_region = read(vars, ENV_SIGV4_REGION, parse::region, &mut errors);
-        let signing_region = match (signed, &remote_write_url) {
-            (Some(true), Some(url)) => set_region.or_else(|| region_beside(vars, url, &mut errors)),
+        let url = self.remote_write_url();
+        let set_region = self.read(ENV_SIGV4_REGION, parse::region);
+        let url = url?;
+        let signing_region = match signed {
+            Some(true) => set_region.or_else(|| self.default_region(&url)),
             _ => None,
         };
-        let dead_letter_queue_url = read(vars, ENV_DEAD_LETTER_QUEUE_URL, parse::queue_url, &mut errors);
-        let external_labels = read(vars, ENV_EXTERNAL_LABELS, parse::labels, &mut errors);
-        let max_sample_age_ms = read(vars, ENV_MAX_SAMPLE_AGE, parse::milliseconds, &mut errors);
-        let max_sample_lead_ms = read(vars, ENV_MAX_SAMPLE_LEAD, parse::milliseconds, &mut errors);
-        let late_samples = read(vars, ENV_LATE_SAMPLES, parse::late_samples, &mut errors);
-        let log_filter = read(vars, ENV_RUST_LOG, parse::log_filter, &mut errors);
-        match remote_write_url {
-            Some(remote_write_url) if errors.is_empty() => Ok(Self {
-                remote_write_url,
-                signing_region,
-                credentials: credentials(vars),
-                dead_letter_queue_url,
-                rules: Rules {
-                    max_sample_age_ms: max_sample_age_ms.unwrap_or(defaults.max_sample_age_ms),
-                    max_sample_lead_ms: max_sample_lead_ms.unwrap_or(defaults.max_sample_lead_ms),
-                    external_labels: external_labels.unwrap_or_default(),
-                },
-                late_samples: late_samples.unwrap_or_default(),
-                log_filter: log_filter.unwrap_or_else(parse::default_log_filter),
-            }),
-            _ => Err(SettingsErrors(errors)),
+        Some(RemoteWriteSettings { url, signing_region, credentials: credentials(self.vars) })
+    }
+
+    pub fn dead_letters(&mut self) -> DeadLetterSettings {
+        DeadLetterSettings {
+            queue_url: self.read(ENV_DEAD_LETTER_QUEUE_URL, parse::queue_url),
+            late_samples: self.read(ENV_LATE_SAMPLES, parse::late_samples).unwrap_or_default(),
         }
     }
 
-    /// Where to write.
-    #[must_use]
-    pub fn remote_write_url(&self) -> &Url {
-        &self.remote_write_url
+    pub fn rules(&mut self) -> Rules {
+        let Rules { max_sample_age_ms, max_sample_lead_ms, external_labels } = Rules::default();
+        Rules {
+            external_labels: self.read(ENV_EXTERNAL_LABELS, parse::labels).unwrap_or(external_labels),
+            max_sample_age_ms: self.read(ENV_MAX_SAMPLE_AGE, parse::milliseconds).unwrap_or(max_sample_age_ms),
+            max_sample_lead_ms: self.read(ENV_MAX_SAMPLE_LEAD, parse::milliseconds).unwrap_or(max_sample_lead_ms),
+        }
     }
 
-    /// The region to sign for; `None` where nothing is signed.
-    #[must_use]
-    pub fn signing_region(&self) -> Option<&str> {
-        self.signing_region.as_deref()
+    pub fn log_filter(&mut self) -> Targets {
+        self.read(ENV_RUST_LOG, parse::log_filter).unwrap_or_else(parse::default_log_filter)
     }
 
-    /// Credentials that the environment gives; others are looked for when they are needed.
-    #[must_use]
-    pub fn credentials(&self) -> Option<&Credentials> {
-        self.credentials.as_ref()
+    fn read<T>(&mut self, variable: &'static str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
+        let value = self.vars.get(variable)?;
+        parse(&value).map_err(|problem| self.error(variable, Some(value), problem)).ok()
     }
 
-    /// The queue for refused messages.
-    #[must_use]
-    pub fn dead_letter_queue_url(&self) -> Option<&Url> {
-        self.dead_letter_queue_url.as_ref()
+    fn error(&mut self, variable: &'static str, value: Option<String>, problem: Problem) {
+        self.errors.push(SettingsError { variable, value, problem });
     }
 
-    /// What events are judged by.
-    #[must_use]
-    pub fn rules(&self) -> &Rules {
-        &self.rules
+    fn remote_write_url(&mut self) -> Option<Url> {
+        let names = [ENV_REMOTE_WRITE_URL, ENV_AWS_PROMETHEUS_ENDPOINT];
+        let Some(variable) = names.into_iter().find(|name| self.vars.get(name).is_some()) else {
+            self.error(ENV_REMOTE_WRITE_URL, None, Problem::NoUrl);
+            return None;
+        };
+        let url = self.read(variable, parse::http_url)?;
+        if let Some(problem) = amp::fault_of(&url) {
+            self.error(variable, Some(url.to_string()), Problem::WorkspaceUrl(problem));
+        }
+        Some(url)
     }
 
-    /// What becomes of samples that come too late.
-    #[must_use]
-    pub fn late_samples(&self) -> LateSamples {
-        self.late_samples
+    /// Returns the region of the URL, or else the function's own, if the setting gives none.
+    fn default_region(&mut self, url: &Url) -> Option<String> {
+        if self.vars.get(ENV_SIGV4_REGION).is_some() {
+            return None;
+        }
+        let of_url = url.host_str().and_then(amp::region_of).map(str::to_owned);
+        let region = of_url.or_else(|| self.read(ENV_AWS_REGION, parse::region));
+        if region.is_none() {
+            self.error(ENV_SIGV4_REGION, None, Problem::NoRegion);
+        }
+        region
     }
-
-    /// Which log lines are wanted.
-    #[must_use]
-    pub fn log_filter(&self) -> &Targets {
-        &self.log_filter
-    }
-}
-
-fn read<T>(
-    vars: &impl Vars,
-    variable: &'static str,
-    parse: impl Fn(&str) -> Result<T, String>,
-    errors: &mut Vec<SettingsError>,
-) -> Option<T> {
-    let value = vars.get(variable)?;
-    parse(&value).map_err(|fault| errors.push(SettingsError { variable, value: Some(value), fault })).ok()
-}
-
-fn remote_write_url(vars: &impl Vars, errors: &mut Vec<SettingsError>) -> Option<Url> {
-    let set = [ENV_REMOTE_WRITE_URL, ENV_AWS_PROMETHEUS_ENDPOINT].into_iter().find(|name| vars.get(name).is_some());
-    let Some(variable) = set else {
-        let fault = format!(
-            "it is not set, nor is {ENV_AWS_PROMETHEUS_ENDPOINT}; expected the URL to write to, such as \
-             https://aps-workspaces.<region>.amazonaws.com/workspaces/<id>/api/v1/remote_write",
-        );
-        errors.push(SettingsError { variable: ENV_REMOTE_WRITE_URL, value: None, fault });
-        return None;
-    };
-    let url = read(vars, variable, parse::http_url, errors)?;
-    if let Some(fault) = amp::fault_of(&url) {
-        errors.push(SettingsError { variable, value: Some(url.to_string()), fault });
-    }
-    Some(url)
-}
-
-/// Where the setting gives none: that of the URL, else the function's own.
-fn region_beside(vars: &impl Vars, url: &Url, errors: &mut Vec<SettingsError>) -> Option<String> {
-    if vars.get(ENV_SIGV4_REGION).is_some() {
-        return None;
-    }
-    let of_url = url.host_str().and_then(amp::region_of).map(str::to_owned);
-    let region = of_url.or_else(|| read(vars, ENV_AWS_REGION, parse::region, errors));
-    if region.is_none() {
-        let fault = format!(
-            "no region to sign for: it is not set, {ENV_AWS_REGION} is not either, and the host of the URL names none; \
-             expected a region such as eu-west-1, or {ENV_REMOTE_WRITE_AUTH}=none",
-        );
-        errors.push(SettingsError { variable: ENV_SIGV4_REGION, value: None, fault });
-    }
-    region
 }
 
 fn credentials(vars: &impl Vars) -> Option<Credentials> {
     let (key, secret) = (vars.get("AWS_ACCESS_KEY_ID")?, vars.get("AWS_SECRET_ACCESS_KEY")?);
     Some(Credentials::new(key, secret, vars.get("AWS_SESSION_TOKEN"), None, "environment"))
-}
-
-// === impl SettingsErrors ===
-
-impl SettingsErrors {
-    /// The faults, in the order of the documents.
-    #[must_use]
-    pub fn as_slice(&self) -> &[SettingsError] {
-        &self.0
-    }
-}
-
-impl fmt::Display for SettingsErrors {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, error) in self.0.iter().enumerate() {
-            write!(f, "{}{error}", if i > 0 { "\n" } else { "" })?;
-        }
-        Ok(())
-    }
-}
-
-impl std::error::Error for SettingsErrors {}
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.value {
-            Some(value) => write!(f, "{}={}: {}", self.variable, parse::without_password(value), self.fault),
-            None => write!(f, "{}: {}", self.variable, self.fault),
-        }
-    }
 }
 
 #[cfg(test)]

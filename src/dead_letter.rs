@@ -3,7 +3,7 @@
 mod letter;
 mod sqs;
 
-pub use letter::{DeadLetter, MAX_DETAIL_CHARS, NO_GROUP};
+pub use letter::{DeadLetter, NO_GROUP};
 pub use sqs::SqsDeadLetters;
 
 use tokio::time::Instant;

@@ -1,74 +1,72 @@
 //! JSON text to [`Event`]: the producers' contract.
 //!
-//! In comes the text of one message as its trigger handed it over; out comes, for each event in it, either an
-//! [`Event`] that borrows from that text or a [`Rejection`] that names the place. Nothing here reads a clock: the time
-//! of the invocation is part of [`EventTimes`].
+//! In comes the text of one message as its trigger handed it over. Out comes, for each event in it, an [`Event`] that
+//! borrows from the text, or a [`Rejection`]. No clock is read here: the time of the invocation is in [`EventTimes`].
 //!
-//! Each number and dimension is looked at as the text it was sent as (`serde_json`'s `RawValue`), never as the
-//! parser's opinion of it: `12` and `12.0`, `-0` and `-0.0`, and `1e309` stay apart, and doubles are rounded by the
-//! standard library, exactly.
+//! Each number and dimension is read from the text that was sent (`serde_json`'s `RawValue`). So `12` and `12.0` stay
+//! different, as do `-0` and `-0.0`; `1e309` is seen; and the standard library rounds doubles exactly.
 
+mod base64;
 mod entries;
 mod fields;
 mod message;
 mod path;
-pub mod records;
+mod records;
+mod text;
 mod timestamp;
 mod value;
+mod wrappers;
 
 use crate::model::{LabelSet, MetricName, Rejection, Timestamp, Value};
 use std::borrow::Cow;
 
-pub use fields::{MAX_LABEL_VALUE_BYTES, MAX_LABELS};
-pub use message::{MAX_WRAPPERS, Shape, read_message};
-pub(crate) use message::{foreign_records, into_text};
+pub use message::{Shape, read_message};
+pub(crate) use records::Record;
+pub(crate) use text::from_utf8;
 
 /// One event: samples of one time that share their labels.
 #[derive(Clone, Debug)]
 pub struct Event<'a> {
     /// Dimensions and external labels.
     pub labels: LabelSet<'a>,
-    /// When it was measured.
     pub timestamp: Timestamp,
-    /// At least one; no name twice.
+    /// At least one; each name once.
     pub metrics: Vec<(MetricName<'a>, Value)>,
 }
 
-/// One event of a message, good or refused, with its own text as it stood.
+/// One event of a message, valid or rejected.
 #[derive(Clone, Debug)]
 pub struct ParsedEvent<'a> {
-    /// The text of the event; of the whole message where no event could be told apart in it.
+    /// The text of the event as it was sent; the text of the whole message if it has no separate events.
     pub text: Cow<'a, str>,
-    /// When the queue took it, as far as the record around it knows.
+    /// When the message was sent first, if its record says it.
     pub sent: Option<Timestamp>,
-    /// The event, or why it is refused.
     pub event: Result<Event<'a>, Rejection>,
 }
 
-/// The times that an event is judged by.
+/// The times that decide about an event's timestamp.
 #[derive(Clone, Copy, Debug)]
 pub struct EventTimes {
     /// The start of the invocation: ages are measured from here.
     pub now: Timestamp,
-    /// When the queue took the message: the time of an event that brings none.
+    /// When the message was sent first: the time of an event without a timestamp.
     pub sent: Option<Timestamp>,
 }
 
-/// What the operator decided about events.
+/// The operator's settings for events.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// Samples older than this many milliseconds are `too_old`.
+    /// Older samples are `too_old`.
     pub max_sample_age_ms: i64,
-    /// Samples further ahead than this many milliseconds are `in_future`.
+    /// Samples further ahead are `in_future`.
     pub max_sample_lead_ms: i64,
-    /// Labels that each event gets where it has none of that name.
+    /// Labels for events that have none of that name.
     pub external_labels: LabelSet<'static>,
 }
 
 // === impl Event ===
 
 impl Event<'_> {
-    /// The same event, free of the text it was read from.
     #[must_use]
     pub fn into_owned(self) -> Event<'static> {
         Event {
@@ -82,7 +80,6 @@ impl Event<'_> {
 // === impl ParsedEvent ===
 
 impl ParsedEvent<'_> {
-    /// The same, free of the text it was read from.
     #[must_use]
     pub fn into_owned(self) -> ParsedEvent<'static> {
         ParsedEvent {
@@ -96,7 +93,7 @@ impl ParsedEvent<'_> {
 // === impl Rules ===
 
 impl Default for Rules {
-    /// AMP's hour, ten seconds ahead, no external labels.
+    /// AMP takes samples of the last hour.
     fn default() -> Self {
         Self { max_sample_age_ms: 3_600_000, max_sample_lead_ms: 10_000, external_labels: LabelSet::default() }
     }

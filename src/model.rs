@@ -1,5 +1,8 @@
-//! The nouns that every stage shares. Validity lives in the types: a [`LabelSet`] is sorted and unique, a
-//! [`MetricName`] is one that AMP accepts, a [`Value`] still knows how it was written.
+//! The nouns that every stage shares. The types keep the invariants:
+//!
+//! * A [`LabelSet`] is sorted by name, has each name once and no empty value.
+//! * A [`MetricName`] or [`LabelName`] is not empty and at most [`crate::limits::MAX_NAME_BYTES`] long.
+//! * A [`Value`] knows whether it was written as an integer, and only [`Value::StaleMarker`] is sent as a stale marker.
 
 mod labels;
 mod names;
@@ -7,6 +10,6 @@ mod outcome;
 mod sample;
 
 pub use labels::{Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
-pub use names::{LabelName, MAX_NAME_BYTES, MetricName, NameError};
+pub use names::{LabelName, MetricName, NameError};
 pub use outcome::{ItemId, Outcome, Reason, Rejection};
-pub use sample::{CANONICAL_NAN, Timestamp, Value};
+pub use sample::{CANONICAL_NAN, STALE_MARKER, Timestamp, Value};

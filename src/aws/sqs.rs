@@ -28,8 +28,7 @@ use tokio::sync::OnceCell;
 use tokio::time::Instant;
 use url::Url;
 
-/// Entries of one batch call, and messages of one receive.
-pub const MAX_ENTRIES: usize = 10;
+pub use crate::limits::MAX_BATCH_MESSAGES as MAX_ENTRIES;
 
 /// Longest call, with all its tries, if nobody sets another time; a function runs no longer.
 const LONGEST_CALL: Duration = Duration::from_mins(15);

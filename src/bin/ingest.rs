@@ -1,4 +1,4 @@
-//! The Lambda function: settings, build once, hand over.
+//! The Lambda function: reads the settings, builds the gateway once, and serves invocations.
 
 use amp_push_gateway::config::{Env, Settings};
 use amp_push_gateway::{gateway, instrumentation, lambda};
@@ -11,13 +11,13 @@ async fn main() -> ExitCode {
         Ok(settings) => settings,
         Err(errors) => {
             instrumentation::init(instrumentation::errors_only());
-            for error in errors.as_slice() {
+            for error in &errors.0 {
                 tracing::error!(variable = error.variable, "wrong setting: {error}");
             }
             return ExitCode::FAILURE;
         }
     };
-    instrumentation::init(settings.log_filter().clone());
+    instrumentation::init(settings.log_filter.clone());
     let gateway = match gateway::from_settings(&settings) {
         Ok(gateway) => gateway,
         Err(error) => {

@@ -12,7 +12,7 @@ fn read_with(pairs: &[(&str, &str)]) -> Result<Settings, SettingsErrors> {
 }
 
 #[test]
-fn all_faults_are_told_at_once_with_variable_value_and_what_is_allowed() {
+fn reports_every_error_with_the_variable_its_value_and_what_is_allowed() {
     let wrong = [
         ("AWS_PROMETHEUS_ENDPOINT", "ftp://example.com", "expected an http or https URL"),
         ("REMOTE_WRITE_AUTH", "basic", "expected sigv4 or none"),
@@ -26,16 +26,16 @@ fn all_faults_are_told_at_once_with_variable_value_and_what_is_allowed() {
     ];
     let pairs: Vec<_> = wrong.iter().map(|(name, value, _)| (*name, *value)).collect();
     let errors = Settings::from_vars(&vars(&pairs)).unwrap_err();
-    let told = errors.to_string();
-    assert_eq!(errors.as_slice().len(), wrong.len(), "{told}");
-    for (variable, value, fault) in wrong {
-        let line = told.lines().find(|line| line.starts_with(&format!("{variable}={value}: ")));
-        assert!(line.is_some_and(|line| line.contains(fault)), "{variable}: {told}");
+    let text = errors.to_string();
+    assert_eq!(errors.0.len(), wrong.len(), "{text}");
+    for (variable, value, allowed) in wrong {
+        let line = text.lines().find(|line| line.starts_with(&format!("{variable}={value}: ")));
+        assert!(line.is_some_and(|line| line.contains(allowed)), "{variable}: {text}");
     }
 }
 
 #[test]
-fn nothing_but_the_url_and_a_region_is_required_and_empty_is_unset() {
+fn requires_only_a_url_and_a_region_and_takes_empty_for_unset() {
     let errors = Settings::from_vars(&vars(&[("REMOTE_WRITE_URL", "")])).unwrap_err();
     assert!(errors.to_string().starts_with("REMOTE_WRITE_URL: it is not set"));
     let errors = Settings::from_vars(&vars(&[("REMOTE_WRITE_URL", "http://localhost/")])).unwrap_err();
@@ -51,15 +51,15 @@ fn nothing_but_the_url_and_a_region_is_required_and_empty_is_unset() {
         "RUST_LOG",
     ];
     let settings = read_with(&empty.map(|name| (name, ""))).unwrap();
-    assert_eq!(settings.signing_region(), Some("eu-west-1"));
-    assert_eq!(settings.rules().max_sample_age_ms, 3_600_000);
-    assert_eq!(settings.rules().max_sample_lead_ms, 10_000);
-    assert_eq!(settings.late_samples(), LateSamples::DeadLetter);
-    assert!(settings.dead_letter_queue_url().is_none());
+    assert_eq!(settings.remote_write.signing_region.as_deref(), Some("eu-west-1"));
+    assert_eq!(settings.rules.max_sample_age_ms, 3_600_000);
+    assert_eq!(settings.rules.max_sample_lead_ms, 10_000);
+    assert_eq!(settings.dead_letters.late_samples, LateSamples::DeadLetter);
+    assert!(settings.dead_letters.queue_url.is_none());
 }
 
 #[test]
-fn the_region_is_the_set_one_then_the_hosts_then_lambdas() {
+fn takes_the_region_from_the_setting_then_the_host_then_lambda() {
     let amp = "https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/api/v1/remote_write";
     let table = [
         (vec![("REMOTE_WRITE_URL", amp), ("SIGV4_REGION", "ap-south-1")], Some("ap-south-1")),
@@ -68,26 +68,26 @@ fn the_region_is_the_set_one_then_the_hosts_then_lambdas() {
         (vec![("REMOTE_WRITE_AUTH", "none")], None),
     ];
     for (pairs, region) in table {
-        assert_eq!(read_with(&pairs).unwrap().signing_region(), region, "{pairs:?}");
+        assert_eq!(read_with(&pairs).unwrap().remote_write.signing_region.as_deref(), region, "{pairs:?}");
     }
 }
 
 #[test]
-fn the_url_of_the_ancestor_works_and_the_own_one_wins() {
+fn prefers_its_own_variable_to_that_of_the_ancestor() {
     let settings = read_with(&[("AWS_PROMETHEUS_ENDPOINT", "http://other/")]).unwrap();
-    assert_eq!(settings.remote_write_url().as_str(), "http://127.0.0.1:9090/api/v1/write");
+    assert_eq!(settings.remote_write.url.as_str(), "http://127.0.0.1:9090/api/v1/write");
     let settings = read_with(&[("REMOTE_WRITE_URL", ""), ("AWS_PROMETHEUS_ENDPOINT", "http://other/x")]).unwrap();
-    assert_eq!(settings.remote_write_url().as_str(), "http://other/x");
+    assert_eq!(settings.remote_write.url.as_str(), "http://other/x");
 }
 
 #[test]
-fn a_password_in_the_url_is_refused_and_not_repeated() {
-    let told = read_with(&[("REMOTE_WRITE_URL", "https://me:hunter2@host/write")]).unwrap_err().to_string();
-    assert!(told.contains("REMOTE_WRITE_URL") && !told.contains("hunter2"), "{told}");
+fn rejects_a_password_in_the_url_and_does_not_repeat_it() {
+    let text = read_with(&[("REMOTE_WRITE_URL", "https://me:hunter2@host/write")]).unwrap_err().to_string();
+    assert!(text.contains("REMOTE_WRITE_URL") && !text.contains("hunter2"), "{text}");
 }
 
 #[test]
-fn a_password_is_hidden_however_badly_its_url_is_written() {
+fn hides_a_password_even_in_a_wrong_url() {
     let urls = [
         "htps://user:s3cr3t@host/write",
         "https://user:s3cr3t@ho st/",
@@ -98,15 +98,15 @@ fn a_password_is_hidden_however_badly_its_url_is_written() {
     ];
     for url in urls {
         for variable in ["REMOTE_WRITE_URL", "DEAD_LETTER_QUEUE_URL"] {
-            if let Err(told) = read_with(&[(variable, url)]) {
-                assert!(!told.to_string().contains("s3cr3t"), "{variable}={url}: {told}");
+            if let Err(text) = read_with(&[(variable, url)]) {
+                assert!(!text.to_string().contains("s3cr3t"), "{variable}={url}: {text}");
             }
         }
     }
 }
 
 #[test]
-fn durations_are_a_whole_number_and_a_unit() {
+fn reads_durations_of_a_whole_number_and_a_unit() {
     let table = [
         ("250ms", Some(250)),
         ("0s", Some(0)),
@@ -129,7 +129,7 @@ fn durations_are_a_whole_number_and_a_unit() {
 }
 
 #[test]
-fn external_labels_are_classic_unique_pairs() {
+fn takes_only_classic_unique_external_labels() {
     let labels = parse::labels("env=prod,team=a=b").unwrap();
     assert_eq!((labels.get("env"), labels.get("team")), (Some("prod"), Some("a=b")));
     for wrong in ["", "env", "env=", "=x", "a=1,a=2", "__x=1", "a-b=1", "1a=1", "a=1,", "a=1, b=2"] {
@@ -138,7 +138,7 @@ fn external_labels_are_classic_unique_pairs() {
 }
 
 #[test]
-fn dependencies_are_never_heard_below_warn() {
+fn never_logs_dependencies_below_warn() {
     let level_of = |text: &str, target: &str, level| parse::log_filter(text).unwrap().would_enable(target, &level);
     for text in ["trace", "lambda_runtime=trace", "debug,aws_smithy_runtime=trace"] {
         assert!(!level_of(text, "lambda_runtime::x", Level::INFO), "{text}");
@@ -150,10 +150,10 @@ fn dependencies_are_never_heard_below_warn() {
 }
 
 #[test]
-fn secrets_do_not_stand_in_debug() {
+fn hides_secrets_in_debug_output() {
     let pairs = [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "s3cr3t"), ("AWS_SESSION_TOKEN", "t0k3n")];
     let settings = read_with(&pairs).unwrap();
-    assert!(settings.credentials().is_some());
+    assert!(settings.remote_write.credentials.is_some());
     let debug = format!("{settings:?}");
     assert!(!debug.contains("s3cr3t") && !debug.contains("t0k3n"), "{debug}");
 }

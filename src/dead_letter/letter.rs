@@ -1,10 +1,8 @@
 //! A dead letter within the limits of SQS. Pure.
 
-use crate::aws::sqs::{MAX_MESSAGE_BYTES, OutgoingMessage, size_of_attributes};
+use crate::aws::sqs::{OutgoingMessage, size_of_attributes};
+use crate::limits::{MAX_DETAIL_CHARS, MAX_MESSAGE_BYTES};
 use crate::model::{Reason, Timestamp};
-
-/// Longest detail in characters.
-pub const MAX_DETAIL_CHARS: usize = 1_000;
 
 /// The group, on a FIFO queue, of dead letters whose message had none.
 pub const NO_GROUP: &str = "rejected";

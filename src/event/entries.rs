@@ -1,4 +1,4 @@
-//! Walks over JSON without building a tree: each value is handed over as the text it stands in.
+//! Walks over JSON without building a tree: each value is passed on as its text.
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -6,10 +6,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Reads the object in `text` by a visitor of its entries.
-///
-/// # Errors
-/// Those of the visitor, and where `text` is not a JSON object and nothing else.
+/// Reads the object in `text` by a visitor of its entries. Returns an error if `text` is anything but a JSON object.
 pub(super) fn read_object<'a, V: Visitor<'a>>(text: &'a str, visitor: V) -> serde_json::Result<V::Value> {
     let mut json = serde_json::Deserializer::from_str(text);
     let read = json.deserialize_map(visitor)?;
@@ -17,8 +14,8 @@ pub(super) fn read_object<'a, V: Visitor<'a>>(text: &'a str, visitor: V) -> serd
     Ok(read)
 }
 
-/// Whether the value of `key` is an object too, looked at where the key stands in the object in `text`. Not of a key that
-/// had escapes: it stands elsewhere.
+/// Returns whether the value of `key` in the object in `text` is an object, before it is read. `key` must borrow from
+/// `text`; for a key that does not (it had escapes) the answer is false.
 pub(super) fn holds_object(text: &str, key: &str) -> bool {
     let start = key.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
     let after = text.get(start.saturating_add(key.len())..).and_then(|after| after.strip_prefix('"'));
@@ -26,31 +23,27 @@ pub(super) fn holds_object(text: &str, key: &str) -> bool {
     value.is_some_and(|value| value.trim_ascii_start().starts_with('{'))
 }
 
-/// Calls `each` with the text of every element of the array in `text`, in order. Two million of them fit into 6 MB, so
-/// they are not collected.
-///
-/// # Errors
-/// Where `text` is not a JSON array and nothing else.
+/// Calls `each` with the text of every element of the array in `text`, in order. They are not collected: two million fit
+/// into a payload of 6 MB. Returns an error if `text` is anything but a JSON array.
 pub(super) fn for_each_element<'a>(text: &'a str, each: impl FnMut(&'a str)) -> serde_json::Result<()> {
     let mut json = serde_json::Deserializer::from_str(text);
     json.deserialize_seq(Elements(each))?;
     json.end()
 }
 
-/// The contents of a JSON string as it stands with its quotes; `None` where `literal` is no string or an escape in it
-/// says nothing that UTF-8 can.
+/// Returns the contents of a JSON string; `None` if `literal` is no string, or has an escape that is not UTF-8.
 pub(super) fn unquote(literal: &str) -> Option<Cow<'_, str>> {
     let inner = literal.strip_prefix('"')?.strip_suffix('"')?;
     if inner.contains('\\') { serde_json::from_str(literal).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inner)) }
 }
 
-/// Calls its function with the key and the text of the value of every entry of an object, in order and with repeated keys:
-/// a visitor, and the seed of an object within another.
+/// Calls its function with the key and the text of the value of every entry of an object, in order, repeated keys included.
+/// It is a visitor, and the seed of an object in another.
 pub(super) struct Entries<F>(pub(super) F);
 
 struct Elements<F>(F);
 
-/// A bare `Cow` as a map key is always owned; this one borrows where it can.
+/// A key that borrows if it has no escapes. `serde` makes a bare `Cow` owned.
 pub(super) struct Key<'a>(pub(super) Cow<'a, str>);
 
 impl<'a, F: FnMut(Cow<'a, str>, &'a str)> DeserializeSeed<'a> for Entries<F> {
@@ -119,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn values_are_handed_over_as_they_stand() {
+    fn passes_on_the_text_of_each_value() {
         let mut seen = Vec::new();
         let each = |key: Cow<'_, str>, value| seen.push((key.into_owned(), value));
         read_object(r#" {"a": 1.50 , "a":"x\n", "\u0062":[ 1 ]} "#, Entries(each)).unwrap();
@@ -128,21 +121,21 @@ mod tests {
     }
 
     #[test]
-    fn elements_are_handed_over_as_they_stand() {
+    fn passes_on_the_text_of_each_element() {
         let mut seen = Vec::new();
         for_each_element(r#" [1.50 , {"a": [1]},"x" ] "#, |element| seen.push(element)).unwrap();
         assert_eq!(seen, ["1.50", r#"{"a": [1]}"#, r#""x""#]);
     }
 
     #[test]
-    fn what_is_no_single_object_is_an_error() {
+    fn rejects_text_that_is_not_one_object() {
         for text in ["", "[]", "1e309", "{} {}", "{\"a\":1,}", "{a:1}"] {
             assert!(read_object(text, Entries(|_, _| ())).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn what_a_key_holds_is_seen_before_it_is_read() {
+    fn reports_whether_a_value_is_an_object_before_it_is_read() {
         struct Objects<'a>(&'a str, Vec<bool>);
         impl<'a> Visitor<'a> for Objects<'a> {
             type Value = Vec<bool>;
@@ -165,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_are_unquoted_and_lone_surrogates_are_none() {
+    fn unquotes_strings_without_lone_surrogates() {
         assert_eq!(unquote(r#""a\tb""#).unwrap(), "a\tb");
         assert!(matches!(unquote(r#""ab""#), Some(Cow::Borrowed("ab"))));
         assert_eq!(unquote("12"), None);

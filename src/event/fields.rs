@@ -1,8 +1,10 @@
-//! The fields of one event to an [`Event`].
+//! The fields of one event to an [`Event`], in one pass over its text.
 
 use super::entries::{self, Entries, Key};
 use super::path::{self, at, excerpt, kind};
+use super::wrappers::KEYS;
 use super::{Event, EventTimes, Rules, timestamp, value};
+use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::model::{Label, LabelName, LabelSet, LabelSetError, MetricName, NameError, Reason, Rejection, Value};
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -10,56 +12,43 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-/// Most labels of a series, `__name__` and external ones counted (AMP quota "Labels per series").
-pub const MAX_LABELS: usize = 150;
-
-/// Longest label value in bytes (Cortex' `max_label_value_length`).
-pub const MAX_LABEL_VALUE_BYTES: usize = 2_048;
-
-/// The keys of SNS, EventBridge and Lambda that say what is wrapped.
-const OF_WRAPPERS: [&str; 7] = ["Type", "TopicArn", "Message", "detail-type", "source", "detail", "Records"];
-
-/// Up to here names are compared in pairs; above, by a hash set.
+/// The names of so many metrics are compared in pairs, those of more with a hash set.
 const FEW_METRICS: usize = 16;
 
-/// What is read, or why it cannot be taken though it is JSON.
+/// A part of an event, or its rejection although it is JSON.
 type Read<T> = Result<T, Rejection>;
 
 type Samples<'a> = Vec<(MetricName<'a>, Value)>;
 
-/// What an event's keys hold, each read where it stands.
+/// The values of an event's keys.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
     metrics: Option<Read<Samples<'a>>>,
     dimensions: Option<Read<LabelSet<'a>>>,
     timestamp: Option<&'a str>,
-    /// The first of the three that came twice.
+    /// The first of these three keys that is given twice.
     repeated: Option<&'static str>,
-    /// The first other key, a mistake perhaps, and those of a wrapper. Of a million mistakes one is told.
+    /// The first other key, and the keys of wrappers. One mistake is reported, even if there are a million.
     pub(super) others: Vec<(Cow<'a, str>, &'a str)>,
 }
 
 impl<'a> Fields<'a> {
-    /// Of the object in `text`.
-    ///
-    /// # Errors
-    /// Where it is not a JSON object and nothing else.
+    /// Returns the fields of the object in `text`, or an error if it is anything but a JSON object.
     pub(super) fn read(text: &'a str) -> serde_json::Result<Self> {
         entries::read_object(text, FieldsOf(text))
     }
 
-    /// The value of a key that is not an event's.
+    /// Returns the value of a wrapper's key.
     pub(super) fn other(&self, key: &str) -> Option<&'a str> {
-        debug_assert!(OF_WRAPPERS.contains(&key), "{key} is not kept");
+        debug_assert!(KEYS.contains(&key), "{key} is not kept");
         self.others.iter().find(|(name, _)| name == key).map(|(_, literal)| *literal)
     }
 
-    /// Whether any key of an event is there.
     pub(super) fn has_event_keys(&self) -> bool {
         self.metrics.is_some() || self.dimensions.is_some() || self.timestamp.is_some()
     }
 
-    pub(super) fn into_event(self, clock: &EventTimes, rules: &'a Rules) -> Result<Event<'a>, Rejection> {
+    pub(super) fn into_event(self, times: &EventTimes, rules: &'a Rules) -> Result<Event<'a>, Rejection> {
         if let Some((key, _)) = self.others.first() {
             return Err(Rejection::new(Reason::InvalidEvent, unknown_key(key)));
         }
@@ -71,46 +60,32 @@ impl<'a> Fields<'a> {
         };
         let mut labels = self.dimensions.unwrap_or_else(|| Ok(LabelSet::default()))?;
         labels.add_missing(&rules.external_labels);
-        if labels.len() + 1 > MAX_LABELS {
-            return Err(Rejection::new(
-                Reason::TooManyLabels,
-                format!("dimensions: {} labels with __name__, at most {MAX_LABELS} are allowed", labels.len() + 1),
-            ));
+        let count = labels.as_slice().len() + 1;
+        if count > MAX_LABELS {
+            let detail = format!("dimensions: {count} labels with __name__, at most {MAX_LABELS} are allowed");
+            return Err(Rejection::new(Reason::TooManyLabels, detail));
         }
         let metrics = metrics?;
-        let timestamp = timestamp::read(self.timestamp, clock, rules)?;
+        let timestamp = timestamp::read(self.timestamp, times, rules)?;
         Ok(Event { labels, timestamp, metrics })
     }
 }
 
-/// A typo here would silently merge series, so it is refused and the likely key named.
+/// A typo in a key would silently merge series. So the event is rejected, and the detail names the likely key.
 fn unknown_key(key: &str) -> String {
-    const ALIASES: [(&str, &str); 10] = [
-        ("labels", "dimensions"),
-        ("label", "dimensions"),
-        ("tags", "dimensions"),
-        ("time", "timestamp"),
-        ("ts", "timestamp"),
-        ("date", "timestamp"),
-        ("values", "metrics"),
-        ("value", "metrics"),
-        ("fields", "metrics"),
-        ("measures", "metrics"),
+    const KNOWN: [(&str, &[&str]); 3] = [
+        ("metrics", &["values", "value", "fields", "measures"]),
+        ("dimensions", &["labels", "label", "tags"]),
+        ("timestamp", &["time", "ts", "date"]),
     ];
     let lower = key.to_lowercase();
-    let alike = |known: &&str| strsim::damerau_levenshtein(&lower, known) <= known.len() / 3;
-    let likely = if lower.len() > 32 {
-        None
-    } else {
-        ["metrics", "dimensions", "timestamp"]
-            .into_iter()
-            .find(alike)
-            .or_else(|| ALIASES.iter().find(|(alias, _)| *alias == lower).map(|(_, known)| *known))
+    let is_likely = |(known, aliases): &&(&str, &[&str])| {
+        aliases.contains(&lower.as_str()) || strsim::damerau_levenshtein(&lower, known) <= known.len() / 3
     };
-    let hint = likely.map_or_else(
-        || "an event has only metrics, dimensions and timestamp".to_owned(),
-        |known| format!("did you mean {known}?"),
-    );
+    let hint = match KNOWN.iter().filter(|_| lower.len() <= 32).find(is_likely) {
+        Some((known, _)) => format!("did you mean {known}?"),
+        None => "an event has only metrics, dimensions and timestamp".to_owned(),
+    };
     format!("{}: unknown key; {hint}", path::key(key))
 }
 
@@ -135,7 +110,7 @@ impl<'a> Visitor<'a> for FieldsOf<'a> {
                 "timestamp" => fields.timestamp.replace(literal(&mut map)?).is_some().then_some("timestamp"),
                 other => {
                     let literal = literal(&mut map)?;
-                    if fields.others.is_empty() || (OF_WRAPPERS.contains(&other) && fields.other(other).is_none()) {
+                    if fields.others.is_empty() || (KEYS.contains(&other) && fields.other(other).is_none()) {
                         fields.others.push((key, literal));
                     }
                     None
@@ -166,7 +141,7 @@ impl<'a> FieldsOf<'a> {
         let mut samples = Vec::new();
         let read = self.each_of(key, "metrics", map, |key, literal| {
             #[cfg(test)]
-            assert_ne!((key.as_ref(), literal), ("panic", "\"test\""), "a defect, for the test of it");
+            assert_ne!((key.as_ref(), literal), ("panic", "\"test\""), "a panic, for the test of it");
             let value = value::read(&key, literal)?;
             samples.push((named("metrics", key, Reason::InvalidMetricName, MetricName::translate)?, value));
             Ok(())
@@ -186,8 +161,8 @@ impl<'a> FieldsOf<'a> {
         }))
     }
 
-    /// Calls `each` for the entries of the object that `key` holds, and gives the first refusal. The key is `parent`, as it
-    /// stands in the text.
+    /// Calls `each` for the entries of the object that is the value of `key`, and returns the first rejection. `key` is
+    /// `parent` as it is in the text.
     fn each_of<A: MapAccess<'a>>(
         &self,
         key: &str,
@@ -207,7 +182,7 @@ impl<'a> FieldsOf<'a> {
         }
         let literal = literal(map)?;
         if literal.starts_with('{') {
-            // The key had escapes, and its value was read over to see what it is.
+            // The key had escapes, so its value was skipped to find out what it is.
             entries::read_object(literal, Entries(each)).map_err(serde::de::Error::custom)?;
             return Ok(first);
         }
@@ -223,15 +198,15 @@ fn literal<'a, A: MapAccess<'a>>(map: &mut A) -> Result<&'a str, A::Error> {
     map.next_value::<&RawValue>().map(RawValue::get)
 }
 
-/// `None` where the value says that there is no such label.
+/// Returns `None` if the value is null or empty: there is no such label.
 fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, Rejection> {
     let value = match literal.as_bytes().first() {
         Some(b'"') => entries::unquote(literal).ok_or_else(|| {
             Rejection::new(Reason::InvalidJson, at("dimensions", &key, "the string has an invalid escape"))
         })?,
         Some(b'{' | b'[') => {
-            let fault = format!("the value is {}, expected a string, a number or a boolean", kind(literal));
-            return Err(Rejection::new(Reason::InvalidEvent, at("dimensions", &key, fault)));
+            let problem = format!("the value is {}, expected a string, a number or a boolean", kind(literal));
+            return Err(Rejection::new(Reason::InvalidEvent, at("dimensions", &key, problem)));
         }
         Some(b'n') => return Ok(None),
         _ => Cow::Borrowed(literal),
@@ -240,8 +215,8 @@ fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, R
         return Ok(None);
     }
     if value.len() > MAX_LABEL_VALUE_BYTES {
-        let fault = format!("the value has {} bytes, at most {MAX_LABEL_VALUE_BYTES} are allowed", value.len());
-        return Err(Rejection::new(Reason::TooLarge, at("dimensions", &key, fault)));
+        let problem = format!("the value has {} bytes, at most {MAX_LABEL_VALUE_BYTES} are allowed", value.len());
+        return Err(Rejection::new(Reason::TooLarge, at("dimensions", &key, problem)));
     }
     let name = named("dimensions", key, Reason::InvalidLabelName, LabelName::translate)?;
     Ok(Some(Label { name, value }))
@@ -262,7 +237,7 @@ fn named<'a, N>(
     reason: Reason,
     translate: impl Fn(Cow<'a, str>) -> Result<N, NameError>,
 ) -> Result<N, Rejection> {
-    // A copy of the reference, for the words; a key that is owned is rare (it had escapes).
+    // A copy of the reference, for the detail. An owned key is rare: it had escapes.
     let shown = key.clone();
     translate(key).map_err(|error| {
         let reason = if matches!(error, NameError::TooLong(_)) { Reason::TooLarge } else { reason };

@@ -1,103 +1,112 @@
-//! The shapes in which AWS services hand messages to a function: records of SQS and SNS.
-//!
-//! Only what is used is read, and borrowed. The shapes:
+//! Records of SQS and SNS. Only what is used is read, and borrowed. The shapes:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>, <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>.
 
-use crate::model::Timestamp;
+use super::text;
+use crate::model::{Rejection, Timestamp};
 use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// One record of SQS or SNS.
 #[derive(Deserialize, Debug)]
-pub struct Record<'a> {
-    /// SQS: the message's id, which a partial batch response names.
+pub(crate) struct Record<'a> {
+    /// SQS: the id that a partial batch response names.
     #[serde(borrow, default, rename = "messageId")]
-    pub message_id: Cow<'a, str>,
+    pub(crate) message_id: Cow<'a, str>,
     /// SQS: the message.
     #[serde(borrow, default)]
-    pub body: Option<Body<'a>>,
-    /// SQS: what the queue knows of the message.
+    body: Option<Body<'a>>,
     #[serde(borrow, default)]
-    pub attributes: Option<Attributes<'a>>,
-    /// SQS: what the sender said of the message.
+    attributes: Option<Attributes<'a>>,
     #[serde(borrow, default, rename = "messageAttributes")]
-    pub message_attributes: Option<MessageAttributes<'a>>,
-    /// `aws:sqs`, `aws:sns`, or that of a service whose records are refused.
+    message_attributes: Option<MessageAttributes<'a>>,
     #[serde(borrow, default, rename = "eventSource", alias = "EventSource")]
-    pub event_source: Cow<'a, str>,
-    /// The queue; `.fifo` at its end says what kind.
+    pub(super) event_source: Cow<'a, str>,
+    /// SQS: the queue.
     #[serde(borrow, default, rename = "eventSourceARN")]
-    pub event_source_arn: Cow<'a, str>,
+    pub(crate) event_source_arn: Cow<'a, str>,
     /// SNS: the notification.
     #[serde(borrow, default, rename = "Sns")]
-    pub sns: Option<Sns<'a>>,
+    sns: Option<Sns<'a>>,
 }
 
-/// The body of an SQS message, as bytes: one that is not UTF-8 must not take its batch down.
+/// The body of an SQS message, as bytes: a body that is not UTF-8 must not fail its batch.
 #[derive(Debug)]
-pub struct Body<'a>(pub Cow<'a, [u8]>);
+struct Body<'a>(Cow<'a, [u8]>);
 
-/// System attributes of an SQS message; all come as strings.
-#[derive(Deserialize, Default, Debug)]
-pub struct Attributes<'a> {
+/// System attributes of an SQS message: numbers, as strings.
+#[derive(Deserialize, Debug)]
+struct Attributes<'a> {
     /// Milliseconds since the epoch.
     #[serde(borrow, default, rename = "SentTimestamp")]
-    pub sent_timestamp: Cow<'a, str>,
-    /// How often the message was received, this time included.
+    sent_timestamp: Cow<'a, str>,
     #[serde(borrow, default, rename = "ApproximateReceiveCount")]
-    pub receive_count: Cow<'a, str>,
-    /// FIFO: the group.
+    receive_count: Cow<'a, str>,
     #[serde(borrow, default, rename = "MessageGroupId")]
-    pub group_id: Cow<'a, str>,
+    group_id: Cow<'a, str>,
 }
 
-/// The one message attribute that is read.
-#[derive(Deserialize, Default, Debug)]
-pub struct MessageAttributes<'a> {
-    /// The time of the first sending, carried by messages that were redriven.
+#[derive(Deserialize, Debug)]
+struct MessageAttributes<'a> {
+    /// When a message that was redriven was sent first.
     #[serde(borrow, default)]
-    pub sent_timestamp: Option<MessageAttribute<'a>>,
+    sent_timestamp: Option<MessageAttribute<'a>>,
 }
 
-/// A message attribute.
 #[derive(Deserialize, Debug)]
-pub struct MessageAttribute<'a> {
-    /// Its value where it is a string or a number.
+struct MessageAttribute<'a> {
     #[serde(borrow, default, rename = "stringValue")]
-    pub string_value: Option<Cow<'a, str>>,
+    string_value: Option<Cow<'a, str>>,
 }
 
-/// What is read of an SNS notification.
 #[derive(Deserialize, Debug)]
-pub struct Sns<'a> {
-    /// Its id.
-    #[serde(borrow, default, rename = "MessageId")]
-    pub message_id: Cow<'a, str>,
-    /// The message.
+struct Sns<'a> {
     #[serde(borrow, rename = "Message")]
-    pub message: Cow<'a, str>,
+    message: Cow<'a, str>,
 }
 
 // === impl Record ===
 
-impl Record<'_> {
-    /// The time of an event in it that brings none: when it was sent first, else when this queue took it.
-    #[must_use]
-    pub fn sent(&self) -> Option<Timestamp> {
-        self.carried_sent_timestamp().or_else(|| digits(&self.attributes.as_ref()?.sent_timestamp))
+impl<'a> Record<'a> {
+    pub(crate) fn is_of_sqs(&self) -> bool {
+        self.event_source == "aws:sqs"
     }
 
-    fn carried_sent_timestamp(&self) -> Option<Timestamp> {
-        digits(self.message_attributes.as_ref()?.sent_timestamp.as_ref()?.string_value.as_ref()?)
+    /// Returns whether it is a record of SQS or SNS, with the message that such a record has.
+    pub(crate) fn has_message(&self) -> bool {
+        match self.event_source.as_ref() {
+            "aws:sqs" => self.body.is_some(),
+            "aws:sns" => self.sns.is_some(),
+            _ => false,
+        }
     }
 
-    /// How often it was received; 1 where the queue does not say.
-    #[must_use]
-    pub fn receive_count(&self) -> u32 {
+    /// Returns the text of the message, or a rejection if it is not UTF-8.
+    pub(crate) fn into_message(self) -> Result<Cow<'a, str>, Rejection> {
+        let is_of_sqs = self.is_of_sqs();
+        match (self.body, self.sns) {
+            (Some(body), _) if is_of_sqs => text::from_utf8(body.0),
+            (_, Some(sns)) => Ok(sns.message),
+            _ => Ok(Cow::Borrowed("")),
+        }
+    }
+
+    /// Returns when the message was sent first, or else when this queue received it.
+    pub(crate) fn sent(&self) -> Option<Timestamp> {
+        let first = || digits(self.message_attributes.as_ref()?.sent_timestamp.as_ref()?.string_value.as_ref()?);
+        first().or_else(|| digits(&self.attributes.as_ref()?.sent_timestamp))
+    }
+
+    /// Returns how often the message was received; 1 if the queue does not say.
+    pub(crate) fn receive_count(&self) -> u32 {
         let count = self.attributes.as_ref().map(|attributes| attributes.receive_count.parse());
         count.and_then(Result::ok).unwrap_or(1)
+    }
+
+    /// Takes the group of a message of a FIFO queue.
+    pub(crate) fn take_group(&mut self) -> Option<Cow<'a, str>> {
+        let group_id = std::mem::take(&mut self.attributes.as_mut()?.group_id);
+        Some(group_id).filter(|group_id| !group_id.is_empty())
     }
 }
 
@@ -126,7 +135,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
                 Ok(Body(Cow::Owned(body.to_vec())))
             }
         }
-        // As bytes serde_json lets pass what is not UTF-8, lone surrogates too.
+        // As bytes, serde_json passes what is not UTF-8, and lone surrogates.
         deserializer.deserialize_bytes(BodyVisitor)
     }
 }

@@ -1,30 +1,27 @@
-//! When an event was measured, and whether that is a time that can be taken.
+//! The literal of an event's timestamp to a [`Timestamp`] that the rules accept.
 
 use super::entries::unquote;
 use super::path::{excerpt, kind};
 use super::{EventTimes, Rules};
 use crate::model::{Reason, Rejection, Timestamp};
 
-/// Below this a time is in seconds: as milliseconds it would lie before 1973-03-03.
+/// A smaller number is in seconds: as milliseconds it would be before 1973-03-03.
 const SECONDS_BELOW: i128 = 100_000_000_000;
-/// From here on a time is in microseconds: as milliseconds it would lie after the year 5138.
+/// This number, or a larger one, is in microseconds: as milliseconds it would be after the year 5138.
 const MICROSECONDS_FROM: i128 = 100_000_000_000_000;
-/// From here on a time is in nanoseconds.
+/// This number, or a larger one, is in nanoseconds.
 const NANOSECONDS_FROM: i128 = 100_000_000_000_000_000;
-/// A number with more zeros than this in front is taken for zero: `0e999999999` must not be counted out.
+/// A number that begins with more zeros is zero. So `0e999999999` costs no time.
 const MAX_LEADING_ZEROS: i64 = 1_000;
 
-/// Reads `literal`, milliseconds as a number or a string of digits; where it is missing or null the time that the
-/// queue took the message, else the time of the invocation.
-///
-/// # Errors
-/// `invalid_event` where it is no time in milliseconds, `too_old` and `in_future` by `rules`.
-pub(super) fn read(literal: Option<&str>, clock: &EventTimes, rules: &Rules) -> Result<Timestamp, Rejection> {
+/// Returns the time in `literal`: milliseconds, as a number or a string of digits. Without it (missing or null), returns when
+/// the message was sent, or else the time of the invocation.
+pub(super) fn read(literal: Option<&str>, times: &EventTimes, rules: &Rules) -> Result<Timestamp, Rejection> {
     let timestamp = match literal {
-        None | Some("null") => clock.sent.unwrap_or(clock.now),
+        None | Some("null") => times.sent.unwrap_or(times.now),
         Some(literal) => milliseconds(literal)?,
     };
-    let age = clock.now.since(timestamp);
+    let age = times.now.since(timestamp);
     if age > rules.max_sample_age_ms {
         return Err(Rejection::new(
             Reason::TooOld,
@@ -44,8 +41,8 @@ pub(super) fn read(literal: Option<&str>, clock: &EventTimes, rules: &Rules) -> 
 }
 
 fn milliseconds(literal: &str) -> Result<Timestamp, Rejection> {
-    let refused = |fault: &str| {
-        let detail = format!("timestamp: {} {fault}; expected milliseconds since 1970-01-01", excerpt(literal));
+    let rejected = |problem: &str| {
+        let detail = format!("timestamp: {} {problem}; expected milliseconds since 1970-01-01", excerpt(literal));
         Rejection::new(Reason::InvalidEvent, detail)
     };
     let whole = match literal.as_bytes().first() {
@@ -53,20 +50,20 @@ fn milliseconds(literal: &str) -> Result<Timestamp, Rejection> {
             unquote(literal).filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| whole(&text))
         }
         Some(b'-' | b'0'..=b'9') => whole(literal),
-        _ => return Err(refused(&format!("is {}", kind(literal)))),
+        _ => return Err(rejected(&format!("is {}", kind(literal)))),
     };
     match whole {
-        None => Err(refused("is not a time")),
-        Some(..SECONDS_BELOW) => Err(refused("looks like seconds")),
-        Some(NANOSECONDS_FROM..) => Err(refused("looks like nanoseconds")),
-        Some(MICROSECONDS_FROM..) => Err(refused("looks like microseconds")),
-        Some(whole) => i64::try_from(whole).map(Timestamp).map_err(|_| refused("is not a time")),
+        None => Err(rejected("is not a time")),
+        Some(..SECONDS_BELOW) => Err(rejected("looks like seconds")),
+        Some(NANOSECONDS_FROM..) => Err(rejected("looks like nanoseconds")),
+        Some(MICROSECONDS_FROM..) => Err(rejected("looks like microseconds")),
+        Some(whole) => i64::try_from(whole).map(Timestamp).map_err(|_| rejected("is not a time")),
     }
 }
 
-/// The number without its fraction, digit by digit: a double would round `1676398017000.9999999` up. Saturates.
+/// Returns the number without its fraction, digit by digit: a double would round `1676398017000.9999999` up. Saturates.
 fn whole(number: &str) -> Option<i128> {
-    // As nearly all come: digits and nothing else, of a number that is not at the edge of anything.
+    // Nearly all timestamps: digits only, and far from any limit.
     if let 1..=18 = number.len()
         && number.bytes().all(|byte| byte.is_ascii_digit())
     {
@@ -78,20 +75,20 @@ fn whole(number: &str) -> Option<i128> {
     if integer.is_empty() {
         return None;
     }
-    // An exponent beyond i32 is as good as an endless one.
+    // An exponent beyond i32 is as good as an infinite one.
     let exponent =
         exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::from(i32::MIN) } else { i64::from(i32::MAX) });
     let point = i64::try_from(integer.len()).ok()?.saturating_add(exponent);
     let digits = integer.bytes().chain(fraction.bytes()).map(|digit| i128::from(digit - b'0'));
     let mut whole: i128 = 0;
-    let mut place = 0;
+    let mut index = 0;
     for digit in digits.chain(std::iter::repeat(0)) {
-        if place >= point || whole > NANOSECONDS_FROM {
+        if index >= point || whole > NANOSECONDS_FROM {
             break;
         }
         whole = whole * 10 + digit;
-        place += 1;
-        if whole == 0 && place > MAX_LEADING_ZEROS {
+        index += 1;
+        if whole == 0 && index > MAX_LEADING_ZEROS {
             break;
         }
     }
@@ -105,15 +102,15 @@ mod tests {
     const NOW: i64 = 1_676_398_020_000;
 
     fn shown(literal: Option<&str>, sent: Option<i64>) -> String {
-        let clock = EventTimes { now: Timestamp(NOW), sent: sent.map(Timestamp) };
-        match read(literal, &clock, &Rules::default()) {
+        let times = EventTimes { now: Timestamp(NOW), sent: sent.map(Timestamp) };
+        match read(literal, &times, &Rules::default()) {
             Ok(timestamp) => timestamp.to_string(),
-            Err(refusal) => refusal.to_string(),
+            Err(rejection) => rejection.to_string(),
         }
     }
 
     #[test]
-    fn times_are_milliseconds_as_numbers_or_digits() {
+    fn reads_milliseconds_from_numbers_and_strings_of_digits() {
         let table = [
             ("1676398017000", "1676398017000"),
             (r#""1676398017000""#, "1676398017000"),
@@ -129,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_time_in_milliseconds_is_refused_with_a_hint() {
+    fn rejects_what_is_not_in_milliseconds_with_a_hint() {
         let table = [
             ("1676398017", "looks like seconds"),
             (r#""1676398017""#, "looks like seconds"),
@@ -155,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_a_time_gets_the_queues_or_the_invocations() {
+    fn gives_an_event_without_a_time_that_of_the_queue_or_the_invocation() {
         for literal in [None, Some("null")] {
             assert_eq!(shown(literal, Some(NOW - 5)), (NOW - 5).to_string());
             assert_eq!(shown(literal, None), NOW.to_string());
@@ -163,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_accepted_up_to_the_edge() {
+    fn accepts_ages_up_to_the_limits() {
         let hour = 3_600_000;
         let table = [
             (NOW - hour, None),
@@ -171,9 +168,9 @@ mod tests {
             (NOW + 10_000, None),
             (NOW + 10_001, Some("in_future: ")),
         ];
-        for (time, refused) in table {
+        for (time, rejected) in table {
             let shown = shown(Some(&time.to_string()), None);
-            assert!(shown.starts_with(refused.unwrap_or(&time.to_string())), "{time}: {shown}");
+            assert!(shown.starts_with(rejected.unwrap_or(&time.to_string())), "{time}: {shown}");
         }
         assert!(shown(None, Some(NOW - hour - 1)).starts_with("too_old: "));
     }

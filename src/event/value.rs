@@ -1,17 +1,14 @@
-//! The literal of a metric's value to a typed [`Value`].
+//! The literal of a metric's value to a [`Value`].
 
 use super::entries::unquote;
 use super::path::{at, excerpt, kind};
 use crate::model::{Reason, Rejection, Value};
 
-/// Reads the value of the metric `name`: a JSON number, or a string that holds a decimal number, `NaN`, `Inf`, `+Inf`
-/// or `-Inf`.
-///
-/// # Errors
-/// `invalid_value` for everything else, and for numbers beyond the largest double.
+/// Returns the value of the metric `name`: a JSON number, or a string that holds a decimal number, `NaN`, `Inf`, `+Inf` or
+/// `-Inf`. Anything else, and a number beyond the largest double, is `invalid_value`.
 pub(super) fn read(name: &str, literal: &str) -> Result<Value, Rejection> {
-    let refused = |fault: String| Rejection::new(Reason::InvalidValue, at("metrics", name, fault));
-    let not_a_number = || refused(format!("{} is not a number", excerpt(literal)));
+    let rejected = |problem: String| Rejection::new(Reason::InvalidValue, at("metrics", name, problem));
+    let not_a_number = || rejected(format!("{} is not a number", excerpt(literal)));
     let value = match literal.as_bytes().first() {
         Some(b'"') => {
             let text = unquote(literal).ok_or_else(not_a_number)?;
@@ -25,12 +22,12 @@ pub(super) fn read(name: &str, literal: &str) -> Result<Value, Rejection> {
         }
         Some(b'-' | b'0'..=b'9') => number(literal),
         Some(b'n') => return Err(not_a_number()),
-        _ => return Err(refused(format!("{} is not a number, it is {}", excerpt(literal), kind(literal)))),
+        _ => return Err(rejected(format!("{} is not a number, it is {}", excerpt(literal), kind(literal)))),
     };
-    value.ok_or_else(|| refused(format!("{} is beyond the range of a double (about 1.8e308)", excerpt(literal))))
+    value.ok_or_else(|| rejected(format!("{} is beyond the range of a double (about 1.8e308)", excerpt(literal))))
 }
 
-/// `text` is a JSON number or has passed [`is_decimal`]. `None` where it is beyond the largest double.
+/// `text` must be a JSON number, or pass [`is_decimal`]. Returns `None` if it is beyond the largest double.
 fn number(text: &str) -> Option<Value> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     if digits.bytes().all(|b| b.is_ascii_digit())
@@ -41,8 +38,8 @@ fn number(text: &str) -> Option<Value> {
     text.parse().ok().filter(|float: &f64| float.is_finite()).map(Value::Float)
 }
 
-/// `[+-]? ([0-9]+ (\. [0-9]*)? | \. [0-9]+) ([eE] [+-]? [0-9]+)?`, narrower than what `str::parse` takes (`inf`,
-/// `infinity`, `nan`).
+/// Returns whether `text` is `[+-]? ([0-9]+ (\. [0-9]*)? | \. [0-9]+) ([eE] [+-]? [0-9]+)?`. `str::parse` takes more:
+/// `inf`, `infinity`, `nan`.
 fn is_decimal(text: &[u8]) -> bool {
     let unsigned = match text {
         [b'+' | b'-', rest @ ..] => rest,
@@ -61,7 +58,7 @@ fn is_decimal(text: &[u8]) -> bool {
     whole + fraction > 0 && exponent
 }
 
-/// How many digits `text` begins with, and what comes after them.
+/// Returns how many digits `text` begins with, and the rest.
 fn digits(text: &[u8]) -> (usize, &[u8]) {
     let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (count, &text[count..])
@@ -75,12 +72,12 @@ mod tests {
     fn shown(literal: &str) -> String {
         match read("ph", literal) {
             Ok(value) => value.to_string(),
-            Err(refusal) => refusal.to_string(),
+            Err(rejection) => rejection.to_string(),
         }
     }
 
     #[test]
-    fn the_literal_decides_the_type() {
+    fn takes_the_type_from_the_literal() {
         let table = [
             ("12", "12"),
             (r#""12""#, "12"),
@@ -113,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_number_is_refused_and_named() {
+    fn rejects_a_value_that_is_not_a_number() {
         let table = [
             (r#""abc""#, r#"invalid_value: metrics.ph: "abc" is not a number"#),
             ("true", "invalid_value: metrics.ph: true is not a number, it is a boolean"),
@@ -135,7 +132,7 @@ mod tests {
     }
 
     proptest! {
-        /// Every double that is written with enough digits comes back bit for bit.
+        /// A double that is written with enough digits is read with the same bits.
         #[test]
         fn property_test_doubles_are_exact(bits: u64) {
             let double = f64::from_bits(bits);
@@ -144,7 +141,6 @@ mod tests {
             prop_assert_eq!(read.to_bits(), double.to_bits());
         }
 
-        /// Every i64 stays an integer.
         #[test]
         fn property_test_integers_stay_integers(integer: i64) {
             prop_assert!(matches!(read("x", &integer.to_string()), Ok(Value::Integer(read)) if read == integer));

@@ -4,12 +4,10 @@ use super::ledger::RejectedEvent;
 use super::{Batch, Gateway, Ledger, Message, MessageAction, Trigger};
 use crate::dead_letter::{DeadLetter, DeadLetterQueue};
 use crate::event::{self, EventTimes, ParsedEvent, Shape};
+use crate::limits::MAX_BUILT_DEAD_LETTERS;
 use std::borrow::Cow;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// Dead letters that are made at a time. It bounds memory if a payload holds millions of rejected events.
-const CHUNK: usize = 5_000;
 
 /// The time of dead-lettering.
 #[derive(Clone, Copy)]
@@ -33,7 +31,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         let is_rejected = |message: &usize| matches!(ledger.actions[*message], MessageAction::DeadLetter { .. });
         let rejected: Vec<usize> = (0..batch.messages.len()).filter(is_rejected).collect();
         let mut failure = None;
-        for chunk in rejected.chunks(CHUNK) {
+        for chunk in rejected.chunks(MAX_BUILT_DEAD_LETTERS) {
             let (mut numbers, mut letters) = (Vec::new(), Vec::new());
             for &number in chunk {
                 match message_letter(batch, ledger, number) {
@@ -88,7 +86,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         let mut from = 0;
         loop {
             let rejected = ledger.rejected_in(number).filter(|event| event.index >= from);
-            let wanted: Vec<_> = rejected.take(CHUNK).collect();
+            let wanted: Vec<_> = rejected.take(MAX_BUILT_DEAD_LETTERS).collect();
             let Some(last) = wanted.last() else { return Ok(()) };
             // Reading may take longer this time, since others share the processor.
             if Instant::now() + timing.read_took * 2 >= timing.deadline {

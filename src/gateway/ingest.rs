@@ -51,7 +51,7 @@ pub struct Ingested {
 pub fn from_settings(
     settings: &Settings,
 ) -> Result<Gateway<Signed<HttpTransport>, SqsDeadLetters>, Box<dyn std::error::Error + Send + Sync>> {
-    let dead_letters = settings.dead_letter_queue_url().map(SqsDeadLetters::new);
+    let dead_letters = settings.dead_letters.queue_url.as_ref().map(SqsDeadLetters::new);
     Ok(Gateway::new(settings, signed_transport(settings)?, dead_letters)?)
 }
 
@@ -59,10 +59,10 @@ pub fn from_settings(
 pub fn signed_transport(
     settings: &Settings,
 ) -> Result<Signed<HttpTransport>, Box<dyn std::error::Error + Send + Sync>> {
-    let signer = settings.signing_region().map(|region| Signer {
+    let signer = settings.remote_write.signing_region.as_deref().map(|region| Signer {
         service: SIGNING_NAME,
         region: region.to_owned(),
-        credentials: CredentialsSource::new(settings.credentials().cloned(), region),
+        credentials: CredentialsSource::new(settings.remote_write.credentials.clone(), region),
     });
     Ok(Signed::new(HttpTransport::new()?, signer))
 }
@@ -79,10 +79,10 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
     /// Returns a gateway that writes through `transport`. The error says that the URL of the settings is none for HTTP.
     pub fn new(settings: &Settings, transport: T, dead_letters: Option<D>) -> Result<Self, http::uri::InvalidUri> {
         Ok(Self {
-            rules: settings.rules().clone(),
-            late_samples: settings.late_samples(),
+            rules: settings.rules.clone(),
+            late_samples: settings.dead_letters.late_samples,
             limits: wire::Limits::default(),
-            client: RemoteWriteClient::new(settings.remote_write_url(), transport)?,
+            client: RemoteWriteClient::new(&settings.remote_write.url, transport)?,
             dead_letters,
             encoder: Mutex::default(),
         })

@@ -8,14 +8,12 @@
 use super::MessageAction;
 use crate::config::LateSamples;
 use crate::event::Shape;
+use crate::limits::MAX_KEPT_DETAILS;
 use crate::model::{ItemId, Outcome, Reason, Rejection};
 use crate::remote_write::{ItemOutcome, Outcomes};
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-
-/// Details that are kept for each [`Kind`], beside the first of each message. A report lists a thousand.
-const MAX_DETAILS: usize = 5_000;
 
 #[derive(Debug)]
 pub struct Ledger {
@@ -148,7 +146,7 @@ impl Ledger {
         let message = self.message_of(event);
         let has_detail = &mut self.messages[message].has_detail;
         let is_first = kind != Kind::Dropped && !*has_detail;
-        if is_first || self.kept[kind as usize] < MAX_DETAILS {
+        if is_first || self.kept[kind as usize] < MAX_KEPT_DETAILS {
             self.kept[kind as usize] += 1;
             *has_detail |= kind != Kind::Dropped;
             self.details.insert(event.0, detail);

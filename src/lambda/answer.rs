@@ -1,7 +1,8 @@
 //! Outcomes to the answer that the caller of each trigger expects.
 
-use super::report::{BatchItemFailure, FunctionError, ListedEvent, MAX_LISTED, PartialBatchResponse, Report};
+use super::report::{BatchItemFailure, FunctionError, ListedEvent, PartialBatchResponse, Report};
 use crate::gateway::{Batch, Ingested, MessageAction, RejectedEvent};
+use crate::limits::MAX_LISTED_REJECTIONS;
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -45,9 +46,9 @@ fn report(ingested: &Ingested) -> String {
     json(&Report {
         accepted: summary.delivered,
         rejected_count: summary.rejected,
-        rejected: ledger.rejected().take(MAX_LISTED).map(listed).collect(),
+        rejected: ledger.rejected().take(MAX_LISTED_REJECTIONS).map(listed).collect(),
         dropped_count: summary.dropped,
-        dropped: ledger.dropped().take(MAX_LISTED).map(listed).collect(),
+        dropped: ledger.dropped().take(MAX_LISTED_REJECTIONS).map(listed).collect(),
         samples: summary.samples,
         series: summary.series,
         requests: summary.sent.requests,

@@ -4,16 +4,13 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 
-/// Events that each list of a report holds at most; its counts are of all events.
-pub const MAX_LISTED: usize = 1_000;
-
 /// The answer to a direct invocation.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
 #[serde(default)]
 pub struct Report<'a> {
     pub accepted: u64,
     pub rejected_count: u64,
-    /// The first rejected events.
+    /// The first rejected events, at most [`crate::limits::MAX_LISTED_REJECTIONS`].
     #[serde(borrow)]
     pub rejected: Vec<ListedEvent<'a>>,
     #[serde(skip_serializing_if = "is_zero")]

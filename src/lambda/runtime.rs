@@ -1,4 +1,4 @@
-//! The loop: next invocation from the Lambda Runtime API, its answer back.
+//! The loop: gets the next invocation from the Lambda Runtime API, and sends its answer back.
 //! <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html>
 
 use super::{FunctionError, Invocation, handle};
@@ -18,10 +18,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
 
-/// Serves invocations until the Runtime API goes away.
-///
-/// # Errors
-/// Where a request to the Runtime API itself fails; Lambda then starts the environment anew.
+/// Serves invocations until a request to the Runtime API fails. Lambda then starts the environment again.
 pub async fn serve<T, D>(gateway: Gateway<T, D>) -> Result<(), lambda_runtime::Error>
 where
     T: Transport + 'static,
@@ -68,21 +65,20 @@ fn diagnostic(error: FunctionError) -> Diagnostic {
     Diagnostic { error_type: error.error_type, error_message: error.error_message }
 }
 
-/// Past the log filter: this line is metrics too.
+/// Prints the metric line, whatever the log filter is.
 fn print_line(line: &str) {
-    // Where standard output is gone there is nobody to tell.
+    // Without standard output there is nowhere to report the error.
     let _written = writeln!(std::io::stdout().lock(), "{line}");
 }
 
-/// Keeps the payload of each invocation out of the runtime's hands, as bytes.
+/// Keeps the payloads of invocations, as bytes, from the runtime.
 ///
-/// The runtime would parse it as JSON into something owned, and answer what is not JSON by itself, in words of its own.
-/// Parsing a payload of 6 MB a second time takes longer than all the rest. So the runtime is given `null` instead, and
-/// the handler takes the bytes from here.
+/// The runtime would parse each as JSON into something owned, and itself answer what is not JSON. For a payload of 6 MB
+/// that takes longer than all the rest. So the runtime gets `null`, and the handler takes the bytes from here.
 #[derive(Clone, Default)]
 struct Payloads(Arc<Mutex<HashMap<String, Bytes>>>);
 
-/// [`Payloads`] around the runtime's own service.
+/// The runtime's own service, with [`Payloads`] in front.
 #[derive(Clone)]
 struct Taking<S> {
     inner: S,

@@ -22,12 +22,8 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 pub use super::runner::{Function, request_id};
+pub use crate::limits::{MAX_ASYNC_BYTES, MAX_SYNC_BYTES};
 pub use request::InvocationType;
-
-/// Bytes of the payload of a synchronous invocation.
-pub const MAX_SYNC_BYTES: usize = 6 << 20;
-/// Bytes of the payload of an asynchronous one (256 KB until October 2025).
-pub const MAX_ASYNC_BYTES: usize = 1 << 20;
 
 /// How invocations are run.
 #[derive(Clone, Debug)]

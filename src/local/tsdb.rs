@@ -11,6 +11,7 @@ mod labels;
 mod order;
 mod refusal;
 
+use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
 use crate::model::Timestamp;
 use crate::wire::messages::{TimeSeries, WriteRequest};
 use std::collections::BTreeMap;
@@ -115,9 +116,9 @@ impl Default for Rules {
             out_of_order_window_ms: 60_000,
             max_sample_age_ms: 3_600_000,
             max_sample_lead_ms: 600_000,
-            max_labels: 150,
-            max_name_bytes: 1_024,
-            max_value_bytes: 2_048,
+            max_labels: MAX_LABELS,
+            max_name_bytes: MAX_NAME_BYTES,
+            max_value_bytes: MAX_LABEL_VALUE_BYTES,
             max_series: 100_000,
             max_label_bytes: 64 << 20,
             max_samples: 4_000_000,

@@ -1,39 +1,33 @@
-//! Label sets: sorted bytewise by name, unique, without empty values. The order is the identity of a series and its
-//! order on the wire alike (remote write 1.0, "Labels").
+//! Label sets. The bytewise order of their names identifies a series, and it is the order on the wire (remote write 1.0,
+//! "Labels").
 
 use super::names::LabelName;
 use std::borrow::Cow;
 
-/// The label that holds the metric's name on the wire.
+/// The label that carries the metric's name on the wire.
 pub const METRIC_NAME_LABEL: &str = "__name__";
 
-/// One label; its value is not empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Label<'a> {
-    /// Its name.
     pub name: LabelName<'a>,
-    /// Its value, any UTF-8.
     pub value: Cow<'a, str>,
 }
 
-/// Labels in the bytewise order of their names, each name once, no empty value. The metric's name is not among them.
+/// Labels in the bytewise order of their names: each name once, no empty value. The metric's name is not among them.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct LabelSet<'a>(Vec<Label<'a>>);
 
-/// Two labels of one set have the same name.
+/// Two labels of one set have this name.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LabelSetError<'a> {
-    /// The name that stands twice.
     pub name: LabelName<'a>,
 }
 
 // === impl LabelSet ===
 
 impl<'a> LabelSet<'a> {
-    /// Sorts `labels` and leaves out those with an empty value (the same as no label in Prometheus).
-    ///
-    /// # Errors
-    /// Where two of the remaining labels share a name, equal values or not.
+    /// Sorts `labels` and leaves out those with an empty value: to Prometheus such a label does not exist. Returns an error
+    /// if two of the others have one name, even with equal values.
     pub fn new(mut labels: Vec<Label<'a>>) -> Result<Self, LabelSetError<'a>> {
         labels.retain(|label| !label.value.is_empty());
         labels.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -43,46 +37,30 @@ impl<'a> LabelSet<'a> {
         }
     }
 
-    /// Adds the labels of `defaults` whose names are not taken, borrowed.
+    /// Adds those of `defaults` whose names are not in the set.
     pub fn add_missing(&mut self, defaults: &'a LabelSet<'_>) {
         for Label { name, value } in &defaults.0 {
-            if let Err(place) = self.0.binary_search_by(|own| own.name.cmp(name)) {
-                self.0.insert(place, Label { name: name.borrowed(), value: Cow::Borrowed(value) });
+            if let Err(index) = self.0.binary_search_by(|own| own.name.cmp(name)) {
+                self.0.insert(index, Label { name: name.borrowed(), value: Cow::Borrowed(value) });
             }
         }
     }
 
-    /// The labels in their order.
     #[must_use]
     pub fn as_slice(&self) -> &[Label<'a>] {
         &self.0
     }
 
-    /// The labels in their order.
     pub fn into_labels(self) -> impl Iterator<Item = Label<'a>> {
         self.0.into_iter()
     }
 
-    /// How many labels there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there is no label.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The value of the label `name`.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
-        let place = self.0.binary_search_by(|label| label.name.as_str().cmp(name)).ok()?;
-        Some(&self.0[place].value)
+        let index = self.0.binary_search_by(|label| label.name.as_str().cmp(name)).ok()?;
+        Some(&self.0[index].value)
     }
 
-    /// The same labels, free of what they were borrowed from.
     #[must_use]
     pub fn into_owned(self) -> LabelSet<'static> {
         let owned =
@@ -105,24 +83,24 @@ mod tests {
     }
 
     #[test]
-    fn labels_stand_in_bytewise_order() {
+    fn sorts_labels_by_the_bytes_of_their_names() {
         let set = set(&[("b", "1"), ("_x", "2"), ("B", "3"), ("a", "4")]).unwrap();
         let names: Vec<_> = set.as_slice().iter().map(|label| label.name.as_str()).collect();
         assert_eq!(names, ["B", "_x", "a", "b"]);
     }
 
     #[test]
-    fn a_name_given_twice_is_named() {
+    fn rejects_a_name_that_is_given_twice() {
         assert_eq!(set(&[("a", "1"), ("b", "1"), ("a", "1")]).unwrap_err().name.as_str(), "a");
     }
 
     #[test]
-    fn an_empty_value_is_no_label_and_collides_with_nothing() {
+    fn leaves_out_a_label_with_an_empty_value() {
         assert_eq!(set(&[("a", ""), ("a", "1")]).unwrap(), set(&[("a", "1")]).unwrap());
     }
 
     #[test]
-    fn defaults_fill_only_what_is_missing() {
+    fn adds_only_the_defaults_that_are_missing() {
         let mut own = set(&[("env", "test"), ("z", "1")]).unwrap();
         let defaults = set(&[("env", "prod"), ("team", "water")]).unwrap();
         own.add_missing(&defaults);
@@ -130,7 +108,7 @@ mod tests {
     }
 
     proptest! {
-        /// Any list of labels becomes sorted, unique and non-empty, or is refused for a name that stands twice.
+        /// Any list of labels becomes sorted, unique and non-empty, or is rejected because of a name that is in it twice.
         #[test]
         fn property_test_a_label_set_is_sorted_unique_and_non_empty(
             pairs in proptest::collection::vec(("[a-eA-E]{1,2}", "[x-z]{0,2}"), 0..8),
@@ -140,7 +118,7 @@ mod tests {
                 Ok(set) => {
                     prop_assert!(set.as_slice().windows(2).all(|pair| pair[0].name < pair[1].name));
                     prop_assert!(set.as_slice().iter().all(|label| !label.value.is_empty()));
-                    prop_assert_eq!(set.len(), pairs.iter().filter(|(_, value)| !value.is_empty()).count());
+                    prop_assert_eq!(set.as_slice().len(), pairs.iter().filter(|(_, value)| !value.is_empty()).count());
                 }
                 Err(twice) => {
                     let count = pairs.iter().filter(|(n, v)| *n == twice.name.as_str() && !v.is_empty()).count();

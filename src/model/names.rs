@@ -1,36 +1,31 @@
-//! Metric and label names in the classic character set, and the translation of others into it.
+//! Metric and label names: in the classic character set by translation, or as they are.
 //!
-//! AMP refuses what the classic set does not hold (`sample invalid metric name`), although Prometheus 3 takes any
-//! UTF-8. Names that are not classic are translated as OpenTelemetry's Prometheus exporters do it: each run of other
-//! characters becomes one `_`, so that `battery-level` is found as `battery_level`.
+//! AMP rejects names outside of the classic set (`sample invalid metric name`), although Prometheus 3 takes any UTF-8. The
+//! translation is that of OpenTelemetry's Prometheus exporters: each run of other characters becomes one `_`, so that
+//! `battery-level` becomes `battery_level`.
 //! The sets: <https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels>.
 
+use crate::limits::MAX_NAME_BYTES;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Longest name in bytes, metric or label (Cortex' `max_label_name_length`).
-pub const MAX_NAME_BYTES: usize = 1_024;
-
-/// A metric name of the form `[a-zA-Z_:][a-zA-Z0-9_:]*`, at most [`MAX_NAME_BYTES`] long, not beginning with `__`
-/// and not of underscores alone.
+/// A metric's name: 1 to [`MAX_NAME_BYTES`] bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct MetricName<'a>(Cow<'a, str>);
 
-/// A label name of the form `[a-zA-Z_][a-zA-Z0-9_]*`, at most [`MAX_NAME_BYTES`] long, not beginning with `__`
-/// and not of underscores alone.
+/// A label's name: 1 to [`MAX_NAME_BYTES`] bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct LabelName<'a>(Cow<'a, str>);
 
-/// Why a name cannot be used, even translated.
+/// Why a name cannot be used.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NameError {
-    /// The name has no characters.
     Empty,
-    /// Names that begin with `__` are reserved for Prometheus itself.
+    /// The name begins with `__`, which is reserved for Prometheus itself.
     Reserved,
-    /// Nothing but underscores is left after the translation.
+    /// The translation leaves nothing but underscores.
     OnlyUnderscores,
-    /// Longer than [`MAX_NAME_BYTES`]; the length in bytes.
+    /// The name has so many bytes, more than [`MAX_NAME_BYTES`].
     TooLong(usize),
 }
 
@@ -52,21 +47,21 @@ impl std::error::Error for NameError {}
 // === impl MetricName ===
 
 impl<'a> MetricName<'a> {
-    /// Takes a classic name as it is and translates any other.
-    ///
-    /// # Errors
-    /// [`NameError`] where no usable name comes out.
+    /// Returns `raw` if it is `[a-zA-Z_:][a-zA-Z0-9_:]*`, and else its translation. Neither begins with `__`.
     pub fn translate(raw: Cow<'a, str>) -> Result<Self, NameError> {
         translate(raw, "_", |byte| byte == b':').map(Self)
     }
 
-    /// The name as it goes on the wire.
+    /// Returns `raw` unchanged, whatever its characters.
+    pub fn as_is(raw: Cow<'a, str>) -> Result<Self, NameError> {
+        as_is(raw).map(Self)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same name, free of what it was borrowed from.
     #[must_use]
     pub fn into_owned(self) -> MetricName<'static> {
         MetricName(Cow::Owned(self.0.into_owned()))
@@ -76,34 +71,41 @@ impl<'a> MetricName<'a> {
 // === impl LabelName ===
 
 impl<'a> LabelName<'a> {
-    /// Takes a classic name as it is and translates any other.
-    ///
-    /// # Errors
-    /// [`NameError`] where no usable name comes out.
+    /// Returns `raw` if it is `[a-zA-Z_][a-zA-Z0-9_]*`, and else its translation. Neither begins with `__`.
     pub fn translate(raw: Cow<'a, str>) -> Result<Self, NameError> {
         translate(raw, "key_", |_| false).map(Self)
     }
 
-    /// The name as it goes on the wire.
+    /// Returns `raw` unchanged, whatever its characters.
+    pub fn as_is(raw: Cow<'a, str>) -> Result<Self, NameError> {
+        as_is(raw).map(Self)
+    }
+
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The same name, borrowed from this one.
     #[must_use]
     pub fn borrowed(&self) -> LabelName<'_> {
         LabelName(Cow::Borrowed(&self.0))
     }
 
-    /// The same name, free of what it was borrowed from.
     #[must_use]
     pub fn into_owned(self) -> LabelName<'static> {
         LabelName(Cow::Owned(self.0.into_owned()))
     }
 }
 
-/// `digit_prefix` goes in front of a leading digit; `also` names the byte that is allowed beside `[A-Za-z0-9_]`.
+fn as_is(raw: Cow<'_, str>) -> Result<Cow<'_, str>, NameError> {
+    match raw.len() {
+        0 => Err(NameError::Empty),
+        1..=MAX_NAME_BYTES => Ok(raw),
+        bytes => Err(NameError::TooLong(bytes)),
+    }
+}
+
+/// `digit_prefix` goes in front of a leading digit; `also` allows a byte beside `[A-Za-z0-9_]`.
 fn translate<'a>(raw: Cow<'a, str>, digit_prefix: &str, also: impl Fn(u8) -> bool) -> Result<Cow<'a, str>, NameError> {
     let bytes = raw.as_bytes();
     let Some(first) = bytes.first() else {
@@ -120,14 +122,11 @@ fn translate<'a>(raw: Cow<'a, str>, digit_prefix: &str, also: impl Fn(u8) -> boo
     if name.starts_with("__") {
         return Err(NameError::Reserved);
     }
-    if name.len() > MAX_NAME_BYTES {
-        return Err(NameError::TooLong(name.len()));
-    }
-    Ok(name)
+    as_is(name)
 }
 
-/// Each run of characters outside `[A-Za-z0-9]` and `also` becomes one `_`: underscores of the original are part of
-/// such a run, so `a_-b` is `a_b`.
+/// Replaces each run of characters outside `[A-Za-z0-9]` and `also` by one `_`. Underscores are part of such a run: `a_-b`
+/// becomes `a_b`.
 fn squeeze(raw: &str, digit_prefix: &str, also: impl Fn(u8) -> bool) -> String {
     let mut name = String::with_capacity(raw.len() + digit_prefix.len());
     if raw.starts_with(|c: char| c.is_ascii_digit()) {
@@ -160,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn metric_names_are_kept_translated_or_refused() {
+    fn keeps_translates_or_rejects_a_metric_name() {
         let table = [
             ("temperature", Ok("temperature")),
             ("a__b", Ok("a__b")),
@@ -189,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn label_names_know_no_colon_and_another_prefix() {
+    fn translates_a_colon_in_a_label_name_and_has_another_prefix_for_digits() {
         let table = [
             ("customerId", Ok("customerId")),
             ("a:b", Ok("a_b")),
@@ -203,19 +202,42 @@ mod tests {
     }
 
     #[test]
-    fn a_name_of_1024_bytes_is_the_longest() {
+    fn rejects_a_name_of_more_than_1024_bytes() {
         assert!(metric(&"a".repeat(1_024)).is_ok());
         assert_eq!(metric(&"a".repeat(1_025)), Err(NameError::TooLong(1_025)));
         assert_eq!(label(&"1".repeat(1_024)), Err(NameError::TooLong(1_028)));
     }
 
     #[test]
-    fn a_classic_name_is_borrowed() {
+    fn borrows_a_classic_name() {
         assert!(matches!(MetricName::translate(Cow::Borrowed("ph")).unwrap().0, Cow::Borrowed(_)));
     }
 
+    #[test]
+    fn takes_any_characters_as_they_are() {
+        let long = "é".repeat(512);
+        let too_long = format!("{long}x");
+        let table = [
+            ("temperature", Ok("temperature")),
+            ("battery-level", Ok("battery-level")),
+            ("a:b.c", Ok("a:b.c")),
+            ("1 日本\n", Ok("1 日本\n")),
+            ("__x", Ok("__x")),
+            ("_", Ok("_")),
+            (long.as_str(), Ok(long.as_str())),
+            ("", Err(NameError::Empty)),
+            (too_long.as_str(), Err(NameError::TooLong(1_025))),
+        ];
+        for (raw, expected) in table {
+            let metric = MetricName::as_is(Cow::Borrowed(raw));
+            let label = LabelName::as_is(Cow::Borrowed(raw));
+            assert_eq!(metric.as_ref().map(MetricName::as_str), expected.as_ref().copied(), "{raw:?}");
+            assert_eq!(label.as_ref().map(LabelName::as_str), expected.as_ref().copied(), "{raw:?}");
+        }
+    }
+
     proptest! {
-        /// Whatever comes out is classic, and translating it again changes nothing.
+        /// A translation is classic, and translating it again changes nothing.
         #[test]
         fn property_test_translation_is_classic_and_stable(raw in ".{0,40}") {
             for (name, colon) in [(metric(&raw), true), (label(&raw), false)] {

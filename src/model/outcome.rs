@@ -1,25 +1,25 @@
-//! What can become of an event, and the fixed vocabulary of reasons.
+//! Outcomes of events, and the reasons of rejections.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Number of an event among all of its batch, from 0 in the order of the payload.
+/// Names whoever brought a sample. In ingest: the index of the event among all events of the payload.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ItemId(pub u32);
 
-/// What became of an event. In the order of the worst: an event of several samples, and a message of several events,
-/// takes the greatest.
+/// The outcome of an event, from the best to the worst: an event takes the greatest of its samples, a message that of its
+/// events.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Outcome {
-    /// The receiver has stored it.
+    /// The receiver stored it.
     Delivered,
-    /// It can never work as it is.
+    /// The receiver can never store it.
     Rejected(Reason),
-    /// It may work later.
+    /// The receiver may store it later.
     Errored,
 }
 
-/// Why an event is refused: the same words in reports, dead letters, logs and own metrics.
+/// Why an event is rejected. [`Reason::as_str`] is the same in reports, dead letters, logs and metrics.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 #[repr(u8)]
 pub enum Reason {
@@ -29,17 +29,17 @@ pub enum Reason {
     InvalidEvent,
     /// A metric's value is not a number.
     InvalidValue,
-    /// A metric's name cannot be used, even translated.
+    /// A metric's name cannot be translated.
     InvalidMetricName,
-    /// A dimension's name cannot be used, even translated.
+    /// A dimension's name cannot be translated.
     InvalidLabelName,
-    /// Two dimensions have, or come to have, one name.
+    /// Two dimensions have one name, perhaps by translation.
     LabelCollision,
-    /// Two metrics have, or come to have, one name.
+    /// Two metrics have one name, perhaps by translation.
     MetricCollision,
-    /// More labels than AMP takes.
+    /// More than [`crate::limits::MAX_LABELS`].
     TooManyLabels,
-    /// A name or a value is longer than AMP takes.
+    /// A name or a label's value is longer than AMP takes.
     TooLarge,
     /// Older than `MAX_SAMPLE_AGE`.
     TooOld,
@@ -47,25 +47,23 @@ pub enum Reason {
     InFuture,
     /// The receiver holds newer samples of the series.
     OutOfOrder,
-    /// Another value for the same series and time.
+    /// The series has another value at this time.
     DuplicateTimestamp,
-    /// The receiver refused it in other words.
+    /// The receiver refused it with an error text of no other reason.
     RefusedByReceiver,
 }
 
-/// A reason with the sentence that names the place, the value and what was expected.
+/// A reason, and a detail: the path in the event, the value there, and what was expected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejection {
-    /// The reason.
     pub reason: Reason,
-    /// The sentence.
     pub detail: Cow<'static, str>,
 }
 
 // === impl Reason ===
 
 impl Reason {
-    /// Every reason, in the order of the documents.
+    /// Every reason, in the order of the documentation.
     pub const ALL: [Self; 14] = [
         Self::InvalidJson,
         Self::InvalidEvent,
@@ -83,7 +81,6 @@ impl Reason {
         Self::RefusedByReceiver,
     ];
 
-    /// The word of the vocabulary.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -104,7 +101,7 @@ impl Reason {
         }
     }
 
-    /// Whether `LATE_SAMPLES=drop` covers it.
+    /// Returns whether `LATE_SAMPLES=drop` applies.
     #[must_use]
     pub fn is_late(self) -> bool {
         matches!(self, Self::TooOld | Self::OutOfOrder)
@@ -146,7 +143,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_outcome_is_errored_then_rejected_then_delivered() {
+    fn orders_outcomes_from_delivered_to_errored() {
         let rejected = Outcome::Rejected(Reason::InvalidValue);
         assert_eq!(Outcome::Delivered.max(rejected), rejected);
         assert_eq!(rejected.max(Outcome::Errored), Outcome::Errored);
@@ -154,9 +151,9 @@ mod tests {
     }
 
     #[test]
-    fn each_reason_has_a_word_of_its_own() {
-        let words: std::collections::HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-        assert_eq!(words.len(), Reason::ALL.len());
-        assert!(words.iter().all(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
+    fn names_each_reason_differently_in_snake_case() {
+        let names: std::collections::HashSet<_> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+        assert!(names.iter().all(|name| name.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
     }
 }

@@ -2,27 +2,32 @@
 
 use std::fmt;
 
-/// The bits of the one NaN that is sent. Prometheus gives another NaN, `0x7ff0000000000002`, the meaning "this series
-/// ended" (remote write 1.0, "Stale markers"); a reading must never say that.
+/// The bits of the NaN that is sent for every NaN that a sender measured: Prometheus' `NormalNaN`
+/// (<https://github.com/prometheus/prometheus/blob/main/model/value/value.go>).
 pub const CANONICAL_NAN: u64 = 0x7ff8_0000_0000_0001;
+
+/// The bits of the NaN that ends a series: Prometheus' `StaleNaN`, in the same file.
+pub const STALE_MARKER: u64 = 0x7ff0_0000_0000_0002;
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Timestamp(pub i64);
 
-/// A value, and whether it was written as an integer. The wire knows only doubles; the type stays until then.
+/// The value of a sample. The wire knows only doubles.
 #[derive(Clone, Copy, Debug)]
 pub enum Value {
-    /// The literal was `[+-]?[0-9]+` and fits.
+    /// Written as `[+-]?[0-9]+`, and fits.
     Integer(i64),
-    /// Any other literal.
+    /// Written in any other way.
     Float(f64),
+    /// The series has no more samples. No measured value becomes it, not even a NaN with the same bits.
+    StaleMarker,
 }
 
 // === impl Timestamp ===
 
 impl Timestamp {
-    /// Milliseconds from `earlier` to this, negative where this is before it.
+    /// Returns the milliseconds from `earlier` to this time; they are negative if this time is before it.
     #[must_use]
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
@@ -38,7 +43,7 @@ impl fmt::Display for Timestamp {
 // === impl Value ===
 
 impl Value {
-    /// The bits of the double that is sent. An integer that a double cannot hold becomes the nearest one; every NaN
+    /// Returns the bits of the double that is sent. An integer that no double holds becomes the nearest double. Every NaN
     /// becomes [`CANONICAL_NAN`].
     #[must_use]
     pub fn wire_bits(self) -> u64 {
@@ -47,11 +52,12 @@ impl Value {
             Self::Integer(integer) => (integer as f64).to_bits(),
             Self::Float(float) if float.is_nan() => CANONICAL_NAN,
             Self::Float(float) => float.to_bits(),
+            Self::StaleMarker => STALE_MARKER,
         }
     }
 
-    /// Whether this is an integer that no double holds exactly (above 2^53, and not a multiple of a large enough
-    /// power of two).
+    /// Returns whether this is an integer that no double holds exactly: above 2^53, and not a multiple of a large enough
+    /// power of two.
     #[must_use]
     pub fn is_inexact(self) -> bool {
         match self {
@@ -61,7 +67,7 @@ impl Value {
                 reason = "the round trip is the test"
             )]
             Self::Integer(integer) => i128::from(integer) != (integer as f64) as i128,
-            Self::Float(_) => false,
+            Self::Float(_) | Self::StaleMarker => false,
         }
     }
 }
@@ -72,8 +78,9 @@ impl fmt::Display for Value {
             Self::Integer(integer) => integer.fmt(f),
             Self::Float(float) if float.is_nan() => f.write_str("NaN"),
             Self::Float(float) if float.is_infinite() => f.write_str(if *float > 0.0 { "+Inf" } else { "-Inf" }),
-            // Debug keeps the point of 12.0, so that a float is seen to be one.
+            // Debug keeps the point of 12.0: it tells a float from an integer.
             Self::Float(float) => fmt::Debug::fmt(float, f),
+            Self::StaleMarker => f.write_str("stale marker"),
         }
     }
 }
@@ -83,7 +90,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn integers_that_no_double_holds_are_inexact() {
+    fn reports_integers_that_no_double_holds() {
         let table = [
             (0, false),
             (-5, false),
@@ -100,21 +107,30 @@ mod tests {
     }
 
     #[test]
-    fn any_nan_is_sent_as_the_canonical_one_and_the_sign_of_zero_is_kept() {
-        assert_eq!(Value::Float(f64::from_bits(0x7ff0_0000_0000_0002)).wire_bits(), CANONICAL_NAN);
-        assert_eq!(Value::Float(-f64::NAN).wire_bits(), CANONICAL_NAN);
-        assert_eq!(Value::Float(-0.0).wire_bits(), 1 << 63);
-        assert_eq!(Value::Integer(0).wire_bits(), 0);
+    fn sends_every_measured_nan_as_the_canonical_one_and_keeps_the_sign_of_zero() {
+        let table = [
+            (Value::Float(f64::NAN), CANONICAL_NAN),
+            (Value::Float(-f64::NAN), CANONICAL_NAN),
+            (Value::Float(f64::from_bits(STALE_MARKER)), CANONICAL_NAN),
+            (Value::StaleMarker, STALE_MARKER),
+            (Value::Float(-0.0), 1 << 63),
+            (Value::Integer(0), 0),
+        ];
+        for (value, bits) in table {
+            assert_eq!(value.wire_bits(), bits, "{value}");
+        }
+        assert!(f64::from_bits(STALE_MARKER).is_nan() && !Value::StaleMarker.is_inexact());
     }
 
     #[test]
-    fn a_value_prints_its_type() {
+    fn prints_a_value_with_its_type() {
         let table = [
             (Value::Integer(12), "12"),
             (Value::Float(12.0), "12.0"),
             (Value::Float(-0.0), "-0.0"),
             (Value::Float(f64::NAN), "NaN"),
             (Value::Float(f64::NEG_INFINITY), "-Inf"),
+            (Value::StaleMarker, "stale marker"),
         ];
         for (value, expected) in table {
             assert_eq!(value.to_string(), expected);

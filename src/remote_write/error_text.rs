@@ -5,14 +5,9 @@
 //! reason of what it finds. Names and labels in it are the producer's: they are never taken for the receiver's own text.
 
 use crate::aws::Answer;
+use crate::limits::MAX_ERROR_TEXT_CHARS;
 use crate::model::{Label, METRIC_NAME_LABEL, Reason, Timestamp};
 use std::collections::BTreeMap;
-
-/// Bytes of an error answer's body that are read; Prometheus' own client reads as many.
-pub const MAX_ERROR_TEXT_BYTES: usize = 1_024;
-
-/// Characters of an error text that details and logs repeat.
-const MAX_CHARS: usize = 500;
 
 /// Returns the error text of an answer.
 pub fn of(answer: &Answer) -> String {
@@ -20,7 +15,7 @@ pub fn of(answer: &Answer) -> String {
 }
 
 pub(super) fn cut(text: &str) -> String {
-    text.chars().take(MAX_CHARS).collect()
+    text.chars().take(MAX_ERROR_TEXT_CHARS).collect()
 }
 
 /// Reports whether the text names a limit of the workspace. The limit may grow, so a sample over it may work later.

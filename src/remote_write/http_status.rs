@@ -1,8 +1,9 @@
 //! The table of HTTP statuses: what each means for its request, what is read of its body, and what is done next. Pure.
 
 use super::Answered;
-use super::error_text::{self, MAX_ERROR_TEXT_BYTES};
+use super::error_text;
 use crate::aws::{Answer, BodyPolicy, TransportError};
+use crate::limits::MAX_ERROR_BODY_BYTES;
 use http::header::RETRY_AFTER;
 use std::time::{Duration, SystemTime};
 
@@ -66,8 +67,8 @@ impl Disposition {
 pub(super) fn body_policy(status: u16) -> BodyPolicy {
     match status {
         200..=299 => BodyPolicy::Skip,
-        400 | 409 | 422 | 429 => BodyPolicy::Required { max_bytes: MAX_ERROR_TEXT_BYTES },
-        _ => BodyPolicy::Excerpt { max_bytes: MAX_ERROR_TEXT_BYTES, patience: ERROR_TEXT_PATIENCE },
+        400 | 409 | 422 | 429 => BodyPolicy::Required { max_bytes: MAX_ERROR_BODY_BYTES },
+        _ => BodyPolicy::Excerpt { max_bytes: MAX_ERROR_BODY_BYTES, patience: ERROR_TEXT_PATIENCE },
     }
 }
 

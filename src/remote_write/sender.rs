@@ -2,6 +2,7 @@
 
 use super::{Answered, Backoff, Disposition, RemoteWriteClient, describe, retry_after};
 use crate::aws::{Transport, TransportError};
+use crate::limits::{MAX_LOGGED_FAILURES, MAX_REQUESTS};
 use bytes::Bytes;
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -12,12 +13,6 @@ const SHORTEST_TRY: Duration = Duration::from_millis(50);
 
 /// The longest wait for one answer: a receiver that hangs leaves time for another try.
 const LONGEST_TRY: Duration = Duration::from_secs(10);
-
-/// HTTP requests of one invocation; items that are not settled by then are errored.
-const MAX_REQUESTS: u64 = 500;
-
-/// Log lines about failed requests in one invocation.
-const MAX_LOGGED: u32 = 20;
 
 /// Sends the requests of one invocation, one after another.
 #[derive(Debug)]
@@ -140,7 +135,7 @@ impl<'c, T: Transport> Sender<'c, T> {
     /// Logs an answer that did not store its request.
     pub fn log(&mut self, answer: &Answered) {
         self.logged += 1;
-        if self.logged <= MAX_LOGGED {
+        if self.logged <= MAX_LOGGED_FAILURES {
             tracing::warn!(request_id = self.request_id, answer = describe(answer), "request failed");
         }
     }

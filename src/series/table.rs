@@ -18,6 +18,7 @@ pub struct Sample {
 enum Kind {
     Integer,
     Float,
+    StaleMarker,
 }
 
 /// The number of a label set and of a metric name. There can be as many series as samples, but there are few names.
@@ -45,6 +46,7 @@ impl Sample {
         let (kind, bits) = match value {
             Value::Integer(integer) => (Kind::Integer, integer.cast_unsigned()),
             Value::Float(float) => (Kind::Float, float.to_bits()),
+            Value::StaleMarker => (Kind::StaleMarker, 0),
         };
         Self { timestamp, series, item, kind, bits }
     }
@@ -54,6 +56,7 @@ impl Sample {
         match self.kind {
             Kind::Integer => Value::Integer(self.bits.cast_signed()),
             Kind::Float => Value::Float(f64::from_bits(self.bits)),
+            Kind::StaleMarker => Value::StaleMarker,
         }
     }
 

@@ -8,22 +8,16 @@
 //! * Equal samples of several items are never in two requests.
 
 use super::write_request::Writer;
+use crate::limits::{MAX_REQUEST_BLOCK_BYTES, MAX_REQUEST_PROTOBUF_BYTES, MAX_SERIES_SAMPLES};
 use crate::series::{Sample, SampleTable};
 use bytes::Bytes;
 use std::ops::Range;
-
-/// Samples of one series in one request, at most. A sample takes at most 24 bytes, so a series with the labels that AMP allows
-/// (0.5 MB) stays below [`Limits::decoded`].
-const MAX_SERIES_SAMPLES: usize = 60_000;
 
 /// Memory that each of the two buffers of an [`Encoder`] keeps: enough for some 3,000 samples of a series each.
 const MAX_KEPT_BYTES: usize = 524_288;
 
 /// Bytes of protobuf that are reserved for a sample.
 const SAMPLE_BYTES: usize = 100;
-
-/// Bytes of protobuf that are reserved for a request, at most. A hundred thousand equal samples are one on the wire.
-const MAX_RESERVED_BYTES: usize = 3_000_000;
 
 /// The largest request, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -83,10 +77,8 @@ pub fn encode_selection(table: &SampleTable<'_>, samples: &[Sample]) -> Option<B
 // === impl Limits ===
 
 impl Default for Limits {
-    /// AMP answers 413 above 1 MB and does not document whether it counts compressed or decoded bytes. OpenTelemetry's exporter packs
-    /// 3 MB decoded and meets a 413 with some requests, so both sizes are kept.
     fn default() -> Self {
-        Self { decoded: 3_000_000, compressed: 900_000 }
+        Self { decoded: MAX_REQUEST_PROTOBUF_BYTES, compressed: MAX_REQUEST_BLOCK_BYTES }
     }
 }
 
@@ -109,7 +101,7 @@ impl Encoder {
     fn block(&mut self, table: &SampleTable<'_>, samples: &[Sample], decoded: usize) -> (usize, Option<Bytes>) {
         // In one piece: a buffer that grows by doubling leaves holes of the same size.
         self.protobuf.clear();
-        self.protobuf.reserve(decoded.min(samples.len() * SAMPLE_BYTES).min(MAX_RESERVED_BYTES));
+        self.protobuf.reserve(decoded.min(samples.len() * SAMPLE_BYTES).min(MAX_REQUEST_PROTOBUF_BYTES));
         let mut writer = Writer::new(table, &mut self.protobuf);
         let (mut taken, mut last_series) = (0, None);
         for piece in pieces(samples) {

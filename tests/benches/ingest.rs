@@ -1,9 +1,8 @@
-//! The whole way in process, from the bytes of a payload to the signed request, and each stage of it by itself, against
-//! two floors in the same run: a bare `serde_json` parse of the same payload, envelope and bodies, into borrowed structs;
-//! and snappy on the same bytes.
+//! Measures the whole way in process, from the bytes of a payload to the signed request, and each stage of it.
 //!
-//! `cargo bench --bench ingest`. Machines differ and are shared: read the ratios of one run, printed at the end, not the
-//! times.
+//! The same run measures two floors: a bare `serde_json` parse of the same payload into borrowed structs, and snappy on the
+//! same bytes. `cargo bench --bench ingest`. Machines differ and are shared: compare the ratios of one run, printed at the
+//! end, not the times.
 
 mod workload;
 

@@ -1,5 +1,5 @@
-//! What is measured, by the benches and by the yardstick alike: a batch of SQS records, the whole way it takes through
-//! the function in process, and the floor below which nothing that reads it can get.
+//! The workload of the benches and the yardstick: a batch of SQS records, and its way through the function in process. A
+//! floor shows how little any reader of the same records must do.
 
 use amp_push_gateway::amp::SIGNING_NAME;
 use amp_push_gateway::aws::{Answer, CredentialsSource, ReadBody, Signed, Signer, Transport, TransportError};
@@ -22,9 +22,9 @@ use tokio::runtime::Runtime;
 /// The time of the invocations in process.
 pub(crate) const NOW: i64 = 1_676_398_020_000;
 
-/// The records of one invocation as the event source mapping hands them over: keys in its order, a receipt handle of the
-/// usual kind, one event of two metrics in each body. About 800 bytes a record. A fleet sends two events a device: a
-/// batch of 1,000 has 1,000 series of two samples.
+/// Returns the payload of one invocation as the event source mapping sends it. Each record takes about 800 bytes: keys in its
+/// order, a usual receipt handle, and one event of two metrics. Each device of the fleet sends two events, so that a batch of
+/// 1,000 has 1,000 series of two samples.
 pub(crate) fn payload(records: u32, now: i64) -> Bytes {
     let mut text = String::from(r#"{"Records":["#);
     for i in 0..records {
@@ -52,7 +52,7 @@ pub(crate) fn payload(records: u32, now: i64) -> Bytes {
     Bytes::from(text)
 }
 
-/// Digits that look random and are the same in each run.
+/// Returns bits that look random and are the same in each run.
 fn scattered(i: u32) -> u64 {
     (u64::from(i) + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
@@ -96,7 +96,7 @@ struct FloorMetrics<'a> {
     ph: f64,
 }
 
-/// A bare `serde_json` parse of the envelope and of the bodies into borrowed structs; the number of events.
+/// Parses the envelope and the bodies with bare `serde_json` into borrowed structs. Returns the number of events.
 #[inline(never)]
 pub(crate) fn floor(payload: &[u8]) -> u64 {
     let envelope: FloorEnvelope<'_> = serde_json::from_slice(payload).expect("an envelope");
@@ -108,7 +108,7 @@ pub(crate) fn floor(payload: &[u8]) -> u64 {
     envelope.records.len() as u64
 }
 
-/// Takes the signed request and is done.
+/// Accepts every signed request.
 #[derive(Debug)]
 pub(crate) struct Accepts;
 
@@ -120,7 +120,7 @@ impl Transport for Accepts {
     }
 }
 
-/// The same, and remembers the bodies, which are snappy blocks.
+/// Accepts every signed request, and keeps the bodies, which are snappy blocks.
 #[derive(Clone, Default, Debug)]
 struct Keeps(Arc<Mutex<Vec<Bytes>>>);
 
@@ -136,7 +136,7 @@ impl Transport for Keeps {
     }
 }
 
-/// The requests that `payload` becomes: each as snappy block and as protobuf.
+/// Returns the requests that `payload` becomes, each as a snappy block and as protobuf.
 pub(crate) fn requests(payload: &Bytes) -> Vec<(Bytes, Vec<u8>)> {
     let keeps = Keeps::default();
     Function::new(keeps.clone()).whole(payload.clone());
@@ -148,7 +148,7 @@ pub(crate) fn requests(payload: &Bytes) -> Vec<(Bytes, Vec<u8>)> {
     blocks.into_iter().map(decoded).collect()
 }
 
-/// Snappy alone, on what the requests hold.
+/// Snappy alone, on the protobuf of the requests.
 #[derive(Debug)]
 pub(crate) struct Snappy {
     encoder: snap::raw::Encoder,
@@ -167,9 +167,9 @@ impl Snappy {
     }
 }
 
-/// `transport` behind the signature of the function's role.
+/// Returns `transport` with the signature of the function's role.
 pub(crate) fn signed<T>(transport: T) -> Signed<T> {
-    let credentials = CredentialsSource::new(settings().credentials().cloned(), "eu-west-1");
+    let credentials = CredentialsSource::new(settings().remote_write.credentials, "eu-west-1");
     Signed::new(transport, Some(Signer { service: SIGNING_NAME, region: "eu-west-1".to_owned(), credentials }))
 }
 
@@ -184,7 +184,7 @@ fn settings() -> Settings {
     Settings::from_vars(&vars).expect("valid settings")
 }
 
-/// The function without Lambda and network: payload bytes to the signed request in the hands of `T`, and to the answer.
+/// The function without Lambda and network: it passes the signed request to `T`.
 #[derive(Debug)]
 pub(crate) struct Function<T> {
     gateway: Gateway<Signed<T>, SqsDeadLetters>,
@@ -197,7 +197,7 @@ impl<T: Transport> Function<T> {
         Self { gateway, runtime: runtime() }
     }
 
-    /// One invocation.
+    /// Runs one invocation.
     #[inline(never)]
     pub(crate) fn whole(&self, payload: Bytes) -> Handled {
         let invocation = Invocation {
@@ -215,10 +215,10 @@ pub(crate) fn runtime() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().build().expect("a runtime")
 }
 
-/// What a batch costs, part by part: medians of rounds, in nanoseconds an event.
+/// Returns the cost of a batch, part by part: medians of rounds, in nanoseconds for each event.
 ///
-/// Floor, whole and snappy alone take turns, so that all meet the same noise, and are CPU time, which others on the machine
-/// disturb least. The stages are those that the function measures by itself, by the clock on the wall.
+/// Floor, whole and snappy alone take turns, so that all meet the same noise. They are CPU time, which other processes
+/// disturb least. The stages are those that the function itself measures, by the wall clock.
 pub(crate) fn costs(events: u32, rounds: usize) -> [(&'static str, f64); 8] {
     let payload = payload(events, NOW);
     let function = Function::new(Accepts);
@@ -226,8 +226,8 @@ pub(crate) fn costs(events: u32, rounds: usize) -> [(&'static str, f64); 8] {
     let mut snappy = Snappy::new();
     let mut rounds: Vec<[f64; 8]> = (0..=rounds)
         .map(|_| {
-            // In memory of its own, as that of an invocation: what the allocator keeps for the next depends on the largest
-            // that was freed.
+            // In memory of its own, as in an invocation: the largest block that was freed decides how much memory the allocator
+            // keeps.
             let payload = Bytes::copy_from_slice(&payload);
             let (parsed, floor) = timed(|| floor(&payload));
             let (summary, whole) = timed(|| function.whole(payload.clone()).summary);
@@ -239,7 +239,7 @@ pub(crate) fn costs(events: u32, rounds: usize) -> [(&'static str, f64); 8] {
             [floor, whole, whole / floor, read, merge, encode, send, snappy]
         })
         .collect();
-    // Caches were cold.
+    // Its caches were cold.
     rounds.remove(0);
     let mut number = 0..;
     ["floor", "whole", "ratio", "read", "merge", "encode", "send", "snappy"].map(|name| {
@@ -251,7 +251,7 @@ pub(crate) fn costs(events: u32, rounds: usize) -> [(&'static str, f64); 8] {
     })
 }
 
-/// What `work` gives, and its CPU time in seconds.
+/// Returns the result of `work`, and its CPU time in seconds.
 fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
     let now = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);

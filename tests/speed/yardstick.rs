@@ -1,11 +1,11 @@
-//! The program of the speed tests: it does the same work as the benches, without criterion around it.
+//! The program that the tests of speed measure: the same work as the benches, without criterion.
 //!
 //! ```text
 //! yardstick payload EVENTS NOW       prints a batch of SQS records whose times are around NOW (milliseconds)
-//! yardstick costs EVENTS ROUNDS      the floor and the whole way in process, in turn, and the stages of the whole: medians of
-//!                                    so many rounds, in nanoseconds an event
-//! yardstick floor EVENTS ROUNDS      only so many rounds of the floor, for callgrind
-//! yardstick whole EVENTS ROUNDS      the same of the whole way
+//! yardstick costs EVENTS ROUNDS      prints the cost of the floor, of the whole way in process, and of its stages: medians of
+//!                                    ROUNDS rounds, in nanoseconds for each event
+//! yardstick floor EVENTS ROUNDS      runs ROUNDS rounds of the floor, for callgrind
+//! yardstick whole EVENTS ROUNDS      runs ROUNDS rounds of the whole way
 //! ```
 
 #[path = "../benches/workload.rs"]
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         ["whole", events, rounds] => {
             let payload = payload(number(events), NOW);
             let function = Function::new(Accepts);
-            // The first one fills what is filled once.
+            // The first run fills caches.
             function.whole(payload.clone());
             measured(number(rounds), || function.whole(payload.clone()).summary.delivered);
         }
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
 }
 
 fn number<N: std::str::FromStr>(text: &str) -> N {
-    text.parse().unwrap_or_else(|_| panic!("{text} is no number that fits"))
+    text.parse().unwrap_or_else(|_| panic!("{text} is not a number that fits"))
 }
 
 /// The function whose instructions callgrind counts.

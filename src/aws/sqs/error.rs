@@ -1,14 +1,12 @@
 //! Why a call of SQS, or one entry of a batch, failed, and whether it may work later.
 
 use crate::aws::causes;
+use crate::limits::MAX_SERVICE_ERROR_CHARS;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::BatchResultErrorEntry;
 use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
-
-/// Characters of an error that are repeated, for each message of a batch.
-const MAX_TEXT_CHARS: usize = 300;
 
 /// Why a call, or one entry of it, failed.
 #[derive(Clone, Debug)]
@@ -71,7 +69,11 @@ where
             Some(code) => format!("{code}: {}", error.message().unwrap_or("no message")),
             None => causes(&error),
         };
-        Self::Call { text: text.chars().take(MAX_TEXT_CHARS).collect(), may_work_later, cause: Arc::new(error) }
+        Self::Call {
+            text: text.chars().take(MAX_SERVICE_ERROR_CHARS).collect(),
+            may_work_later,
+            cause: Arc::new(error),
+        }
     }
 }
 

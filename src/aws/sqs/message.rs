@@ -4,8 +4,7 @@ use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, SendMessageBatchRequestEntry};
 use std::collections::BTreeMap;
 
-/// Body and attributes (names, types and values) of a message, and of a batch, in bytes.
-pub const MAX_MESSAGE_BYTES: usize = 1_048_576;
+pub use crate::limits::MAX_MESSAGE_BYTES;
 
 /// The data type of each attribute that is sent, which counts as part of the message.
 const STRING: &str = "String";

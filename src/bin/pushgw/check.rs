@@ -6,7 +6,6 @@ use super::environment::Overrides;
 use super::exit::{CommandError, ExitStatus};
 use super::input_file::{FileMessage, InputFile};
 use super::view;
-use amp_push_gateway::config;
 use amp_push_gateway::event::{EventTimes, ParsedEvent, Rules, read_message};
 use amp_push_gateway::local::wall_clock;
 use event_view::EventView;
@@ -72,13 +71,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
     }
 }
 
-/// Returns the rules of the settings, which need not say where to write.
 fn rules(any_age: bool) -> Result<Rules, CommandError> {
-    let vars = Overrides::default()
-        .set(config::ENV_REMOTE_WRITE_URL, "http://localhost/")
-        .set(config::ENV_REMOTE_WRITE_AUTH, "none")
-        .without(&[config::ENV_DEAD_LETTER_QUEUE_URL, config::ENV_LATE_SAMPLES, config::ENV_RUST_LOG]);
-    let mut rules = vars.settings()?.rules().clone();
+    let mut rules = Overrides::default().rules()?;
     if any_age {
         (rules.max_sample_age_ms, rules.max_sample_lead_ms) = (i64::MAX, i64::MAX);
     }

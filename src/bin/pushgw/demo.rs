@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
     let now = wall_clock();
     let (settings, embedded) = made_up_settings(arguments.remote_write_url.as_deref()).await?;
-    environment::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
+    environment::log_to_stderr(&settings.log_filter, LevelFilter::ERROR, arguments.json);
     let seed = arguments.seed.unwrap_or_else(|| if embedded.is_some() { SEED } else { now.0.unsigned_abs() });
     let invocations = sensors::invocations(arguments.devices, seed, now);
     let dead_letters = InMemoryDeadLetters::default();
@@ -88,7 +88,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
     let report = Report {
         devices: arguments.devices,
         seed,
-        url: settings.remote_write_url().as_str(),
+        url: settings.remote_write.url.as_str(),
         invocations: &invocations,
         letters: &dead_letters.letters(),
         stored: stored.as_deref(),

@@ -3,9 +3,11 @@
 use super::exit::CommandError;
 use super::local_workspace::{ACCESS_KEY, LocalWorkspace, REGION};
 use amp_push_gateway::amp::region_of;
-use amp_push_gateway::config::{self, Env, Settings, Vars};
+use amp_push_gateway::config::{self, Env, Reader, Settings, Vars};
+use amp_push_gateway::event::Rules;
 use std::collections::BTreeMap;
 use std::io;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
 
 /// The environment and its overrides. An empty override hides a variable.
@@ -53,13 +55,16 @@ impl Overrides {
         [config::ENV_REMOTE_WRITE_URL, config::ENV_AWS_PROMETHEUS_ENDPOINT].iter().any(|name| self.get(name).is_some())
     }
 
-    /// Returns the settings for checks of events, which need not say where to write.
-    pub(crate) fn checking() -> Result<Settings, CommandError> {
-        Self::default()
-            .set(config::ENV_REMOTE_WRITE_URL, "http://localhost/")
-            .set(config::ENV_REMOTE_WRITE_AUTH, "none")
-            .without(&[config::ENV_DEAD_LETTER_QUEUE_URL, config::ENV_LATE_SAMPLES])
-            .settings()
+    pub(crate) fn rules(&self) -> Result<Rules, CommandError> {
+        let mut reader = Reader::new(self);
+        let rules = reader.rules();
+        reader.finish(rules).map_err(|errors| CommandError::settings(&errors))
+    }
+
+    pub(crate) fn rules_and_log_filter(&self) -> Result<(Rules, Targets), CommandError> {
+        let mut reader = Reader::new(self);
+        let settings = (reader.rules(), reader.log_filter());
+        reader.finish(settings).map_err(|errors| CommandError::settings(&errors))
     }
 
     pub(crate) fn settings(&self) -> Result<Settings, CommandError> {
@@ -88,13 +93,12 @@ pub(crate) async fn made_up_settings(url: Option<&str>) -> Result<(Settings, Opt
 }
 
 /// Sends log lines to standard error, as JSON if `json`, of the level in `RUST_LOG`, else of `default`.
-pub(crate) fn log_to_stderr(settings: &Settings, default: tracing_subscriber::filter::LevelFilter, json: bool) {
+pub(crate) fn log_to_stderr(filter: &Targets, default: LevelFilter, json: bool) {
     use tracing_subscriber::Layer as _;
-    use tracing_subscriber::filter::Targets;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
     let filter = match Env.get(config::ENV_RUST_LOG) {
-        Some(_) => settings.log_filter().clone(),
+        Some(_) => filter.clone(),
         None => Targets::new().with_default(default),
     };
     let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(io::stderr);

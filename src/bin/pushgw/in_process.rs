@@ -20,7 +20,7 @@ pub(crate) fn gateway(
 ) -> Result<LocalGateway, CommandError> {
     let transport = signed_transport(settings).map_err(CommandError::failed)?;
     Gateway::new(settings, transport, dead_letters)
-        .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write_url())))
+        .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write.url)))
 }
 
 /// Runs the handler once, for at most `timeout`.

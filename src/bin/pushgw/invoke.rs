@@ -49,8 +49,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
         embedded = Some(started);
     }
     let settings = vars.settings()?;
-    environment::log_to_stderr(&settings, LevelFilter::WARN, false);
-    let dead_letters = settings.dead_letter_queue_url().map(|url| LocalDeadLetters::Sqs(SqsDeadLetters::new(url)));
+    environment::log_to_stderr(&settings.log_filter, LevelFilter::WARN, false);
+    let dead_letters =
+        settings.dead_letters.queue_url.as_ref().map(|url| LocalDeadLetters::Sqs(SqsDeadLetters::new(url)));
     let gateway = in_process::gateway(&settings, dead_letters)?;
     let timeout = Duration::from_secs(arguments.timeout);
     let handled = in_process::invoke(&gateway, request_id(), payload, timeout).await;

@@ -137,10 +137,10 @@ async fn target(arguments: &Arguments) -> Result<(Target, String, Option<LocalWo
         return Ok((target, format!("the function {} at {url}", arguments.function_name), None));
     }
     let (settings, embedded) = made_up_settings(arguments.remote_write_url.as_deref()).await?;
-    environment::log_to_stderr(&settings, tracing_subscriber::filter::LevelFilter::ERROR, arguments.json);
+    environment::log_to_stderr(&settings.log_filter, tracing_subscriber::filter::LevelFilter::ERROR, arguments.json);
     let name = match &embedded {
         Some(_) => "a workspace in this process".to_owned(),
-        None => settings.remote_write_url().to_string(),
+        None => settings.remote_write.url.to_string(),
     };
     Ok((Target::handler(&settings)?, name, embedded))
 }

@@ -35,15 +35,15 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
     let settings = Overrides::default().receiver(arguments.remote_write_url.as_deref()).settings()?;
-    environment::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
+    environment::log_to_stderr(&settings.log_filter, LevelFilter::ERROR, arguments.json);
     let transport = signed_transport(&settings).map_err(CommandError::failed)?;
-    let client = RemoteWriteClient::new(settings.remote_write_url(), transport)
-        .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write_url())))?;
+    let client = RemoteWriteClient::new(&settings.remote_write.url, transport)
+        .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write.url)))?;
     let started = Instant::now();
     let answer = client.ping(Duration::from_secs(arguments.timeout)).await;
     let took = started.elapsed();
     let accepted = Disposition::of(&answer) == Disposition::Stored;
-    let asked = Asked { url: settings.remote_write_url(), region: settings.signing_region() };
+    let asked = Asked { url: &settings.remote_write.url, region: settings.remote_write.signing_region.as_deref() };
     let said = if accepted { praise(&settings, took) } else { advise(&asked, &answer) };
     if arguments.json {
         let json = json!({
@@ -63,6 +63,10 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
 }
 
 fn praise(settings: &Settings, took: Duration) -> String {
-    let signed = settings.signing_region().map_or("unsigned".to_owned(), |region| format!("signed for {region}"));
-    format!("{} accepted an empty write, {signed}, in {}", settings.remote_write_url(), view::duration(took))
+    let signed = settings
+        .remote_write
+        .signing_region
+        .as_deref()
+        .map_or("unsigned".to_owned(), |region| format!("signed for {region}"));
+    format!("{} accepted an empty write, {signed}, in {}", settings.remote_write.url, view::duration(took))
 }

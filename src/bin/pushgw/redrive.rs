@@ -147,10 +147,6 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
 
 /// Returns the age that the function accepts. The settings need not say where it writes to.
 fn max_sample_age_ms() -> Result<i64, CommandError> {
-    let vars = Overrides::default()
-        .set(config::ENV_REMOTE_WRITE_URL, "http://localhost/")
-        .set(config::ENV_REMOTE_WRITE_AUTH, "none")
-        .without(&[config::ENV_DEAD_LETTER_QUEUE_URL, config::ENV_EXTERNAL_LABELS, config::ENV_MAX_SAMPLE_LEAD])
-        .without(&[config::ENV_LATE_SAMPLES, config::ENV_RUST_LOG]);
-    Ok(vars.settings()?.rules().max_sample_age_ms)
+    let vars = Overrides::default().without(&[config::ENV_EXTERNAL_LABELS, config::ENV_MAX_SAMPLE_LEAD]);
+    Ok(vars.rules()?.max_sample_age_ms)
 }

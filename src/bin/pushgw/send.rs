@@ -77,8 +77,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError
             "--resume: standard input cannot be read a second time; expected files".to_owned(),
         ));
     }
-    let settings = Overrides::checking()?;
-    environment::log_to_stderr(&settings, LevelFilter::ERROR, arguments.json);
+    let (rules, log_filter) = Overrides::default().rules_and_log_filter()?;
+    environment::log_to_stderr(&log_filter, LevelFilter::ERROR, arguments.json);
     let inputs = if arguments.files.is_empty() {
         vec![InputFile { name: "--metric".to_owned(), bytes: typed_event::event(&arguments.typed).into_bytes() }]
     } else {
@@ -89,7 +89,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError
     let mut progress = Progress::open(arguments.resume.as_deref(), &inputs, &target.name())?;
 
     let times = EventTimes { now: wall_clock(), sent: None };
-    let rules = (!arguments.no_check).then(|| settings.rules());
+    let rules = (!arguments.no_check).then_some(&rules);
     let checked: Vec<_> =
         messages.iter().map(|message| precheck(message, &times, rules, target.message_limits())).collect();
     let mut report = Report {

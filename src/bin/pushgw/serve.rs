@@ -73,7 +73,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError
     };
     let settings = vars.settings()?;
     // Each message that is dead-lettered or returned has a warning with its reason.
-    environment::log_to_stderr(&settings, LevelFilter::WARN, arguments.json);
+    environment::log_to_stderr(&settings.log_filter, LevelFilter::WARN, arguments.json);
     let polled = polling::prepare(&arguments.polling, timeout).await?;
     let in_memory = InMemoryDeadLetters::default();
     let (queue, queue_name) = dead_letter_queue(&settings, arguments.keep_dead_letters, &in_memory);
@@ -82,7 +82,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError
     let log = Log { json: arguments.json };
     let written = match embedded {
         Some(_) => "a workspace in this process; it shows at the end what it holds".to_owned(),
-        None => settings.remote_write_url().to_string(),
+        None => settings.remote_write.url.to_string(),
     };
     log.started(address, polled.as_ref(), &written, &queue_name);
     let observer: Observer = Arc::new(move |invoked| log.invoked(invoked));
@@ -115,7 +115,7 @@ fn dead_letter_queue(
     keep: bool,
     in_memory: &InMemoryDeadLetters,
 ) -> (Option<LocalDeadLetters>, String) {
-    match settings.dead_letter_queue_url() {
+    match &settings.dead_letters.queue_url {
         Some(url) => (Some(LocalDeadLetters::Sqs(SqsDeadLetters::new(url))), url.to_string()),
         None if keep => (Some(LocalDeadLetters::InMemory(in_memory.clone())), "in memory".to_owned()),
         None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)".to_owned()),

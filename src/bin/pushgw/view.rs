@@ -95,7 +95,7 @@ pub(crate) fn progress(length: u64, template: &str) -> ProgressBar {
 pub(crate) fn value_type(value: Value) -> &'static str {
     match value {
         Value::Integer(_) => "integer",
-        Value::Float(_) => "float",
+        Value::Float(_) | Value::StaleMarker => "float",
     }
 }
 

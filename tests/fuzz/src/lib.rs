@@ -1,4 +1,4 @@
-//! What must hold of names, labels and requests, whatever came in. The targets share it.
+//! Checks of names, labels and requests that hold for every input. The targets share them.
 
 use amp_push_gateway::model::{CANONICAL_NAN, METRIC_NAME_LABEL};
 use amp_push_gateway::wire::messages::{TimeSeries, WriteRequest};
@@ -7,12 +7,12 @@ use std::collections::HashSet;
 /// The time of every run: three seconds after the event of the examples.
 pub const NOW: i64 = 1_676_398_020_000;
 
-/// `[a-zA-Z_:][a-zA-Z0-9_:]*`, as AMP takes it, and as the gateway promises it.
+/// Returns whether `name` is `[a-zA-Z_:][a-zA-Z0-9_:]*`, as AMP takes it and as the gateway promises it.
 pub fn is_metric_name(name: &str) -> bool {
     is_classic(name, |byte| byte == b':')
 }
 
-/// `[a-zA-Z_][a-zA-Z0-9_]*`, as AMP takes it, and as the gateway promises it.
+/// Returns whether `name` is `[a-zA-Z_][a-zA-Z0-9_]*`, as AMP takes it and as the gateway promises it.
 pub fn is_label_name(name: &str) -> bool {
     is_classic(name, |_| false)
 }
@@ -26,14 +26,14 @@ fn is_classic(name: &str, also: impl Fn(u8) -> bool) -> bool {
         && name.bytes().any(|byte| byte != b'_')
 }
 
-/// A request as remote write 1.0 and AMP want it, with the samples that the defaults let pass.
+/// Checks that a request is as remote write 1.0 and AMP want it, with samples that the default settings accept.
 pub fn check_request(request: &WriteRequest) {
     assert!(!request.timeseries.is_empty(), "a request without series");
     let mut seen = HashSet::new();
     for series in &request.timeseries {
         check_series(series);
         let labels: Vec<_> = series.labels.iter().map(|label| (&label.name, &label.value)).collect();
-        assert!(seen.insert(labels), "a series stands twice in a request: {:?}", series.labels);
+        assert!(seen.insert(labels), "a series is twice in a request: {:?}", series.labels);
     }
 }
 
@@ -54,13 +54,13 @@ fn check_series(series: &TimeSeries) {
     let in_order = series.samples.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp);
     assert!(in_order, "samples out of order: {:?}", series.samples);
     for sample in &series.samples {
-        assert!((NOW - 3_600_000..=NOW + 10_000).contains(&sample.timestamp), "a time that is refused: {sample:?}");
+        assert!((NOW - 3_600_000..=NOW + 10_000).contains(&sample.timestamp), "a time that is rejected: {sample:?}");
         assert!(!sample.value.is_nan() || sample.value.to_bits() == CANONICAL_NAN, "a NaN that is not the one");
     }
 }
 
-/// The sentence of a refusal, wherever it is told, is bounded.
+/// Checks that the detail of a rejection is bounded.
 pub fn check_detail(detail: &str) {
-    assert!(!detail.is_empty(), "a refusal without words");
+    assert!(!detail.is_empty(), "a rejection without a detail");
     assert!(detail.chars().count() <= 2_000, "{} characters: {detail}", detail.chars().count());
 }

@@ -1,4 +1,4 @@
-//! Any text as the words of a receiver that refuses: a reason, perhaps a sample, and never a panic.
+//! Reads any text as the error text of a receiver: it gives a reason, perhaps a sample, and never a panic.
 
 #![no_main]
 
@@ -13,22 +13,22 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 fuzz_target!(|input: &[u8]| -> Corpus {
-    let Ok(words) = std::str::from_utf8(input) else { return Corpus::Reject };
-    assert!(Reason::ALL.contains(&reason(words)));
-    assert_eq!(reason(words), reason(&words.to_ascii_uppercase()), "letters' case decides");
-    let _limit: bool = names_a_limit(words);
-    let _sample: Option<NamedSample> = NamedSample::find(words);
-    check_answer(words);
-    check_label_value(words);
+    let Ok(text) = std::str::from_utf8(input) else { return Corpus::Reject };
+    assert!(Reason::ALL.contains(&reason(text)));
+    assert_eq!(reason(text), reason(&text.to_ascii_uppercase()), "upper case decides");
+    let _limit: bool = names_a_limit(text);
+    let _sample: Option<NamedSample> = NamedSample::find(text);
+    check_answer(text);
+    check_label_value(text);
     Corpus::Keep
 });
 
-/// The words, and the same as the header `Retry-After`, on answers of every kind.
-fn check_answer(words: &str) {
+/// Checks answers of every kind with this text as the body and as the header `Retry-After`.
+fn check_answer(text: &str) {
     for status in [200, 301, 400, 403, 413, 429, 503] {
-        let header = HeaderValue::from_str(words).ok().map(|words| (RETRY_AFTER, words));
+        let header = HeaderValue::from_str(text).ok().map(|value| (RETRY_AFTER, value));
         let headers = header.into_iter().collect();
-        let answer = Ok(Answer { status, headers, body: words.to_owned().into() });
+        let answer = Ok(Answer { status, headers, body: text.to_owned().into() });
         assert!(describe(&answer).chars().count() <= 600, "a detail that is too long");
         let _doubt: bool = may_be_stored(&answer);
         if let Disposition::Recoverable { retry_after: Some(wait), .. } =
@@ -39,19 +39,19 @@ fn check_answer(words: &str) {
     }
 }
 
-/// A label's value, quoted as receivers quote it, is found again, whatever is in it; so is the time beside it.
+/// Checks that any label's value, quoted as receivers do it, is found again, and the time beside it.
 fn check_label_value(value: &str) {
     if value.is_empty() {
         return;
     }
     let quoted = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n").replace('\t', "\\t");
-    let words = format!(
+    let text = format!(
         "user=1_ws: err: out of order sample. timestamp=2021-11-30T16:12:55.053Z, \
          series={{__name__=\"x\", a=\"{quoted}\"}}"
     );
-    let named = NamedSample::find(&words).expect("a series");
+    let named = NamedSample::find(&text).expect("a series");
     let name = LabelName::translate(Cow::Borrowed("a")).expect("a label name");
     let labels = LabelSet::new(vec![Label { name, value: Cow::Borrowed(value) }]).expect("one label");
-    assert!(named.is_series("x", labels.as_slice()), "{words}");
-    assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{words}");
+    assert!(named.is_series("x", labels.as_slice()), "{text}");
+    assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{text}");
 }

@@ -1,8 +1,9 @@
-//! Any text as a message: what is read of it holds to the contract, and what is refused says where and why.
+//! Reads any text as a message. Its events keep the contract, and each rejection has a path and a reason.
 
 #![no_main]
 
-use amp_push_gateway::event::{Event, EventTimes, MAX_LABELS, ParsedEvent, Rules, Shape, read_message};
+use amp_push_gateway::event::{Event, EventTimes, ParsedEvent, Rules, Shape, read_message};
+use amp_push_gateway::limits::MAX_LABELS;
 use amp_push_gateway::model::{Label, LabelName, LabelSet, Rejection, Timestamp, Value};
 use amp_push_gateway_fuzz::{NOW, check_detail, is_label_name, is_metric_name};
 use libfuzzer_sys::{Corpus, fuzz_target};
@@ -18,8 +19,8 @@ static RULES: LazyLock<Rules> = LazyLock::new(|| {
     Rules { external_labels, ..Rules::default() }
 });
 
-/// Where a refusal can begin, behind the number of the event.
-const PLACES: [&str; 8] = [
+/// The beginnings of a detail, behind the index of the event.
+const BEGINNINGS: [&str; 8] = [
     "metrics",
     "dimensions",
     "timestamp",
@@ -33,15 +34,15 @@ const PLACES: [&str; 8] = [
 fuzz_target!(|input: &[u8]| -> Corpus {
     let Ok(text) = std::str::from_utf8(input) else { return Corpus::Reject };
     let sent = (text.len() % 2 == 1).then_some(Timestamp(NOW - 1_000));
-    let (shape, found) = read(text, sent);
-    assert!(shape == Shape::Many || found.len() == 1, "a single event that is {}", found.len());
-    for found in &found {
-        match &found.event {
+    let (shape, events) = read(text, sent);
+    assert!(shape == Shape::Many || events.len() == 1, "a single event that is {}", events.len());
+    for parsed in &events {
+        match &parsed.event {
             Ok(event) => {
                 check_event(event);
-                check_again(found, event);
+                check_again(parsed, event);
             }
-            Err(refusal) => check_refusal(refusal),
+            Err(rejection) => check_rejection(rejection),
         }
     }
     Corpus::Keep
@@ -49,7 +50,7 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 
 fn read(text: &str, sent: Option<Timestamp>) -> (Shape, Vec<ParsedEvent<'_>>) {
     let mut all = Vec::new();
-    let shape = read_message(text, &EventTimes { now: Timestamp(NOW), sent }, &RULES, &mut |found| all.push(found));
+    let shape = read_message(text, &EventTimes { now: Timestamp(NOW), sent }, &RULES, &mut |parsed| all.push(parsed));
     (shape, all)
 }
 
@@ -68,26 +69,26 @@ fn check_event(event: &Event<'_>) {
     let mut names: Vec<_> = event.metrics.iter().map(|(name, _)| name.as_str()).collect();
     assert!(names.iter().all(|name| is_metric_name(name)), "{names:?}");
     names.sort_unstable();
-    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a metric stands twice: {names:?}");
+    assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "a metric is given twice: {names:?}");
     for (_, value) in &event.metrics {
         check_value(*value);
     }
 }
 
-/// What a value shows of itself is read as the same value, type and bits.
+/// Checks that the text of a value is read as the same value, with the same type and bits.
 fn check_value(value: Value) {
     let text = format!(r#"{{"metrics":{{"m":"{value}"}}}}"#);
-    let (_, found) = read(&text, None);
-    let again = found[0].event.as_ref().expect("a value as it was shown").metrics[0].1;
+    let (_, events) = read(&text, None);
+    let again = events[0].event.as_ref().expect("a value as it was shown").metrics[0].1;
     assert_eq!(std::mem::discriminant(&again), std::mem::discriminant(&value), "{value}");
     assert_eq!(again.wire_bits(), value.wire_bits(), "{value}");
     assert!(!value.is_inexact() || matches!(value, Value::Integer(_)), "{value}");
 }
 
-/// An event that is put aside on its own is the same event when it is sent again.
-fn check_again(found: &ParsedEvent<'_>, event: &Event<'_>) {
-    let (shape, again) = read(&found.text, found.sent);
-    assert_eq!((shape, again.len()), (Shape::Single, 1), "{}", found.text);
+/// Checks that an event that is dead-lettered on its own is the same event if it is sent again.
+fn check_again(parsed: &ParsedEvent<'_>, event: &Event<'_>) {
+    let (shape, again) = read(&parsed.text, parsed.sent);
+    assert_eq!((shape, again.len()), (Shape::Single, 1), "{}", parsed.text);
     let again = again[0].event.as_ref().expect("the same event, read again");
     assert_eq!((&again.labels, again.timestamp), (&event.labels, event.timestamp));
     let plain = |event: &Event<'_>| -> Vec<(String, u64)> {
@@ -96,13 +97,13 @@ fn check_again(found: &ParsedEvent<'_>, event: &Event<'_>) {
     assert_eq!(plain(again), plain(event));
 }
 
-fn check_refusal(refusal: &Rejection) {
-    let detail = refusal.detail.as_ref();
+fn check_rejection(rejection: &Rejection) {
+    let detail = rejection.detail.as_ref();
     check_detail(detail);
-    let place = match detail.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+    let beginning = match detail.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((number, rest)) if number.parse::<u32>().is_ok() => rest.trim_start_matches([':', ' ', '.']),
         _ => detail,
     };
-    let named = PLACES.iter().any(|known| place.starts_with(known)) || detail.contains(": unknown key; ");
-    assert!(named, "no place: {refusal}");
+    let named = BEGINNINGS.iter().any(|known| beginning.starts_with(known)) || detail.contains(": unknown key; ");
+    assert!(named, "no path: {rejection}");
 }

@@ -1,5 +1,5 @@
-//! Any bytes as the payload of an invocation, or as the bodies of an SQS batch, against receivers of every kind: each
-//! event has one outcome, each message one fate, and every request is one that AMP can take.
+//! Handles any bytes as the payload of an invocation, or as the bodies of an SQS batch, against receivers of every kind. Each
+//! event has one outcome, each message one action, and AMP can take every request.
 //!
 //! Up to two first bytes of 0x80 or more are flags, the rest is the payload; see [`Flags`].
 
@@ -11,9 +11,9 @@ use amp_push_gateway::dead_letter::{DeadLetter, DeadLetterQueue};
 use amp_push_gateway::gateway::Gateway;
 use amp_push_gateway::gateway::Summary;
 use amp_push_gateway::lambda::{Handled, Invocation, handle};
+use amp_push_gateway::limits::MAX_ERROR_BODY_BYTES;
 use amp_push_gateway::local::tsdb::{Flavour, Labels, Rules, Tsdb};
 use amp_push_gateway::model::{Reason, Timestamp};
-use amp_push_gateway::remote_write::error_text::MAX_ERROR_TEXT_BYTES;
 use amp_push_gateway::wire::messages::{Label, WriteRequest};
 use amp_push_gateway_fuzz::{NOW, check_detail, check_request};
 use bytes::Bytes;
@@ -85,7 +85,7 @@ impl Flags {
         self.has(6)
     }
 
-    /// The queue for dead letters takes only every other one.
+    /// The dead-letter queue takes only every other dead letter.
     fn has_full_queue(self) -> bool {
         self.has(7)
     }
@@ -94,37 +94,37 @@ impl Flags {
         if self.has(8) { 1 } else { 30 }
     }
 
-    fn judge(self) -> Judge {
-        let tsdb = |flavour, window| Judge::Tsdb(Box::new(tsdb(flavour, window)));
+    fn behaviour(self) -> Behaviour {
+        let tsdb = |flavour, window| Behaviour::Tsdb(Box::new(tsdb(flavour, window)));
         match self.0 & 7 {
-            0 => Judge::Everything,
+            0 => Behaviour::Everything,
             1 => tsdb(Flavour::StoresTheValidRest, 0),
             2 => tsdb(Flavour::AllOrNothing, 60_000),
-            3 => Judge::Words,
-            4 => Judge::FewSamples,
-            5 => Judge::EveryOther,
-            6 => Judge::Nothing,
-            _ => Judge::Unreachable,
+            3 => Behaviour::ErrorText,
+            4 => Behaviour::FewSamples,
+            5 => Behaviour::EveryOther,
+            6 => Behaviour::Nothing,
+            _ => Behaviour::Unreachable,
         }
     }
 }
 
-/// Takes less than the gateway lets pass, so that it refuses some.
+/// Takes less than the gateway sends, so that it refuses some.
 fn tsdb(flavour: Flavour, out_of_order_window_ms: i64) -> Tsdb {
     Tsdb::new(Rules { flavour, out_of_order_window_ms, max_labels: 10, max_sample_lead_ms: 5_000, ..Rules::default() })
 }
 
 /// How a receiver answers.
-enum Judge {
+enum Behaviour {
     /// Stores whatever comes.
     Everything,
     /// As a workspace does.
     Tsdb(Box<Tsdb>),
-    /// Refuses all, in words that the payload holds.
-    Words,
-    /// Stores up to three samples a request and finds more too large.
+    /// Refuses all, with the payload as error text.
+    ErrorText,
+    /// Stores up to three samples of a request; more are too large.
     FewSamples,
-    /// Stores what comes at the second time.
+    /// Stores a request at the second try.
     EveryOther,
     /// Is down.
     Nothing,
@@ -133,14 +133,14 @@ enum Judge {
 }
 
 struct Receiver {
-    words: String,
+    error_text: String,
     state: Arc<Mutex<State>>,
 }
 
 struct State {
-    judge: Judge,
+    behaviour: Behaviour,
     requests: u64,
-    /// What was acknowledged, by labels and time.
+    /// The acknowledged samples, by labels and time.
     stored: BTreeMap<Labels, BTreeMap<i64, u64>>,
 }
 
@@ -156,37 +156,37 @@ impl Transport for Receiver {
         let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).expect("a snappy block");
         let request = WriteRequest::decode(protobuf.as_slice()).expect("a write request");
         check_request(&request);
-        self.state.lock().expect("no panic").answer(request, &self.words)
+        self.state.lock().expect("no panic").answer(request, &self.error_text)
     }
 }
 
 impl State {
-    fn answer(&mut self, request: WriteRequest, words: &str) -> Result<Answer, TransportError> {
+    fn answer(&mut self, request: WriteRequest, error_text: &str) -> Result<Answer, TransportError> {
         self.requests += 1;
         let samples: usize = request.timeseries.iter().map(|series| series.samples.len()).sum();
-        let (status, words) = match &mut self.judge {
-            Judge::Everything => (204, String::new()),
-            Judge::Tsdb(tsdb) => match tsdb.append(request.clone(), Timestamp(NOW)).first {
+        let (status, error_text) = match &mut self.behaviour {
+            Behaviour::Everything => (204, String::new()),
+            Behaviour::Tsdb(tsdb) => match tsdb.append(request.clone(), Timestamp(NOW)).first {
                 None => (200, String::new()),
                 Some(refused) => (400, cut(&refused.to_string())),
             },
-            Judge::Words => (400, words.to_owned()),
-            Judge::FewSamples if samples > 3 => (413, words.to_owned()),
-            Judge::EveryOther if self.requests % 2 == 1 => (429, words.to_owned()),
-            Judge::FewSamples | Judge::EveryOther => (200, String::new()),
-            Judge::Nothing => (503, words.to_owned()),
-            Judge::Unreachable => return Err(TransportError::Network(words.to_owned())),
+            Behaviour::ErrorText => (400, error_text.to_owned()),
+            Behaviour::FewSamples if samples > 3 => (413, error_text.to_owned()),
+            Behaviour::EveryOther if self.requests % 2 == 1 => (429, error_text.to_owned()),
+            Behaviour::FewSamples | Behaviour::EveryOther => (200, String::new()),
+            Behaviour::Nothing => (503, error_text.to_owned()),
+            Behaviour::Unreachable => return Err(TransportError::Network(error_text.to_owned())),
         };
         if status < 300 {
             self.store(request);
         }
-        let header = HeaderValue::from_str(&words).ok().filter(|_| status == 429);
-        let headers = header.map(|words| (RETRY_AFTER, words)).into_iter().collect();
-        Ok(Answer { status, headers, body: words.into() })
+        let header = HeaderValue::from_str(&error_text).ok().filter(|_| status == 429);
+        let headers = header.map(|value| (RETRY_AFTER, value)).into_iter().collect();
+        Ok(Answer { status, headers, body: error_text.into() })
     }
 
     fn store(&mut self, request: WriteRequest) {
-        let is_whole = matches!(self.judge, Judge::Everything | Judge::EveryOther);
+        let is_whole = matches!(self.behaviour, Behaviour::Everything | Behaviour::EveryOther);
         for series in request.timeseries {
             let labels = series.labels.into_iter().map(|Label { name, value }| (name, value)).collect();
             let stored = self.stored.entry(labels).or_default();
@@ -199,31 +199,31 @@ impl State {
     }
 }
 
-/// As the transport over HTTP cuts them.
-fn cut(words: &str) -> String {
-    words[..words.floor_char_boundary(MAX_ERROR_TEXT_BYTES)].to_owned()
+/// Cuts an error text as the transport over HTTP does.
+fn cut(error_text: &str) -> String {
+    error_text[..error_text.floor_char_boundary(MAX_ERROR_BODY_BYTES)].to_owned()
 }
 
 #[derive(Clone, Default)]
-struct Letters {
+struct Queue {
     is_full: bool,
     taken: Arc<Mutex<Vec<DeadLetter>>>,
 }
 
-impl DeadLetterQueue for Letters {
-    async fn put(&self, letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), String>> {
+impl DeadLetterQueue for Queue {
+    async fn put(&self, dead_letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), String>> {
         let mut taken = self.taken.lock().expect("no panic");
-        let take = |(number, letter): (usize, DeadLetter)| {
+        let take = |(number, dead_letter): (usize, DeadLetter)| {
             if self.is_full && number % 2 == 1 {
                 return Err("the queue is full".to_owned());
             }
-            let attributes = letter.attributes();
+            let attributes = dead_letter.attributes();
             assert!(attributes.iter().all(|(_, value)| !value.is_empty()), "SQS refuses this: {attributes:?}");
-            check_detail(&letter.detail);
-            taken.push(letter);
+            check_detail(&dead_letter.detail);
+            taken.push(dead_letter);
             Ok(())
         };
-        letters.into_iter().enumerate().map(take).collect()
+        dead_letters.into_iter().enumerate().map(take).collect()
     }
 }
 
@@ -232,13 +232,13 @@ fuzz_target!(|input: &[u8]| {
     let (flags, bytes) = Flags::split(input);
     let bodies = flags.is_batch().then(|| bodies(bytes));
     let payload = bodies.as_ref().map_or_else(|| Bytes::copy_from_slice(bytes), |bodies| batch(bodies, flags));
-    let words = cut(&String::from_utf8_lossy(bytes));
-    let state = State { judge: flags.judge(), requests: 0, stored: BTreeMap::new() };
+    let error_text = cut(&String::from_utf8_lossy(bytes));
+    let state = State { behaviour: flags.behaviour(), requests: 0, stored: BTreeMap::new() };
     let state = Arc::new(Mutex::new(state));
-    let letters = Letters { is_full: flags.has_full_queue(), ..Letters::default() };
+    let dead_letters = Queue { is_full: flags.has_full_queue(), ..Queue::default() };
 
-    let receiver = Receiver { words, state: Arc::clone(&state) };
-    let queue = flags.has_queue().then(|| letters.clone());
+    let receiver = Receiver { error_text, state: Arc::clone(&state) };
+    let queue = flags.has_queue().then(|| dead_letters.clone());
     let settings = &SETTINGS[usize::from(flags.drops_late_samples())];
     let gateway = Gateway::new(settings, receiver, queue).expect("a URL");
     let handled = RUNTIME.block_on(async {
@@ -250,17 +250,17 @@ fuzz_target!(|input: &[u8]| {
     });
 
     let state = state.lock().expect("no panic");
-    let letters = letters.taken.lock().expect("no panic");
+    let dead_letters = dead_letters.taken.lock().expect("no panic");
     check_metrics(&handled.summary, flags, &state);
     match handled.trigger {
-        "direct" => check_report(&handled, flags, &letters),
-        _ => check_partial_batch(&handled, flags, &letters),
+        "direct" => check_report(&handled, flags, &dead_letters),
+        _ => check_partial_batch(&handled, flags, &dead_letters),
     }
     if let Some(bodies) = bodies {
         assert_eq!(handled.trigger, if flags.is_fifo() { "sqs_fifo" } else { "sqs" });
         assert_eq!(handled.summary.messages, bodies.len() as u64);
-        for letter in &*letters {
-            assert!(bodies.contains(&letter.body), "a body that was altered: {}", letter.body);
+        for dead_letter in &*dead_letters {
+            assert!(bodies.contains(&dead_letter.body), "a body that was altered: {}", dead_letter.body);
         }
     }
 });
@@ -285,8 +285,8 @@ fn batch(bodies: &[String], flags: Flags) -> Bytes {
 fn check_metrics(metrics: &Summary, flags: Flags, state: &State) {
     let outcomes = metrics.delivered + metrics.errored + metrics.rejected + metrics.dropped;
     assert_eq!(metrics.received, outcomes, "{metrics:?}");
-    let fates = metrics.acknowledged + metrics.dead_lettered + metrics.returned;
-    assert_eq!(metrics.messages, fates, "{metrics:?}");
+    let actions = metrics.acknowledged + metrics.dead_lettered + metrics.returned;
+    assert_eq!(metrics.messages, actions, "{metrics:?}");
     assert_eq!(metrics.rejected, metrics.rejected_by.iter().sum::<u64>(), "{metrics:?}");
     assert_eq!(metrics.dropped, metrics.dropped_by.iter().sum::<u64>(), "{metrics:?}");
     assert_eq!(metrics.sent.requests, state.requests, "{metrics:?}");
@@ -294,29 +294,31 @@ fn check_metrics(metrics: &Summary, flags: Flags, state: &State) {
     assert!(flags.drops_late_samples() || metrics.dropped == 0, "{metrics:?}");
     let samples: u64 = state.stored.values().map(|samples| samples.len() as u64).sum();
     assert_eq!((metrics.samples, metrics.series), (samples, state.stored.len() as u64), "{metrics:?}");
-    match state.judge {
-        Judge::Everything => assert_eq!((metrics.errored, metrics.sent.retries), (0, 0), "{metrics:?}"),
-        Judge::Nothing | Judge::Unreachable => assert_eq!((metrics.delivered, metrics.samples), (0, 0), "{metrics:?}"),
-        Judge::Words => assert_eq!(metrics.delivered, 0, "{metrics:?}"),
-        Judge::Tsdb(_) | Judge::FewSamples | Judge::EveryOther => {}
+    match state.behaviour {
+        Behaviour::Everything => assert_eq!((metrics.errored, metrics.sent.retries), (0, 0), "{metrics:?}"),
+        Behaviour::Nothing | Behaviour::Unreachable => {
+            assert_eq!((metrics.delivered, metrics.samples), (0, 0), "{metrics:?}")
+        }
+        Behaviour::ErrorText => assert_eq!(metrics.delivered, 0, "{metrics:?}"),
+        Behaviour::Tsdb(_) | Behaviour::FewSamples | Behaviour::EveryOther => {}
     }
 }
 
 /// What SQS is told: the messages that are to come again, and no others.
-fn check_partial_batch(handled: &Handled, flags: Flags, letters: &[DeadLetter]) {
+fn check_partial_batch(handled: &Handled, flags: Flags, dead_letters: &[DeadLetter]) {
     let metrics = &handled.summary;
     let answer: Value = serde_json::from_str(handled.answer.as_ref().expect("an answer")).expect("JSON");
     let failures = answer["batchItemFailures"].as_array().expect("a list");
     assert_eq!(failures.len() as u64, metrics.returned, "{answer}");
     assert!(failures.iter().all(|failure| failure["itemIdentifier"].is_string()), "{answer}");
-    assert_eq!(letters.len() as u64, metrics.dead_lettered, "{metrics:?}");
+    assert_eq!(dead_letters.len() as u64, metrics.dead_lettered, "{metrics:?}");
     assert!(flags.has_queue() || metrics.dead_lettered == 0, "{metrics:?}");
     assert!(metrics.errored == 0 || metrics.returned > 0, "{metrics:?}");
     assert!(metrics.rejected == 0 || metrics.dead_lettered + metrics.returned > 0, "{metrics:?}");
 }
 
 /// What a direct caller is told.
-fn check_report(handled: &Handled, flags: Flags, letters: &[DeadLetter]) {
+fn check_report(handled: &Handled, flags: Flags, dead_letters: &[DeadLetter]) {
     let metrics = &handled.summary;
     assert_eq!((metrics.messages, metrics.dead_lettered), (1, 0), "{metrics:?}");
     let report = match &handled.answer {
@@ -340,8 +342,8 @@ fn check_report(handled: &Handled, flags: Flags, letters: &[DeadLetter]) {
     assert_eq!(count("dropped_count"), metrics.dropped, "{report}");
     let listed = report["rejected"].as_array().expect("a list");
     assert_eq!(listed.len() as u64, metrics.rejected.min(1_000), "{report}");
-    listed.iter().for_each(|refused| check_detail(refused["detail"].as_str().expect("words")));
+    listed.iter().for_each(|rejected| check_detail(rejected["detail"].as_str().expect("a detail")));
     if flags.has_queue() && handled.answer.is_ok() {
-        assert_eq!(letters.len() as u64, metrics.rejected, "{report}");
+        assert_eq!(dead_letters.len() as u64, metrics.rejected, "{report}");
     }
 }

@@ -1,4 +1,4 @@
-//! Lines of `NAME=value` as the environment: every fault names its variable, and no secret is ever shown.
+//! Lines of `NAME=value` as the environment: every error names its variable, and no secret is shown.
 
 #![no_main]
 
@@ -27,7 +27,7 @@ const NAMES: [&str; 11] = [
 ];
 const URLS: [&str; 3] = [ENV_REMOTE_WRITE_URL, ENV_AWS_PROMETHEUS_ENDPOINT, ENV_DEAD_LETTER_QUEUE_URL];
 
-/// Where this stands for a password, it must not be seen.
+/// As a password, it must not be shown.
 const SECRET: &str = "s3cr3t";
 
 /// The secret access key of every run.
@@ -45,19 +45,19 @@ fuzz_target!(|input: &[u8]| -> Corpus {
             format!("{settings:?}")
         }
         Err(errors) => {
-            assert!(!errors.as_slice().is_empty(), "refused without a reason");
-            for error in errors.as_slice() {
+            assert!(!errors.0.is_empty(), "rejected without a reason");
+            for error in &errors.0 {
                 assert!(NAMES.contains(&error.variable), "{error}");
                 assert!(error.to_string().starts_with(error.variable), "{error}");
                 assert!(error.value.is_none() || vars.contains_key(error.variable), "{error}");
-                assert!(!error.fault.is_empty(), "{error}");
+                assert!(!error.problem.to_string().is_empty(), "{error}");
             }
             errors.to_string()
         }
     };
     assert!(text.contains(KEY) || !shown.contains(KEY), "the secret access key is shown");
     let is_hidden = vars.iter().any(|(name, value)| URLS.contains(&name.as_str()) && hides_a_password(value));
-    // Where the same word stands elsewhere too, it is no secret.
+    // If the same word is elsewhere too, it is no secret.
     if is_hidden && text.matches(SECRET).count() == 1 {
         assert!(!shown.contains(SECRET), "a password is shown: {shown}");
     }
@@ -65,11 +65,11 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 });
 
 fn check(settings: &Settings) {
-    let url = settings.remote_write_url();
+    let url = &settings.remote_write.url;
     assert!(matches!(url.scheme(), "http" | "https") && url.has_host(), "{url}");
     assert!(url.username().is_empty() && url.password().is_none(), "{url}");
-    assert!(settings.signing_region().is_none_or(|region| !region.is_empty()), "an empty region");
-    let rules = settings.rules();
+    assert!(settings.remote_write.signing_region.as_ref().is_none_or(|region| !region.is_empty()), "an empty region");
+    let rules = &settings.rules;
     assert!(rules.max_sample_age_ms >= 0 && rules.max_sample_lead_ms >= 0, "{rules:?}");
     let labels = rules.external_labels.as_slice();
     assert!(labels.windows(2).all(|pair| pair[0].name.as_str() < pair[1].name.as_str()), "{labels:?}");
@@ -78,7 +78,7 @@ fn check(settings: &Settings) {
     }
 }
 
-/// Whether [`SECRET`] stands where a URL has its password, or what was meant for a URL has it.
+/// Returns whether [`SECRET`] is the password in a URL, or in something that was meant for a URL.
 fn hides_a_password(value: &str) -> bool {
     let is_meant =
         |rest: &str| rest.split_once(SECRET).is_some_and(|(user, host)| user.contains(':') && host.contains('@'));

@@ -1,4 +1,4 @@
-//! Any bytes as the body that the local workspace is sent: decoded within bounds, and judged.
+//! Sends any bytes to the local workspace: they are decoded within bounds, and stored or refused.
 //!
 //! A first byte of 0x80 or more is flags, the rest the body; see [`Flags`].
 
@@ -15,7 +15,7 @@ use prost::Message as _;
 struct Flags(u8);
 
 impl Flags {
-    /// The bytes are protobuf and are made a snappy block first.
+    /// The bytes are protobuf, and are made a snappy block first.
     fn is_protobuf(&self) -> bool {
         self.0 & 1 != 0
     }
@@ -51,16 +51,16 @@ fuzz_target!(|input: &[u8]| {
     assert!(request.encoded_len() <= MAX_DECODED_BYTES, "more than was decoded");
     let again = WriteRequest::decode(request.encode_to_vec().as_slice()).expect("what was encoded");
     assert_eq!(again.encode_to_vec(), request.encode_to_vec());
-    judge(&request, flags.rules());
+    append(&request, flags.rules());
 });
 
-fn judge(request: &WriteRequest, rules: Rules) {
+fn append(request: &WriteRequest, rules: Rules) {
     let mut tsdb = Tsdb::new(rules.clone());
     let verdict = tsdb.append(request.clone(), Timestamp(NOW));
     assert_eq!(verdict.refused > 0, verdict.first.is_some());
     if let Some(refused) = &verdict.first {
         let words = refused.to_string();
-        assert!(!words.is_empty(), "a refusal without words");
+        assert!(!words.is_empty(), "refused without an error text");
     }
     if rules.flavour == Flavour::AllOrNothing && verdict.refused > 0 {
         assert_eq!(verdict.stored, 0, "the valid rest is stored");

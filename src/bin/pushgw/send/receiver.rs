@@ -30,7 +30,7 @@ impl Receiver {
 
     pub(crate) fn of(settings: &Settings, timeout: Duration) -> Result<Self, CommandError> {
         let gateway = in_process::gateway(settings, None)?;
-        Ok(Self { url: settings.remote_write_url().clone(), gateway, timeout })
+        Ok(Self { url: settings.remote_write.url.clone(), gateway, timeout })
     }
 
     pub(crate) fn url(&self) -> &Url {

@@ -1,0 +1,106 @@
+//! Settings that are wrong, and what is allowed.
+
+use super::{ENV_AWS_PROMETHEUS_ENDPOINT, ENV_AWS_REGION, ENV_REMOTE_WRITE_AUTH, parse};
+use crate::limits::MAX_LABEL_VALUE_BYTES;
+use crate::model::NameError;
+use std::fmt;
+
+/// Every setting that is wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SettingsErrors(pub Vec<SettingsError>);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SettingsError {
+    pub variable: &'static str,
+    /// `None` if the variable is unset.
+    pub value: Option<String>,
+    pub problem: Problem,
+}
+
+/// Why a value is wrong. Its text says what is allowed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Problem {
+    NotOneOf([&'static str; 2]),
+    NoUrl,
+    NotAnHttpUrl(Option<url::ParseError>),
+    UserInUrl,
+    /// A URL on an AMP host that takes no writes; the text has the right URL.
+    WorkspaceUrl(String),
+    NotAQueueUrl,
+    NotARegion,
+    NoRegion,
+    NotADuration,
+    /// A part of the labels without `=`.
+    NoEqualsSign(String),
+    InvalidLabelName(String, NameError),
+    /// Unlike an event's dimension, it is not translated: it is more likely a mistake.
+    NotAClassicLabelName(String),
+    LabelNameTwice(String),
+    /// The label of this name has no value.
+    NoLabelValue(String),
+    /// The label of this name has too long a value.
+    LabelValueTooLong(String),
+    NotALogFilter,
+}
+
+// === impl SettingsErrors ===
+
+impl fmt::Display for SettingsErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+impl std::error::Error for SettingsErrors {}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}={}: {}", self.variable, parse::without_password(value), self.problem),
+            None => write!(f, "{}: {}", self.variable, self.problem),
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOneOf([one, other]) => write!(f, "expected {one} or {other}"),
+            Self::NoUrl => write!(
+                f,
+                "it is not set, nor is {ENV_AWS_PROMETHEUS_ENDPOINT}; expected the URL to write to, such as \
+                 https://aps-workspaces.<region>.amazonaws.com/workspaces/<id>/api/v1/remote_write",
+            ),
+            Self::NotAnHttpUrl(Some(error)) => write!(f, "{error}; expected an http or https URL"),
+            Self::NotAnHttpUrl(None) => f.write_str("expected an http or https URL"),
+            Self::UserInUrl => f.write_str("a user or password in the URL is not supported"),
+            Self::WorkspaceUrl(problem) => f.write_str(problem),
+            Self::NotAQueueUrl => f.write_str(
+                "expected the URL of an SQS queue, such as https://sqs.<region>.amazonaws.com/<account>/<name>",
+            ),
+            Self::NotARegion => f.write_str("expected a region such as eu-west-1"),
+            Self::NoRegion => write!(
+                f,
+                "no region to sign for: it is not set, {ENV_AWS_REGION} is not either, and the host of the URL names \
+                 none; expected a region such as eu-west-1, or {ENV_REMOTE_WRITE_AUTH}=none",
+            ),
+            Self::NotADuration => f.write_str("expected a whole number and one unit of ms, s, m, h, d, such as 90s"),
+            Self::NoEqualsSign(pair) => {
+                write!(f, "\"{pair}\" has no \"=\"; expected name=value,name=value with no comma in a value")
+            }
+            Self::InvalidLabelName(name, error) => write!(f, "\"{name}\": {error}"),
+            Self::NotAClassicLabelName(name) => {
+                write!(f, "\"{name}\" is not a label name; expected [a-zA-Z_][a-zA-Z0-9_]*")
+            }
+            Self::LabelNameTwice(name) => write!(f, "the name {name} is given twice"),
+            Self::NoLabelValue(name) => write!(f, "\"{name}\" has no value"),
+            Self::LabelValueTooLong(name) => {
+                write!(f, "the value of {name} is longer than {MAX_LABEL_VALUE_BYTES} bytes")
+            }
+            Self::NotALogFilter => {
+                f.write_str("expected a level (off, error, warn, info, debug, trace) or target=level,…")
+            }
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! Bytes to text, and what is not JSON.
+
+use crate::model::{Reason, Rejection};
+use std::borrow::Cow;
+use std::fmt::Display;
+
+pub(super) fn invalid_json(error: impl Display) -> Rejection {
+    Rejection::new(Reason::InvalidJson, format!("the message is not JSON: {error}"))
+}
+
+/// Returns `bytes` as text, or a rejection if they are not UTF-8.
+pub(crate) fn from_utf8(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Rejection> {
+    match bytes {
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(invalid_json),
+        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| invalid_json(error.utf8_error())),
+    }
+}
+
+/// Rejects text with an escape of half a surrogate pair. `serde_json` sees those only in strings that it unescapes; in
+/// another string half a character would reach a dead letter.
+pub(super) fn reject_lone_surrogates(text: &str) -> Result<(), Rejection> {
+    if !text.contains("\\u") {
+        return Ok(());
+    }
+    match lone_surrogate(text.as_bytes()) {
+        None => Ok(()),
+        Some(index) => Err(invalid_json(format_args!("lone surrogate escape at byte {index}"))),
+    }
+}
+
+fn lone_surrogate(text: &[u8]) -> Option<usize> {
+    let mut i = 0;
+    while i < text.len() {
+        if text[i] != b'\\' {
+            i += 1;
+            continue;
+        }
+        match code_unit(text, i) {
+            Some(0xD800..=0xDBFF) if matches!(code_unit(text, i + 6), Some(0xDC00..=0xDFFF)) => i += 12,
+            Some(0xD800..=0xDFFF) => return Some(i),
+            Some(_) => i += 6,
+            None => i += 2,
+        }
+    }
+    None
+}
+
+/// Returns the code unit of the escape `\uXXXX` at `index`.
+fn code_unit(text: &[u8], index: usize) -> Option<u16> {
+    let digits = text.get(index..index + 6)?.strip_prefix(b"\\u")?;
+    u16::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_half_a_surrogate_pair_wherever_it_is() {
+        let table = [
+            (r#""\ud83c\udf21""#, None),
+            (r#""\\ud83c""#, None),
+            (r#""\u0041""#, None),
+            (r#""\ud83c""#, Some(1)),
+            (r#""a\ud83c\u0041""#, Some(2)),
+            (r#""\udf21\ud83c""#, Some(1)),
+        ];
+        for (text, expected) in table {
+            assert_eq!(lone_surrogate(text.as_bytes()), expected, "{text}");
+            assert_eq!(reject_lone_surrogates(text).is_err(), expected.is_some(), "{text}");
+        }
+    }
+}

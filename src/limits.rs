@@ -1,0 +1,79 @@
+//! Sizes and counts that bound what the gateway takes, keeps and sends. Bytes, if the name does not say otherwise.
+//!
+//! The first three groups are set by others, with a link to the page that says so. The last group is ours: it bounds the
+//! memory of a function of 128 MB, or the length of what people read. Waiting times stand with their owners.
+
+// --- AMP: <https://docs.aws.amazon.com/prometheus/latest/userguide/AMP_quotas.html>, and Cortex, from which AMP is derived:
+// --- <https://cortexmetrics.io/docs/configuration/configuration-file/#limits_config>
+
+/// Labels of a series, `__name__` and external labels included (AMP: "Labels per series").
+pub const MAX_LABELS: usize = 150;
+
+/// A metric's or a label's name (Cortex: `max_label_name_length`).
+pub const MAX_NAME_BYTES: usize = 1_024;
+
+/// A label's value (Cortex: `max_label_value_length`).
+pub const MAX_LABEL_VALUE_BYTES: usize = 2_048;
+
+/// The snappy block of a request. AMP answers 413 above 1 MB and does not say whether it means compressed or decoded bytes.
+pub const MAX_REQUEST_BLOCK_BYTES: usize = 900_000;
+
+/// The protobuf of a request. OpenTelemetry's exporter packs 3 MB, and some of its requests meet a 413; so
+/// [`MAX_REQUEST_BLOCK_BYTES`] is kept too.
+pub const MAX_REQUEST_PROTOBUF_BYTES: usize = 3_000_000;
+
+// --- SQS: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
+
+/// A message, and all messages of a batch together: bodies, and the names, types and values of attributes.
+pub const MAX_MESSAGE_BYTES: usize = 1_048_576;
+
+/// Messages of one batch request.
+pub const MAX_BATCH_MESSAGES: usize = 10;
+
+// --- Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
+
+/// The payload of a synchronous invocation.
+pub const MAX_SYNC_BYTES: usize = 6 << 20;
+
+/// The payload of an asynchronous invocation (256 KB until October 2025).
+pub const MAX_ASYNC_BYTES: usize = 1 << 20;
+
+// --- The gateway
+
+/// Wrappers around a message (SNS, EventBridge, Records, base64), one in another.
+pub const MAX_WRAPPERS: u8 = 4;
+
+/// Samples of one series in one request. A sample takes at most 24 bytes, and the labels of a series at most 0.5 MB: the
+/// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.
+pub const MAX_SERIES_SAMPLES: usize = 60_000;
+
+/// HTTP requests of one invocation. Events that are not settled by then are returned.
+pub const MAX_REQUESTS: u64 = 500;
+
+/// The body of the receiver's answer that is read, if the answer is an error. Prometheus' client reads as many bytes:
+/// <https://github.com/prometheus/prometheus/blob/main/storage/remote/client.go>.
+pub const MAX_ERROR_BODY_BYTES: usize = 1_024;
+
+/// The receiver's error text in a detail, in characters.
+pub const MAX_ERROR_TEXT_CHARS: usize = 500;
+
+/// The error text of an AWS service in a detail, in characters: it is repeated for each message that it is about.
+pub const MAX_SERVICE_ERROR_CHARS: usize = 300;
+
+/// A key or value that a detail quotes, in characters.
+pub const MAX_EXCERPT_CHARS: usize = 64;
+
+/// The detail of a dead letter, in characters.
+pub const MAX_DETAIL_CHARS: usize = 1_000;
+
+/// Details that an invocation keeps of each kind of rejection. A payload of 6 MB can hold two million rejected events.
+pub const MAX_KEPT_DETAILS: usize = 5_000;
+
+/// Dead letters that are built at a time.
+pub const MAX_BUILT_DEAD_LETTERS: usize = 5_000;
+
+/// Rejections that a report lists.
+pub const MAX_LISTED_REJECTIONS: usize = 1_000;
+
+/// Log lines about failed requests in one invocation.
+pub const MAX_LOGGED_FAILURES: u32 = 20;
