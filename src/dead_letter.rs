@@ -1,4 +1,4 @@
-//! Rejected messages on SQS, whole and with their reasons, so that they can be mended and sent again.
+//! Dead letters: rejected messages on SQS, byte for byte and with their reasons, so that they can be corrected and sent again.
 
 mod letter;
 mod sqs;
@@ -6,11 +6,54 @@ mod sqs;
 pub use letter::{DeadLetter, NO_GROUP};
 pub use sqs::SqsDeadLetters;
 
+use crate::aws::sqs::SqsError;
+use std::error::Error;
+use std::fmt;
 use tokio::time::Instant;
 
-/// Takes dead letters.
 pub trait DeadLetterQueue: Send + Sync {
-    /// Sends `letters` and returns for each, in the same order, whether it is on the queue. Returns before `deadline`; a dead
-    /// letter without an answer by then counts as not sent.
-    fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> impl Future<Output = Vec<Result<(), String>>> + Send;
+    /// Sends `letters` and returns for each, in the same order, whether it is on the queue. Returns before `deadline`; a dead letter
+    /// without an answer by then counts as not sent.
+    fn put(
+        &self,
+        letters: Vec<DeadLetter>,
+        deadline: Instant,
+    ) -> impl Future<Output = Vec<Result<(), DeadLetterError>>> + Send;
+}
+
+/// Why a dead letter is not on the queue.
+#[derive(Clone, Debug)]
+pub enum DeadLetterError {
+    Sqs(SqsError),
+    /// The queue in memory holds as many bytes as it may.
+    Full {
+        bytes: usize,
+    },
+    NotConfigured,
+    /// There was no time to read the events of an array again, from this index on.
+    NoTime {
+        first_index: usize,
+    },
+}
+
+// === impl DeadLetterError ===
+
+impl fmt::Display for DeadLetterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Sqs(error) => error.fmt(f),
+            Self::Full { bytes } => write!(f, "the dead-letter queue in memory holds {bytes} bytes and is full"),
+            Self::NotConfigured => f.write_str("no dead-letter queue is configured"),
+            Self::NoTime { first_index } => write!(f, "no time left to dead-letter the events from [{first_index}] on"),
+        }
+    }
+}
+
+impl Error for DeadLetterError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Sqs(error) => error.source(),
+            Self::Full { .. } | Self::NotConfigured | Self::NoTime { .. } => None,
+        }
+    }
 }

@@ -22,7 +22,7 @@ pub struct DeadLetter {
     pub maybe_stored: bool,
     /// The group of a message from a FIFO queue.
     pub group_id: Option<String>,
-    /// Tells the dead letter from others on a FIFO queue.
+    /// Distinguishes the dead letter from others on a FIFO queue.
     pub deduplication_id: String,
 }
 

@@ -2,7 +2,7 @@
 
 use super::ledger::RejectedEvent;
 use super::{Batch, Gateway, Ledger, Message, MessageAction, Trigger};
-use crate::dead_letter::{DeadLetter, DeadLetterQueue};
+use crate::dead_letter::{DeadLetter, DeadLetterError, DeadLetterQueue};
 use crate::event::{self, EventTimes, ParsedEvent, Shape};
 use crate::limits::MAX_BUILT_DEAD_LETTERS;
 use std::borrow::Cow;
@@ -19,7 +19,12 @@ pub(super) struct Timing {
 
 impl<T, D: DeadLetterQueue> Gateway<T, D> {
     /// Dead-letters what is rejected; returns messages for which that fails. Returns the first failure.
-    pub(super) async fn dead_letter(&self, batch: &Batch<'_>, ledger: &mut Ledger, timing: Timing) -> Option<String> {
+    pub(super) async fn dead_letter(
+        &self,
+        batch: &Batch<'_>,
+        ledger: &mut Ledger,
+        timing: Timing,
+    ) -> Option<DeadLetterError> {
         match batch.trigger {
             Trigger::Sqs { .. } => self.dead_letter_messages(batch, ledger, timing).await,
             Trigger::Direct => self.dead_letter_events(batch, ledger, timing).await,
@@ -27,7 +32,12 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
     }
 
     /// Makes one dead letter of each rejected message of a queue.
-    async fn dead_letter_messages(&self, batch: &Batch<'_>, ledger: &mut Ledger, timing: Timing) -> Option<String> {
+    async fn dead_letter_messages(
+        &self,
+        batch: &Batch<'_>,
+        ledger: &mut Ledger,
+        timing: Timing,
+    ) -> Option<DeadLetterError> {
         let is_rejected = |message: &usize| matches!(ledger.actions[*message], MessageAction::DeadLetter { .. });
         let rejected: Vec<usize> = (0..batch.messages.len()).filter(is_rejected).collect();
         let mut failure = None;
@@ -45,7 +55,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
             let results = self.put(letters, timing.deadline).await;
             for (number, result) in numbers.into_iter().zip(results) {
                 if let Err(error) = result {
-                    ledger.actions[number].return_instead(&error);
+                    ledger.actions[number].return_instead(&error.to_string());
                     failure.get_or_insert(error);
                 }
             }
@@ -54,7 +64,12 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
     }
 
     /// Makes one dead letter of each rejected event of a direct array. A single event is the caller's to keep.
-    async fn dead_letter_events(&self, batch: &Batch<'_>, ledger: &mut Ledger, timing: Timing) -> Option<String> {
+    async fn dead_letter_events(
+        &self,
+        batch: &Batch<'_>,
+        ledger: &mut Ledger,
+        timing: Timing,
+    ) -> Option<DeadLetterError> {
         let mut failure = None;
         for (number, message) in batch.messages.iter().enumerate() {
             let MessageAction::DeadLetter { reason, detail } = &ledger.actions[number] else { continue };
@@ -66,7 +81,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
                 tracing::warn!(request_id, message_id, reason, detail, "events rejected, reported only");
                 ledger.actions[number] = MessageAction::Acknowledge;
             } else if let Err(error) = self.dead_letter_array(batch, ledger, number, timing).await {
-                ledger.actions[number].return_instead(&error);
+                ledger.actions[number].return_instead(&error.to_string());
                 failure.get_or_insert(error);
             }
         }
@@ -79,7 +94,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         ledger: &Ledger,
         number: usize,
         timing: Timing,
-    ) -> Result<(), String> {
+    ) -> Result<(), DeadLetterError> {
         let message = &batch.messages[number];
         let Ok(text) = &message.body else { return Ok(()) };
         let times = EventTimes { now: batch.started, sent: message.sent };
@@ -90,7 +105,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
             let Some(last) = wanted.last() else { return Ok(()) };
             // Reading may take longer this time, since others share the processor.
             if Instant::now() + timing.read_took * 2 >= timing.deadline {
-                return Err(format!("no time left to dead-letter the events from [{from}] on"));
+                return Err(DeadLetterError::NoTime { first_index: from });
             }
             from = last.index + 1;
             let mut letters = Vec::with_capacity(wanted.len());
@@ -107,10 +122,10 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         }
     }
 
-    async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), String>> {
+    async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
         match &self.dead_letters {
             Some(queue) => queue.put(letters, deadline).await,
-            None => vec![Err("no dead-letter queue is configured".to_owned()); letters.len()],
+            None => vec![Err(DeadLetterError::NotConfigured); letters.len()],
         }
     }
 }

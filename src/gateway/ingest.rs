@@ -5,7 +5,7 @@ use super::{Batch, Ledger, Message, Stages, Summary, Trigger, message_action};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
 use crate::config::{LateSamples, Settings};
-use crate::dead_letter::{DeadLetterQueue, SqsDeadLetters};
+use crate::dead_letter::{DeadLetterError, DeadLetterQueue, SqsDeadLetters};
 use crate::event::{self, EventTimes, Rules, Shape};
 use crate::model::{Reason, Rejection};
 use crate::remote_write::{Answered, RemoteWriteClient, Sender, deliver};
@@ -44,7 +44,7 @@ pub struct Ingested {
     /// Why events are errored.
     pub failure: Option<String>,
     /// Why a dead letter could not be sent.
-    pub dead_letter_failure: Option<String>,
+    pub dead_letter_failure: Option<DeadLetterError>,
 }
 
 /// Returns the gateway that `ingest` runs.

@@ -1,11 +1,12 @@
 //! A dead-letter queue in memory, and the choice between it and a real one.
 
-use crate::aws::sqs::{MAX_MESSAGE_BYTES, size_of_attributes};
-use crate::dead_letter::{DeadLetter, DeadLetterQueue, SqsDeadLetters};
+use crate::aws::sqs::{SqsError, size_of_attributes};
+use crate::limits::MAX_MESSAGE_BYTES;
+use crate::dead_letter::{DeadLetter, DeadLetterError, DeadLetterQueue, SqsDeadLetters};
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
-/// Bytes of all bodies that are kept.
+/// The bytes of all bodies, at most.
 const MAX_BYTES: usize = 64 << 20;
 
 /// Keeps dead letters until the process ends. A clone is the same queue.
@@ -18,33 +19,30 @@ struct Kept {
     bytes: usize,
 }
 
-/// Where a local gateway puts its dead letters.
+/// The dead-letter queue of a local gateway.
 #[derive(Debug)]
 pub enum LocalDeadLetters {
-    /// In memory.
     InMemory(InMemoryDeadLetters),
-    /// On an SQS queue.
     Sqs(SqsDeadLetters),
 }
 
 // === impl InMemoryDeadLetters ===
 
 impl InMemoryDeadLetters {
-    /// All letters, oldest first.
-    #[must_use]
+    /// Returns all dead letters, oldest first.
     pub fn letters(&self) -> Vec<DeadLetter> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).letters.clone()
     }
 
-    fn keep(&self, letter: DeadLetter) -> Result<(), String> {
-        // What SQS would not take is not taken here.
+    fn keep(&self, letter: DeadLetter) -> Result<(), DeadLetterError> {
+        // As SQS, this queue takes no longer message.
         if letter.body.len() + size_of_attributes(&letter.attributes()) > MAX_MESSAGE_BYTES {
-            return Err("body and attributes are larger than SQS takes".to_owned());
+            return Err(DeadLetterError::Sqs(SqsError::TooLong));
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = kept.bytes + letter.body.len();
         if bytes > MAX_BYTES {
-            return Err(format!("the dead-letter queue in memory holds {MAX_BYTES} bytes and is full"));
+            return Err(DeadLetterError::Full { bytes: MAX_BYTES });
         }
         kept.bytes = bytes;
         kept.letters.push(letter);
@@ -53,7 +51,7 @@ impl InMemoryDeadLetters {
 }
 
 impl DeadLetterQueue for InMemoryDeadLetters {
-    async fn put(&self, letters: Vec<DeadLetter>, _deadline: Instant) -> Vec<Result<(), String>> {
+    async fn put(&self, letters: Vec<DeadLetter>, _deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
         letters.into_iter().map(|letter| self.keep(letter)).collect()
     }
 }
@@ -61,7 +59,7 @@ impl DeadLetterQueue for InMemoryDeadLetters {
 // === impl LocalDeadLetters ===
 
 impl DeadLetterQueue for LocalDeadLetters {
-    async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), String>> {
+    async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
         match self {
             Self::InMemory(queue) => queue.put(letters, deadline).await,
             Self::Sqs(queue) => queue.put(letters, deadline).await,
@@ -88,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn letters_are_kept_in_order_and_within_the_limits_of_sqs() {
+    async fn keeps_dead_letters_in_order_and_within_the_limits_of_sqs() {
         let queue = InMemoryDeadLetters::default();
         let letters = vec![letter("a".to_owned()), letter("x".repeat(1 << 20)), letter("b".to_owned())];
         let answers = queue.put(letters, Instant::now()).await;
@@ -98,12 +96,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_full_queue_takes_no_more() {
+    async fn takes_no_more_when_it_is_full() {
         let queue = InMemoryDeadLetters::default();
         let letters: Vec<_> = (0..130).map(|_| letter("x".repeat(1_000_000 / 2))).collect();
         let answers = queue.put(letters.clone(), Instant::now()).await;
         assert!(answers.iter().all(Result::is_ok));
         let answers = queue.put(letters, Instant::now()).await;
-        assert!(answers.last().unwrap().as_ref().unwrap_err().contains("full"));
+        assert!(answers.last().unwrap().as_ref().unwrap_err().to_string().contains("full"));
     }
 }

@@ -36,11 +36,11 @@ impl<F: Fn(&WriteRequest) -> Answered + Send + Sync> Transport for Receiver<F> {
 }
 
 impl DeadLetterQueue for Letters {
-    async fn put(&self, letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), String>> {
+    async fn put(&self, letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), DeadLetterError>> {
         let mut taken = self.taken.lock().unwrap();
         let take = |letter: DeadLetter| {
             if !self.refuse.is_empty() && letter.body.contains(self.refuse) {
-                return Err("refused".to_owned());
+                return Err(DeadLetterError::NotConfigured);
             }
             taken.push(letter);
             Ok(())

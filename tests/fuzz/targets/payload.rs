@@ -7,7 +7,7 @@
 
 use amp_push_gateway::aws::{Answer, ReadBody, Transport, TransportError};
 use amp_push_gateway::config::Settings;
-use amp_push_gateway::dead_letter::{DeadLetter, DeadLetterQueue};
+use amp_push_gateway::dead_letter::{DeadLetter, DeadLetterError, DeadLetterQueue};
 use amp_push_gateway::gateway::Gateway;
 use amp_push_gateway::gateway::Summary;
 use amp_push_gateway::lambda::{Handled, Invocation, handle};
@@ -211,11 +211,11 @@ struct Queue {
 }
 
 impl DeadLetterQueue for Queue {
-    async fn put(&self, dead_letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), String>> {
+    async fn put(&self, dead_letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), DeadLetterError>> {
         let mut taken = self.taken.lock().expect("no panic");
         let take = |(number, dead_letter): (usize, DeadLetter)| {
             if self.is_full && number % 2 == 1 {
-                return Err("the queue is full".to_owned());
+                return Err(DeadLetterError::Full { bytes: 0 });
             }
             let attributes = dead_letter.attributes();
             assert!(attributes.iter().all(|(_, value)| !value.is_empty()), "SQS refuses this: {attributes:?}");
