@@ -1,8 +1,8 @@
 //! A dead-letter queue in memory, and the choice between it and a real one.
 
 use crate::aws::sqs::{SqsError, size_of_attributes};
-use crate::limits::MAX_MESSAGE_BYTES;
 use crate::dead_letter::{DeadLetter, DeadLetterError, DeadLetterQueue, SqsDeadLetters};
+use crate::limits::MAX_MESSAGE_BYTES;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::time::Instant;
 
