@@ -122,7 +122,6 @@ impl Settings {
 // === impl Reader ===
 
 impl<'v, V: Vars> Reader<'v, V> {
-    #[must_use]
     pub fn new(vars: &'v V) -> Self {
         Self { vars, errors: Vec::new() }
     }

@@ -67,7 +67,6 @@ pub struct Rules {
 // === impl Event ===
 
 impl Event<'_> {
-    #[must_use]
     pub fn into_owned(self) -> Event<'static> {
         Event {
             labels: self.labels.into_owned(),
@@ -80,7 +79,6 @@ impl Event<'_> {
 // === impl ParsedEvent ===
 
 impl ParsedEvent<'_> {
-    #[must_use]
     pub fn into_owned(self) -> ParsedEvent<'static> {
         ParsedEvent {
             text: Cow::Owned(self.text.into_owned()),

@@ -13,7 +13,6 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The log filter until the settings are known.
-#[must_use]
 pub fn errors_only() -> Targets {
     Targets::new().with_default(tracing_subscriber::filter::LevelFilter::ERROR)
 }

@@ -24,7 +24,6 @@ use crate::model::Timestamp;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The wall clock. Only what listens reads it, and hands it on.
-#[must_use]
 pub fn wall_clock() -> Timestamp {
     let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Timestamp(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))

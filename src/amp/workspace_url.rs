@@ -8,7 +8,6 @@ use url::Url;
 const WRITE_PATH: &str = "/api/v1/remote_write";
 
 /// Returns the region in the name of an AMP host; `None` for other hosts.
-#[must_use]
 pub fn region_of(host: &str) -> Option<&str> {
     let aws = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws"].iter().any(|suffix| host.ends_with(suffix));
     let mut parts = host.split('.');
@@ -18,7 +17,6 @@ pub fn region_of(host: &str) -> Option<&str> {
 
 /// Returns what is wrong with a URL on an AMP host, with the right one if that is known. Returns `None` for a right one
 /// and for other hosts.
-#[must_use]
 pub fn fault_of(url: &Url) -> Option<String> {
     region_of(url.host_str()?)?;
     let workspace = workspace_of(url.path());

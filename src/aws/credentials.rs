@@ -46,7 +46,6 @@ pub enum CredentialsError {
 
 impl CredentialsSource {
     /// Takes `fixed` if there are some, else the chain, which asks services in `region`.
-    #[must_use]
     pub fn new(fixed: Option<Credentials>, region: &str) -> Self {
         match fixed {
             Some(credentials) => Self::Fixed(credentials),

@@ -54,7 +54,6 @@ fn http_client() -> Result<reqwest::ClientBuilder, Box<dyn Error + Send + Sync>>
 }
 
 /// Returns the texts of an error and its causes, from the outermost on.
-#[must_use]
 pub fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();

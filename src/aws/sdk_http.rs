@@ -28,7 +28,6 @@ const MAX_BODY_BYTES: usize = 64 << 20;
 
 /// Returns the HTTP client for AWS SDKs; one pool of connections. If reqwest or rustls rejects its configuration, which
 /// no input decides, each call reports it.
-#[must_use]
 pub fn sdk_http_client() -> SharedHttpClient {
     let transport = HttpTransport::with_connect_timeout(CONNECT_TIMEOUT).map_err(Arc::from);
     SharedHttpClient::new(SdkHttp { transport, timeout: LONGEST_CALL })

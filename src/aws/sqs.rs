@@ -60,7 +60,6 @@ pub struct QueueAttributes {
 }
 
 /// Returns whether a queue, by its name, URL or ARN, is a FIFO queue: SQS demands exactly this ending.
-#[must_use]
 #[expect(clippy::case_sensitive_file_extension_comparisons, reason = "a rule of SQS, and no file")]
 pub fn is_fifo(queue: &str) -> bool {
     queue.ends_with(".fifo")
@@ -70,24 +69,20 @@ pub fn is_fifo(queue: &str) -> bool {
 
 impl Queue {
     /// The queue at `url`, asked as the SDK's own settings say. Its region is the one in the URL, else the usual one.
-    #[must_use]
     pub fn new(url: &Url) -> Self {
         Self { url: url.clone(), client: OnceCell::new(), tries: None, timeout: LONGEST_CALL, at_its_url: false }
     }
 
     /// The same for the command line: a call is tried `tries` times, within `timeout` in all. A queue whose URL is not of
     /// AWS is asked at that URL, unless the environment sets an endpoint.
-    #[must_use]
     pub fn at(url: &Url, tries: u32, timeout: Duration) -> Self {
         Self { tries: Some(tries), timeout, at_its_url: true, ..Self::new(url) }
     }
 
-    #[must_use]
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    #[must_use]
     pub fn is_fifo(&self) -> bool {
         is_fifo(self.url.path())
     }

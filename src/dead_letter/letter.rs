@@ -31,7 +31,6 @@ pub struct DeadLetter {
 impl DeadLetter {
     /// Returns the message attributes, with characters and lengths that SQS takes. The detail is cut, and at last left out,
     /// if body and attributes together are longer than [`MAX_MESSAGE_BYTES`].
-    #[must_use]
     pub fn attributes(&self) -> Vec<(&'static str, String)> {
         let mut attributes = vec![("reason", self.reason.as_str().to_owned())];
         if !self.source_message_id.is_empty() {
@@ -54,7 +53,6 @@ impl DeadLetter {
     }
 
     /// Returns the message that goes to the queue.
-    #[must_use]
     pub fn into_message(self, is_fifo: bool) -> OutgoingMessage {
         OutgoingMessage {
             attributes: self.attributes(),

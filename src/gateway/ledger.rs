@@ -58,7 +58,6 @@ pub struct RejectedEvent<'l> {
 
 impl<'l> RejectedEvent<'l> {
     /// Returns its own detail, or a general one.
-    #[must_use]
     pub fn detail(&self) -> Cow<'l, str> {
         match (self.own_detail, self.reason) {
             (Some(detail), _) => Cow::Borrowed(detail),
@@ -158,12 +157,10 @@ impl Ledger {
 
 impl Ledger {
     /// Returns the number of events.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.outcomes.len()
     }
 
-    #[must_use]
     pub fn is_empty(&self) -> bool {
         self.outcomes.is_empty()
     }
@@ -173,13 +170,11 @@ impl Ledger {
     }
 
     /// Returns the action for each message.
-    #[must_use]
     pub fn actions(&self) -> &[MessageAction] {
         &self.actions
     }
 
     /// Reports whether the batch is one message of one event.
-    #[must_use]
     pub fn is_single_event(&self) -> bool {
         matches!(self.messages.as_slice(), [Entry { shape: Shape::Single, .. }])
     }
@@ -189,7 +184,6 @@ impl Ledger {
     }
 
     /// Reports whether `LATE_SAMPLES` counts this reason as dropped instead of rejected.
-    #[must_use]
     pub fn drops(&self, reason: Reason) -> bool {
         self.late_samples == LateSamples::Drop && reason.is_late()
     }

@@ -90,7 +90,6 @@ impl Summary {
     }
 
     /// An invocation that met a defect: every message is returned. The number of events is not known, so each message counts as one.
-    #[must_use]
     pub fn all_returned(messages: u64) -> Self {
         Self { received: messages, errored: messages, messages, returned: messages, ..Self::default() }
     }

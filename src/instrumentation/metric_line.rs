@@ -19,7 +19,6 @@ pub struct Invoked<'i> {
 }
 
 /// Returns the line, without a line break.
-#[must_use]
 pub fn metric_line(summary: &Summary, invoked: Invoked<'_>) -> String {
     let counts = [
         ("received", summary.received),

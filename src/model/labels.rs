@@ -46,7 +46,6 @@ impl<'a> LabelSet<'a> {
         }
     }
 
-    #[must_use]
     pub fn as_slice(&self) -> &[Label<'a>] {
         &self.0
     }
@@ -55,13 +54,11 @@ impl<'a> LabelSet<'a> {
         self.0.into_iter()
     }
 
-    #[must_use]
     pub fn get(&self, name: &str) -> Option<&str> {
         let index = self.0.binary_search_by(|label| label.name.as_str().cmp(name)).ok()?;
         Some(&self.0[index].value)
     }
 
-    #[must_use]
     pub fn into_owned(self) -> LabelSet<'static> {
         let owned =
             |label: Label<'a>| Label { name: label.name.into_owned(), value: Cow::Owned(label.value.into_owned()) };

@@ -57,12 +57,10 @@ impl<'a> MetricName<'a> {
         as_is(raw).map(Self)
     }
 
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    #[must_use]
     pub fn into_owned(self) -> MetricName<'static> {
         MetricName(Cow::Owned(self.0.into_owned()))
     }
@@ -81,17 +79,14 @@ impl<'a> LabelName<'a> {
         as_is(raw).map(Self)
     }
 
-    #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    #[must_use]
     pub fn borrowed(&self) -> LabelName<'_> {
         LabelName(Cow::Borrowed(&self.0))
     }
 
-    #[must_use]
     pub fn into_owned(self) -> LabelName<'static> {
         LabelName(Cow::Owned(self.0.into_owned()))
     }

@@ -81,7 +81,6 @@ impl Reason {
         Self::RefusedByReceiver,
     ];
 
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidJson => "invalid_json",
@@ -102,7 +101,6 @@ impl Reason {
     }
 
     /// Returns whether `LATE_SAMPLES=drop` applies.
-    #[must_use]
     pub fn is_late(self) -> bool {
         matches!(self, Self::TooOld | Self::OutOfOrder)
     }
@@ -123,7 +121,6 @@ impl Rejection {
 
     /// Puts the index of an event in front of the detail. Details about a whole event begin with an article, details about a part of it
     /// with its path: `[3]: the event is …` and `[3].metrics.ph: …`.
-    #[must_use]
     pub fn at_index(self, index: usize) -> Self {
         let separator = if self.detail.starts_with("the ") { ": " } else { "." };
         Self { reason: self.reason, detail: format!("[{index}]{separator}{}", self.detail).into() }

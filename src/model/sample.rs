@@ -28,7 +28,6 @@ pub enum Value {
 
 impl Timestamp {
     /// Returns the milliseconds from `earlier` to this time; they are negative if this time is before it.
-    #[must_use]
     pub fn since(self, earlier: Self) -> i64 {
         self.0.saturating_sub(earlier.0)
     }
@@ -45,7 +44,6 @@ impl fmt::Display for Timestamp {
 impl Value {
     /// Returns the bits of the double that is sent. An integer that no double holds becomes the nearest double. Every NaN
     /// becomes [`CANONICAL_NAN`].
-    #[must_use]
     pub fn wire_bits(self) -> u64 {
         match self {
             #[expect(clippy::cast_precision_loss, reason = "the nearest double is the contract; counted as inexact")]
@@ -58,7 +56,6 @@ impl Value {
 
     /// Returns whether this is an integer that no double holds exactly: above 2^53, and not a multiple of a large enough
     /// power of two.
-    #[must_use]
     pub fn is_inexact(self) -> bool {
         match self {
             #[expect(

@@ -59,7 +59,6 @@ struct Part {
 
 impl Bisection {
     /// Starts with one part: the items 0 to `count`, oldest first.
-    #[must_use]
     pub fn new(count: u32) -> Self {
         let mut bisection = Self { parts: Vec::new(), unproven: 0, misled: false };
         bisection.push((0..count).collect(), false);
@@ -67,7 +66,6 @@ impl Bisection {
     }
 
     /// Returns the part to send next, in ascending order; `None` when every item is settled.
-    #[must_use]
     pub fn part(&self) -> Option<&[u32]> {
         self.parts.last().map(|part| part.items.as_slice())
     }

@@ -72,7 +72,6 @@ struct Refused {
 // === impl Delivery ===
 
 impl<'t, 'a> Delivery<'t, 'a> {
-    #[must_use]
     pub fn new(table: &'t SampleTable<'a>) -> Self {
         Self {
             table,

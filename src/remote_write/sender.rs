@@ -64,7 +64,6 @@ impl<'c, T: Transport> Sender<'c, T> {
         }
     }
 
-    #[must_use]
     pub fn sent(&self) -> Sent {
         self.sent
     }

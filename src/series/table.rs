@@ -51,7 +51,6 @@ impl Sample {
         Self { timestamp, series, item, kind, bits }
     }
 
-    #[must_use]
     pub fn value(&self) -> Value {
         match self.kind {
             Kind::Integer => Value::Integer(self.bits.cast_signed()),
@@ -61,7 +60,6 @@ impl Sample {
     }
 
     /// Reports whether the two are the same sample. Samples of one table that differ in value alone do not exist.
-    #[must_use]
     pub fn is_same_sample(&self, other: &Self) -> bool {
         self.series == other.series && self.timestamp == other.timestamp
     }
@@ -70,7 +68,6 @@ impl Sample {
 // === impl SampleTable ===
 
 impl<'a> SampleTable<'a> {
-    #[must_use]
     pub fn samples(&self) -> &[Sample] {
         &self.samples
     }
@@ -79,7 +76,6 @@ impl<'a> SampleTable<'a> {
     ///
     /// # Panics
     /// If `series` is not of this table.
-    #[must_use]
     pub fn series(&self, series: SeriesId) -> (&MetricName<'a>, &[Label<'a>]) {
         (&self.names[series.name as usize], self.label_set(series.labels))
     }

@@ -59,7 +59,6 @@ pub struct Requests<'e, 'a> {
 }
 
 /// Cuts the table into requests.
-#[must_use]
 pub fn encode<'e, 'a>(table: &'e SampleTable<'a>, limits: &'e Limits, encoder: &'e mut Encoder) -> Requests<'e, 'a> {
     Requests { table, limits, next: 0, halves: Vec::new(), encoder }
 }
@@ -68,7 +67,6 @@ pub fn encode<'e, 'a>(table: &'e SampleTable<'a>, limits: &'e Limits, encoder: &
 ///
 /// Returns `None` only if snappy refuses the input, which it does above 4 GiB, or if a series does not fit. A series that was in one
 /// request fits.
-#[must_use]
 pub fn encode_selection(table: &SampleTable<'_>, samples: &[Sample]) -> Option<Bytes> {
     let (taken, body) = Encoder::default().block(table, samples, usize::MAX);
     body.filter(|_| taken == samples.len())
@@ -86,7 +84,6 @@ impl Default for Limits {
 
 impl Encoder {
     /// Gives back the memory of a large request, which few invocations need.
-    #[must_use]
     pub fn trimmed(mut self) -> Self {
         for buffer in [&mut self.protobuf, &mut self.block] {
             if buffer.capacity() > MAX_KEPT_BYTES {

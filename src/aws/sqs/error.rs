@@ -35,7 +35,6 @@ pub enum SqsError {
 
 impl SqsError {
     /// Returns whether the same call may work later.
-    #[must_use]
     pub fn may_work_later(&self) -> bool {
         match self {
             Self::Call { may_work_later, .. } => *may_work_later,

@@ -50,7 +50,6 @@ pub struct Attribute {
 
 impl OutgoingMessage {
     /// Returns the bytes that SQS counts.
-    #[must_use]
     pub fn size(&self) -> usize {
         self.body.len() + size_of_attributes(&self.attributes)
     }
@@ -71,7 +70,6 @@ impl OutgoingMessage {
 }
 
 /// Returns the bytes of names, types and values.
-#[must_use]
 pub fn size_of_attributes(attributes: &[(&'static str, String)]) -> usize {
     attributes.iter().map(|(name, text)| name.len() + STRING.len() + text.len()).sum()
 }

@@ -35,7 +35,6 @@ pub enum ItemOutcome<'o> {
 
 impl Delivery<'_, '_> {
     /// Ends the delivery. `sent_before` says of an item whether an earlier delivery may have sent it.
-    #[must_use]
     pub fn outcomes(self, sent_before: impl Fn(ItemId) -> bool) -> Outcomes {
         let samples = self.table.samples();
         // Items that were refused together share what an earlier delivery may have stored.
