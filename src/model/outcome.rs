@@ -121,6 +121,7 @@ impl Rejection {
 
     /// Puts the index of an event in front of the detail. Details about a whole event begin with an article, details about a part of it
     /// with its path: `[3]: the event is …` and `[3].metrics.ph: …`.
+    #[must_use]
     pub fn at_index(self, index: usize) -> Self {
         let separator = if self.detail.starts_with("the ") { ": " } else { "." };
         Self { reason: self.reason, detail: format!("[{index}]{separator}{}", self.detail).into() }

@@ -84,6 +84,7 @@ impl Default for Limits {
 
 impl Encoder {
     /// Gives back the memory of a large request, which few invocations need.
+    #[must_use]
     pub fn trimmed(mut self) -> Self {
         for buffer in [&mut self.protobuf, &mut self.block] {
             if buffer.capacity() > MAX_KEPT_BYTES {
