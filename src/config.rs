@@ -89,8 +89,6 @@ pub struct Reader<'v, V> {
     errors: Vec<SettingsError>,
 }
 
-// === impl Vars ===
-
 impl Vars for Env {
     fn get(&self, name: &str) -> Option<String> {
         std::env::var(name).ok().filter(|value| !value.is_empty())
@@ -102,8 +100,6 @@ impl Vars for BTreeMap<String, String> {
         BTreeMap::get(self, name).filter(|value| !value.is_empty()).cloned()
     }
 }
-
-// === impl Settings ===
 
 impl Settings {
     pub fn from_vars(vars: &impl Vars) -> Result<Self, SettingsErrors> {
@@ -118,8 +114,6 @@ impl Settings {
         }
     }
 }
-
-// === impl Reader ===
 
 impl<'v, V: Vars> Reader<'v, V> {
     pub fn new(vars: &'v V) -> Self {

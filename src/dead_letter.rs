@@ -36,8 +36,6 @@ pub enum DeadLetterError {
     },
 }
 
-// === impl DeadLetterError ===
-
 impl fmt::Display for DeadLetterError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

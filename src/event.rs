@@ -64,8 +64,6 @@ pub struct Rules {
     pub external_labels: LabelSet<'static>,
 }
 
-// === impl Event ===
-
 impl Event<'_> {
     pub fn into_owned(self) -> Event<'static> {
         Event {
@@ -76,8 +74,6 @@ impl Event<'_> {
     }
 }
 
-// === impl ParsedEvent ===
-
 impl ParsedEvent<'_> {
     pub fn into_owned(self) -> ParsedEvent<'static> {
         ParsedEvent {
@@ -87,8 +83,6 @@ impl ParsedEvent<'_> {
         }
     }
 }
-
-// === impl Rules ===
 
 impl Default for Rules {
     /// AMP takes samples of the last hour.

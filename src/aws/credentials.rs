@@ -42,8 +42,6 @@ pub enum CredentialsError {
     Timeout,
 }
 
-// === impl CredentialsSource ===
-
 impl CredentialsSource {
     /// Takes `fixed` if there are some, else the chain, which asks services in `region`.
     pub fn new(fixed: Option<Credentials>, region: &str) -> Self {
@@ -74,8 +72,6 @@ impl CredentialsSource {
     }
 }
 
-// === impl Chain ===
-
 impl Chain {
     async fn credentials(&self) -> Result<Credentials, CredentialsError> {
         let mut last = self.last.lock().await;
@@ -104,8 +100,6 @@ impl Chain {
 fn is_fresh(credentials: &Credentials) -> bool {
     credentials.expiry().is_none_or(|expiry| expiry > SystemTime::now() + EXPIRY_BUFFER)
 }
-
-// === impl CredentialsError ===
 
 impl fmt::Display for CredentialsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,8 +27,6 @@ pub struct HttpTransport {
     client: reqwest::Client,
 }
 
-// === impl HttpTransport ===
-
 impl HttpTransport {
     /// Builds the client; nothing is connected yet. It fails if reqwest or rustls rejects its configuration, which no
     /// input decides.

@@ -39,8 +39,6 @@ struct SdkHttp {
     timeout: Duration,
 }
 
-// === impl SdkHttp ===
-
 impl HttpClient for SdkHttp {
     /// A pool has one connect timeout. The SDK may set a shorter one, as for the instance metadata service, which is often
     /// absent. It then bounds the whole request, together with the timeout for reading.

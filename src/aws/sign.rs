@@ -44,8 +44,6 @@ pub fn sign(
     Ok(())
 }
 
-// === impl SignError ===
-
 impl fmt::Display for SignError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the request cannot be signed")

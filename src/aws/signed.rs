@@ -25,8 +25,6 @@ pub struct Signer {
     pub credentials: CredentialsSource,
 }
 
-// === impl Signed ===
-
 impl<T> Signed<T> {
     /// Wraps `transport`; `signer` is `None` for receivers that want no signature.
     pub fn new(transport: T, signer: Option<Signer>) -> Self {

@@ -65,8 +65,6 @@ pub fn is_fifo(queue: &str) -> bool {
     queue.ends_with(".fifo")
 }
 
-// === impl Queue ===
-
 impl Queue {
     /// The queue at `url`, asked as the SDK's own settings say. Its region is the one in the URL, else the usual one.
     pub fn new(url: &Url) -> Self {

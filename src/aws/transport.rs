@@ -65,8 +65,6 @@ pub enum TransportError {
     Network(String),
 }
 
-// === impl TransportError ===
-
 impl fmt::Display for TransportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -43,8 +43,6 @@ pub enum Problem {
     NotALogFilter,
 }
 
-// === impl SettingsErrors ===
-
 impl fmt::Display for SettingsErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let lines: Vec<_> = self.0.iter().map(ToString::to_string).collect();

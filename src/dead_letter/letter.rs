@@ -26,8 +26,6 @@ pub struct DeadLetter {
     pub deduplication_id: String,
 }
 
-// === impl DeadLetter ===
-
 impl DeadLetter {
     /// Returns the message attributes, with characters and lengths that SQS takes. The detail is cut, and at last left out,
     /// if body and attributes together are longer than [`MAX_MESSAGE_BYTES`].

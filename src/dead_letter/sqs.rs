@@ -10,8 +10,6 @@ pub struct SqsDeadLetters {
     queue: Queue,
 }
 
-// === impl SqsDeadLetters ===
-
 impl SqsDeadLetters {
     /// A queue whose `url` ends in `.fifo` is a FIFO queue.
     pub fn new(url: &Url) -> Self {

@@ -65,8 +65,6 @@ struct Sns<'a> {
     message: Cow<'a, str>,
 }
 
-// === impl Record ===
-
 impl<'a> Record<'a> {
     pub(crate) fn is_of_sqs(&self) -> bool {
         self.event_source == "aws:sqs"
@@ -114,8 +112,6 @@ fn digits(text: &str) -> Option<Timestamp> {
     let all_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if all_digits { text.parse().ok().map(Timestamp) } else { None }
 }
-
-// === impl Body ===
 
 impl<'de: 'a, 'a> Deserialize<'de> for Body<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

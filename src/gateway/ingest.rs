@@ -67,8 +67,6 @@ pub fn signed_transport(
     Ok(Signed::new(HttpTransport::new()?, signer))
 }
 
-// === impl Gateway ===
-
 impl<T, D> Gateway<T, D> {
     pub fn has_dead_letter_queue(&self) -> bool {
         self.dead_letters.is_some()

@@ -54,8 +54,6 @@ pub struct RejectedEvent<'l> {
     pub maybe_stored: bool,
 }
 
-// === impl RejectedEvent ===
-
 impl<'l> RejectedEvent<'l> {
     /// Returns its own detail, or a general one.
     pub fn detail(&self) -> Cow<'l, str> {
@@ -66,8 +64,6 @@ impl<'l> RejectedEvent<'l> {
         }
     }
 }
-
-// === impl Ledger: writing ===
 
 impl Ledger {
     pub(super) fn new(late_samples: LateSamples) -> Self {
@@ -152,8 +148,6 @@ impl Ledger {
         }
     }
 }
-
-// === impl Ledger: reading ===
 
 impl Ledger {
     /// Returns the number of events.

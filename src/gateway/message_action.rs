@@ -58,8 +58,6 @@ fn dead_letter(ledger: &Ledger, message: usize) -> MessageAction {
     MessageAction::DeadLetter { reason: first.reason, detail }
 }
 
-// === impl MessageAction ===
-
 impl MessageAction {
     /// Returns a message that should be dead-lettered, since that is not possible.
     pub(super) fn return_instead(&mut self, why: &str) {

@@ -85,8 +85,6 @@ struct Taking<S> {
     payloads: Payloads,
 }
 
-// === impl Payloads ===
-
 impl Payloads {
     fn put(&self, request_id: String, payload: Bytes) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(request_id, payload);

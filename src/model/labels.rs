@@ -23,8 +23,6 @@ pub struct LabelSetError<'a> {
     pub name: LabelName<'a>,
 }
 
-// === impl LabelSet ===
-
 impl<'a> LabelSet<'a> {
     /// Sorts `labels` and leaves out those with an empty value: to Prometheus such a label does not exist. Returns an error
     /// if two of the others have one name, even with equal values.

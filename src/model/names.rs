@@ -29,8 +29,6 @@ pub enum NameError {
     TooLong(usize),
 }
 
-// === impl NameError ===
-
 impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -43,8 +41,6 @@ impl fmt::Display for NameError {
 }
 
 impl std::error::Error for NameError {}
-
-// === impl MetricName ===
 
 impl<'a> MetricName<'a> {
     /// Returns `raw` if it is `[a-zA-Z_:][a-zA-Z0-9_:]*`, and else its translation. Neither begins with `__`.
@@ -65,8 +61,6 @@ impl<'a> MetricName<'a> {
         MetricName(Cow::Owned(self.0.into_owned()))
     }
 }
-
-// === impl LabelName ===
 
 impl<'a> LabelName<'a> {
     /// Returns `raw` if it is `[a-zA-Z_][a-zA-Z0-9_]*`, and else its translation. Neither begins with `__`.

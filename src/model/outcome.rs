@@ -60,8 +60,6 @@ pub struct Rejection {
     pub detail: Cow<'static, str>,
 }
 
-// === impl Reason ===
-
 impl Reason {
     /// Every reason, in the order of the documentation.
     pub const ALL: [Self; 14] = [
@@ -111,8 +109,6 @@ impl fmt::Display for Reason {
         f.write_str(self.as_str())
     }
 }
-
-// === impl Rejection ===
 
 impl Rejection {
     pub fn new(reason: Reason, detail: impl Into<Cow<'static, str>>) -> Self {

@@ -24,8 +24,6 @@ pub enum Value {
     StaleMarker,
 }
 
-// === impl Timestamp ===
-
 impl Timestamp {
     /// Returns the milliseconds from `earlier` to this time; they are negative if this time is before it.
     pub fn since(self, earlier: Self) -> i64 {
@@ -38,8 +36,6 @@ impl fmt::Display for Timestamp {
         self.0.fmt(f)
     }
 }
-
-// === impl Value ===
 
 impl Value {
     /// Returns the bits of the double that is sent. An integer that no double holds becomes the nearest double. Every NaN

@@ -14,8 +14,6 @@ pub struct Backoff {
     pub tries: u32,
 }
 
-// === impl Backoff ===
-
 impl Default for Backoff {
     fn default() -> Self {
         Self { first: Duration::from_millis(100), longest: Duration::from_secs(5), tries: 5 }

@@ -55,8 +55,6 @@ struct Part {
     is_suspect: bool,
 }
 
-// === impl Bisection ===
-
 impl Bisection {
     /// Starts with one part: the items 0 to `count`, oldest first.
     pub fn new(count: u32) -> Self {

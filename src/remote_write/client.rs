@@ -27,8 +27,6 @@ pub struct RemoteWriteClient<T> {
     transport: T,
 }
 
-// === impl RemoteWriteClient ===
-
 impl<T: Transport> RemoteWriteClient<T> {
     /// `url` is used as it is.
     pub fn new(url: &url::Url, transport: T) -> Result<Self, http::uri::InvalidUri> {

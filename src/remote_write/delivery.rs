@@ -69,8 +69,6 @@ struct Refused {
     maybe_stored: bool,
 }
 
-// === impl Delivery ===
-
 impl<'t, 'a> Delivery<'t, 'a> {
     pub fn new(table: &'t SampleTable<'a>) -> Self {
         Self {

@@ -54,8 +54,6 @@ pub struct NamedSample {
     pub timestamp: Option<Timestamp>,
 }
 
-// === impl NamedSample ===
-
 impl NamedSample {
     /// Finds the first label set in `text`, `name{a="b"}` or `{__name__="name", a="b"}`, and the time beside it.
     pub fn find(text: &str) -> Option<Self> {

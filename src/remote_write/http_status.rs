@@ -42,8 +42,6 @@ pub enum Disposition {
     Unrecoverable,
 }
 
-// === impl Disposition ===
-
 impl Disposition {
     pub fn of(answer: &Answered) -> Self {
         match answer {

@@ -47,8 +47,6 @@ pub enum OutOf {
     Requests,
 }
 
-// === impl Sender ===
-
 impl<'c, T: Transport> Sender<'c, T> {
     /// No answer is waited for beyond `deadline`.
     pub fn new(client: &'c RemoteWriteClient<T>, request_id: &'c str, deadline: Instant) -> Self {
@@ -139,8 +137,6 @@ impl<'c, T: Transport> Sender<'c, T> {
         }
     }
 }
-
-// === impl OutOf ===
 
 impl fmt::Display for OutOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -39,8 +39,6 @@ pub struct SampleTable<'a> {
     pub(super) samples: Vec<Sample>,
 }
 
-// === impl Sample ===
-
 impl Sample {
     pub(super) fn new(timestamp: Timestamp, value: Value, series: SeriesId, item: ItemId) -> Self {
         let (kind, bits) = match value {
@@ -64,8 +62,6 @@ impl Sample {
         self.series == other.series && self.timestamp == other.timestamp
     }
 }
-
-// === impl SampleTable ===
 
 impl<'a> SampleTable<'a> {
     pub fn samples(&self) -> &[Sample] {

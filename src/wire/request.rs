@@ -72,15 +72,11 @@ pub fn encode_selection(table: &SampleTable<'_>, samples: &[Sample]) -> Option<B
     body.filter(|_| taken == samples.len())
 }
 
-// === impl Limits ===
-
 impl Default for Limits {
     fn default() -> Self {
         Self { decoded: MAX_REQUEST_PROTOBUF_BYTES, compressed: MAX_REQUEST_BLOCK_BYTES }
     }
 }
-
-// === impl Encoder ===
 
 impl Encoder {
     /// Gives back the memory of a large request, which few invocations need.
@@ -130,8 +126,6 @@ impl std::fmt::Debug for Encoder {
         f.debug_struct("Encoder").finish_non_exhaustive()
     }
 }
-
-// === impl Requests ===
 
 impl Iterator for Requests<'_, '_> {
     type Item = EncodedRequest;

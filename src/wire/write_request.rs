@@ -33,8 +33,6 @@ struct Written<'w, 'a> {
     after: Range<usize>,
 }
 
-// === impl Writer ===
-
 impl<'w, 'a> Writer<'w, 'a> {
     /// `out` must be empty.
     pub(super) fn new(table: &'w SampleTable<'a>, out: &'w mut Vec<u8>) -> Self {

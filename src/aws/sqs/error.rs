@@ -31,8 +31,6 @@ pub enum SqsError {
     TooLong,
 }
 
-// === impl SqsError ===
-
 impl SqsError {
     /// Returns whether the same call may work later.
     pub fn may_work_later(&self) -> bool {

@@ -46,8 +46,6 @@ pub struct Attribute {
     pub binary_value: Option<Vec<u8>>,
 }
 
-// === impl OutgoingMessage ===
-
 impl OutgoingMessage {
     /// Returns the bytes that SQS counts.
     pub fn size(&self) -> usize {
@@ -73,8 +71,6 @@ impl OutgoingMessage {
 pub fn size_of_attributes(attributes: &[(&'static str, String)]) -> usize {
     attributes.iter().map(|(name, text)| name.len() + STRING.len() + text.len()).sum()
 }
-
-// === impl ReceivedMessage ===
 
 impl From<Message> for ReceivedMessage {
     fn from(message: Message) -> Self {

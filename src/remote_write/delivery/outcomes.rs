@@ -31,8 +31,6 @@ pub enum ItemOutcome<'o> {
     Rejected { rejection: &'o Rejection, maybe_stored: bool },
 }
 
-// === impl Delivery ===
-
 impl Delivery<'_, '_> {
     /// Ends the delivery. `sent_before` says of an item whether an earlier delivery may have sent it.
     pub fn outcomes(self, sent_before: impl Fn(ItemId) -> bool) -> Outcomes {
@@ -82,8 +80,6 @@ impl Delivery<'_, '_> {
         }
     }
 }
-
-// === impl Outcomes ===
 
 impl Outcomes {
     /// Returns the outcome of every item that has samples, in ascending order.
