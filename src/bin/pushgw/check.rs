@@ -3,7 +3,7 @@
 mod event_view;
 
 use super::environment::Overrides;
-use super::exit::{CommandError, ExitStatus};
+use super::exit::CommandError;
 use super::input_file::{FileMessage, InputFile};
 use super::view;
 use amp_push_gateway::event::{EventTimes, ParsedEvent, Rules, read_message};
@@ -12,6 +12,7 @@ use event_view::EventView;
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 /// Show for each event the series, typed values and time that would be sent, or why it is rejected. Nothing is sent.
 ///
@@ -41,7 +42,7 @@ struct Totals {
     samples: u64,
 }
 
-pub(crate) fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
+pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let times = EventTimes { now: wall_clock(), sent: None };
     let rules = rules(arguments.any_age)?;
     let mut out = view::out();
@@ -131,8 +132,8 @@ impl Totals {
         }
     }
 
-    fn status(&self) -> ExitStatus {
-        if self.rejected == 0 { ExitStatus::Success } else { ExitStatus::Failure }
+    fn status(&self) -> ExitCode {
+        if self.rejected == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
@@ -140,12 +141,10 @@ impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let sent =
             format!("{} would be sent ({})", view::count(self.good, "event"), view::count(self.samples, "sample"));
-        match self.status() {
-            ExitStatus::Success => write!(f, "{} {sent}, none rejected", view::Styled(view::GOOD, "ok:")),
-            ExitStatus::Failure => {
-                write!(f, "{} {sent}, {} rejected", view::Styled(view::BAD, "rejected:"), self.rejected)
-            }
+        if self.rejected == 0 {
+            return write!(f, "{} {sent}, none rejected", view::Styled(view::GOOD, "ok:"));
         }
+        write!(f, "{} {sent}, {} rejected", view::Styled(view::BAD, "rejected:"), self.rejected)
     }
 }
 

@@ -4,7 +4,7 @@ mod report;
 mod sensors;
 
 use super::environment::{self, made_up_settings};
-use super::exit::{CommandError, ExitStatus};
+use super::exit::CommandError;
 use super::load::ledger::Ledger;
 use super::load::tally::EventOutcome;
 use super::{in_process, view};
@@ -16,6 +16,7 @@ use amp_push_gateway::local::invoke_endpoint::request_id;
 use amp_push_gateway::local::wall_clock;
 use report::Report;
 use sensors::{Invocation, Message};
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -49,7 +50,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let now = wall_clock();
     let (settings, embedded) = made_up_settings(arguments.remote_write_url.as_deref()).await?;
     environment::log_to_stderr(&settings.log_filter, LevelFilter::ERROR, arguments.json);
@@ -97,13 +98,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
         took,
     };
     view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
-    let is_good = report.is_good();
-    // It has connections to the workspace.
-    drop(gateway);
-    if let Some(embedded) = embedded {
-        embedded.stop().await;
-    }
-    Ok(if is_good { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Returns what became of each event of `message`, by the answer to its invocation and the dead letters that it left. If a

@@ -7,15 +7,6 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-/// The exit code of a command that did its work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ExitStatus {
-    /// 0.
-    Success,
-    /// 1: something was rejected or failed.
-    Failure,
-}
-
 /// Why a command could not do its work.
 #[derive(Debug)]
 pub(crate) struct CommandError {

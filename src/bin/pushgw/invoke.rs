@@ -1,7 +1,7 @@
 //! `pushgw invoke`: one payload through the handler.
 
 use super::environment::{self, Overrides};
-use super::exit::{CommandError, ExitStatus};
+use super::exit::CommandError;
 use super::input_file::InputFile;
 use super::local_workspace::LocalWorkspace;
 use super::{in_process, view};
@@ -11,6 +11,7 @@ use amp_push_gateway::lambda::{FunctionError, Handled};
 use amp_push_gateway::local::dead_letters::LocalDeadLetters;
 use amp_push_gateway::local::invoke_endpoint::{MAX_SYNC_BYTES, request_id};
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -34,19 +35,16 @@ pub(crate) struct Arguments {
     timeout: u64,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let payload = InputFile::read(&arguments.file)?.bytes;
     if payload.len() > MAX_SYNC_BYTES {
         let text = format!("the payload has {} bytes; Lambda takes at most {MAX_SYNC_BYTES}", payload.len());
         return Err(CommandError::usage(text));
     }
     let mut vars = Overrides::default().receiver(arguments.remote_write_url.as_deref());
-    let mut embedded = None;
     if !vars.has_receiver() {
-        let started = LocalWorkspace::start().await?;
+        vars = vars.embedded(&LocalWorkspace::start().await?);
         view::note("no REMOTE_WRITE_URL: writing to a workspace in this process, which is gone afterwards");
-        vars = vars.embedded(&started);
-        embedded = Some(started);
     }
     let settings = vars.settings()?;
     environment::log_to_stderr(&settings.log_filter, LevelFilter::WARN, false);
@@ -56,11 +54,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
     let timeout = Duration::from_secs(arguments.timeout);
     let handled = in_process::invoke(&gateway, request_id(), payload, timeout).await;
     view::line(&printed(&handled.answer));
-    if let Some(embedded) = embedded {
-        drop(gateway);
-        embedded.stop().await;
-    }
-    Ok(if is_success(&handled) { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if is_success(&handled) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn printed(answer: &Result<String, FunctionError>) -> String {

@@ -11,7 +11,7 @@ pub(crate) mod tally;
 mod target;
 
 use super::environment::{self, made_up_settings};
-use super::exit::{CommandError, ExitStatus};
+use super::exit::CommandError;
 use super::local_workspace::LocalWorkspace;
 use super::stop_signal::StopSignal;
 use super::view;
@@ -22,6 +22,7 @@ use plan::Plan;
 use query::Query;
 use report::Report;
 use run::lock;
+use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use target::Target;
@@ -43,7 +44,7 @@ use url::Url;
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
-    plan: plan::Arguments,
+    plan: Plan,
     /// Send to this SQS queue.
     #[arg(long, value_name = "URL", group = "target")]
     queue_url: Option<Url>,
@@ -71,25 +72,25 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
-    let plan = Plan::new(&arguments.plan)?;
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
+    let plan = &arguments.plan;
+    plan.check()?;
     let stop = StopSignal::on_signals()?;
-    let seed = plan.stream.seed;
     let (target, target_name, embedded) = target(arguments).await?;
     let query = match &arguments.query_url {
         Some(url) => {
             let http = HttpTransport::new().map_err(CommandError::failed)?;
-            Some(Query::new(http, url, seed))
+            Some(Query::new(http, url, plan.seed))
         }
         None => None,
     };
     let ledger = Arc::new(Mutex::new(Ledger::new([stream::DEVICE_LABEL, stream::SEED_LABEL])));
-    let progress = view::progress(plan.count, "{bar:40} {pos}/{len} events, {per_sec}, {elapsed}");
+    let progress = view::progress(plan.count(), "{bar:40} {pos}/{len} events, {per_sec}, {elapsed}");
     let settle = Duration::from_secs(arguments.settle);
     let tells = target.tells();
 
     let begun = Instant::now();
-    let sending = run::send(&plan, Arc::new(target), &ledger, plan.lasts() + settle, &stop, &progress);
+    let sending = run::send(plan, Arc::new(target), &ledger, plan.lasts() + settle, &stop, &progress);
     match &query {
         Some(query) => tokio::select! {
             () = sending => {}
@@ -104,9 +105,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
         None => None,
     };
     let is_embedded = embedded.is_some();
-    if let Some(embedded) = embedded {
+    if let Some(embedded) = &embedded {
         lock(&ledger).find_all(&embedded.workspace.snapshot(), wall_clock());
-        embedded.stop().await;
     }
     let ledger = lock(&ledger);
     let is_read = is_embedded || query.is_some();
@@ -115,7 +115,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
     let report = Report {
         target: target_name,
         read: arguments.query_url.as_ref().map(Url::to_string).or(is_embedded.then(|| "embedded".to_owned())),
-        plan: &plan,
+        plan,
         tally: &ledger.tally,
         arrival: (is_read || tells).then(|| ledger.arrival(is_read, late_after_ms)),
         latencies: ledger.percentiles(),
@@ -124,7 +124,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
         took,
     };
     view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
-    Ok(if report.is_good() { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Returns who takes the load, its name for the report, and the workspace of this process if it goes there.

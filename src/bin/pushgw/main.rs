@@ -22,7 +22,7 @@ mod stop_signal;
 mod view;
 
 use clap::{Parser, Subcommand};
-use exit::{CommandError, ExitStatus};
+use exit::CommandError;
 use std::process::ExitCode;
 
 /// Push metrics into Amazon Managed Service for Prometheus (AMP) without running a server: try it, check it, run it here.
@@ -54,17 +54,13 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime.block_on(run(cli.verb)),
         Err(error) => Err(CommandError::failed(format!("the runtime could not be started: {error}"))),
     };
-    match ended {
-        Ok(ExitStatus::Success) => ExitCode::SUCCESS,
-        Ok(ExitStatus::Failure) => ExitCode::from(1),
-        Err(error) => {
-            view::error(&error.to_string());
-            ExitCode::from(error.exit_code)
-        }
-    }
+    ended.unwrap_or_else(|error| {
+        view::error(&error.to_string());
+        ExitCode::from(error.exit_code)
+    })
 }
 
-async fn run(verb: Verb) -> Result<ExitStatus, CommandError> {
+async fn run(verb: Verb) -> Result<ExitCode, CommandError> {
     match verb {
         Verb::Demo(arguments) => demo::run(&arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,

@@ -3,13 +3,14 @@
 mod advice;
 
 use super::environment::{self, Overrides};
-use super::exit::{CommandError, ExitStatus};
+use super::exit::CommandError;
 use super::view;
 use advice::{Asked, advise};
 use amp_push_gateway::config::Settings;
 use amp_push_gateway::gateway::signed_transport;
 use amp_push_gateway::remote_write::{Disposition, RemoteWriteClient};
 use serde_json::json;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tracing_subscriber::filter::LevelFilter;
 
@@ -33,7 +34,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = Overrides::default().receiver(arguments.remote_write_url.as_deref()).settings()?;
     environment::log_to_stderr(&settings.log_filter, LevelFilter::ERROR, arguments.json);
     let transport = signed_transport(&settings).map_err(CommandError::failed)?;
@@ -59,7 +60,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
         let (style, heading) = if accepted { (view::GOOD, "ok:") } else { (view::BAD, "failed:") };
         view::line(&format!("{} {said}", view::Styled(style, heading)));
     }
-    Ok(if accepted { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn praise(settings: &Settings, took: Duration) -> String {

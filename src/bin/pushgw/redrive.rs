@@ -10,7 +10,7 @@ mod run;
 mod tally;
 
 use super::environment::Overrides;
-use super::exit::{CommandError, ExitStatus};
+use super::exit::CommandError;
 use super::stop_signal::StopSignal;
 use super::view;
 use amp_push_gateway::config;
@@ -19,6 +19,7 @@ use report::Report;
 use route::Selection;
 use run::Run;
 use std::path::PathBuf;
+use std::process::ExitCode;
 use std::time::Duration;
 use tally::Ended;
 use url::Url;
@@ -87,7 +88,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if arguments.to.as_ref() == Some(&arguments.queue_url) {
         let text = format!("--to {} is the dead-letter queue itself; expected its source", arguments.queue_url);
         return Err(CommandError::usage(text));
@@ -142,7 +143,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitStatus, CommandErro
             view::note(&format!("no dead letter has the reason {reason}"));
         }
     }
-    Ok(if tally.is_good() { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Returns the age that the function accepts. The settings need not say where it writes to.

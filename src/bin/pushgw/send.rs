@@ -14,7 +14,7 @@ pub(crate) mod target;
 mod typed_event;
 
 use super::environment::{self, Overrides};
-use super::exit::{CommandError, ExitStatus};
+use super::exit::CommandError;
 use super::input_file::{FileMessage, InputFile};
 use super::stop_signal::StopSignal;
 use super::view;
@@ -27,6 +27,7 @@ use precheck::{Checked, precheck};
 use progress::Progress;
 use report::{Ended, Report};
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Instant;
 use target::{Numbered, Target};
 use tracing_subscriber::filter::LevelFilter;
@@ -70,7 +71,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let stop = StopSignal::on_signals()?;
     if arguments.resume.is_some() && arguments.files.iter().any(|path| path == Path::new("-")) {
         return Err(CommandError::usage(
@@ -111,7 +112,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError
     (report.totals, report.took) = (progress.totals(), started.elapsed());
 
     view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
-    Ok(if report.is_good() { ExitStatus::Success } else { ExitStatus::Failure })
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Settles the messages that are not to be sent.

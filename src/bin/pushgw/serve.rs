@@ -4,7 +4,7 @@ mod log;
 mod polling;
 
 use super::environment::{self, Overrides};
-use super::exit::{CommandError, ExitStatus};
+use super::exit::CommandError;
 use super::in_process;
 use super::local_workspace::LocalWorkspace;
 use super::stop_signal::StopSignal;
@@ -15,6 +15,7 @@ use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetter
 use amp_push_gateway::local::invoke_endpoint::{self, Observer};
 use log::Log;
 use std::net::SocketAddr;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -58,7 +59,7 @@ pub(crate) struct Arguments {
     json: bool,
 }
 
-pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError> {
+pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     // Before anything is announced: a reader of the announcement may stop us at once.
     let stop = StopSignal::on_signals()?;
     let timeout = Duration::from_secs(arguments.timeout);
@@ -90,10 +91,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitStatus, CommandError
     let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&gateway), run_settings, observer);
     tokio::join!(invoked, polling::run(polled, stop.asked(), gateway, log));
     log.stopped(embedded.as_ref().map(|embedded| embedded.workspace.snapshot()), &in_memory.letters());
-    if let Some(embedded) = embedded {
-        embedded.stop().await;
-    }
-    Ok(ExitStatus::Success)
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Listens on `address`, with a warning if other machines can reach it.

@@ -23,7 +23,9 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const HEADING: Style = Style::new().bold();
 pub(crate) const QUIET: Style = Style::new().dimmed();
 
-#[derive(Debug)]
+/// Characters of an error text.
+const MAX_TEXT_CHARS: usize = 300;
+
 pub(crate) struct Styled<T>(pub(crate) Style, pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Styled<T> {
@@ -46,6 +48,11 @@ pub(crate) fn note(text: &str) {
 /// An error, on standard error.
 pub(crate) fn error(text: &str) {
     note(&format!("{} {text}", Styled(BAD, "error:")));
+}
+
+/// Cuts an error text of another program.
+pub(crate) fn beginning(text: &str) -> String {
+    text.chars().take(MAX_TEXT_CHARS).collect()
 }
 
 /// `temperature{customerId="c1", deviceId="d1"}`, with blanks so that a table may break it; the bare name without labels.

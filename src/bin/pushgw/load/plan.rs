@@ -1,7 +1,8 @@
 //! How much load, within bounds. Pure.
 
-use super::stream::{ALL_BROKEN, StreamOptions};
+use super::stream::ALL_BROKEN;
 use crate::exit::CommandError;
+use clap::builder::RangedU64ValueParser;
 use std::time::Duration;
 
 /// Samples that the ledger holds.
@@ -11,81 +12,70 @@ const DURATION: u64 = 10;
 
 #[derive(clap::Args, Debug)]
 #[group(skip)]
-pub(super) struct Arguments {
+pub(super) struct Plan {
     /// Events a second.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=50_000))]
-    rate: u32,
+    pub(super) rate: u32,
     /// For how long, in seconds. Default: 10.
     #[arg(long, value_name = "SECONDS", conflicts_with = "count", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    duration: Option<u64>,
+    pub(super) duration: Option<u64>,
     /// How many events, instead of for how long.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=2_000_000))]
-    count: Option<u64>,
+    pub(super) count: Option<u64>,
     /// How many devices take turns. Each has its own series.
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    devices: u32,
+    pub(super) devices: u32,
     /// Metrics of each event.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    metrics: u32,
+    pub(super) metrics: u32,
     /// The share of events that are broken, from 0 to 1.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
-    broken: u64,
+    pub(super) broken: u64,
     /// Events of one device group that travel as one message, an array.
-    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=500))]
-    events_per_message: u32,
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..=500))]
+    pub(super) events_per_message: usize,
     /// Names, values and which events are broken follow from this number.
     #[arg(long, value_name = "NUMBER", default_value_t = 42)]
-    seed: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Plan {
-    pub(super) rate: u32,
-    pub(super) count: u64,
-    pub(super) events_per_message: usize,
-    pub(super) stream: StreamOptions,
+    pub(super) seed: u64,
 }
 
 // === impl Plan ===
 
 impl Plan {
-    pub(super) fn new(arguments: &Arguments) -> Result<Self, CommandError> {
-        let rate = arguments.rate;
-        let count = arguments.count.unwrap_or_else(|| u64::from(rate) * arguments.duration.unwrap_or(DURATION));
-        let samples = count * u64::from(arguments.metrics);
+    /// Returns an error if the load is out of bounds.
+    pub(super) fn check(&self) -> Result<(), CommandError> {
+        let (count, rate, metrics, devices) = (self.count(), self.rate, self.metrics, self.devices);
+        let samples = count * u64::from(metrics);
         if samples > MAX_SAMPLES {
             return Err(CommandError::usage(format!(
-                "{count} events of {} metrics are {samples} samples; at most {MAX_SAMPLES} are kept in mind until they are \
-                 found: expected less of --rate, --duration, --count or --metrics",
-                arguments.metrics
+                "{count} events of {metrics} metrics are {samples} samples; at most {MAX_SAMPLES} are kept in mind until \
+                 they are found: expected less of --rate, --duration, --count or --metrics"
             )));
         }
-        if u64::from(rate) > u64::from(arguments.devices) * 1_000 {
+        let times = u64::from(devices) * 1_000;
+        if u64::from(rate) > times {
             return Err(CommandError::usage(format!(
-                "--rate {rate}: {} devices have no more than {} times of their own in a second, one each millisecond; \
-                 expected more --devices",
-                arguments.devices,
-                u64::from(arguments.devices) * 1_000
+                "--rate {rate}: {devices} devices have no more than {times} times of their own in a second, one each \
+                 millisecond; expected more --devices"
             )));
         }
-        let stream = StreamOptions {
-            devices: arguments.devices,
-            metrics: arguments.metrics,
-            broken: arguments.broken,
-            seed: arguments.seed,
-        };
-        Ok(Self { rate, count, events_per_message: arguments.events_per_message as usize, stream })
+        Ok(())
+    }
+
+    /// Returns how many events to send.
+    pub(super) fn count(&self) -> u64 {
+        self.count.unwrap_or_else(|| u64::from(self.rate) * self.duration.unwrap_or(DURATION))
     }
 
     /// Returns how many events are due after `elapsed`.
     pub(super) fn due(&self, elapsed: Duration) -> u64 {
         let due = elapsed.as_millis() * u128::from(self.rate) / 1_000 + 1;
-        u64::try_from(due).unwrap_or(u64::MAX).min(self.count)
+        u64::try_from(due).unwrap_or(u64::MAX).min(self.count())
     }
 
     /// Returns how long it takes at this rate.
     pub(super) fn lasts(&self) -> Duration {
-        Duration::from_millis(self.count.saturating_mul(1_000) / u64::from(self.rate))
+        Duration::from_millis(self.count().saturating_mul(1_000) / u64::from(self.rate))
     }
 }
 
@@ -106,23 +96,16 @@ fn share(text: &str) -> Result<u64, &'static str> {
 mod tests {
     use super::*;
 
-    fn arguments() -> Arguments {
-        Arguments {
-            rate: 100,
-            duration: None,
-            count: None,
-            devices: 1,
-            metrics: 1,
-            broken: 0,
-            events_per_message: 1,
-            seed: 1,
-        }
+    fn plan() -> Plan {
+        let (rate, devices, metrics, broken, seed) = (100, 1, 1, 0, 1);
+        Plan { rate, duration: None, count: None, devices, metrics, broken, events_per_message: 1, seed }
     }
 
     #[test]
     fn events_are_due_at_their_rate_and_no_more_than_asked_for() {
-        let plan = Plan::new(&arguments()).unwrap();
-        assert_eq!((plan.count, plan.lasts()), (1_000, Duration::from_secs(10)));
+        let plan = plan();
+        assert!(plan.check().is_ok());
+        assert_eq!((plan.count(), plan.lasts()), (1_000, Duration::from_secs(10)));
         let table = [(0, 1), (9, 1), (10, 2), (1_000, 101), (9_990, 1_000), (60_000, 1_000)];
         for (milliseconds, due) in table {
             assert_eq!(plan.due(Duration::from_millis(milliseconds)), due, "{milliseconds}");
@@ -131,11 +114,11 @@ mod tests {
 
     #[test]
     fn loads_out_of_bounds_are_refused_with_what_to_change() {
-        for (arguments, expected) in [
-            (Arguments { count: Some(100_000), metrics: 21, ..arguments() }, "--metrics"),
-            (Arguments { rate: 1_001, ..arguments() }, "--devices"),
+        for (plan, expected) in [
+            (Plan { count: Some(100_000), metrics: 21, ..plan() }, "--metrics"),
+            (Plan { rate: 1_001, ..plan() }, "--devices"),
         ] {
-            let text = Plan::new(&arguments).unwrap_err().to_string();
+            let text = plan.check().unwrap_err().to_string();
             assert!(text.contains(expected), "{text}");
         }
         assert_eq!([share("0"), share("0.25"), share("1")], [Ok(0), Ok(250_000), Ok(ALL_BROKEN)]);

@@ -1,7 +1,9 @@
 //! The samples of a load that a Prometheus holds.
 
 use super::stream::SEED_LABEL;
-use amp_push_gateway::aws::{BodyPolicy, HttpTransport, Transport as _, TransportError};
+use crate::exit::CommandError;
+use crate::view::beginning;
+use amp_push_gateway::aws::{BodyPolicy, HttpTransport, Transport as _};
 use amp_push_gateway::model::Timestamp;
 use bytes::Bytes;
 use http::Request;
@@ -16,10 +18,7 @@ const SLACK_SECONDS: i64 = 60;
 /// For one answer, and its size.
 const TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_BYTES: usize = 256 << 20;
-/// Characters of an error text.
-const MAX_TEXT_CHARS: usize = 300;
 
-#[derive(Debug)]
 pub(super) struct Query {
     http: HttpTransport,
     url: Url,
@@ -28,21 +27,6 @@ pub(super) struct Query {
 
 /// The labels of a series and its samples: times in milliseconds, and values.
 type Found = (BTreeMap<String, String>, Vec<(i64, f64)>);
-
-/// Why the samples at `url` are not known.
-#[derive(Debug)]
-pub(super) struct QueryError {
-    url: Url,
-    cause: Cause,
-}
-
-#[derive(Debug)]
-enum Cause {
-    Request(http::Error),
-    Transport(TransportError),
-    Status { status: u16, text: String },
-    NoMatrix(serde_json::Error),
-}
 
 #[derive(Deserialize)]
 struct Matrix {
@@ -71,36 +55,21 @@ impl Query {
     }
 
     /// Returns the raw samples from `since` on of all series of the load.
-    pub(super) async fn samples(&self, since: Timestamp, now: Timestamp) -> Result<Vec<Found>, QueryError> {
+    pub(super) async fn samples(&self, since: Timestamp, now: Timestamp) -> Result<Vec<Found>, CommandError> {
         let end = now.0 / 1_000 + SLACK_SECONDS;
         let window = end - since.0 / 1_000 + SLACK_SECONDS;
         let mut url = self.url.clone();
         let selector = format!("{{{SEED_LABEL}=\"{}\"}}[{window}s]", self.seed);
         url.query_pairs_mut().append_pair("query", &selector).append_pair("time", &end.to_string());
-        self.ask(&url).await.map_err(|cause| QueryError { url: self.url.clone(), cause })
-    }
-
-    async fn ask(&self, url: &Url) -> Result<Vec<Found>, Cause> {
-        let request = Request::get(url.as_str()).body(Bytes::new()).map_err(Cause::Request)?;
+        let failed = |cause: &dyn fmt::Display| CommandError::failed(format!("{}: {cause}", self.url));
+        let request = Request::get(url.as_str()).body(Bytes::new()).map_err(|error| failed(&error))?;
         let whole = |_| BodyPolicy::Required { max_bytes: MAX_BYTES };
-        let answer = self.http.send(request, whole, TIMEOUT).await.map_err(Cause::Transport)?;
+        let answer = self.http.send(request, whole, TIMEOUT).await.map_err(|error| failed(&error))?;
         if !(200..300).contains(&answer.status) {
-            let text = String::from_utf8_lossy(&answer.body).chars().take(MAX_TEXT_CHARS).collect();
-            return Err(Cause::Status { status: answer.status, text });
+            let text = beginning(&String::from_utf8_lossy(&answer.body));
+            return Err(failed(&format_args!("status {}: {text}", answer.status)));
         }
-        parse(&answer.body).map_err(Cause::NoMatrix)
-    }
-}
-
-impl fmt::Display for QueryError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.url)?;
-        match &self.cause {
-            Cause::Request(error) => write!(f, "{error}"),
-            Cause::Transport(error) => write!(f, "{error}"),
-            Cause::Status { status, text } => write!(f, "status {status}: {text}"),
-            Cause::NoMatrix(error) => write!(f, "its answer is no matrix: {error}"),
-        }
+        parse(&answer.body).map_err(|error| failed(&format_args!("its answer is no matrix: {error}")))
     }
 }
 

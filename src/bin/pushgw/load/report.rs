@@ -36,12 +36,12 @@ struct Column {
 
 impl Report<'_> {
     fn columns(&self) -> Vec<Column> {
-        let (tally, stream) = (self.tally, self.plan.stream);
+        let (tally, plan) = (self.tally, self.plan);
         vec![
             column("ok", self.is_good()),
-            column("seed", stream.seed).line("load", self.load()),
-            column("devices", stream.devices),
-            column("planned", self.plan.count),
+            column("seed", plan.seed).line("load", self.load()),
+            column("devices", plan.devices),
+            column("planned", plan.count()),
             column("events", tally.events).line("sent", self.sent()),
             column("broken", tally.broken),
             column("messages", tally.messages),
@@ -70,7 +70,7 @@ impl Report<'_> {
     }
 
     fn is_whole(&self) -> bool {
-        self.tally.events == self.plan.count
+        self.tally.events == self.plan.count()
     }
 
     fn rate(&self) -> f64 {
@@ -84,9 +84,9 @@ impl Report<'_> {
     }
 
     fn load(&self) -> String {
-        let stream = self.plan.stream;
-        let (devices, metrics) = (count(stream.devices.into(), "device"), count(stream.metrics.into(), "metric"));
-        format!("{devices}, {metrics} an event, seed {}", stream.seed)
+        let Plan { devices, metrics, seed, .. } = self.plan;
+        let (devices, metrics) = (count((*devices).into(), "device"), count((*metrics).into(), "metric"));
+        format!("{devices}, {metrics} an event, seed {seed}")
     }
 
     fn sent(&self) -> String {
@@ -127,7 +127,13 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "  {} {failure}", Styled(view::BAD, "!"))?;
         }
         if !self.is_whole() {
-            writeln!(f, "  {} {} of {} events were sent", Styled(view::BAD, "!"), self.tally.events, self.plan.count)?;
+            writeln!(
+                f,
+                "  {} {} of {} events were sent",
+                Styled(view::BAD, "!"),
+                self.tally.events,
+                self.plan.count()
+            )?;
         }
         if self.is_good() {
             let arrived = if self.arrival.is_some() { "every good event arrived" } else { "every event was taken" };

@@ -4,9 +4,10 @@
 use super::generator::{Expected, PlannedEvent};
 use super::ledger::Ledger;
 use super::plan::Plan;
-use super::query::{Query, QueryError};
+use super::query::Query;
 use super::stream::Stream;
 use super::target::Target;
+use crate::exit::CommandError;
 use crate::send::direct_invocation::payload;
 use crate::stop_signal::StopSignal;
 use amp_push_gateway::local::wall_clock;
@@ -66,14 +67,14 @@ async fn make(
     stop: &StopSignal,
     progress: &ProgressBar,
 ) {
-    let mut stream = Stream::new(plan.stream);
+    let mut stream = Stream::new(plan);
     let mut gathering: Vec<Vec<PlannedEvent>> = vec![Vec::new(); WORKERS];
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let begun = Instant::now();
     let (mut made, mut gathered) = (0, begun);
     let goes_on = || !stop.is_asked() && begun.elapsed() < longest;
-    while made < plan.count && goes_on() {
+    while made < plan.count() && goes_on() {
         ticks.tick().await;
         while made < plan.due(begun.elapsed()) && goes_on() {
             let (device, event) = stream.next(wall_clock());
@@ -149,7 +150,7 @@ pub(super) async fn settle(
     ledger: &Mutex<Ledger>,
     longest: Duration,
     stop: &StopSignal,
-) -> Option<QueryError> {
+) -> Option<CommandError> {
     let begun = Instant::now();
     loop {
         let looked = look(query, ledger).await;
@@ -161,7 +162,7 @@ pub(super) async fn settle(
     }
 }
 
-async fn look(query: &Query, ledger: &Mutex<Ledger>) -> Result<(), QueryError> {
+async fn look(query: &Query, ledger: &Mutex<Ledger>) -> Result<(), CommandError> {
     let Some(since) = lock(ledger).oldest_open() else { return Ok(()) };
     let found = query.samples(since, wall_clock()).await?;
     let (mut ledger, now) = (lock(ledger), wall_clock());

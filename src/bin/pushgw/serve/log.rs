@@ -1,7 +1,9 @@
 //! The output of `serve`: a line for the start, one for each invocation and each batch of the queue, and the end.
 
 use super::polling::Polled;
-use crate::view::{self, Styled, count, dead_letters, duration, letter_json, series_json, series_table, utc};
+use crate::view::{
+    self, Styled, beginning, count, dead_letters, duration, letter_json, series_json, series_table, utc,
+};
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::lambda::Handled;
 use amp_push_gateway::local::event_source::Batch;
@@ -11,8 +13,6 @@ use amp_push_gateway::local::wall_clock;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
-
-const MAX_MESSAGE_CHARS: usize = 300;
 
 const EXAMPLE: &str = r#"{"dimensions":{"customerId":"customer1"},"metrics":{"temperature":"14.3","ph":6.7}}"#;
 
@@ -159,14 +159,14 @@ fn batch_line(batch: &Batch<'_>) -> String {
     // The line has the error text of a function error already.
     let failure = batch.failure.filter(|_| handled.answer.is_ok());
     let failure =
-        failure.map_or(String::new(), |text| format!("; {} {}", Styled(view::BAD, "batch failed:"), cut(text)));
+        failure.map_or(String::new(), |text| format!("; {} {}", Styled(view::BAD, "batch failed:"), beginning(text)));
     let messages = count(batch.messages as u64, "message");
     line("queue", handled, &format!("{failure}; {messages}: {deleted} deleted{kept}"), payload_bytes, took, request_id)
 }
 
 fn line(from: &str, handled: &Handled, more: &str, bytes: usize, took: Duration, request_id: &str) -> String {
     let error = handled.answer.as_ref().err().map_or(String::new(), |error| {
-        format!("; {} {}: {}", Styled(view::BAD, "function error"), error.error_type, cut(&error.error_message))
+        format!("; {} {}: {}", Styled(view::BAD, "function error"), error.error_type, beginning(&error.error_message))
     });
     let facts = format!("({bytes} bytes, {}, {request_id})", duration(took));
     let (time, facts) = (Styled(view::QUIET, utc(wall_clock())), Styled(view::QUIET, facts));
@@ -187,8 +187,4 @@ fn counts(handled: &Handled) -> String {
     let others = others.into_iter().filter(|(number, _)| *number > 0);
     counts.extend(others.map(|(number, what)| format!("{number} {what}")));
     counts.join(", ")
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(MAX_MESSAGE_CHARS).collect()
 }

@@ -18,61 +18,47 @@ pub(crate) fn series_table(series: &[StoredSeries], type_of: Option<&dyn Fn(&Lab
     if type_of.is_some() {
         header.insert(1, "type");
     }
-    let mut table = table(&header);
-    for one in series.iter().take(MAX_ROWS) {
+    let row = |one: &StoredSeries| {
         let last = one.samples.last().map_or(String::new(), |last| wire_value(last.value));
         let bars = sparkline(one.samples.iter().map(|sample| sample.value), SPARKLINE_WIDTH);
         let mut row = vec![series_name(pairs(&one.labels)), one.samples.len().to_string(), last, bars];
         if let Some(type_of) = type_of {
             row.insert(1, type_of(&one.labels).to_owned());
         }
-        table.add_row(row);
-    }
-    let first_number = usize::from(type_of.is_some()) + 1;
-    for column in [first_number, first_number + 1] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    with_rest(&table, series.len())
+        row
+    };
+    let table = rows(&header, series.iter().take(MAX_ROWS).map(row).collect(), &[header.len() - 3, header.len() - 2]);
+    with_rest(table, series.len())
 }
 
 /// The dead letters with their reasons, details and the beginnings of their bodies.
 pub(crate) fn dead_letters(dead_letters: &[DeadLetter]) -> String {
-    let mut table = table(&["reason", "detail", "body"]);
-    for letter in dead_letters.iter().take(MAX_ROWS) {
-        table.add_row([letter.reason.as_str(), &letter.detail, &beginning(&letter.body)]);
-    }
-    with_rest(&table, dead_letters.len())
+    let row = |letter: &DeadLetter| vec![letter.reason.to_string(), letter.detail.clone(), beginning(&letter.body)];
+    let table = rows(&["reason", "detail", "body"], dead_letters.iter().take(MAX_ROWS).map(row).collect(), &[]);
+    with_rest(table, dead_letters.len())
 }
 
 /// Rows under a header; `numbers` are the columns that are aligned to the right.
 pub(crate) fn rows(header: &[&str], rows: Vec<Vec<String>>, numbers: &[usize]) -> String {
-    let mut table = table(header);
-    table.add_rows(rows);
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_style(TableComponent::HeaderLines, '─').set_header(header).add_rows(rows);
     for &column in numbers {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
-    table.to_string()
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_style(TableComponent::HeaderLines, '─').set_header(header);
     // Only a terminal has a width to keep to; what goes into a file stays on its lines.
     let terminal = console::Term::stdout();
     if terminal.is_term() {
         let (_, width) = terminal.size();
         table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
-    table
+    table.to_string()
 }
 
-fn with_rest(table: &Table, rows: usize) -> String {
+fn with_rest(table: String, rows: usize) -> String {
     match rows.saturating_sub(MAX_ROWS) {
-        0 => table.to_string(),
+        0 => table,
         rest => format!("{table}\n{}", Styled(super::QUIET, format_args!("and {rest} more: --json lists them all"))),
     }
 }
