@@ -18,10 +18,11 @@ use file::JsonLines;
 use report::Report;
 use route::Selection;
 use run::Run;
-use std::path::PathBuf;
+use serde_json::json;
+use std::collections::HashMap;
 use std::process::ExitCode;
 use std::time::Duration;
-use tally::Ended;
+use tally::{Ended, Tally};
 use url::Url;
 
 /// Show the dead letters of a queue, by reason and with examples. On demand, send selected ones back to their queue or
@@ -54,29 +55,12 @@ use url::Url;
 #[derive(clap::Args, Debug)]
 #[command(group = clap::ArgGroup::new("which").args(["reason", "all"]).requires("where_to"))]
 #[command(group = clap::ArgGroup::new("where_to").args(["to", "to_file"]).multiple(true).requires("which"))]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
 pub(crate) struct Arguments {
     /// The dead-letter queue.
     #[arg(long, value_name = "QUEUE_URL")]
     queue_url: Url,
-    /// Send dead letters back to this queue.
-    #[arg(long, value_name = "QUEUE_URL")]
-    to: Option<Url>,
-    /// Append dead letters to this file, one line of JSON for each.
-    #[arg(long, value_name = "FILE")]
-    to_file: Option<PathBuf>,
-    /// Select this reason, as the table shows it; may be given several times.
-    #[arg(long, value_name = "REASON")]
-    reason: Vec<String>,
-    /// Select all reasons.
-    #[arg(long)]
-    all: bool,
-    /// Send back even what is too old to be accepted.
-    #[arg(long, requires = "to")]
-    include_too_old: bool,
-    /// Send even what the receiver may hold already.
-    #[arg(long, requires = "where_to")]
-    include_maybe_stored: bool,
+    #[command(flatten)]
+    selection: Selection,
     /// Look at no more dead letters than this.
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max: u32,
@@ -89,65 +73,55 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    if arguments.to.as_ref() == Some(&arguments.queue_url) {
-        let text = format!("--to {} is the dead-letter queue itself; expected its source", arguments.queue_url);
-        return Err(CommandError::usage(text));
+    let Arguments { queue_url, selection, .. } = arguments;
+    if selection.to.as_ref() == Some(queue_url) {
+        return Err(CommandError::usage(format!(
+            "--to {queue_url} is the dead-letter queue itself; expected its source"
+        )));
     }
-    let max_sample_age_ms = max_sample_age_ms()?;
+    // The settings need not say where the function writes to.
+    let vars = Overrides::default().without(&[config::ENV_EXTERNAL_LABELS, config::ENV_MAX_SAMPLE_LEAD]);
+    let max_sample_age_ms = vars.rules()?.max_sample_age_ms;
     let stop = StopSignal::on_signals()?;
-    let dead_letters = queue::open(&arguments.queue_url);
-    let length = queue::length(&dead_letters).await?;
-    let source = match &arguments.to {
-        Some(url) => {
-            let source = queue::open(url);
-            // Before the first message is received.
-            queue::length(&source).await?;
-            Some(source)
-        }
-        None => None,
-    };
-    let selection = Selection {
-        reasons: arguments.reason.clone(),
-        to_queue: source.is_some(),
-        to_file: arguments.to_file.is_some(),
-        include_too_old: arguments.include_too_old,
-        include_maybe_stored: arguments.include_maybe_stored,
-    };
-    let progress =
-        view::progress(length.min(arguments.max.into()), "{bar:40} {pos} of about {len} dead letters, {elapsed}");
+    let dead_letters = queue::open(queue_url);
+    let approximate_length = queue::length(&dead_letters).await?;
+    let source = selection.to.as_ref().map(queue::open);
+    if let Some(source) = &source {
+        // Before the first message is received.
+        queue::length(source).await?;
+    }
+    let bar_length = approximate_length.min(arguments.max.into());
+    let progress = view::progress(bar_length, "{bar:40} {pos} of about {len} dead letters, {elapsed}");
     let run = Run {
         dead_letters: &dead_letters,
         source: source.as_ref(),
-        file: arguments.to_file.as_deref().map(JsonLines::open).transpose()?,
-        selection: &selection,
+        file: selection.to_file.as_deref().map(JsonLines::open).transpose()?,
+        selection,
         max_sample_age_ms,
         max: arguments.max as usize,
         hidden_for: Duration::from_secs(arguments.hide),
         stop: &stop,
         progress: &progress,
+        tally: Tally::default(),
+        staying: Vec::new(),
+        seen: HashMap::new(),
     };
     let tally = run.drive().await;
     progress.finish_and_clear();
     let report = Report {
-        queue: arguments.queue_url.as_str(),
-        length,
-        source: arguments.to.as_ref().map(Url::as_str),
-        file: arguments.to_file.as_ref().map(|path| path.display().to_string()),
-        selection: &selection,
+        ok: tally.is_good(),
+        dry_run: selection.is_dry(),
+        queue: queue_url.as_str(),
+        approximate_length,
         tally: &tally,
+        selection,
         hidden_for_seconds: arguments.hide,
     };
-    view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
-    for reason in &arguments.reason {
+    view::line(&if arguments.json { json!(report).to_string() } else { report.to_string() });
+    for reason in &selection.reason {
         if tally.ended == Ended::Empty && !tally.groups.keys().any(|(known, _)| known == reason) {
             view::note(&format!("no dead letter has the reason {reason}"));
         }
     }
-    Ok(if tally.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Returns the age that the function accepts. The settings need not say where it writes to.
-fn max_sample_age_ms() -> Result<i64, CommandError> {
-    let vars = Overrides::default().without(&[config::ENV_EXTERNAL_LABELS, config::ENV_MAX_SAMPLE_LEAD]);
-    Ok(vars.rules()?.max_sample_age_ms)
+    Ok(if report.ok { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -7,38 +7,26 @@
 mod iot;
 mod lambda;
 
+use amp_push_gateway::aws::sqs::ReceivedMessage;
 use amp_push_gateway::model::{Reason, Timestamp};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use std::collections::BTreeMap;
+use serde::Serialize;
 
-/// The reason of messages that SQS moved.
-pub(super) const MAX_RECEIVES: &str = "max_receives";
+/// The attribute with the time at which a message was first sent.
+pub(super) const SENT_TIMESTAMP: &str = "sent_timestamp";
 /// The reason of invocations whose record names none.
-pub(super) const DELIVERY_FAILED: &str = "delivery_failed";
+const DELIVERY_FAILED: &str = "delivery_failed";
 /// Error types of the function beside [`Reason`].
 const OF_THE_FUNCTION: [&str; 2] = [DELIVERY_FAILED, "dead_letter_failed"];
 const MAX_REASON_CHARS: usize = 64;
 
-/// A message as the queue hands it over.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(super) struct Received {
-    pub(super) id: String,
-    pub(super) body: String,
-    /// Message attributes that are text or numbers.
-    pub(super) attributes: BTreeMap<String, String>,
-    /// When SQS took it. A message that SQS moves from a standard queue keeps it.
-    pub(super) sent: Option<Timestamp>,
-    /// The queue from which SQS moved it.
-    pub(super) moved_from: Option<String>,
-    /// Its group on a FIFO queue.
-    pub(super) group: Option<String>,
-}
-
 /// Who sent it there.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Debug)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Origin {
     /// The gateway, with its reason.
+    #[default]
     Gateway,
     /// SQS, after `maxReceiveCount` deliveries.
     Queue,
@@ -73,107 +61,96 @@ pub(super) struct DeadLetter {
     pub(super) group: Option<String>,
 }
 
-// === impl Origin ===
-
-impl Origin {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Gateway => "gateway",
-            Self::Queue => "queue",
-            Self::Lambda => "lambda",
-            Self::Iot => "iot",
-        }
-    }
-}
-
 // === impl DeadLetter ===
 
 impl DeadLetter {
     /// Parses `received`. A message of no other origin was moved by SQS, which adds nothing of its own.
-    pub(super) fn read(received: Received) -> Self {
-        if received.is_of_the_gateway() {
+    pub(super) fn read(received: &ReceivedMessage) -> Self {
+        if is_of_the_gateway(received) {
             return Self::of_the_gateway(received);
         }
-        if let Some(dead_letter) = lambda::of_a_function_queue(&received) {
+        if let Some(dead_letter) = lambda::of_a_function_queue(received) {
             return dead_letter;
         }
         // An IoT rule's action for SQS encodes in base64 where it is told to.
-        let decoded = received.decoded();
+        let decoded = decoded(&received.body);
         let text = decoded.as_deref().unwrap_or(&received.body);
-        lambda::record(&received, text)
-            .or_else(|| iot::record(&received, text))
-            .unwrap_or_else(|| Self::moved(received))
+        let is_object = text.trim_ascii_start().starts_with('{');
+        let record = || lambda::record(received, text).or_else(|| iot::record(received, text));
+        is_object.then(record).flatten().unwrap_or_else(|| Self::moved(received))
     }
 
-    fn of_the_gateway(mut received: Received) -> Self {
-        let sent = received.carried_sent_timestamp().or(received.sent);
-        let mut take = |name: &str| received.attributes.remove(name).unwrap_or_default();
+    /// Returns what every message has, without reason and detail. The body is the message. Only the gateway and SQS leave
+    /// it the time and the group that it had.
+    fn of(received: &ReceivedMessage, origin: Origin) -> Self {
+        let is_original = matches!(origin, Origin::Gateway | Origin::Queue);
+        let carried = attribute(received, SENT_TIMESTAMP).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let carried = carried.filter(|_| is_original).and_then(|text| text.parse().ok());
+        // A message that SQS moves from a standard queue keeps the time at which SQS took it.
+        let taken = || received.attributes.get("SentTimestamp")?.parse().ok();
         Self {
-            origin: Origin::Gateway,
-            reason: reason_word(&take("reason")).unwrap_or_default(),
-            detail: take("detail"),
-            maybe_stored: take("maybe_stored") == "true",
-            message: Message::Whole(received.body),
-            sent,
-            id: received.id,
-            group: received.group,
+            id: received.message_id.clone(),
+            origin,
+            reason: String::new(),
+            detail: String::new(),
+            message: Message::Whole(received.body.clone()),
+            sent: carried.or_else(taken).map(Timestamp),
+            maybe_stored: false,
+            group: received.attributes.get("MessageGroupId").filter(|_| is_original).cloned(),
         }
     }
 
-    fn moved(received: Received) -> Self {
-        let source = received.moved_from.as_deref().map_or(String::new(), |source| format!(" from {source}"));
+    fn of_the_gateway(received: &ReceivedMessage) -> Self {
+        let text = |name: &str| attribute(received, name).unwrap_or_default();
         Self {
-            origin: Origin::Queue,
-            reason: MAX_RECEIVES.to_owned(),
+            reason: reason_word(text("reason")).unwrap_or_default(),
+            detail: text("detail").to_owned(),
+            maybe_stored: text("maybe_stored") == "true",
+            ..Self::of(received, Origin::Gateway)
+        }
+    }
+
+    fn moved(received: &ReceivedMessage) -> Self {
+        let source = received.attributes.get("DeadLetterQueueSourceArn");
+        let source = source.map_or(String::new(), |source| format!(" from {source}"));
+        Self {
+            reason: "max_receives".to_owned(),
             detail: format!(
                 "moved by the queue{source} after its maxReceiveCount; why is in the log lines of the function for \
                  message {}",
-                received.id
+                received.message_id
             ),
-            sent: received.carried_sent_timestamp().or(received.sent),
-            message: Message::Whole(received.body),
-            maybe_stored: false,
-            id: received.id,
-            group: received.group,
+            ..Self::of(received, Origin::Queue)
         }
     }
 }
 
-// === impl Received ===
-
-impl Received {
-    /// Returns true if the attributes are the gateway's: one of its reasons, or (of another version) its other attributes
-    /// beside a reason. A message that SQS moved keeps the attributes of its producer, who may use `reason`, too.
-    fn is_of_the_gateway(&self) -> bool {
-        let has = |name: &str| self.attributes.contains_key(name);
-        let reason = self.attributes.get("reason");
-        reason.is_some_and(|reason| is_known(reason) || (has("detail") && has("source_message_id")))
-    }
-
-    fn carried_sent_timestamp(&self) -> Option<Timestamp> {
-        let text = self.attributes.get("sent_timestamp")?;
-        let is_digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        if is_digits { text.parse().ok().map(Timestamp) } else { None }
-    }
-
-    /// Returns the decoded body if it is a JSON object in base64.
-    fn decoded(&self) -> Option<String> {
-        let body = self.body.trim_ascii();
-        // `{"` in base64.
-        if !body.starts_with("ey") && !body.starts_with("ew") {
-            return None;
-        }
-        String::from_utf8(STANDARD.decode(body).ok()?).ok()
-    }
+/// Returns a message attribute that is text or a number.
+fn attribute<'a>(received: &'a ReceivedMessage, name: &str) -> Option<&'a str> {
+    received.message_attributes.get(name)?.string_value.as_deref()
 }
 
-/// Returns true if the gateway, or the function in front of it, uses this reason.
-pub(super) fn is_known(reason: &str) -> bool {
-    Reason::ALL.iter().any(|known| known.as_str() == reason) || OF_THE_FUNCTION.contains(&reason)
+/// Returns true if the attributes are the gateway's: one of its reasons, or (of another version) its other attributes
+/// beside a reason. A message that SQS moved keeps the attributes of its producer, who may use `reason`, too.
+fn is_of_the_gateway(received: &ReceivedMessage) -> bool {
+    let has = |name: &str| attribute(received, name).is_some();
+    let is_known =
+        |reason: &str| Reason::ALL.iter().any(|known| known.as_str() == reason) || OF_THE_FUNCTION.contains(&reason);
+    attribute(received, "reason").is_some_and(|reason| is_known(reason) || (has("detail") && has("source_message_id")))
+}
+
+/// Returns the decoded body if it is a JSON object in base64.
+fn decoded(body: &str) -> Option<String> {
+    let body = body.trim_ascii();
+    // `{"` in base64.
+    if !body.starts_with("ey") && !body.starts_with("ew") {
+        return None;
+    }
+    String::from_utf8(STANDARD.decode(body).ok()?).ok()
 }
 
 /// Makes a reason of `text`: one short word.
-pub(super) fn reason_word(text: &str) -> Option<String> {
+fn reason_word(text: &str) -> Option<String> {
     let blank = |c: char| c.is_whitespace() || c.is_control();
     let word: String = text.trim().chars().map(|c| if blank(c) { '_' } else { c }).take(MAX_REASON_CHARS).collect();
     (!word.is_empty()).then_some(word)

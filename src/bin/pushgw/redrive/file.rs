@@ -14,19 +14,6 @@ pub(super) struct JsonLines {
     length: u64,
 }
 
-/// Messages could not be appended.
-#[derive(Debug)]
-pub(super) struct AppendError {
-    path: PathBuf,
-    cause: io::Error,
-}
-
-impl std::fmt::Display for AppendError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.cause)
-    }
-}
-
 // === impl JsonLines ===
 
 impl JsonLines {
@@ -56,17 +43,13 @@ impl JsonLines {
     }
 
     /// Appends a line for each of `messages`; they are on the disk when this returns, or none of them is in the file.
-    pub(super) fn append(&mut self, messages: &[String]) -> Result<(), AppendError> {
-        let mut lines = String::new();
-        for message in messages {
-            lines.push_str(&line(message));
-            lines.push('\n');
-        }
+    pub(super) fn append(&mut self, messages: &[String]) -> Result<(), CommandError> {
+        let lines: String = messages.iter().map(|message| line(message) + "\n").collect();
         let written = self.file.write_all(lines.as_bytes()).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
             // A line that is half written is no message. If this fails, too, the next opening ends the line.
             let _is_cut = self.file.set_len(self.length).is_ok();
-            return Err(AppendError { path: self.path.clone(), cause: error });
+            return Err(CommandError::failed(format!("{}: {error}", self.path.display())));
         }
         self.length += lines.len() as u64;
         Ok(())

@@ -1,15 +1,31 @@
 //! Decides where a dead letter goes. Pure.
 
 use super::dead_letter::{DeadLetter, Message};
+use serde::Serialize;
+use std::path::PathBuf;
+use url::Url;
 
-#[derive(Clone, Default, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an option of the command line")]
+/// The options that select dead letters, and where they go to.
+#[derive(clap::Args, Clone, Default, Debug)]
+#[group(skip)]
 pub(super) struct Selection {
-    /// Empty if all are selected.
-    pub(super) reasons: Vec<String>,
-    pub(super) to_queue: bool,
-    pub(super) to_file: bool,
+    /// Send dead letters back to this queue.
+    #[arg(long, value_name = "QUEUE_URL")]
+    pub(super) to: Option<Url>,
+    /// Append dead letters to this file, one line of JSON for each.
+    #[arg(long, value_name = "FILE")]
+    pub(super) to_file: Option<PathBuf>,
+    /// Select this reason, as the table shows it; may be given several times.
+    #[arg(long, value_name = "REASON")]
+    pub(super) reason: Vec<String>,
+    /// Select all reasons.
+    #[arg(long)]
+    all: bool,
+    /// Send back even what is too old to be accepted.
+    #[arg(long, requires = "to")]
     pub(super) include_too_old: bool,
+    /// Send even what the receiver may hold already.
+    #[arg(long, requires = "where_to")]
     pub(super) include_maybe_stored: bool,
 }
 
@@ -21,7 +37,8 @@ pub(super) enum Route {
 }
 
 /// Why a dead letter stays on its queue.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Debug)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum StayReason {
     DryRun,
     /// Its reason is not selected.
@@ -39,13 +56,17 @@ pub(super) enum StayReason {
 // === impl Selection ===
 
 impl Selection {
+    pub(super) fn is_dry(&self) -> bool {
+        self.to.is_none() && self.to_file.is_none()
+    }
+
     /// Prefers the queue to the file. The file also takes what is too old and what is no event: both can be mended there.
     /// A maybe stored message goes nowhere unasked.
     pub(super) fn route(&self, dead_letter: &DeadLetter, too_old: bool, fits_the_queue: bool) -> Route {
-        if !self.to_queue && !self.to_file {
+        if self.is_dry() {
             return Route::Stays(StayReason::DryRun);
         }
-        if !self.reasons.is_empty() && !self.reasons.contains(&dead_letter.reason) {
+        if !self.reason.is_empty() && !self.reason.contains(&dead_letter.reason) {
             return Route::Stays(StayReason::NotChosen);
         }
         if dead_letter.maybe_stored && !self.include_maybe_stored {
@@ -59,8 +80,8 @@ impl Selection {
             Message::Whole(_) => None,
         };
         match hindered {
-            None if self.to_queue => Route::ToQueue,
-            _ if self.to_file => Route::ToFile,
+            None if self.to.is_some() => Route::ToQueue,
+            _ if self.to_file.is_some() => Route::ToFile,
             Some(why) => Route::Stays(why),
             None => Route::Stays(StayReason::DryRun),
         }
@@ -75,26 +96,20 @@ impl StayReason {
         !matches!(self, Self::DryRun | Self::NotChosen)
     }
 
-    /// Returns the key for scripts, and what the reader of a report can do about it.
-    pub(super) fn texts(self) -> (&'static str, &'static str) {
+    /// Returns what the reader of a report can do about it.
+    pub(super) fn text(self) -> &'static str {
         match self {
-            Self::DryRun => ("dry_run", "this was a dry run"),
-            Self::NotChosen => ("not_chosen", "another reason"),
-            Self::MaybeStored => {
-                ("maybe_stored", "the receiver may hold it already; --include-maybe-stored sends it all the same")
+            Self::DryRun => "this was a dry run",
+            Self::NotChosen => "another reason",
+            Self::MaybeStored => "the receiver may hold it already; --include-maybe-stored sends it all the same",
+            Self::TooOld => {
+                "too old: it would only be rejected again; --to-file takes it, --include-too-old sends it all the same"
             }
-            Self::TooOld => (
-                "too_old",
-                "too old: it would only be rejected again; --to-file takes it, --include-too-old sends it all the same",
-            ),
-            Self::OnlyToFile => (
-                "only_to_file",
-                "it holds what the device published, not the event that the rule makes of it; --to-file takes it",
-            ),
-            Self::NoMessage => ("no_message", "there is no message in it to send again; see its detail"),
-            Self::TooLong => {
-                ("too_long", "with the time that it must carry it is longer than SQS takes; --to-file takes it")
+            Self::OnlyToFile => {
+                "it holds what the device published, not the event that the rule makes of it; --to-file takes it"
             }
+            Self::NoMessage => "there is no message in it to send again; see its detail",
+            Self::TooLong => "with the time that it must carry it is longer than SQS takes; --to-file takes it",
         }
     }
 }
@@ -124,11 +139,11 @@ mod tests {
         let device = dead_letter(Message::ForAFile { text: "{}".to_owned(), why: "x" }, false);
         let none = dead_letter(Message::Missing { why: "x" }, false);
         let dry = Selection::default();
-        let queue = Selection { to_queue: true, ..Selection::default() };
-        let file = Selection { to_file: true, ..Selection::default() };
-        let both = Selection { to_queue: true, to_file: true, ..Selection::default() };
-        let other = Selection { reasons: vec!["too_old".to_owned()], ..both.clone() };
-        let own = Selection { reasons: vec!["x".to_owned(), "invalid_value".to_owned()], ..queue.clone() };
+        let queue = Selection { to: Url::parse("http://h/1/q").ok(), ..Selection::default() };
+        let file = Selection { to_file: Some("f".into()), ..Selection::default() };
+        let both = Selection { to_file: Some("f".into()), ..queue.clone() };
+        let other = Selection { reason: vec!["too_old".to_owned()], ..both.clone() };
+        let own = Selection { reason: vec!["x".to_owned(), "invalid_value".to_owned()], ..queue.clone() };
         let old = Selection { include_too_old: true, ..queue.clone() };
         let asked = Selection { include_maybe_stored: true, ..queue.clone() };
         let table = [

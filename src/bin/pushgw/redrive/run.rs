@@ -34,27 +34,19 @@ pub(super) struct Run<'a> {
     pub(super) hidden_for: Duration,
     pub(super) stop: &'a StopSignal,
     pub(super) progress: &'a ProgressBar,
+    pub(super) tally: Tally,
+    /// Receipts of messages that stay.
+    pub(super) staying: Vec<String>,
+    /// Each received message, and whether it was written. A standard queue may give a message twice.
+    pub(super) seen: HashMap<String, bool>,
 }
 
 /// The received messages that leave the queue.
 #[derive(Default)]
 struct Leaving {
-    to_queue: Vec<(Handled, OutgoingMessage)>,
-    to_file: Vec<(Handled, String, Option<Ages>)>,
-}
-
-struct Handled {
-    id: String,
-    handle: String,
-}
-
-#[derive(Default)]
-struct Memory {
-    tally: Tally,
-    /// Handles of messages that stay.
-    staying: Vec<String>,
-    /// Each received message, and whether it was written. A standard queue may give a message twice.
-    seen: HashMap<String, bool>,
+    to_queue: Vec<(ReceivedMessage, OutgoingMessage)>,
+    /// Each with its text, and whether it has events without a time.
+    to_file: Vec<(ReceivedMessage, String, bool)>,
 }
 
 // === impl Run ===
@@ -62,14 +54,13 @@ struct Memory {
 impl Run<'_> {
     /// Ends when the queue is empty, or by `max`, time, an error or `stop`.
     pub(super) async fn drive(mut self) -> Tally {
-        let mut memory = Memory::default();
-        memory.tally.ended = self.batches(&mut memory).await;
-        let shown = self.dead_letters.show(&memory.staying).await;
-        memory.tally.hidden = shown.iter().filter(|result| result.is_err()).count() as u64;
-        memory.tally
+        self.tally.ended = self.batches().await;
+        let shown = self.dead_letters.show(&self.staying).await;
+        self.tally.hidden = shown.iter().filter(|result| result.is_err()).count() as u64;
+        self.tally
     }
 
-    async fn batches(&mut self, memory: &mut Memory) -> Ended {
+    async fn batches(&mut self) -> Ended {
         // The first messages stay hidden for a fifth of the time after the last ones are written.
         let deadline = Instant::now() + self.hidden_for * 4 / 5;
         let mut empty_answers = 0;
@@ -77,25 +68,26 @@ impl Run<'_> {
             if self.stop.is_asked() {
                 return Ended::Stopped;
             }
-            let room = self.max.saturating_sub(memory.seen.len());
+            let room = self.max.saturating_sub(self.seen.len());
             if room == 0 {
-                return Ended::AtMax;
+                return Ended::Max;
             }
             if Instant::now() + WAIT > deadline {
-                return Ended::OutOfTime;
+                return Ended::Time;
             }
-            let most = room.min(MAX_ENTRIES);
-            let received = match self.dead_letters.receive(most, WAIT, Some(self.hidden_for)).await {
+            let received = match self.dead_letters.receive(room.min(MAX_ENTRIES), WAIT, Some(self.hidden_for)).await {
                 Ok(received) => received,
                 Err(error) => {
-                    memory.tally.fail(queue::text(self.dead_letters, &error));
+                    self.tally.fail(queue::text(self.dead_letters, &error));
                     return Ended::Failed;
                 }
             };
             empty_answers = if received.is_empty() { empty_answers + 1 } else { 0 };
             self.progress.inc(received.len() as u64);
-            let leaving = self.sort(received, memory).await;
-            if !self.write(leaving, memory).await {
+            let leaving = self.sort(received).await;
+            let sent = self.send(leaving.to_queue).await;
+            if !self.append(leaving.to_file).await || !sent {
+                // The rest would fail, too.
                 return Ended::Failed;
             }
         }
@@ -103,110 +95,99 @@ impl Run<'_> {
     }
 
     /// Returns the messages of a batch that leave the queue, and remembers the rest.
-    async fn sort(&self, received: Vec<ReceivedMessage>, memory: &mut Memory) -> Leaving {
+    async fn sort(&mut self, batch: Vec<ReceivedMessage>) -> Leaving {
         let now = wall_clock();
         let mut leaving = Leaving::default();
-        for (handle, received) in received.into_iter().map(queue::received) {
-            match memory.seen.get(&received.id) {
+        for received in batch {
+            match self.seen.get(&received.message_id) {
                 Some(true) => {
-                    self.delete(&[Handled { id: received.id, handle }], memory).await;
+                    self.delete(&[received]).await;
                     continue;
                 }
                 Some(false) => {
-                    memory.staying.push(handle);
+                    self.staying.push(received.receipt_handle);
                     continue;
                 }
-                None => memory.seen.insert(received.id.clone(), false),
+                None => self.seen.insert(received.message_id.clone(), false),
             };
-            let dead_letter = DeadLetter::read(received);
+            let dead_letter = DeadLetter::read(&received);
             let ages = Ages::of(&dead_letter, now);
             let too_old = ages.is_some_and(|ages| ages.is_too_old(dead_letter.origin, now, self.max_sample_age_ms));
-            memory.tally.see(&dead_letter, too_old);
+            self.tally.see(&dead_letter, too_old);
             let fits = !matches!(&dead_letter.message, Message::Whole(text) if !queue::fits(text));
             let route = self.selection.route(&dead_letter, too_old, fits);
-            let handled = Handled { id: dead_letter.id, handle };
             match (route, dead_letter.message, self.source) {
                 (Route::ToQueue, Message::Whole(body), Some(source)) => {
-                    let outgoing = queue::outgoing(source, body, dead_letter.sent, dead_letter.group, &handled.id);
-                    leaving.to_queue.push((handled, outgoing));
+                    let id = &received.message_id;
+                    let outgoing = queue::outgoing(source, body, dead_letter.sent, dead_letter.group, id);
+                    leaving.to_queue.push((received, outgoing));
                 }
                 (Route::ToFile, Message::Whole(text) | Message::ForAFile { text, .. }, _) => {
-                    leaving.to_file.push((handled, text, ages));
-                }
-                (Route::Stays(why), ..) => {
-                    memory.tally.stay(why);
-                    memory.staying.push(handled.handle);
+                    leaving.to_file.push((received, text, ages.is_some_and(|ages| ages.any_without_time)));
                 }
                 // `Selection::route` sends only messages that exist, and only events to a queue.
-                (Route::ToQueue | Route::ToFile, ..) => memory.staying.push(handled.handle),
+                (route, ..) => {
+                    if let Route::Stays(why) = route {
+                        *self.tally.stays.entry(why).or_default() += 1;
+                    }
+                    self.staying.push(received.receipt_handle);
+                }
             }
         }
         leaving
     }
 
-    /// Writes, then deletes what was written. Returns false if nothing at all could be written: the rest would fail, too.
-    async fn write(&mut self, leaving: Leaving, memory: &mut Memory) -> bool {
-        let sent = match self.source {
-            Some(source) => self.send(source, leaving.to_queue, memory).await,
-            None => true,
-        };
-        self.append(leaving.to_file, memory).await && sent
-    }
-
-    async fn send(&self, source: &Queue, messages: Vec<(Handled, OutgoingMessage)>, memory: &mut Memory) -> bool {
-        let (handled, outgoing): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
+    /// Sends, then deletes what was sent. Returns false if nothing at all could be sent.
+    async fn send(&mut self, messages: Vec<(ReceivedMessage, OutgoingMessage)>) -> bool {
+        let Some(source) = self.source else { return true };
+        let (batch, outgoing): (Vec<_>, Vec<_>) = messages.into_iter().unzip();
         let results = source.send(outgoing, None).await;
         let mut written = Vec::new();
         let mut texts = HashSet::new();
-        for (handled, result) in handled.into_iter().zip(results) {
-            match result {
-                Ok(()) => {
-                    memory.tally.sent += 1;
-                    memory.seen.insert(handled.id.clone(), true);
-                    written.push(handled);
-                }
-                Err(error) => {
-                    memory.tally.failed += 1;
-                    let text = queue::text(source, &error);
-                    if texts.insert(text.clone()) {
-                        memory.tally.fail(format!("message {} was not sent: {text}", handled.id));
-                    }
-                    memory.staying.push(handled.handle);
-                }
+        for (received, result) in batch.into_iter().zip(results) {
+            let Err(error) = result else {
+                written.push(received);
+                continue;
+            };
+            self.tally.failed += 1;
+            let text = queue::text(source, &error);
+            if texts.insert(text.clone()) {
+                self.tally.fail(format!("message {} was not sent: {text}", received.message_id));
             }
+            self.staying.push(received.receipt_handle);
         }
-        self.delete(&written, memory).await;
+        self.tally.sent += written.len() as u64;
+        self.delete(&written).await;
         !written.is_empty() || texts.is_empty()
     }
 
-    async fn append(&mut self, messages: Vec<(Handled, String, Option<Ages>)>, memory: &mut Memory) -> bool {
+    /// Appends to the file, then deletes what was appended. Returns false if that failed.
+    async fn append(&mut self, messages: Vec<(ReceivedMessage, String, bool)>) -> bool {
         let Some(file) = self.file.as_mut().filter(|_| !messages.is_empty()) else { return true };
-        let texts: Vec<_> = messages.iter().map(|(_, text, _)| text.clone()).collect();
+        let without_time = messages.iter().filter(|(.., is_without_time)| *is_without_time).count() as u64;
+        let (batch, texts): (Vec<_>, Vec<_>) = messages.into_iter().map(|(received, text, _)| (received, text)).unzip();
         if let Err(error) = file.append(&texts) {
-            memory.tally.failed += messages.len() as u64;
-            memory.tally.fail(error.to_string());
-            memory.staying.extend(messages.into_iter().map(|(handled, ..)| handled.handle));
+            self.tally.failed += batch.len() as u64;
+            self.tally.fail(error.to_string());
+            self.staying.extend(batch.into_iter().map(|received| received.receipt_handle));
             return false;
         }
-        let mut written = Vec::with_capacity(messages.len());
-        for (handled, _, ages) in messages {
-            memory.tally.file(ages.as_ref());
-            memory.seen.insert(handled.id.clone(), true);
-            written.push(handled);
-        }
-        self.delete(&written, memory).await;
+        self.tally.filed += batch.len() as u64;
+        self.tally.filed_without_time += without_time;
+        self.delete(&batch).await;
         true
     }
 
-    async fn delete(&self, written: &[Handled], memory: &mut Memory) {
+    async fn delete(&mut self, written: &[ReceivedMessage]) {
         if written.is_empty() {
             return;
         }
-        let handles: Vec<_> = written.iter().map(|handled| handled.handle.clone()).collect();
+        self.seen.extend(written.iter().map(|received| (received.message_id.clone(), true)));
+        let handles: Vec<_> = written.iter().map(|received| received.receipt_handle.clone()).collect();
         for (index, error) in event_source::delete(self.dead_letters, &handles).await {
-            let (id, text) = (&written[index].id, queue::text(self.dead_letters, &error));
-            memory.tally.not_deleted += 1;
-            memory.tally.fail(format!("message {id} was written, but could not be deleted: {text}"));
+            let (id, text) = (&written[index].message_id, queue::text(self.dead_letters, &error));
+            self.tally.not_deleted += 1;
+            self.tally.fail(format!("message {id} was written, but could not be deleted: {text}"));
         }
     }
 }

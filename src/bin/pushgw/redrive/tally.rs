@@ -1,9 +1,8 @@
 //! Counts the dead letters of a run and what became of them, with examples. Bounded, whatever the queue holds. Pure.
 
-use super::age::Ages;
 use super::dead_letter::{DeadLetter, Message, Origin};
 use super::route::StayReason;
-use amp_push_gateway::model::Timestamp;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 const MAX_EXAMPLES: usize = 3;
@@ -14,17 +13,20 @@ const OTHER_REASONS: &str = "(others)";
 const MAX_BODY_CHARS: usize = 200;
 const MAX_FAILURES: usize = 10;
 
-#[derive(Clone, Default, Debug)]
+/// The fields are keys of the report for scripts.
+#[derive(Clone, Default, Serialize, Debug)]
 pub(super) struct Tally {
     /// By reason and origin.
+    #[serde(rename = "reasons", serialize_with = "values")]
     pub(super) groups: BTreeMap<(String, Origin), Group>,
-    pub(super) seen: u64,
+    pub(super) letters: u64,
     pub(super) too_old: u64,
     pub(super) maybe_stored: u64,
     pub(super) sent: u64,
     pub(super) filed: u64,
     /// Messages in the file with events without a time.
     pub(super) filed_without_time: u64,
+    #[serde(rename = "left")]
     pub(super) stays: BTreeMap<StayReason, u64>,
     /// They could not be written, and stay.
     pub(super) failed: u64,
@@ -37,32 +39,35 @@ pub(super) struct Tally {
     pub(super) ended: Ended,
 }
 
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Serialize, Debug)]
 pub(super) struct Group {
-    pub(super) dead_letters: u64,
+    pub(super) reason: String,
+    pub(super) from: Origin,
+    pub(super) letters: u64,
     pub(super) too_old: u64,
     pub(super) maybe_stored: u64,
     pub(super) examples: Vec<Example>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Serialize, Debug)]
 pub(super) struct Example {
-    pub(super) id: String,
-    pub(super) sent: Option<Timestamp>,
+    pub(super) message_id: String,
+    pub(super) sent_timestamp: Option<i64>,
     pub(super) detail: String,
     /// The beginning of its message, or why there is none.
     pub(super) body: String,
 }
 
 /// Why a run ended.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Debug)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum Ended {
     #[default]
     Empty,
     /// It saw as many as it may.
-    AtMax,
+    Max,
     /// The first messages would soon be shown again.
-    OutOfTime,
+    Time,
     /// By SIGINT or SIGTERM.
     Stopped,
     Failed,
@@ -72,33 +77,22 @@ pub(super) enum Ended {
 
 impl Tally {
     pub(super) fn see(&mut self, dead_letter: &DeadLetter, too_old: bool) {
-        self.seen += 1;
-        let is_new = !self.groups.contains_key(&(dead_letter.reason.clone(), dead_letter.origin));
-        let reason = if is_new && self.groups.len() >= MAX_REASONS {
-            OTHER_REASONS.to_owned()
-        } else {
-            dead_letter.reason.clone()
-        };
-        let group = self.groups.entry((reason, dead_letter.origin)).or_default();
-        group.dead_letters += 1;
-        for (is_it, counts) in [
-            (too_old, [&mut self.too_old, &mut group.too_old]),
-            (dead_letter.maybe_stored, [&mut self.maybe_stored, &mut group.maybe_stored]),
-        ] {
-            counts.into_iter().filter(|_| is_it).for_each(|count| *count += 1);
+        let mut key = (dead_letter.reason.clone(), dead_letter.origin);
+        if self.groups.len() >= MAX_REASONS && !self.groups.contains_key(&key) {
+            OTHER_REASONS.clone_into(&mut key.0);
         }
+        let (reason, from) = key.clone();
+        let group = self.groups.entry(key).or_insert_with(|| Group { reason, from, ..Group::default() });
+        let (too_old, maybe_stored) = (u64::from(too_old), u64::from(dead_letter.maybe_stored));
+        self.letters += 1;
+        self.too_old += too_old;
+        self.maybe_stored += maybe_stored;
+        group.letters += 1;
+        group.too_old += too_old;
+        group.maybe_stored += maybe_stored;
         if group.examples.len() < MAX_EXAMPLES {
             group.examples.push(Example::of(dead_letter));
         }
-    }
-
-    pub(super) fn stay(&mut self, why: StayReason) {
-        *self.stays.entry(why).or_default() += 1;
-    }
-
-    pub(super) fn file(&mut self, ages: Option<&Ages>) {
-        self.filed += 1;
-        self.filed_without_time += u64::from(ages.is_some_and(|ages| ages.any_without_time));
     }
 
     pub(super) fn fail(&mut self, text: String) {
@@ -114,17 +108,20 @@ impl Tally {
     }
 }
 
+fn values<S: Serializer>(groups: &BTreeMap<(String, Origin), Group>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(groups.values())
+}
+
 // === impl Ended ===
 
 impl Ended {
-    /// Returns the word for scripts, and the text for people.
-    pub(super) fn texts(self) -> (&'static str, &'static str) {
+    pub(super) fn text(self) -> &'static str {
         match self {
-            Self::Empty => ("empty", "the queue has no more"),
-            Self::AtMax => ("max", "as many as --max allows"),
-            Self::OutOfTime => ("time", "the time of --hide is nearly over: run it again for the rest"),
-            Self::Stopped => ("stopped", "stopped: run it again for the rest"),
-            Self::Failed => ("failed", "ended by a failure"),
+            Self::Empty => "the queue has no more",
+            Self::Max => "as many as --max allows",
+            Self::Time => "the time of --hide is nearly over: run it again for the rest",
+            Self::Stopped => "stopped: run it again for the rest",
+            Self::Failed => "ended by a failure",
         }
     }
 }
@@ -137,7 +134,12 @@ impl Example {
             Message::Whole(text) | Message::ForAFile { text, .. } => beginning(text),
             Message::Missing { why } => format!("({why})"),
         };
-        Self { id: dead_letter.id.clone(), sent: dead_letter.sent, detail: dead_letter.detail.clone(), body }
+        Self {
+            message_id: dead_letter.id.clone(),
+            sent_timestamp: dead_letter.sent.map(|sent| sent.0),
+            detail: dead_letter.detail.clone(),
+            body,
+        }
     }
 }
 
@@ -172,12 +174,12 @@ mod tests {
         for _ in 0..10 {
             tally.see(&dead_letter("r0".to_owned()), false);
         }
-        assert_eq!((tally.seen, tally.too_old, tally.maybe_stored), (510, 250, 510));
+        assert_eq!((tally.letters, tally.too_old, tally.maybe_stored), (510, 250, 510));
         assert_eq!(tally.groups.len(), MAX_REASONS + 1);
         let group = &tally.groups[&("r0".to_owned(), Origin::Lambda)];
-        assert_eq!((group.dead_letters, group.examples.len()), (11, MAX_EXAMPLES));
+        assert_eq!((group.letters, group.examples.len()), (11, MAX_EXAMPLES));
         assert_eq!(group.examples[0].body.chars().count(), MAX_BODY_CHARS + 1);
-        assert_eq!(tally.groups[&(OTHER_REASONS.to_owned(), Origin::Lambda)].dead_letters, 400);
+        assert_eq!(tally.groups[&(OTHER_REASONS.to_owned(), Origin::Lambda)].letters, 400);
     }
 
     #[test]
@@ -188,9 +190,9 @@ mod tests {
             tally.is_good()
         };
         assert!(with(|_| {}));
-        assert!(with(|tally| tally.stay(StayReason::NotChosen)));
-        assert!(with(|tally| tally.ended = Ended::AtMax));
-        assert!(!with(|tally| tally.stay(StayReason::TooOld)));
+        assert!(with(|tally| tally.stays = BTreeMap::from([(StayReason::NotChosen, 1)])));
+        assert!(with(|tally| tally.ended = Ended::Max));
+        assert!(!with(|tally| tally.stays = BTreeMap::from([(StayReason::TooOld, 1)])));
         assert!(!with(|tally| tally.failed = 1));
         assert!(!with(|tally| tally.not_deleted = 1));
         assert!(!with(|tally| tally.ended = Ended::Stopped));

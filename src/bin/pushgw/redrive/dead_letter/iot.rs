@@ -1,7 +1,8 @@
 //! Messages of the error action of an IoT rule: <https://docs.aws.amazon.com/iot/latest/developerguide/rule-error-handling.html>.
 //! Pure.
 
-use super::{DeadLetter, Message, Origin, Received};
+use super::{DeadLetter, Message, Origin};
+use amp_push_gateway::aws::sqs::ReceivedMessage;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
@@ -23,9 +24,8 @@ struct Record {
     failures: Vec<Failure>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-#[derive(Default)]
 struct Failure {
     failed_action: String,
     failed_resource: String,
@@ -33,23 +33,16 @@ struct Failure {
 }
 
 /// Returns the dead letter if `text` is such a message.
-pub(super) fn record(received: &Received, text: &str) -> Option<DeadLetter> {
-    if !text.trim_ascii_start().starts_with('{') {
-        return None;
-    }
+pub(super) fn record(received: &ReceivedMessage, text: &str) -> Option<DeadLetter> {
     let record: Record = serde_json::from_str(text).ok()?;
     let payload = STANDARD.decode(&record.base64_original_payload).ok();
     // Bytes that are no text cannot be a line of a file, but their record can.
     let original = payload.and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_else(|| text.to_owned());
     Some(DeadLetter {
-        id: received.id.clone(),
-        origin: Origin::Iot,
         reason: ACTION_FAILED.to_owned(),
         detail: detail(&record),
         message: Message::ForAFile { text: original, why: NOT_AN_EVENT },
-        sent: received.sent,
-        maybe_stored: false,
-        group: None,
+        ..DeadLetter::of(received, Origin::Iot)
     })
 }
 

@@ -1,5 +1,6 @@
 use super::iot::ACTION_FAILED;
 use super::*;
+use amp_push_gateway::aws::sqs::Attribute;
 use serde_json::json;
 
 const SENT: Timestamp = Timestamp(1_700_000_000_000);
@@ -7,18 +8,19 @@ const EVENT: &str = r#"{"metrics": {"ph": 6.7}}"#;
 
 type Attributes<'a> = &'a [(&'a str, &'a str)];
 
-fn received(body: &str, attributes: Attributes<'_>) -> Received {
-    Received {
-        id: "m-1".to_owned(),
+fn received(body: &str, attributes: Attributes<'_>) -> ReceivedMessage {
+    let attribute = |text: &str| Attribute { string_value: Some(text.to_owned()), ..Attribute::default() };
+    ReceivedMessage {
+        message_id: "m-1".to_owned(),
         body: body.to_owned(),
-        attributes: attributes.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        sent: Some(SENT),
-        ..Received::default()
+        attributes: [("SentTimestamp".to_owned(), SENT.to_string())].into(),
+        message_attributes: attributes.iter().map(|(name, text)| ((*name).to_owned(), attribute(text))).collect(),
+        ..ReceivedMessage::default()
     }
 }
 
 fn read(body: &str, attributes: Attributes<'_>) -> DeadLetter {
-    DeadLetter::read(received(body, attributes))
+    DeadLetter::read(&received(body, attributes))
 }
 
 fn whole(text: &str) -> Message {
@@ -100,9 +102,12 @@ fn our_dead_letter_keeps_body_detail_and_the_first_sending() {
 
 #[test]
 fn a_moved_message_keeps_body_group_and_time_and_says_where_to_look() {
-    let from = "arn:aws:sqs:us-east-1:123456789012:water".to_owned();
-    let moved = Received { moved_from: Some(from), group: Some("g".to_owned()), ..received(EVENT, &[]) };
-    let letter = DeadLetter::read(moved);
+    let mut moved = received(EVENT, &[]);
+    let from = "arn:aws:sqs:us-east-1:123456789012:water";
+    for (name, text) in [("DeadLetterQueueSourceArn", from), ("MessageGroupId", "g")] {
+        moved.attributes.insert(name.to_owned(), text.to_owned());
+    }
+    let letter = DeadLetter::read(&moved);
     assert_eq!((letter.message, letter.sent, letter.group.as_deref()), (whole(EVENT), Some(SENT), Some("g")));
     assert!(letter.detail.contains(":water") && letter.detail.contains("m-1"), "{}", letter.detail);
     let redriven_before = read(EVENT, &[("sent_timestamp", "1699999990000")]);
