@@ -1,4 +1,4 @@
-//! HTTP/1.1 for what listens on this machine: bounded bodies, bounded connections, a clean end.
+//! An HTTP/1.1 server: it bounds bodies and connections, and lets requests end before it stops.
 
 use bytes::{Bytes, BytesMut};
 use http::{Request, Response};
@@ -15,24 +15,21 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
 const MAX_CONNECTIONS: usize = 128;
-/// For the headers of a request, and again for its body.
+/// For the headers of a request, and once more for its body.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// What is read of a body that is too large, so that the sender gets to read the answer.
+/// The server reads this much of a body that is too large, so that the sender reads the answer.
 const MAX_DRAINED_BYTES: usize = 64 << 20;
-/// What requests under way are given to end once the listener stops.
+/// Requests may take this long to end when the listener stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A body as it was received.
 #[derive(Debug)]
 pub(super) enum Body {
-    /// All of it.
     Whole(Bytes),
-    /// It is larger than the server takes.
     TooLarge,
 }
 
-/// Answers requests with `answer` until `shutdown`, then lets those under way end. Bodies of more than `max_body_bytes`
-/// arrive as [`Body::TooLarge`].
+/// Answers requests with `answer` until `shutdown`, then waits for the requests that have begun. Bodies of more than
+/// `max_body_bytes` arrive as [`Body::TooLarge`].
 pub(super) async fn serve<A, F>(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
@@ -61,7 +58,7 @@ pub(super) async fn serve<A, F>(
     }
     drop(stop);
     let all_ended = async { while connections.join_next().await.is_some() {} };
-    // What does not end in time is cut off when the set is dropped.
+    // Dropping the set ends the other connections.
     let _all_ended_in_time = tokio::time::timeout(GRACE, all_ended).await.is_ok();
 }
 
@@ -74,7 +71,7 @@ async fn accept(
         Ok((stream, _)) => Some((stream, permit)),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
-            // Out of file descriptors, most likely: do not spin.
+            // Most likely there are no file descriptors: do not spin.
             tokio::time::sleep(Duration::from_millis(50)).await;
             None
         }
@@ -86,7 +83,7 @@ where
     A: Fn(Request<Body>) -> F,
     F: Future<Output = Response<Bytes>>,
 {
-    // Answers are small and awaited.
+    // Answers are small, and a client waits for each.
     let _is_set = stream.set_nodelay(true).is_ok();
     let answer = &answer;
     let service = service_fn(move |request: Request<Incoming>| async move {
@@ -115,7 +112,7 @@ where
     }
 }
 
-/// None where the connection broke.
+/// Returns `None` if the connection broke.
 async fn read(mut body: Incoming, max_body_bytes: usize) -> Option<Body> {
     let mut whole = BytesMut::new();
     let mut length = 0_usize;

@@ -1,8 +1,8 @@
-//! The Lambda Invoke API in front of a function in this process, so that `aws lambda invoke --endpoint-url …` and the
-//! AWS SDKs work unchanged against a laptop.
+//! The Lambda Invoke API in front of a function in this process: `aws lambda invoke --endpoint-url …` and the AWS SDKs work
+//! unchanged against a laptop. <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>
 //!
-//! <https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html>. Signatures are not checked and any function name
-//! is taken. Asynchronous invocations that fail are tried again twice, as Lambda does, only sooner.
+//! The endpoint checks no signatures and accepts any function name. It tries an asynchronous invocation that fails twice
+//! more, as Lambda does, only sooner.
 
 mod background;
 mod request;
@@ -15,7 +15,6 @@ use background::Background;
 use bytes::Bytes;
 use http::{Request, Response};
 use request::{Call, parse};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -25,37 +24,31 @@ pub use super::runner::{Function, request_id};
 pub use crate::limits::{MAX_ASYNC_BYTES, MAX_SYNC_BYTES};
 pub use request::InvocationType;
 
-/// How invocations are run.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// What an invocation may take before it is ended as Lambda would.
+    /// Ends an invocation.
     pub timeout: Duration,
-    /// How long to wait before each further try of an asynchronous invocation; Lambda waits one and two minutes.
+    /// The waits before the further tries of an asynchronous invocation; Lambda waits one and two minutes.
     pub retry_delays: Vec<Duration>,
 }
 
-/// One run of the function, for whoever watches.
+/// One run of the function.
 #[derive(Debug)]
 pub struct Invoked<'a> {
-    /// The id of the invocation; retries keep it.
+    /// Retries keep it.
     pub request_id: &'a str,
-    /// How it was invoked.
     pub invocation_type: InvocationType,
-    /// Bytes of the payload.
     pub payload_bytes: usize,
-    /// What came of it.
     pub handled: &'a Handled,
-    /// How long it ran.
     pub duration: Duration,
-    /// When it is tried again.
     pub retry_in: Option<Duration>,
 }
 
-/// Told of each run.
+/// Called after each run.
 pub type Observer = Arc<dyn Fn(&Invoked<'_>) + Send + Sync>;
 
-/// Runs the function and tells the observer.
-struct Watched<F> {
+/// Runs the function and reports each run to the observer.
+struct Observed<F> {
     runner: Runner<F>,
     retry_delays: Vec<Duration>,
     observer: Observer,
@@ -64,14 +57,13 @@ struct Watched<F> {
 // === impl Settings ===
 
 impl Default for Settings {
-    /// Half a minute, and tries after one and two seconds.
     fn default() -> Self {
         let seconds = Duration::from_secs;
         Self { timeout: seconds(30), retry_delays: vec![seconds(1), seconds(2)] }
     }
 }
 
-/// Serves `function` on `listener` until `shutdown`, then lets invocations under way end.
+/// Serves `function` on `listener` until `shutdown`, then waits for the invocations that have begun.
 pub async fn run<F: Function>(
     listener: TcpListener,
     shutdown: impl Future<Output = ()>,
@@ -80,7 +72,7 @@ pub async fn run<F: Function>(
     observer: Observer,
 ) {
     let runner = Runner::new(function, settings.timeout);
-    let runner = Arc::new(Watched { runner, retry_delays: settings.retry_delays, observer });
+    let runner = Arc::new(Observed { runner, retry_delays: settings.retry_delays, observer });
     let background = Background::new();
     let answer = {
         let background = background.clone();
@@ -95,36 +87,33 @@ pub async fn run<F: Function>(
 
 async fn respond<F: Function>(
     request: Request<Body>,
-    runner: &Arc<Watched<F>>,
+    runner: &Arc<Observed<F>>,
     background: &Background,
 ) -> Response<Bytes> {
     let request_id = request_id();
     let answer = match parse(request) {
-        Err(refusal) => response::refusal(&refusal),
+        Err(error) => response::service_error(&error),
         Ok(Call { invocation_type: InvocationType::DryRun, .. }) => response::empty(204),
         Ok(Call { invocation_type: InvocationType::RequestResponse, payload }) => {
             let (runner, id) = (Arc::clone(runner), request_id.clone());
-            // A task of its own: the function runs to its end even if the caller goes away, as on Lambda.
-            let run =
-                tokio::spawn(
-                    async move { runner.once(&id, InvocationType::RequestResponse, payload, None).await.answer },
-                );
-            response::answer(&run.await.unwrap_or_else(|_| Err(crashed())))
+            // A task of its own: as on Lambda, the function runs to its end even if the caller goes away.
+            let run = async move { runner.once(&id, InvocationType::RequestResponse, payload, None).await.answer };
+            response::answer(&tokio::spawn(run).await.unwrap_or_else(|_| Err(crashed())))
         }
         Ok(Call { invocation_type: InvocationType::Event, payload }) => {
             let (runner, id) = (Arc::clone(runner), request_id.clone());
             match background.spawn(async move { runner.with_retries(&id, payload).await }) {
                 Ok(()) => response::empty(202),
-                Err(refusal) => response::refusal(&refusal),
+                Err(error) => response::service_error(&error),
             }
         }
     };
     response::with_request_id(answer, &request_id)
 }
 
-// === impl Watched ===
+// === impl Observed ===
 
-impl<F: Function> Watched<F> {
+impl<F: Function> Observed<F> {
     async fn once(
         &self,
         request_id: &str,
@@ -150,12 +139,6 @@ impl<F: Function> Watched<F> {
                 _ => return,
             }
         }
-    }
-}
-
-impl<F> fmt::Debug for Watched<F> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watched").field("retry_delays", &self.retry_delays).finish_non_exhaustive()
     }
 }
 

@@ -1,4 +1,4 @@
-//! One run of the function, ended as Lambda would end it.
+//! Runs the function and ends the run as Lambda would.
 
 use super::wall_clock;
 use crate::aws::Transport;
@@ -12,13 +12,11 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// What is behind the invoke endpoint and the event source.
+/// A function that the invoke endpoint or the event source runs.
 pub trait Function: Send + Sync + 'static {
-    /// Runs the function once.
     fn invoke(&self, payload: Bytes, invocation: &Invocation) -> impl Future<Output = Handled> + Send;
 }
 
-/// Runs the function.
 #[derive(Debug)]
 pub(super) struct Runner<F> {
     function: Arc<F>,
@@ -36,12 +34,11 @@ impl<T: Transport + 'static, D: DeadLetterQueue + 'static> Function for Gateway<
 // === impl Runner ===
 
 impl<F: Function> Runner<F> {
-    /// Runs `function` for at most `timeout` each time.
     pub(super) fn new(function: Arc<F>, timeout: Duration) -> Self {
         Self { function, timeout }
     }
 
-    /// One run, ended by Lambda's words where it takes too long or panics.
+    /// Runs the function once. If it takes too long or panics, the error is Lambda's.
     pub(super) async fn run(&self, request_id: &str, payload: Bytes) -> Handled {
         let deadline = Instant::now() + self.timeout;
         let invocation = Invocation { request_id: request_id.to_owned(), started: wall_clock(), deadline };
@@ -79,7 +76,7 @@ fn timed_out(request_id: &str, timeout: Duration) -> FunctionError {
     }
 }
 
-/// A random UUID. Hash maps' own seeds are random enough for an id that nobody guesses for gain.
+/// Returns a random UUID. The seeds of hash maps are random enough: guessing an id brings nobody a gain.
 #[must_use]
 pub fn request_id() -> String {
     let random = || RandomState::new().build_hasher().finish();

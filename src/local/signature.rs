@@ -1,5 +1,5 @@
-//! Is this request signed as `SigV4` wants it? The receiving half of the protocol, recomputed from its description and
-//! not with the signer that the gateway uses, so that a mistake there cannot hide here.
+//! Verifies that a request is signed with `SigV4`: the receiving half of the protocol, written from its description.
+//! It shares no code with the signer that the gateway uses, so that a mistake there cannot hide here.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>. Pure: the time is an
 //! argument.
@@ -7,83 +7,60 @@
 mod canonical;
 
 use crate::model::Timestamp;
+use bytes::Bytes;
 use hmac::{Hmac, KeyInit, Mac};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Request};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcDateTime};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
-/// How far the time of a signature may be from the clock of the service.
+/// The most that the time of a signature may differ from the clock of the service.
 const MAX_SKEW_MS: i64 = 5 * 60 * 1_000;
 
-/// An access key that a [`Verifier`] knows.
 #[derive(Clone)]
 pub struct AccessKey {
-    /// Its public half.
     pub id: String,
-    /// Its secret half.
     pub secret: String,
-    /// The token that must come with it, for temporary credentials.
+    /// Requests with temporary credentials must send it.
     pub session_token: Option<String>,
 }
 
-/// Who may send, and to which service in which region.
+/// The keys that may sign, for one service in one region.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     /// The service's name for signing; AMP's is `aps`.
     pub service: String,
-    /// The region.
     pub region: String,
-    /// The keys.
     pub keys: Vec<AccessKey>,
 }
 
-/// A request as it came over the wire.
-#[derive(Clone, Copy, Debug)]
-pub struct Received<'a> {
-    /// The method.
-    pub method: &'a Method,
-    /// The path, percent-encoded as it came.
-    pub path: &'a str,
-    /// What stood behind the `?`.
-    pub query: Option<&'a str>,
-    /// All headers.
-    pub headers: &'a HeaderMap,
-    /// The whole body, compressed as it came.
-    pub body: &'a [u8],
-}
-
-/// Why a signature is not accepted, in words like those of AWS.
+/// Why a signature is not accepted. The texts follow those of AWS.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SignatureError {
-    /// No `Authorization` header.
+    /// There is no `Authorization` header.
     Missing,
-    /// An `Authorization` header, or another that belongs to it, of another form; the sentence says which.
+    /// The text names the header and its form.
     Malformed(&'static str),
-    /// An access key that is not known.
     UnknownKey,
-    /// The session token is missing, not signed, or not the one of the key.
+    /// The session token is not that of the key.
     Token,
-    /// Signed for another service than this.
+    /// Signed for another service; holds the one that was expected.
     Service(String),
-    /// Signed for another region than this.
+    /// Signed for another region; holds the one that was expected.
     Region(String),
-    /// Signed too long ago, or ahead of time.
     Clock {
-        /// The time that was signed.
         signed: String,
-        /// The time here.
         now: String,
     },
     /// A header that must be signed is not.
     NotSigned(String),
-    /// The secret, the body or a signed header is another than the one that was signed.
+    /// The secret, the body or a signed header is not the one that was signed.
     Mismatch,
 }
 
-/// The parts of an `Authorization` header.
+/// The `Authorization` header.
 struct Authorization<'a> {
     key_id: &'a str,
     date: &'a str,
@@ -104,12 +81,10 @@ impl fmt::Debug for AccessKey {
 // === impl Verifier ===
 
 impl Verifier {
-    /// Accepts a request that one of the keys signed, at most five minutes from `now`.
-    ///
-    /// # Errors
-    /// The first thing that is wrong with it.
-    pub fn verify(&self, request: &Received<'_>, now: Timestamp) -> Result<(), SignatureError> {
-        let header = text(request.headers, "authorization")?.ok_or(SignatureError::Missing)?;
+    /// Accepts a request that one of the keys signed at most five minutes from `now`.
+    pub fn verify(&self, request: &Request<Bytes>, now: Timestamp) -> Result<(), SignatureError> {
+        let headers = request.headers();
+        let header = text(headers, "authorization")?.ok_or(SignatureError::Missing)?;
         let authorization = Authorization::parse(header).ok_or(SignatureError::Malformed(
             "Authorization is not of the form \"AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…\".",
         ))?;
@@ -120,9 +95,9 @@ impl Verifier {
         if authorization.region != self.region {
             return Err(SignatureError::Region(self.region.clone()));
         }
-        check_signed_headers(&authorization.signed_headers, request.headers)?;
-        check_token(key, request.headers)?;
-        let time = text(request.headers, "x-amz-date")?.ok_or(SignatureError::NotSigned("x-amz-date".to_owned()))?;
+        check_signed_headers(&authorization.signed_headers, headers)?;
+        check_token(key, headers)?;
+        let time = text(headers, "x-amz-date")?.ok_or(SignatureError::NotSigned("x-amz-date".to_owned()))?;
         check_time(time, authorization.date, now)?;
         let body_hash = body_hash(request)?;
         let canonical = canonical::request(request, &authorization.signed_headers, &body_hash);
@@ -143,14 +118,14 @@ fn signing_key(secret: &str, authorization: &Authorization<'_>) -> Result<Vec<u8
     steps.into_iter().try_fold(format!("AWS4{secret}").into_bytes(), derive)
 }
 
-/// HMAC takes a key of any length; its constructor is fallible for the sake of other MACs.
+/// HMAC takes a key of any length, so that the constructor of this MAC never fails.
 fn mac(key: &[u8], message: &[u8]) -> Result<Hmac<Sha256>, SignatureError> {
     let mut mac = Hmac::new_from_slice(key).map_err(|_| SignatureError::Mismatch)?;
     mac.update(message);
     Ok(mac)
 }
 
-/// `host`, the date and every other `x-amz-` header must be among them.
+/// The sender must sign `host`, the date and every other `x-amz-` header.
 fn check_signed_headers(signed: &[&str], headers: &HeaderMap) -> Result<(), SignatureError> {
     let amazon = headers.keys().map(http::HeaderName::as_str).filter(|name| name.starts_with("x-amz-"));
     let missing = ["host", "x-amz-date"].into_iter().chain(amazon).find(|name| !signed.contains(name));
@@ -190,10 +165,10 @@ fn check_time(time: &str, date: &str, now: Timestamp) -> Result<(), SignatureErr
     Err(SignatureError::Clock { signed: time.to_owned(), now })
 }
 
-/// What was signed as the body's hash; where a header names it, it must be that of the body.
-fn body_hash(request: &Received<'_>) -> Result<String, SignatureError> {
-    let actual = hex::encode(Sha256::digest(request.body));
-    match text(request.headers, "x-amz-content-sha256")? {
+/// Returns the hash of the body. If a header has one too, both must be equal.
+fn body_hash(request: &Request<Bytes>) -> Result<String, SignatureError> {
+    let actual = hex::encode(Sha256::digest(request.body()));
+    match text(request.headers(), "x-amz-content-sha256")? {
         Some(named) if named != actual => Err(SignatureError::Mismatch),
         _ => Ok(actual),
     }

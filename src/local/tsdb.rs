@@ -1,11 +1,11 @@
-//! What a workspace stores, and how it judges what comes: a write request and the time in, a verdict out.
+//! The series that a workspace stores, and its rules: a write request and the time in, [`Appended`] out.
 //!
-//! The rules are those of Prometheus' TSDB (`appendable` in `tsdb/head_append.go`) behind the checks of Cortex, from
-//! which AMP is derived; the words of a refusal are Cortex', which AMP uses letter by letter. Unlike AMP it wants
-//! labels sorted and not empty, as remote write 1.0 asks of senders: what is accepted here is accepted everywhere.
+//! The rules are those of Prometheus' TSDB (`appendable` in `tsdb/head_append.go`) behind the checks of Cortex. AMP is
+//! derived from Cortex and uses its error texts letter by letter. Unlike AMP, this workspace accepts only labels that are
+//! sorted and not empty, as remote write 1.0 demands: every receiver accepts what this one accepts.
 //!
-//! Nothing here knows HTTP or reads a clock. Memory is bounded by [`Rules::max_series`], [`Rules::max_label_bytes`] and
-//! [`Rules::max_samples`].
+//! This module knows no HTTP and reads no clock. [`Rules::max_series`], [`Rules::max_label_bytes`] and
+//! [`Rules::max_samples`] bound its memory.
 
 mod labels;
 mod order;
@@ -14,78 +14,68 @@ mod refusal;
 use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
 use crate::model::Timestamp;
 use crate::wire::messages::{TimeSeries, WriteRequest};
+use order::Accepted;
 use std::collections::BTreeMap;
 
-pub use refusal::{Fault, Refused};
+pub use crate::wire::messages::Sample;
+pub use refusal::{Refusal, RefusalReason};
 
-/// What a workspace does with the valid rest of a request of which it refuses a part.
+/// How a workspace treats the valid rest of a request if it refuses a part.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Flavour {
-    /// Stores it and answers with the first refusal, as AMP and Cortex do.
+    /// Stores the valid rest, as AMP and Cortex do. The error text names the series.
     StoresTheValidRest,
-    /// Stores nothing of the request, as Prometheus does for remote write 1.0. Its refusals name no series.
+    /// Stores nothing of the request, as Prometheus does for remote write 1.0. The error text names no series.
     AllOrNothing,
 }
 
-/// What a workspace accepts.
+/// The limits of a workspace.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// What happens to the valid rest of a request.
     pub flavour: Flavour,
-    /// Whose workspace it is: `<account>_<workspace>`, as refusals say it.
+    /// `<account>_<workspace>`, as in error texts.
     pub tenant: String,
-    /// How far behind the newest sample of any series a sample may be that is not the newest of its own. 0 is off.
+    /// A sample that is not the newest of its series may be this far behind the newest of any series. 0 is off.
     pub out_of_order_window_ms: i64,
-    /// Samples older than this, by the wall clock, are refused.
+    /// By the wall clock.
     pub max_sample_age_ms: i64,
-    /// Samples further ahead than this are refused.
+    /// By the wall clock.
     pub max_sample_lead_ms: i64,
     /// Labels of a series, `__name__` included.
     pub max_labels: usize,
-    /// Bytes of a metric's or a label's name.
+    /// Bytes of a metric name or a label name.
     pub max_name_bytes: usize,
-    /// Bytes of a label's value.
+    /// Bytes of a label value.
     pub max_value_bytes: usize,
-    /// Series in all.
+    /// Series of the workspace.
     pub max_series: usize,
     /// Bytes of all labels of all series.
     pub max_label_bytes: usize,
-    /// Samples in all: beyond, each new sample costs its own series its older half.
+    /// Samples of the workspace. If there are more, a new sample removes the older half of its own series.
     pub max_samples: usize,
 }
 
-/// A value at a time.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct Sample {
-    /// Milliseconds since the epoch.
-    pub timestamp: i64,
-    /// The value.
-    pub value: f64,
-}
-
-/// Labels in bytewise order of their names, the metric's name among them as `__name__`.
+/// Labels in bytewise order of their names; `__name__` is one of them.
 pub type Labels = Vec<(String, String)>;
 
-/// A series and what is stored of it, oldest first, each time once.
+/// A series with its samples, oldest first, at most one at a time.
 #[derive(Clone, PartialEq, Debug)]
 pub struct StoredSeries {
-    /// Its labels.
     pub labels: Labels,
-    /// Its samples.
     pub samples: Vec<Sample>,
 }
 
-/// What became of a request.
+/// The numbers of one request.
 #[derive(Clone, PartialEq, Default, Debug)]
-pub struct Verdict {
-    /// Samples that are stored now and were not before.
+pub struct Appended {
+    /// Samples that are new.
     pub stored: usize,
-    /// Samples that were accepted because they are stored already.
+    /// Samples that were accepted and had been stored before.
     pub known: usize,
-    /// Samples that were refused; a series with faulty labels counts with all of its own.
+    /// Samples that were refused: all samples of a series if its labels are wrong.
     pub refused: usize,
-    /// The first refusal, the only one that the sender hears of.
-    pub first: Option<Refused>,
+    /// The only one that the sender reads.
+    pub first: Option<Refusal>,
 }
 
 /// The series of a workspace.
@@ -93,13 +83,13 @@ pub struct Verdict {
 pub struct Tsdb {
     rules: Rules,
     series: BTreeMap<Labels, Vec<Sample>>,
-    /// The newest time of any series: out-of-order windows are measured from here, not from the wall clock.
+    /// The newest time of any series. The out-of-order window ends here, not at the wall clock.
     head_max: Option<i64>,
     samples: usize,
     label_bytes: usize,
 }
 
-/// Samples of one series that were accepted, and are not stored yet.
+/// The accepted samples of one series, before they are stored.
 struct Staged {
     last: Option<Sample>,
     samples: Vec<Sample>,
@@ -108,7 +98,7 @@ struct Staged {
 // === impl Rules ===
 
 impl Default for Rules {
-    /// AMP's: an hour, a window of a minute, ten minutes ahead.
+    /// The limits of AMP: samples of the last hour, a window of one minute, at most ten minutes ahead.
     fn default() -> Self {
         Self {
             flavour: Flavour::StoresTheValidRest,
@@ -129,36 +119,29 @@ impl Default for Rules {
 // === impl Tsdb ===
 
 impl Tsdb {
-    /// An empty one.
     #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self { rules, series: BTreeMap::new(), head_max: None, samples: 0, label_bytes: 0 }
     }
 
-    /// What it accepts.
-    #[must_use]
-    pub fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
-    /// Judges `request` at the time `now` and stores what the flavour allows.
+    /// Checks `request` at the time `now` and stores the samples that the flavour allows.
     ///
-    /// All samples of a request are measured against the newest time before it, as one appender of the TSDB does.
-    pub fn append(&mut self, request: WriteRequest, now: Timestamp) -> Verdict {
-        let mut verdict = Verdict::default();
+    /// The window of all its samples ends at the newest time before the request, as in one appender of the TSDB.
+    pub fn append(&mut self, request: WriteRequest, now: Timestamp) -> Appended {
+        let mut appended = Appended::default();
         let mut staged = BTreeMap::new();
         let mut room = Room { series: self.series.len(), label_bytes: self.label_bytes };
         for series in request.timeseries {
-            self.stage(series, now, &mut staged, &mut room, &mut verdict);
+            self.stage(series, now, &mut staged, &mut room, &mut appended);
         }
-        if verdict.refused > 0 && self.rules.flavour == Flavour::AllOrNothing {
-            return Verdict { stored: 0, ..verdict };
+        if appended.refused > 0 && self.rules.flavour == Flavour::AllOrNothing {
+            return appended;
         }
-        verdict.stored = staged.into_iter().map(|(labels, staged)| self.commit(labels, staged.samples)).sum();
-        verdict
+        appended.stored = staged.into_iter().map(|(labels, staged)| self.commit(labels, staged.samples)).sum();
+        appended
     }
 
-    /// All series, in the order of their labels.
+    /// Returns all series in the order of their labels.
     #[must_use]
     pub fn snapshot(&self) -> Vec<StoredSeries> {
         let stored = |(labels, samples): (&Labels, &Vec<Sample>)| StoredSeries {
@@ -174,15 +157,15 @@ impl Tsdb {
         now: Timestamp,
         staged: &mut BTreeMap<Labels, Staged>,
         room: &mut Room,
-        verdict: &mut Verdict,
+        appended: &mut Appended,
     ) {
         let count = series.samples.len();
         let labels: Labels = series.labels.into_iter().map(|label| (label.name, label.value)).collect();
         let is_new = !self.series.contains_key(&labels) && !staged.contains_key(&labels);
-        let fault = labels::check(&labels, &self.rules).err();
-        let fault = fault.or_else(|| if is_new && count > 0 { room.take(&labels, &self.rules) } else { None });
-        if let Some(fault) = fault {
-            verdict.refuse(count.max(1), || Refused::new(&self.rules, fault, &labels, None));
+        let checked = labels::check(&labels, &self.rules);
+        let checked = checked.and_then(|()| if is_new && count > 0 { room.take(&labels, &self.rules) } else { Ok(()) });
+        if let Err(reason) = checked {
+            appended.refuse(count.max(1), || Refusal::new(&self.rules, reason, &labels, None));
             return;
         }
         let mut entry = staged.remove(&labels).unwrap_or_else(|| {
@@ -190,36 +173,36 @@ impl Tsdb {
             Staged { last, samples: Vec::new() }
         });
         for sample in series.samples {
-            let sample = Sample { timestamp: sample.timestamp, value: sample.value };
-            let judged = self.age(&sample, now).and_then(|()| {
-                order::judge(&sample, entry.last.as_ref(), self.head_max, self.rules.out_of_order_window_ms)
+            let checked = self.check_age(&sample, now).and_then(|()| {
+                order::check(&sample, entry.last.as_ref(), self.head_max, self.rules.out_of_order_window_ms)
             });
-            match judged {
-                Ok(order::Place::Same) => verdict.known += 1,
-                Ok(order::Place::OutOfOrder) => entry.samples.push(sample),
-                Ok(order::Place::InOrder) => {
+            match checked {
+                Ok(Accepted::Duplicate) => appended.known += 1,
+                Ok(Accepted::OutOfOrder) => entry.samples.push(sample),
+                Ok(Accepted::InOrder) => {
                     entry.samples.push(sample);
                     entry.last = Some(sample);
                 }
-                Err(fault) => verdict.refuse(1, || Refused::new(&self.rules, fault, &labels, Some(sample.timestamp))),
+                Err(reason) => {
+                    appended.refuse(1, || Refusal::new(&self.rules, reason, &labels, Some(sample.timestamp)));
+                }
             }
         }
         staged.insert(labels, entry);
     }
 
-    fn age(&self, sample: &Sample, now: Timestamp) -> Result<(), Fault> {
+    fn check_age(&self, sample: &Sample, now: Timestamp) -> Result<(), RefusalReason> {
         let age = now.since(Timestamp(sample.timestamp));
         if age > self.rules.max_sample_age_ms {
-            return Err(Fault::TimestampTooOld);
+            return Err(RefusalReason::TimestampTooOld);
         }
         if age < -self.rules.max_sample_lead_ms {
-            return Err(Fault::TimestampTooNew);
+            return Err(RefusalReason::TimestampTooNew);
         }
         Ok(())
     }
 
-    /// Stores and says how many samples are new. Of two samples for one time the earlier stored stays, as a query of
-    /// the TSDB would show one of them.
+    /// Stores `samples` and returns how many are new. If there is one for the same time already, that one stays.
     fn commit(&mut self, labels: Labels, samples: Vec<Sample>) -> usize {
         if samples.is_empty() {
             return 0;
@@ -232,10 +215,10 @@ impl Tsdb {
         let mut new = 0;
         for sample in samples {
             self.head_max = self.head_max.max(Some(sample.timestamp));
-            let Err(place) = stored.binary_search_by_key(&sample.timestamp, |stored| stored.timestamp) else {
+            let Err(index) = stored.binary_search_by_key(&sample.timestamp, |stored| stored.timestamp) else {
                 continue;
             };
-            stored.insert(place, sample);
+            stored.insert(index, sample);
             new += 1;
             self.samples += 1;
             if self.samples > self.rules.max_samples && stored.len() > 1 {
@@ -246,30 +229,30 @@ impl Tsdb {
     }
 }
 
-/// What is left of the workspace's bounds while a request is judged.
+/// The series and label bytes of the workspace, with those that the current request adds.
 struct Room {
     series: usize,
     label_bytes: usize,
 }
 
 impl Room {
-    fn take(&mut self, labels: &Labels, rules: &Rules) -> Option<Fault> {
+    fn take(&mut self, labels: &Labels, rules: &Rules) -> Result<(), RefusalReason> {
         let label_bytes = self.label_bytes + labels::bytes(labels);
         if self.series >= rules.max_series || label_bytes > rules.max_label_bytes {
-            return Some(Fault::SeriesLimit { limit: rules.max_series.min(self.series) });
+            return Err(RefusalReason::SeriesLimit { limit: rules.max_series.min(self.series) });
         }
         self.series += 1;
         self.label_bytes = label_bytes;
-        None
+        Ok(())
     }
 }
 
-// === impl Verdict ===
+// === impl Appended ===
 
-impl Verdict {
-    fn refuse(&mut self, samples: usize, refused: impl FnOnce() -> Refused) {
+impl Appended {
+    fn refuse(&mut self, samples: usize, refusal: impl FnOnce() -> Refusal) {
         self.refused += samples;
-        self.first.get_or_insert_with(refused);
+        self.first.get_or_insert_with(refusal);
     }
 }
 

@@ -29,7 +29,7 @@ pub struct Label {
 }
 
 /// `prometheus.Sample`.
-#[derive(Clone, PartialEq, prost::Message)]
+#[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Sample {
     #[prost(double, tag = "1")]
     pub value: f64,

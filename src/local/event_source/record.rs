@@ -1,4 +1,4 @@
-//! A message as the queue gave it to the record that a function is handed. Pure.
+//! Makes a record of a Lambda event of a message that was received. Pure.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>
 
@@ -11,12 +11,12 @@ use std::collections::BTreeMap;
 const HEAD: &str = "{\"Records\":[";
 const TAIL: &str = "]}";
 
-/// One record of an event, ready to be sent.
+/// One record of an event, as JSON.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Record {
     pub(super) message_id: String,
     pub(super) receipt_handle: String,
-    /// Its group on a FIFO queue.
+    /// On a FIFO queue.
     pub(super) group: Option<String>,
     json: String,
 }
@@ -51,7 +51,6 @@ struct AttributeShape<'a> {
 // === impl Record ===
 
 impl Record {
-    /// The record of a message from the queue with this ARN.
     pub(super) fn new(received: &ReceivedMessage, queue_arn: &str) -> Self {
         let attributes = received.message_attributes.iter();
         let shape = Shape {
@@ -69,7 +68,7 @@ impl Record {
             message_id: received.message_id.clone(),
             receipt_handle: received.receipt_handle.clone(),
             group: received.attributes.get("MessageGroupId").cloned(),
-            // Strings alone, which always serialise.
+            // Strings always serialise.
             json: serde_json::to_string(&shape).unwrap_or_default(),
         }
     }
@@ -80,7 +79,7 @@ impl Record {
     }
 }
 
-/// The event that a function is invoked with.
+/// Returns the payload of an invocation.
 pub(super) fn event(records: &[Record]) -> String {
     let records: Vec<_> = records.iter().map(|record| record.json.as_str()).collect();
     format!("{HEAD}{}{TAIL}", records.join(","))
@@ -133,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_has_the_shape_that_lambda_gives_it() {
+    fn makes_a_record_in_the_shape_of_lambda() {
         let record = Record::new(&received(), ARN);
         let expected = serde_json::json!({"Records": [{
             "messageId": "m-1",
@@ -154,13 +153,13 @@ mod tests {
     }
 
     #[test]
-    fn an_event_without_records_is_one_too() {
+    fn makes_an_event_without_records() {
         assert_eq!(event(&[]), "{\"Records\":[]}");
     }
 
     proptest! {
         #[test]
-        fn any_body_comes_back_as_it_was_and_sizes_add_up(bodies in proptest::collection::vec(any::<String>(), 1..5)) {
+        fn keeps_every_body_and_adds_up_sizes(bodies in proptest::collection::vec(any::<String>(), 1..5)) {
             let records: Vec<_> = bodies
                 .iter()
                 .map(|body| Record::new(&ReceivedMessage { body: body.clone(), ..received() }, ARN))

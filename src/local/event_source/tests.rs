@@ -8,11 +8,11 @@ use tokio::sync::oneshot;
 
 const VISIBILITY: Duration = Duration::from_secs(30);
 
-/// A queue in memory that hides what it gave, and of a FIFO group gives nothing while one of its messages is hidden.
+/// A queue in memory that hides a received message. It hides a FIFO group while one of its messages is hidden.
 #[derive(Default)]
 struct InMemory {
     messages: Mutex<Vec<Held>>,
-    faults: Mutex<u32>,
+    failures: Mutex<u32>,
     changed: tokio::sync::Notify,
 }
 
@@ -66,18 +66,18 @@ impl InMemory {
 
 impl Queue for InMemory {
     async fn receive(&self, most: usize, wait: Duration) -> Result<Vec<ReceivedMessage>, SqsError> {
-        let until = Instant::now() + wait;
-        if let faults @ 1.. = &mut *self.faults.lock().unwrap() {
-            *faults -= 1;
+        let deadline = Instant::now() + wait;
+        if let failures @ 1.. = &mut *self.failures.lock().unwrap() {
+            *failures -= 1;
             return Err(SqsError::Timeout);
         }
         loop {
             let messages = self.take(most.min(10));
-            if !messages.is_empty() || Instant::now() >= until {
+            if !messages.is_empty() || Instant::now() >= deadline {
                 return Ok(messages);
             }
             let nap = Instant::now() + Duration::from_secs(1);
-            let _is_told = tokio::time::timeout_at(until.min(nap), self.changed.notified()).await.is_ok();
+            let _has_changed = tokio::time::timeout_at(deadline.min(nap), self.changed.notified()).await.is_ok();
         }
     }
 
@@ -92,16 +92,16 @@ impl Queue for InMemory {
     }
 }
 
-/// Notes the ids of each batch, takes its time, and fails what it is told to, once.
+/// Records the ids of each batch, sleeps, and fails each of `fails_once` once.
 #[derive(Default)]
-struct Noting {
+struct Recording {
     batches: Mutex<Vec<Vec<String>>>,
     fails_once: Mutex<HashSet<String>>,
     takes: Duration,
     error: bool,
 }
 
-impl Noting {
+impl Recording {
     fn failing_once<const N: usize>(ids: [&str; N]) -> Self {
         Self { fails_once: Mutex::new(ids.map(str::to_owned).into()), ..Self::default() }
     }
@@ -111,7 +111,7 @@ impl Noting {
     }
 }
 
-impl Function for Noting {
+impl Function for Recording {
     async fn invoke(&self, payload: Bytes, _invocation: &Invocation) -> Handled {
         let event: serde_json::Value = serde_json::from_slice(&payload).unwrap();
         let id = |record: &serde_json::Value| record["messageId"].as_str().unwrap().to_owned();
@@ -123,7 +123,7 @@ impl Function for Noting {
         } else {
             let mut fails = self.fails_once.lock().unwrap();
             let first = ids.iter().position(|id| fails.remove(id));
-            // As the handler: after the first failed message of the one group all others are handed back.
+            // As the handler does, returns the messages after the first failed one of the group, too.
             let failed: Vec<_> = ids.iter().skip(first.unwrap_or(ids.len())).collect();
             let failed: Vec<_> = failed.iter().map(|id| serde_json::json!({"itemIdentifier": id})).collect();
             Ok(serde_json::json!({"batchItemFailures": failed}).to_string())
@@ -136,17 +136,17 @@ fn settings() -> Settings {
     Settings { batch_size: 10, window: Duration::ZERO, concurrency: 2, timeout: Duration::from_secs(20) }
 }
 
-/// Runs for `time`, then stops and says what the observer heard: messages, deleted and kept of each batch.
+/// Runs for `time`, then stops. Returns messages, deleted and kept of each batch that the observer saw.
 async fn run_for(
     time: Duration,
     queue: &Arc<InMemory>,
-    function: &Arc<Noting>,
+    function: &Arc<Recording>,
     settings: Settings,
 ) -> Vec<(usize, usize, usize)> {
-    let heard = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let observer: Observer = {
-        let heard = Arc::clone(&heard);
-        Arc::new(move |batch| heard.lock().unwrap().push((batch.messages, batch.deleted, batch.kept)))
+        let seen = Arc::clone(&seen);
+        Arc::new(move |batch| seen.lock().unwrap().push((batch.messages, batch.deleted, batch.kept)))
     };
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
@@ -159,31 +159,31 @@ async fn run_for(
     tokio::time::sleep(time).await;
     drop(stop);
     running.await.unwrap();
-    heard.lock().unwrap().clone()
+    seen.lock().unwrap().clone()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_stored_is_deleted_and_what_failed_comes_again_after_its_visibility() {
+async fn deletes_delivered_messages_and_receives_failed_ones_again_after_the_visibility_timeout() {
     let queue = InMemory::holding(&[("a", None), ("b", None)]);
-    let function = Arc::new(Noting::failing_once(["b"]));
-    let heard = run_for(Duration::from_secs(28), &queue, &function, settings()).await;
-    assert_eq!((heard, queue.ids()), (vec![(2, 1, 1)], vec!["b".to_owned()]));
-    let heard = run_for(Duration::from_secs(10), &queue, &function, settings()).await;
-    assert_eq!((heard, queue.ids()), (vec![(1, 1, 0)], vec![]));
+    let function = Arc::new(Recording::failing_once(["b"]));
+    let seen = run_for(Duration::from_secs(28), &queue, &function, settings()).await;
+    assert_eq!((seen, queue.ids()), (vec![(2, 1, 1)], vec!["b".to_owned()]));
+    let seen = run_for(Duration::from_secs(10), &queue, &function, settings()).await;
+    assert_eq!((seen, queue.ids()), (vec![(1, 1, 0)], vec![]));
 }
 
 #[tokio::test(start_paused = true)]
-async fn after_a_function_error_nothing_is_deleted() {
+async fn deletes_no_message_after_a_function_error() {
     let queue = InMemory::holding(&[("a", None), ("b", None)]);
-    let function = Arc::new(Noting { error: true, ..Noting::default() });
-    let heard = run_for(Duration::from_secs(5), &queue, &function, settings()).await;
-    assert_eq!((heard, queue.ids().len()), (vec![(2, 0, 2)], 2));
+    let function = Arc::new(Recording { error: true, ..Recording::default() });
+    let seen = run_for(Duration::from_secs(5), &queue, &function, settings()).await;
+    assert_eq!((seen, queue.ids().len()), (vec![(2, 0, 2)], 2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_gathers_messages_of_several_receives() {
+async fn gathers_the_messages_of_several_receives_in_a_window() {
     let queue = InMemory::holding(&[("a", None)]);
-    let function = Arc::new(Noting::default());
+    let function = Arc::new(Recording::default());
     let settings = Settings { window: Duration::from_secs(10), batch_size: 50, ..settings() };
     let later = async {
         tokio::time::sleep(Duration::from_secs(7)).await;
@@ -194,31 +194,31 @@ async fn a_window_gathers_messages_of_several_receives() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_window_is_never_longer_than_half_of_the_visibility_timeout() {
+async fn limits_a_window_to_half_of_the_visibility_timeout() {
     let queue = InMemory::holding(&[("a", None)]);
-    let function = Arc::new(Noting::default());
+    let function = Arc::new(Recording::default());
     let settings = Settings { window: Duration::from_mins(5), batch_size: 50, ..settings() };
     run_for(VISIBILITY / 2 + Duration::from_secs(1), &queue, &function, settings).await;
     assert_eq!(function.batches(), [["a"]]);
 }
 
 #[tokio::test(start_paused = true)]
-async fn no_more_batches_are_in_flight_than_allowed_and_nothing_is_taken_for_later() {
+async fn limits_batches_in_flight_and_receives_no_message_for_later() {
     let messages: Vec<_> = (0..40).map(|number| number.to_string()).collect();
     let messages: Vec<_> = messages.iter().map(|id| (id.as_str(), None)).collect();
     let queue = InMemory::holding(&messages);
-    let function = Arc::new(Noting { takes: Duration::from_secs(8), ..Noting::default() });
+    let function = Arc::new(Recording { takes: Duration::from_secs(8), ..Recording::default() });
     run_for(Duration::from_secs(1), &queue, &function, settings()).await;
-    assert_eq!(function.batches().len(), 2, "both that were in flight ended, no other began");
+    assert_eq!(function.batches().len(), 2, "both batches in flight ended, no other began");
     assert_eq!(queue.ids().len(), 20);
     let untouched = queue.messages.lock().unwrap().iter().filter(|held| held.receives == 0).count();
     assert_eq!(untouched, 20);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_stays_in_order_over_a_failure_in_its_middle() {
+async fn keeps_the_order_of_a_group_after_a_failure() {
     let queue = InMemory::holding(&[("1", Some("g")), ("2", Some("g")), ("3", Some("g")), ("4", Some("g"))]);
-    let function = Arc::new(Noting::failing_once(["2"]));
+    let function = Arc::new(Recording::failing_once(["2"]));
     let settings = Settings { batch_size: 2, ..settings() };
     run_for(VISIBILITY + Duration::from_secs(5), &queue, &function, settings).await;
     assert_eq!(
@@ -230,18 +230,18 @@ async fn a_group_stays_in_order_over_a_failure_in_its_middle() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_queue_that_fails_is_asked_again() {
+async fn receives_again_after_failures_of_the_queue() {
     let queue = InMemory::holding(&[("a", None)]);
-    *queue.faults.lock().unwrap() = 4;
-    let function = Arc::new(Noting::default());
+    *queue.failures.lock().unwrap() = 4;
+    let function = Arc::new(Recording::default());
     run_for(Duration::from_secs(7), &queue, &function, settings()).await;
     assert!(function.batches().is_empty(), "0.5 + 1 + 2 + 4 s have not passed");
-    let heard = run_for(Duration::from_secs(1), &queue, &function, settings()).await;
-    assert_eq!(heard, [(1, 1, 0)]);
+    let seen = run_for(Duration::from_secs(1), &queue, &function, settings()).await;
+    assert_eq!(seen, [(1, 1, 0)]);
 }
 
 #[test]
-fn pauses_double_up_to_half_a_minute() {
+fn doubles_pauses_up_to_half_a_minute() {
     let pauses: Vec<_> = [0, 1, 2, 3, 7, 100].map(|failures| pause_after(failures).as_millis()).into();
     assert_eq!(pauses, [0, 500, 1_000, 2_000, 30_000, 30_000]);
 }

@@ -26,14 +26,14 @@ async fn exchange(request: &[u8]) -> String {
 }
 
 #[tokio::test]
-async fn a_body_up_to_the_limit_arrives_whole() {
+async fn passes_on_a_body_up_to_the_limit() {
     let answer =
         exchange(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 10\r\n\r\n0123456789").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("10 bytes"), "{answer}");
 }
 
 #[tokio::test]
-async fn a_body_over_the_limit_is_told_so() {
+async fn passes_on_too_large_for_a_body_over_the_limit() {
     let chunked = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
         6\r\n012345\r\n6\r\n012345\r\n0\r\n\r\n";
     let answer = exchange(chunked).await;
@@ -41,7 +41,7 @@ async fn a_body_over_the_limit_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_request_under_way_ends_before_the_server_does() {
+async fn waits_for_a_request_that_has_begun_before_it_stops() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();

@@ -1,16 +1,15 @@
-//! Asynchronous invocations: a bounded number of them, waited for at the end.
+//! Runs a bounded number of asynchronous invocations, and waits for them at the end.
 
-use super::request::Refusal;
+use super::request::ServiceError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
-/// Invocations under way or waiting for their next try. Each holds its payload of at most 1 MiB.
+/// Invocations that run or wait for their next try. Each holds its payload of at most 1 MiB.
 const MAX_PENDING: u32 = 100;
-/// What they are given to end once the endpoint stops.
+/// They may take this long to end when the endpoint stops.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Who runs behind the callers' backs. A clone is the same.
 #[derive(Clone, Debug)]
 pub(super) struct Background(Arc<Semaphore>);
 
@@ -22,8 +21,8 @@ impl Background {
     }
 
     /// Runs `task`, unless too many are pending.
-    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<(), Refusal> {
-        let permit = Arc::clone(&self.0).try_acquire_owned().map_err(|_| Refusal::too_many_requests())?;
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> Result<(), ServiceError> {
+        let permit = Arc::clone(&self.0).try_acquire_owned().map_err(|_| ServiceError::too_many_requests())?;
         tokio::spawn(async move {
             task.await;
             drop(permit);
@@ -31,11 +30,11 @@ impl Background {
         Ok(())
     }
 
-    /// Waits for all of them, for a while.
+    /// Waits for all tasks, at most for [`GRACE`].
     pub(super) async fn finish(self) {
         if tokio::time::timeout(GRACE, self.0.acquire_many(MAX_PENDING)).await.is_err() {
             let pending = MAX_PENDING as usize - self.0.available_permits();
-            tracing::warn!(pending, "asynchronous invocations were given up");
+            tracing::warn!(pending, "asynchronous invocations ended before they were done");
         }
     }
 }

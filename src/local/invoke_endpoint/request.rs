@@ -1,4 +1,4 @@
-//! An HTTP request to a call of the function, or to the refusal that Lambda would give.
+//! Parses an HTTP request into a call of the function, or into the error that Lambda would answer.
 
 use super::{MAX_ASYNC_BYTES, MAX_SYNC_BYTES};
 use crate::local::http::Body;
@@ -8,27 +8,25 @@ use serde::de::IgnoredAny;
 
 const TYPE_HEADER: &str = "x-amz-invocation-type";
 
-/// How the caller wants the function to run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum InvocationType {
     /// The caller waits for the answer.
     RequestResponse,
-    /// The caller is answered at once.
+    /// The endpoint answers at once.
     Event,
-    /// Nothing runs.
+    /// The function does not run.
     DryRun,
 }
 
-/// A call of the function.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Call {
     pub(super) invocation_type: InvocationType,
     pub(super) payload: Bytes,
 }
 
-/// A request that never reaches the function.
+/// The endpoint's answer to a request that does not reach the function.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) struct Refusal {
+pub(super) struct ServiceError {
     pub(super) status: u16,
     pub(super) error_type: &'static str,
     pub(super) message: String,
@@ -37,7 +35,7 @@ pub(super) struct Refusal {
 // === impl InvocationType ===
 
 impl InvocationType {
-    /// As the header says it.
+    /// Returns the value of the header.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -48,9 +46,9 @@ impl InvocationType {
     }
 }
 
-// === impl Refusal ===
+// === impl ServiceError ===
 
-impl Refusal {
+impl ServiceError {
     fn new(status: u16, error_type: &'static str, message: impl Into<String>) -> Self {
         Self { status, error_type, message: message.into() }
     }
@@ -60,15 +58,15 @@ impl Refusal {
     }
 }
 
-/// Understands `request`, in the order in which Lambda finds fault: path, type, size, JSON.
-pub(super) fn parse(request: Request<Body>) -> Result<Call, Refusal> {
+/// Parses `request` in the order of Lambda's own checks: path, type, size, JSON.
+pub(super) fn parse(request: Request<Body>) -> Result<Call, ServiceError> {
     let path = request.uri().path();
     if request.method() != Method::POST || !is_invocation(path) {
         let message = format!(
             "no such operation: {} {path}; expected POST /2015-03-31/functions/<any name>/invocations",
             request.method()
         );
-        return Err(Refusal::new(404, "ResourceNotFoundException", message));
+        return Err(ServiceError::new(404, "ResourceNotFoundException", message));
     }
     let invocation_type = match request.headers().get(TYPE_HEADER).map(http::HeaderValue::as_bytes) {
         None | Some(b"RequestResponse") => InvocationType::RequestResponse,
@@ -79,10 +77,10 @@ pub(super) fn parse(request: Request<Body>) -> Result<Call, Refusal> {
                 "{TYPE_HEADER} is {:?}, expected RequestResponse, Event or DryRun",
                 String::from_utf8_lossy(other)
             );
-            return Err(Refusal::new(400, "InvalidParameterValueException", message));
+            return Err(ServiceError::new(400, "InvalidParameterValueException", message));
         }
     };
-    let too_large = |message: String| Err(Refusal::new(413, "RequestTooLargeException", message));
+    let too_large = |message: String| Err(ServiceError::new(413, "RequestTooLargeException", message));
     let payload = match request.into_body() {
         Body::TooLarge => {
             return too_large(format!(
@@ -95,17 +93,17 @@ pub(super) fn parse(request: Request<Body>) -> Result<Call, Refusal> {
                 payload.len()
             ));
         }
-        // No payload is an empty object.
+        // Lambda takes an empty payload for an empty object.
         Body::Whole(payload) if payload.is_empty() => Bytes::from_static(b"{}"),
         Body::Whole(payload) => payload,
     };
-    // Looked through, not read: serde_json does not recurse for what it ignores.
+    // Checks the syntax only: serde_json does not recurse into values that it ignores.
     if let Err(error) = serde_json::from_slice::<IgnoredAny>(&payload) {
         let message = format!(
             "Could not parse request body into json: {error} (with version 2 of the AWS CLI: \
              --cli-binary-format raw-in-base64-out)"
         );
-        return Err(Refusal::new(400, "InvalidRequestContentException", message));
+        return Err(ServiceError::new(400, "InvalidRequestContentException", message));
     }
     Ok(Call { invocation_type, payload })
 }
@@ -130,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn the_type_is_read_from_its_header_and_an_empty_payload_is_an_empty_object() {
+    fn reads_the_type_from_its_header_and_an_empty_payload_as_an_empty_object() {
         let table = [
             (None, InvocationType::RequestResponse),
             (Some("RequestResponse"), InvocationType::RequestResponse),
@@ -144,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn each_refusal_has_lambdas_status_and_name() {
+    fn rejects_with_the_status_and_error_type_of_lambda() {
         let mut get = request(PATH, None, b"{}");
         *get.method_mut() = Method::GET;
         let mut too_large = request(PATH, None, b"");
@@ -162,20 +160,20 @@ mod tests {
             (event_of(MAX_ASYNC_BYTES + 1), 413, "RequestTooLargeException"),
         ];
         for (request, status, error_type) in table {
-            let refusal = parse(request).unwrap_err();
-            assert_eq!((refusal.status, refusal.error_type), (status, error_type), "{}", refusal.message);
+            let error = parse(request).unwrap_err();
+            assert_eq!((error.status, error.error_type), (status, error_type), "{}", error.message);
         }
         assert!(parse(event_of(MAX_ASYNC_BYTES)).is_ok());
     }
 
     #[test]
-    fn ten_thousand_levels_reach_the_function() {
+    fn accepts_json_of_ten_thousand_levels() {
         let deep = [vec![b'['; 10_000], vec![b']'; 10_000]].concat();
         assert!(parse(request(PATH, None, &deep)).is_ok());
     }
 
     #[test]
-    fn a_function_may_be_named_by_its_arn_and_a_qualifier() {
+    fn accepts_an_arn_and_a_qualifier_as_the_name_of_the_function() {
         let arn =
             "/2015-03-31/functions/arn%3Aaws%3Alambda%3Aeu-west-1%3A1%3Afunction%3Aingest/invocations?Qualifier=1";
         assert!(parse(request(arn, None, b"{}")).is_ok());

@@ -1,7 +1,7 @@
-//! Answers of the function, and refusals of the service, as Lambda writes them.
+//! Writes answers of the function, and errors of the service, as Lambda does.
 
-use super::request::Refusal;
-use crate::lambda::FunctionError;
+use super::request::ServiceError;
+use crate::lambda::report::FunctionError;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderName, HeaderValue, Response, StatusCode};
@@ -12,11 +12,11 @@ const ERROR_TYPE: HeaderName = HeaderName::from_static("x-amzn-errortype");
 const FUNCTION_ERROR: HeaderName = HeaderName::from_static("x-amz-function-error");
 const EXECUTED_VERSION: HeaderName = HeaderName::from_static("x-amz-executed-version");
 
-/// What the function answered. An error of the function is a success of the service.
+/// Returns the function's answer. A function error has status 200, too.
 pub(super) fn answer(answer: &Result<String, FunctionError>) -> Response<Bytes> {
     let body = match answer {
         Ok(body) => body.clone(),
-        Err(error) => error_payload(error),
+        Err(error) => serde_json::to_string(error).unwrap_or_default(),
     };
     let mut response = json_response(200, body);
     response.headers_mut().insert(EXECUTED_VERSION, HeaderValue::from_static("$LATEST"));
@@ -26,27 +26,19 @@ pub(super) fn answer(answer: &Result<String, FunctionError>) -> Response<Bytes> 
     response
 }
 
-/// The payload of a function error.
-pub(super) fn error_payload(error: &FunctionError) -> String {
-    serde_json::to_string(error).unwrap_or_default()
-}
-
-/// What the service answers without asking the function.
-pub(super) fn refusal(refusal: &Refusal) -> Response<Bytes> {
-    let body = json!({"Type": "User", "message": refusal.message, "Message": refusal.message});
-    let mut response = json_response(refusal.status, body.to_string());
-    response.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(refusal.error_type));
+pub(super) fn service_error(error: &ServiceError) -> Response<Bytes> {
+    let body = json!({"Type": "User", "message": error.message, "Message": error.message});
+    let mut response = json_response(error.status, body.to_string());
+    response.headers_mut().insert(ERROR_TYPE, HeaderValue::from_static(error.error_type));
     response
 }
 
-/// A status alone.
 pub(super) fn empty(status: u16) -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
     response
 }
 
-/// Adds the id that callers quote.
 pub(super) fn with_request_id(mut response: Response<Bytes>, request_id: &str) -> Response<Bytes> {
     if let Ok(value) = HeaderValue::from_str(request_id) {
         response.headers_mut().insert(REQUEST_ID, value);

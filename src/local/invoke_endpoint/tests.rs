@@ -1,4 +1,4 @@
-//! The endpoint in front of a function that does what its payload says.
+//! The endpoint in front of a function that obeys its payload.
 
 use super::*;
 use crate::gateway::Summary;
@@ -17,7 +17,7 @@ impl Function for Obedient {
                 error_type: "invalid_value".to_owned(),
                 error_message: "metrics.ph: \"abc\" is not a number".to_owned(),
             }),
-            b"\"panic\"" => panic!("as told"),
+            b"\"panic\"" => panic!("on demand"),
             b"\"hang\"" => std::future::pending().await,
             other => Ok(String::from_utf8(other.to_vec()).unwrap()),
         };
@@ -25,7 +25,7 @@ impl Function for Obedient {
     }
 }
 
-/// The raw answer, and whether each run of the function ended well.
+/// Returns the raw answer, and for each run of the function true if it succeeded.
 async fn invoke(invocation_type: &str, payload: &str) -> (String, Vec<bool>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -54,7 +54,7 @@ async fn invoke(invocation_type: &str, payload: &str) -> (String, Vec<bool>) {
 }
 
 #[tokio::test]
-async fn an_answer_is_passed_on_as_it_is() {
+async fn passes_on_the_answer_of_the_function() {
     let (answer, runs) = invoke("RequestResponse", "{\"a\": 1.0}").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("{\"a\": 1.0}"), "{answer}");
     assert!(answer.contains("x-amzn-requestid: ") && !answer.contains("x-amz-function-error"), "{answer}");
@@ -62,7 +62,7 @@ async fn an_answer_is_passed_on_as_it_is() {
 }
 
 #[tokio::test]
-async fn a_function_error_is_status_200_with_a_header_and_both_fields() {
+async fn answers_a_function_error_with_200_a_header_and_both_fields() {
     let (answer, runs) = invoke("RequestResponse", "\"fail\"").await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains("x-amz-function-error: Unhandled"), "{answer}");
     let body = r#"{"errorMessage":"metrics.ph: \"abc\" is not a number","errorType":"invalid_value"}"#;
@@ -71,16 +71,17 @@ async fn a_function_error_is_status_200_with_a_header_and_both_fields() {
 }
 
 #[tokio::test]
-async fn a_function_that_panics_or_hangs_ends_as_on_lambda() {
-    for (payload, words) in [("\"panic\"", "Runtime.ExitError"), ("\"hang\"", "Task timed out after 0.20 seconds")] {
+async fn ends_a_function_that_panics_or_hangs_as_lambda_does() {
+    for (payload, error_text) in [("\"panic\"", "Runtime.ExitError"), ("\"hang\"", "Task timed out after 0.20 seconds")]
+    {
         let (answer, runs) = invoke("RequestResponse", payload).await;
-        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(words), "{answer}");
+        assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.contains(error_text), "{answer}");
         assert_eq!(runs, [false]);
     }
 }
 
 #[tokio::test]
-async fn an_event_is_answered_202_at_once_and_tried_three_times_where_it_fails() {
+async fn answers_an_event_with_202_and_tries_it_three_times_if_it_fails() {
     for (payload, expected) in [("1", vec![true]), ("\"fail\"", vec![false; 3])] {
         let (answer, runs) = invoke("Event", payload).await;
         assert!(answer.starts_with("HTTP/1.1 202 Accepted") && answer.ends_with("\r\n\r\n"), "{answer}");
@@ -89,14 +90,14 @@ async fn an_event_is_answered_202_at_once_and_tried_three_times_where_it_fails()
 }
 
 #[tokio::test]
-async fn a_dry_run_runs_nothing() {
+async fn answers_a_dry_run_without_a_run() {
     let (answer, runs) = invoke("DryRun", "\"fail\"").await;
     assert!(answer.starts_with("HTTP/1.1 204 No Content"), "{answer}");
     assert!(runs.is_empty());
 }
 
 #[test]
-fn a_request_id_is_a_random_uuid() {
+fn returns_a_random_uuid() {
     let id = request_id();
     let groups: Vec<_> = id.split('-').map(str::len).collect();
     assert_eq!(groups, [8, 4, 4, 4, 12]);

@@ -1,12 +1,14 @@
-//! The canonical form of a request: what both sides hash.
+//! The canonical form of a request, which both sides hash.
 
-use super::Received;
+use bytes::Bytes;
+use http::Request;
 
-/// Method, path, query, headers, their names, and the hash of the body, a line each.
-pub(super) fn request(request: &Received<'_>, signed_headers: &[&str], body_hash: &str) -> String {
-    let mut canonical = format!("{}\n{}\n{}\n", request.method, path(request.path), query(request.query));
+/// Returns method, path, query, headers, their names, and the hash of the body, one line each.
+pub(super) fn request(request: &Request<Bytes>, signed_headers: &[&str], body_hash: &str) -> String {
+    let mut canonical =
+        format!("{}\n{}\n{}\n", request.method(), path(request.uri().path()), query(request.uri().query()));
     for name in signed_headers {
-        let values = request.headers.get_all(*name).iter();
+        let values = request.headers().get_all(*name).iter();
         let values: Vec<_> = values.map(|value| squeeze(&String::from_utf8_lossy(value.as_bytes()))).collect();
         canonical.push_str(name);
         canonical.push(':');
@@ -20,8 +22,8 @@ pub(super) fn request(request: &Received<'_>, signed_headers: &[&str], body_hash
     canonical
 }
 
-/// Every service but S3 encodes the path once more: the `%20` of the wire is `%2520` here. Dots and double slashes are
-/// left as they are; no path of this server has them.
+/// Every service but S3 encodes the path once more: the `%20` of the wire is `%2520` here. Does not resolve dots and
+/// double slashes, which no path of this server has.
 fn path(wire: &str) -> String {
     let mut canonical = String::with_capacity(wire.len());
     for byte in wire.bytes() {
@@ -47,7 +49,7 @@ fn query(wire: Option<&str>) -> String {
     pairs.join("&")
 }
 
-/// Outer spaces go, each inner run of them becomes one.
+/// Removes outer spaces and makes one of each inner run of them.
 fn squeeze(value: &str) -> String {
     value.split(' ').filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
@@ -57,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_queries_and_values_become_canonical() {
+    fn makes_paths_queries_and_values_canonical() {
         assert_eq!(path("/workspaces/ws-1/api/v1/remote_write"), "/workspaces/ws-1/api/v1/remote_write");
         assert_eq!(path("/a%20b"), "/a%2520b");
         assert_eq!(query(Some("b=2&a=1&c")), "a=1&b=2&c=");

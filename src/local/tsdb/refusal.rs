@@ -1,7 +1,7 @@
-//! Why a workspace refuses a series or a sample, in the words that AMP and Prometheus use.
+//! The error text of a workspace that refuses a series or a sample, the same as that of AMP or Prometheus.
 //!
-//! The words are from Cortex' `pkg/util/validation/errors.go` and `pkg/ingester/ingester.go`
-//! (`user=…: err: …. timestamp=…, series=…`) and Prometheus' `storage/interface.go`.
+//! Sources: Cortex' `pkg/util/validation/errors.go` and `pkg/ingester/ingester.go`
+//! (`user=…: err: …. timestamp=…, series=…`), Prometheus' `storage/interface.go`.
 
 use super::{Flavour, Labels, Rules};
 use crate::model::METRIC_NAME_LABEL;
@@ -9,54 +9,40 @@ use std::fmt;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-/// Most characters of a name that a refusal quotes.
+/// Characters of a name that an error text quotes at most.
 const QUOTED_CHARS: usize = 200;
 
-/// What is wrong with a series or a sample.
+/// Why a series or a sample is refused. The strings are names of labels or metrics.
 #[derive(Clone, PartialEq, Debug)]
-pub enum Fault {
-    /// A series without any label.
+pub enum RefusalReason {
     NoLabels,
-    /// A series without a metric name.
     NoMetricName,
-    /// A metric name that is not classic.
+    /// The name is not classic.
     MetricName(String),
-    /// A label name that is not classic.
+    /// The name is not classic.
     LabelName(String),
-    /// A label without a value: remote write 1.0 forbids it.
+    /// Remote write 1.0 forbids it.
     EmptyValue(String),
-    /// A label name that stands twice.
     LabelTwice(String),
-    /// A label that stands behind a greater one: remote write 1.0 forbids it, AMP would sort.
+    /// Remote write 1.0 forbids it; AMP would sort.
     LabelsNotSorted(String),
-    /// More labels than allowed.
     TooManyLabels {
-        /// How many there are.
         actual: usize,
-        /// How many may be.
         limit: usize,
     },
-    /// A label name that is too long.
+    /// In bytes.
     LabelNameTooLong {
-        /// Its bytes.
         actual: usize,
-        /// How many it may have.
         limit: usize,
-        /// The name.
         name: String,
     },
-    /// A label value that is too long, the metric's name too.
+    /// In bytes; the metric name is the value of `__name__`.
     LabelValueTooLong {
-        /// Its bytes.
         actual: usize,
-        /// How many it may have.
         limit: usize,
-        /// The label's name.
         name: String,
     },
-    /// The workspace has as many series as it may.
     SeriesLimit {
-        /// How many it may have.
         limit: usize,
     },
     /// Older than samples may be by the wall clock.
@@ -71,49 +57,44 @@ pub enum Fault {
     OutOfBounds,
     /// Another value for the newest time of its series.
     NewValueForTimestamp {
-        /// What is stored.
         existing: f64,
-        /// What came.
         new: f64,
     },
 }
 
-/// A refusal: the fault, and the text that the sender reads.
+/// The reason and the error text that the sender reads.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Refused {
-    /// What is wrong.
-    pub fault: Fault,
+pub struct Refusal {
+    pub reason: RefusalReason,
     text: String,
 }
 
-// === impl Refused ===
-
-impl Refused {
-    /// The refusal of `labels`, or of their sample at `timestamp`.
-    pub(super) fn new(rules: &Rules, fault: Fault, labels: &Labels, timestamp: Option<i64>) -> Self {
-        let words = fault.words(labels, timestamp.unwrap_or_default());
-        let text = match (rules.flavour, fault.is_order()) {
-            (Flavour::AllOrNothing, _) => words,
-            (Flavour::StoresTheValidRest, false) => format!("user={}: {words}", rules.tenant),
+impl Refusal {
+    /// Refuses the series `labels`, or its sample at `timestamp`.
+    pub(super) fn new(rules: &Rules, reason: RefusalReason, labels: &Labels, timestamp: Option<i64>) -> Self {
+        let text = reason.text(labels, timestamp.unwrap_or_default());
+        let text = match (rules.flavour, reason.is_order()) {
+            (Flavour::AllOrNothing, _) => text,
+            (Flavour::StoresTheValidRest, false) => format!("user={}: {text}", rules.tenant),
             (Flavour::StoresTheValidRest, true) => {
                 let time = rfc3339(timestamp.unwrap_or_default());
-                format!("user={}: err: {words}. timestamp={time}, series={}", rules.tenant, Braces(labels))
+                format!("user={}: err: {text}. timestamp={time}, series={}", rules.tenant, Braces(labels))
             }
         };
-        Self { fault, text }
+        Self { reason, text }
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-// === impl Fault ===
+// === impl RefusalReason ===
 
-impl Fault {
-    /// Whether the storage found it, as against the checks before it.
+impl RefusalReason {
+    /// Returns true if the storage refuses the sample, false if an earlier check does.
     fn is_order(&self) -> bool {
         matches!(
             self,
@@ -121,7 +102,7 @@ impl Fault {
         )
     }
 
-    fn words(&self, labels: &Labels, timestamp: i64) -> String {
+    fn text(&self, labels: &Labels, timestamp: i64) -> String {
         let metric = labels.iter().find(|(name, _)| name == METRIC_NAME_LABEL).map_or("", |(_, value)| value);
         let metric = quoted(metric);
         match self {
@@ -185,48 +166,48 @@ fn rfc3339(timestamp_ms: i64) -> String {
 mod tests {
     use super::*;
 
-    fn text(flavour: Flavour, fault: Fault) -> String {
+    fn text(flavour: Flavour, reason: RefusalReason) -> String {
         let rules = Rules { flavour, tenant: "123456789012_ws-1".to_owned(), ..Rules::default() };
         let labels = vec![("__name__".to_owned(), "ph".to_owned()), ("customerId".to_owned(), "c \"1\"".to_owned())];
-        Refused::new(&rules, fault, &labels, Some(1_676_398_017_250)).to_string()
+        Refusal::new(&rules, reason, &labels, Some(1_676_398_017_250)).to_string()
     }
 
     #[test]
-    fn a_refusal_has_the_words_of_its_flavour() {
+    fn writes_the_error_text_of_amp_or_prometheus() {
         let table = [
             (
-                Fault::OutOfOrderSample,
+                RefusalReason::OutOfOrderSample,
                 "user=123456789012_ws-1: err: out of order sample. timestamp=2023-02-14T18:06:57.25Z, \
                  series={__name__=\"ph\", customerId=\"c \\\"1\\\"\"}",
                 "out of order sample",
             ),
             (
-                Fault::NewValueForTimestamp { existing: 1.0, new: 2.5 },
+                RefusalReason::NewValueForTimestamp { existing: 1.0, new: 2.5 },
                 "user=123456789012_ws-1: err: duplicate sample for timestamp 1676398017250; overrides not allowed: \
                  existing 1, new value 2.5. timestamp=2023-02-14T18:06:57.25Z, \
                  series={__name__=\"ph\", customerId=\"c \\\"1\\\"\"}",
                 "duplicate sample for timestamp 1676398017250; overrides not allowed: existing 1, new value 2.5",
             ),
             (
-                Fault::TimestampTooOld,
+                RefusalReason::TimestampTooOld,
                 "user=123456789012_ws-1: timestamp too old: 1676398017250 metric: \"ph\"",
                 "timestamp too old: 1676398017250 metric: \"ph\"",
             ),
             (
-                Fault::MetricName("a-b".to_owned()),
+                RefusalReason::MetricName("a-b".to_owned()),
                 "user=123456789012_ws-1: sample invalid metric name: \"a-b\"",
                 "sample invalid metric name: \"a-b\"",
             ),
         ];
-        for (fault, amp, prometheus) in table {
-            assert_eq!(text(Flavour::StoresTheValidRest, fault.clone()), amp);
-            assert_eq!(text(Flavour::AllOrNothing, fault), prometheus);
+        for (reason, amp, prometheus) in table {
+            assert_eq!(text(Flavour::StoresTheValidRest, reason.clone()), amp);
+            assert_eq!(text(Flavour::AllOrNothing, reason), prometheus);
         }
     }
 
     #[test]
-    fn what_is_quoted_is_bounded() {
-        let long = text(Flavour::StoresTheValidRest, Fault::MetricName("é".repeat(5_000)));
+    fn quotes_at_most_two_hundred_characters_of_a_name() {
+        let long = text(Flavour::StoresTheValidRest, RefusalReason::MetricName("é".repeat(5_000)));
         assert!(long.chars().count() < 300, "{}", long.chars().count());
     }
 }

@@ -1,7 +1,7 @@
-//! What a workspace stores of whole requests.
+//! Whole requests.
 
 use super::*;
-use crate::wire::messages::{self, Label};
+use crate::wire::messages::Label;
 use proptest::prelude::*;
 
 const NOW: i64 = 1_700_000_000_000;
@@ -12,7 +12,7 @@ fn tsdb(flavour: Flavour, out_of_order_window_ms: i64) -> Tsdb {
 
 fn series(device: &str, samples: &[(i64, f64)]) -> TimeSeries {
     let label = |name: &str, value: &str| Label { name: name.to_owned(), value: value.to_owned() };
-    let sample = |&(timestamp, value): &(i64, f64)| messages::Sample { value, timestamp };
+    let sample = |&(timestamp, value): &(i64, f64)| Sample { value, timestamp };
     TimeSeries {
         labels: vec![label("__name__", "ph"), label("device", device)],
         samples: samples.iter().map(sample).collect(),
@@ -29,80 +29,80 @@ fn stored(tsdb: &Tsdb) -> Vec<Vec<(i64, f64)>> {
 }
 
 #[test]
-fn the_valid_rest_of_a_request_is_stored_as_amp_does_it() {
+fn stores_the_valid_rest_of_a_request_as_amp_does() {
     let mut tsdb = tsdb(Flavour::StoresTheValidRest, 0);
     tsdb.append(request(vec![series("a", &[(NOW, 1.0)])]), Timestamp(NOW));
-    let verdict = tsdb.append(
+    let appended = tsdb.append(
         request(vec![series("a", &[(NOW - 1, 1.0)]), series("b", &[(NOW - 1, 5.0), (NOW, 6.0)])]),
         Timestamp(NOW),
     );
-    assert_eq!((verdict.stored, verdict.refused), (2, 1));
-    assert_eq!(verdict.first.unwrap().fault, Fault::OutOfOrderSample);
+    assert_eq!((appended.stored, appended.refused), (2, 1));
+    assert_eq!(appended.first.unwrap().reason, RefusalReason::OutOfOrderSample);
     assert_eq!(stored(&tsdb), [vec![(NOW, 1.0)], vec![(NOW - 1, 5.0), (NOW, 6.0)]]);
 }
 
 #[test]
-fn nothing_of_a_request_is_stored_as_prometheus_does_it() {
+fn stores_nothing_of_a_request_with_an_invalid_part_as_prometheus_does() {
     let mut tsdb = tsdb(Flavour::AllOrNothing, 0);
     tsdb.append(request(vec![series("a", &[(NOW, 1.0)])]), Timestamp(NOW));
-    let verdict =
+    let appended =
         tsdb.append(request(vec![series("b", &[(NOW, 6.0)]), series("a", &[(NOW - 1, 1.0)])]), Timestamp(NOW));
-    assert_eq!((verdict.stored, verdict.refused), (0, 1));
+    assert_eq!((appended.stored, appended.refused), (0, 1));
     assert_eq!(stored(&tsdb), [vec![(NOW, 1.0)]]);
 }
 
 #[test]
-fn ages_are_measured_by_the_wall_clock() {
+fn refuses_samples_that_are_too_old_or_too_new_by_the_wall_clock() {
     let rules = Rules::default();
     let table = [
         (NOW - rules.max_sample_age_ms, None),
-        (NOW - rules.max_sample_age_ms - 1, Some(Fault::TimestampTooOld)),
+        (NOW - rules.max_sample_age_ms - 1, Some(RefusalReason::TimestampTooOld)),
         (NOW + rules.max_sample_lead_ms, None),
-        (NOW + rules.max_sample_lead_ms + 1, Some(Fault::TimestampTooNew)),
-        (i64::MIN, Some(Fault::TimestampTooOld)),
-        (i64::MAX, Some(Fault::TimestampTooNew)),
+        (NOW + rules.max_sample_lead_ms + 1, Some(RefusalReason::TimestampTooNew)),
+        (i64::MIN, Some(RefusalReason::TimestampTooOld)),
+        (i64::MAX, Some(RefusalReason::TimestampTooNew)),
     ];
     for (time, expected) in table {
-        let verdict = Tsdb::new(rules.clone()).append(request(vec![series("a", &[(time, 1.0)])]), Timestamp(NOW));
-        assert_eq!(verdict.first.map(|refused| refused.fault), expected, "{time}");
+        let appended = Tsdb::new(rules.clone()).append(request(vec![series("a", &[(time, 1.0)])]), Timestamp(NOW));
+        assert_eq!(appended.first.map(|refusal| refusal.reason), expected, "{time}");
     }
 }
 
 #[test]
-fn a_future_sample_of_one_series_costs_the_others_their_window() {
+fn a_future_sample_of_one_series_ends_the_window_of_the_others() {
     let mut tsdb = tsdb(Flavour::StoresTheValidRest, 60_000);
     tsdb.append(request(vec![series("a", &[(NOW, 1.0)])]), Timestamp(NOW));
     let late = || request(vec![series("a", &[(NOW - 30_000, 1.0)])]);
     assert_eq!(tsdb.clone().append(late(), Timestamp(NOW)).stored, 1);
     tsdb.append(request(vec![series("b", &[(NOW + 300_000, 1.0)])]), Timestamp(NOW));
-    assert_eq!(tsdb.append(late(), Timestamp(NOW)).first.unwrap().fault, Fault::TooOldSample);
+    assert_eq!(tsdb.append(late(), Timestamp(NOW)).first.unwrap().reason, RefusalReason::TooOldSample);
 }
 
 #[test]
-fn a_series_that_stands_twice_in_a_request_is_one() {
+fn accepts_a_series_twice_in_a_request() {
     let mut tsdb = tsdb(Flavour::StoresTheValidRest, 0);
     let twice = request(vec![series("a", &[(NOW, 1.0)]), series("a", &[(NOW, 1.0), (NOW + 1, 2.0)])]);
-    let verdict = tsdb.append(twice, Timestamp(NOW));
-    assert_eq!((verdict.stored, verdict.known, verdict.refused), (2, 1, 0));
+    let appended = tsdb.append(twice, Timestamp(NOW));
+    assert_eq!((appended.stored, appended.known, appended.refused), (2, 1, 0));
 }
 
 #[test]
-fn an_empty_request_is_accepted() {
-    let verdict = tsdb(Flavour::StoresTheValidRest, 0).append(request(vec![]), Timestamp(NOW));
-    assert_eq!(verdict, Verdict::default());
+fn accepts_an_empty_request() {
+    let appended = tsdb(Flavour::StoresTheValidRest, 0).append(request(vec![]), Timestamp(NOW));
+    assert_eq!(appended, Appended::default());
 }
 
 #[test]
-fn series_labels_and_samples_are_bounded() {
+fn bounds_series_and_samples() {
     let rules = Rules { max_series: 2, max_samples: 4, ..Rules::default() };
     let mut tsdb = Tsdb::new(rules);
     let devices = ["a", "b", "c"].map(|device| series(device, &[(NOW, 1.0)]));
-    let verdict = tsdb.append(request(devices.to_vec()), Timestamp(NOW));
-    assert_eq!((verdict.stored, verdict.refused), (2, 1));
-    assert_eq!(verdict.first.unwrap().fault, Fault::SeriesLimit { limit: 2 });
+    let appended = tsdb.append(request(devices.to_vec()), Timestamp(NOW));
+    assert_eq!((appended.stored, appended.refused), (2, 1));
+    assert_eq!(appended.first.unwrap().reason, RefusalReason::SeriesLimit { limit: 2 });
     for second in 1..100 {
-        let verdict = tsdb.append(request(vec![series("a", &[(NOW + second, 1.0)])]), Timestamp(NOW));
-        assert_eq!(verdict.stored, 1);
+        let appended = tsdb.append(request(vec![series("a", &[(NOW + second, 1.0)])]), Timestamp(NOW));
+        assert_eq!(appended.stored, 1);
     }
     let left = stored(&tsdb);
     assert!(left.iter().map(Vec::len).sum::<usize>() <= 5, "{left:?}");
@@ -114,10 +114,10 @@ fn steps() -> impl Strategy<Value = Vec<(u8, i64, u8)>> {
 }
 
 proptest! {
-    /// What is accepted is stored once, in order; what is refused changes nothing; and a stored sample sent again is
-    /// accepted where it is the newest of its series or inside the window, and refused everywhere else.
+    /// The workspace stores accepted samples once and in order, and a refused one changes nothing. It accepts a stored
+    /// sample again if that is the newest of its series or inside the window, and refuses it otherwise.
     #[test]
-    fn property_test_a_replay_is_judged_as_stated(
+    fn property_test_accepts_a_replay_only_of_the_newest_or_inside_the_window(
         steps in steps(),
         window in prop_oneof![Just(0_i64), Just(60_000)],
         flavour in prop_oneof![Just(Flavour::StoresTheValidRest), Just(Flavour::AllOrNothing)],
@@ -126,9 +126,9 @@ proptest! {
         for (device, offset, value) in &steps {
             let sample = (NOW - offset, f64::from(*value));
             let before = stored(&tsdb);
-            let verdict = tsdb.append(request(vec![series(&device.to_string(), &[sample])]), Timestamp(NOW));
-            prop_assert_eq!(verdict.refused == 1, verdict.first.is_some());
-            if verdict.stored == 0 {
+            let appended = tsdb.append(request(vec![series(&device.to_string(), &[sample])]), Timestamp(NOW));
+            prop_assert_eq!(appended.refused == 1, appended.first.is_some());
+            if appended.stored == 0 {
                 prop_assert_eq!(&before, &stored(&tsdb));
             }
         }
@@ -138,24 +138,24 @@ proptest! {
             prop_assert!(kept.samples.windows(2).all(|pair| pair[0].timestamp < pair[1].timestamp));
             for (index, sample) in kept.samples.iter().enumerate() {
                 let again = series(&kept.labels[1].1, &[(sample.timestamp, sample.value)]);
-                let verdict = tsdb.clone().append(request(vec![again]), Timestamp(NOW));
+                let appended = tsdb.clone().append(request(vec![again]), Timestamp(NOW));
                 let is_newest = index + 1 == kept.samples.len();
                 let inside = window > 0 && sample.timestamp >= newest - window;
-                prop_assert_eq!(verdict.refused == 0, is_newest || inside, "{:?} newest {}", sample, newest);
-                prop_assert_eq!(verdict.stored, 0);
+                prop_assert_eq!(appended.refused == 0, is_newest || inside, "{:?} newest {}", sample, newest);
+                prop_assert_eq!(appended.stored, 0);
             }
         }
     }
 
-    /// One request of many samples ends in one of two ways: all or the valid rest; never in between.
+    /// The workspace stores all new samples of a request, or none.
     #[test]
-    fn property_test_all_or_nothing_is_never_in_between(steps in steps()) {
+    fn property_test_stores_all_samples_of_a_request_or_none(steps in steps()) {
         let whole: Vec<_> = steps.iter().map(|(device, offset, value)| {
             series(&device.to_string(), &[(NOW - offset, f64::from(*value))])
         }).collect();
         let mut tsdb = tsdb(Flavour::AllOrNothing, 0);
-        let verdict = tsdb.append(request(whole), Timestamp(NOW));
-        prop_assert_eq!(verdict.refused + verdict.known + verdict.stored == steps.len(), verdict.refused == 0);
-        prop_assert_eq!(stored(&tsdb).iter().map(Vec::len).sum::<usize>(), verdict.stored);
+        let appended = tsdb.append(request(whole), Timestamp(NOW));
+        prop_assert_eq!(appended.refused + appended.known + appended.stored == steps.len(), appended.refused == 0);
+        prop_assert_eq!(stored(&tsdb).iter().map(Vec::len).sum::<usize>(), appended.stored);
     }
 }

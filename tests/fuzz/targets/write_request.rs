@@ -43,8 +43,9 @@ fuzz_target!(|input: &[u8]| {
     };
     let request = match decoded {
         Ok(request) => request,
-        Err(words) => {
-            assert!(!words.is_empty() && words.len() <= 1_000, "{words}");
+        Err(error) => {
+            let text = error.to_string();
+            assert!(!text.is_empty() && text.len() <= 1_000, "{text}");
             return;
         }
     };
@@ -56,14 +57,14 @@ fuzz_target!(|input: &[u8]| {
 
 fn append(request: &WriteRequest, rules: Rules) {
     let mut tsdb = Tsdb::new(rules.clone());
-    let verdict = tsdb.append(request.clone(), Timestamp(NOW));
-    assert_eq!(verdict.refused > 0, verdict.first.is_some());
-    if let Some(refused) = &verdict.first {
-        let words = refused.to_string();
-        assert!(!words.is_empty(), "refused without an error text");
+    let appended = tsdb.append(request.clone(), Timestamp(NOW));
+    assert_eq!(appended.refused > 0, appended.first.is_some());
+    if let Some(refusal) = &appended.first {
+        let text = refusal.to_string();
+        assert!(!text.is_empty(), "a refusal without an error text");
     }
-    if rules.flavour == Flavour::AllOrNothing && verdict.refused > 0 {
-        assert_eq!(verdict.stored, 0, "the valid rest is stored");
+    if rules.flavour == Flavour::AllOrNothing && appended.refused > 0 {
+        assert_eq!(appended.stored, 0, "the valid rest is stored");
     }
 
     let stored = tsdb.snapshot();
@@ -82,7 +83,7 @@ fn append(request: &WriteRequest, rules: Rules) {
         assert!(in_order && !series.samples.is_empty(), "{:?}", series.samples);
     }
 
-    if samples == verdict.stored {
+    if samples == appended.stored {
         let again = tsdb.append(request.clone(), Timestamp(NOW));
         assert_eq!(again.stored, 0, "a sample that was stored or refused is stored at the second time");
     }

@@ -78,7 +78,7 @@ impl Report<'_> {
         let mut series = BTreeMap::<&Labels, Vec<Sample>>::new();
         for sample in self.samples() {
             let (timestamp, value) = (sample.timestamp.0, f64::from_bits(sample.value.wire_bits()));
-            series.entry(&sample.labels).or_default().push(Sample { timestamp, value });
+            series.entry(&sample.labels).or_default().push(Sample { value, timestamp });
         }
         let acknowledged = |(labels, samples): (&Labels, Vec<Sample>)| StoredSeries { labels: labels.clone(), samples };
         Cow::Owned(series.into_iter().map(acknowledged).collect())

@@ -1,18 +1,24 @@
-//! The function's answer to a batch: which of its messages are to be deleted. Pure.
+//! Reads the partial batch response: the messages of a batch that are done. Pure.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html#services-sqs-batchfailurereporting>
 
 use crate::lambda::report::{FunctionError, PartialBatchResponse};
+use std::fmt;
 
-/// For each of the messages `ids` whether it is done and to be deleted.
-///
-/// # Errors
-/// The whole batch failed and nothing is to be deleted: the function failed, or, as Lambda has it, its answer is no
-/// partial batch response, or names a message that was not in the batch. In words.
-pub(super) fn done(answer: &Result<String, FunctionError>, ids: &[&str]) -> Result<Vec<bool>, String> {
-    let answer = answer.as_ref().map_err(|error| format!("{}: {}", error.error_type, error.error_message))?;
+/// Why Lambda reads an answer as the failure of the whole batch.
+#[derive(Debug)]
+pub(super) enum BatchFailure {
+    FunctionError(FunctionError),
+    NoPartialBatchResponse(serde_json::Error),
+    /// The answer names this message, which is not in the batch.
+    UnknownMessage(String),
+}
+
+/// Returns for each of the messages `ids` true if it is done. The event source deletes it then.
+pub(super) fn done(answer: &Result<String, FunctionError>, ids: &[&str]) -> Result<Vec<bool>, BatchFailure> {
+    let answer = answer.as_ref().map_err(|error| BatchFailure::FunctionError(error.clone()))?;
     let response: Option<PartialBatchResponse<'_>> =
-        serde_json::from_str(answer).map_err(|error| format!("the answer is no partial batch response: {error}"))?;
+        serde_json::from_str(answer).map_err(BatchFailure::NoPartialBatchResponse)?;
     let failures = response.unwrap_or_default().batch_item_failures;
     let mut done = vec![true; ids.len()];
     for failed in failures.iter().map(|failure| &*failure.item_identifier) {
@@ -21,10 +27,22 @@ pub(super) fn done(answer: &Result<String, FunctionError>, ids: &[&str]) -> Resu
             (is_known, *done) = (!id.is_empty(), false);
         }
         if !is_known {
-            return Err(format!("the answer names {failed:?} in batchItemFailures, which is no message of the batch"));
+            return Err(BatchFailure::UnknownMessage(failed.to_owned()));
         }
     }
     Ok(done)
+}
+
+impl fmt::Display for BatchFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::FunctionError(error) => write!(f, "{}: {}", error.error_type, error.error_message),
+            Self::NoPartialBatchResponse(error) => write!(f, "the answer is no partial batch response: {error}"),
+            Self::UnknownMessage(id) => {
+                write!(f, "the answer names {id:?} in batchItemFailures, which is no message of the batch")
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -32,12 +50,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn judged(answer: &str) -> Result<Vec<bool>, String> {
-        done(&Ok(answer.to_owned()), &["a", "b", "c"])
+    fn read(answer: &str) -> Result<Vec<bool>, String> {
+        done(&Ok(answer.to_owned()), &["a", "b", "c"]).map_err(|failure| failure.to_string())
     }
 
     #[test]
-    fn what_is_not_named_is_done() {
+    fn returns_done_for_messages_that_the_answer_does_not_name() {
         let table = [
             (r#"{"batchItemFailures":[]}"#, [true, true, true]),
             (r#"{"batchItemFailures":null}"#, [true, true, true]),
@@ -50,12 +68,12 @@ mod tests {
             ),
         ];
         for (answer, expected) in table {
-            assert_eq!(judged(answer), Ok(expected.to_vec()), "{answer}");
+            assert_eq!(read(answer), Ok(expected.to_vec()), "{answer}");
         }
     }
 
     #[test]
-    fn an_answer_that_lambda_would_not_take_fails_the_whole_batch() {
+    fn fails_the_whole_batch_if_lambda_rejects_the_answer() {
         let table = [
             ("", "no partial batch response"),
             ("[1]", "no partial batch response"),
@@ -64,28 +82,28 @@ mod tests {
             (r#"{"batchItemFailures":[{"itemId":"a"}]}"#, "itemIdentifier"),
             (r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"d"}]}"#, "\"d\""),
         ];
-        for (answer, words) in table {
-            let error = judged(answer).unwrap_err();
-            assert!(error.contains(words), "{answer}: {error}");
+        for (answer, expected) in table {
+            let error = read(answer).unwrap_err();
+            assert!(error.contains(expected), "{answer}: {error}");
         }
     }
 
     #[test]
-    fn a_function_error_fails_the_whole_batch() {
+    fn fails_the_whole_batch_after_a_function_error() {
         let error = FunctionError { error_type: "delivery_failed".to_owned(), error_message: "503".to_owned() };
-        assert_eq!(done(&Err(error), &["a"]), Err("delivery_failed: 503".to_owned()));
+        assert_eq!(done(&Err(error), &["a"]).unwrap_err().to_string(), "delivery_failed: 503");
     }
 
     proptest! {
         #[test]
-        fn exactly_the_named_messages_stay(failed in proptest::collection::vec(any::<bool>(), 0..50)) {
+        fn returns_not_done_for_exactly_the_named_messages(failed in proptest::collection::vec(any::<bool>(), 0..50)) {
             let ids: Vec<_> = (0..failed.len()).map(|number| format!("m-{number}")).collect();
             let ids: Vec<_> = ids.iter().map(String::as_str).collect();
             let named: Vec<_> = ids.iter().zip(&failed).filter(|(_, failed)| **failed)
                 .map(|(id, _)| serde_json::json!({"itemIdentifier": id})).collect();
             let answer = serde_json::json!({"batchItemFailures": named}).to_string();
             let expected: Vec<_> = failed.iter().map(|failed| !failed).collect();
-            prop_assert_eq!(done(&Ok(answer), &ids), Ok(expected));
+            prop_assert_eq!(done(&Ok(answer), &ids).unwrap(), expected);
         }
     }
 }

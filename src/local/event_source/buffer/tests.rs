@@ -20,21 +20,21 @@ fn with_body(id: &str, group: Option<&str>, body: String) -> Record {
     Record::new(&received, "arn:aws:sqs:us-east-1:123456789012:q")
 }
 
-/// Messages `(id, group)`, all of which came at `at`.
-fn waiting(limits: Limits, messages: &[(&str, Option<&str>)], at: Instant) -> Waiting {
-    let mut waiting = Waiting::new(limits);
+/// Adds messages `(id, group)`, all at `at`.
+fn buffer(limits: Limits, messages: &[(&str, Option<&str>)], at: Instant) -> Buffer {
+    let mut buffer = Buffer::new(limits);
     for (id, group) in messages {
-        waiting.add(record(id, *group), at);
+        buffer.add(record(id, *group), at);
     }
-    waiting
+    buffer
 }
 
 fn ids(batch: &[Record]) -> Vec<&str> {
     batch.iter().map(|record| record.message_id.as_str()).collect()
 }
 
-fn taken(waiting: &mut Waiting, now: Instant) -> Option<Vec<String>> {
-    Some(waiting.take(now)?.into_iter().map(|record| record.message_id).collect())
+fn taken(buffer: &mut Buffer, now: Instant) -> Option<Vec<String>> {
+    Some(buffer.take(now)?.into_iter().map(|record| record.message_id).collect())
 }
 
 fn groups<const N: usize>(names: [&str; N]) -> HashSet<String> {
@@ -42,90 +42,85 @@ fn groups<const N: usize>(names: [&str; N]) -> HashSet<String> {
 }
 
 #[test]
-fn a_batch_that_is_not_full_waits_for_the_window_of_its_first_message() {
+fn holds_a_batch_that_is_not_full_for_the_window_of_its_first_message() {
     let start = Instant::now();
-    let mut waiting = waiting(LIMITS, &[("a", None)], start);
-    waiting.add(record("b", None), start + Duration::from_secs(10));
-    assert_eq!(waiting.due(), Some(start + LIMITS.window));
-    assert_eq!(waiting.room(), 1);
-    assert_eq!(taken(&mut waiting, start + Duration::from_secs(19)), None);
-    assert_eq!(ids(&waiting.take(start + LIMITS.window).unwrap()), ["a", "b"]);
-    assert_eq!((waiting.due(), waiting.room()), (None, 3));
+    let mut buffer = buffer(LIMITS, &[("a", None)], start);
+    buffer.add(record("b", None), start + Duration::from_secs(10));
+    assert_eq!(buffer.due(), Some(start + LIMITS.window));
+    assert_eq!(buffer.room(), 1);
+    assert_eq!(taken(&mut buffer, start + Duration::from_secs(19)), None);
+    assert_eq!(ids(&buffer.take(start + LIMITS.window).unwrap()), ["a", "b"]);
+    assert_eq!((buffer.due(), buffer.room()), (None, 3));
 }
 
 #[test]
-fn a_full_batch_goes_at_once_and_the_rest_waits() {
+fn returns_a_full_batch_at_once_and_holds_the_rest() {
     let start = Instant::now();
     let messages = [("a", None), ("b", None), ("c", None), ("d", None)];
-    let mut waiting = waiting(LIMITS, &messages, start);
-    assert_eq!(waiting.room(), 0);
-    assert_eq!(ids(&waiting.take(start).unwrap()), ["a", "b", "c"]);
-    assert_eq!(taken(&mut waiting, start), None);
-    assert_eq!(waiting.due(), Some(start + LIMITS.window));
+    let mut buffer = buffer(LIMITS, &messages, start);
+    assert_eq!(buffer.room(), 0);
+    assert_eq!(ids(&buffer.take(start).unwrap()), ["a", "b", "c"]);
+    assert_eq!(taken(&mut buffer, start), None);
+    assert_eq!(buffer.due(), Some(start + LIMITS.window));
 }
 
 #[test]
-fn without_a_window_whatever_is_there_goes_at_once() {
+fn returns_all_messages_at_once_without_a_window() {
     let start = Instant::now();
-    let mut waiting = waiting(Limits { window: Duration::ZERO, ..LIMITS }, &[("a", None)], start);
-    assert_eq!(ids(&waiting.take(start).unwrap()), ["a"]);
+    let mut buffer = buffer(Limits { window: Duration::ZERO, ..LIMITS }, &[("a", None)], start);
+    assert_eq!(ids(&buffer.take(start).unwrap()), ["a"]);
 }
 
 #[test]
-fn a_payload_has_at_most_six_mebibytes() {
+fn limits_a_payload_to_six_mebibytes() {
     let start = Instant::now();
-    let mut waiting = Waiting::new(Limits { batch_size: 10, ..LIMITS });
+    let mut buffer = Buffer::new(Limits { batch_size: 10, ..LIMITS });
     for id in ["a", "b", "c", "d", "e", "f", "g"] {
-        waiting.add(with_body(id, None, "x".repeat(1 << 20)), start);
+        buffer.add(with_body(id, None, "x".repeat(1 << 20)), start);
     }
-    let batch = waiting.take(start).unwrap();
+    let batch = buffer.take(start).unwrap();
     assert_eq!(ids(&batch), ["a", "b", "c", "d", "e"]);
     assert!(super::super::record::event(&batch).len() <= MAX_SYNC_BYTES);
-    assert_eq!(taken(&mut waiting, start), None, "the other two wait for more");
+    assert_eq!(taken(&mut buffer, start), None, "the other two wait for more");
 }
 
 #[test]
-fn what_waited_as_long_as_the_queue_hides_it_is_left_to_the_queue() {
+fn drops_a_message_after_its_visibility_timeout() {
     let start = Instant::now();
     let limits = Limits { window: LIMITS.visibility / 2, ..LIMITS };
-    let mut waiting = waiting(limits, &[("old", None)], start);
+    let mut buffer = buffer(limits, &[("old", None)], start);
     let later = start + LIMITS.visibility;
-    waiting.add(record("new", None), later - Duration::from_secs(40));
-    assert_eq!(ids(&waiting.take(later).unwrap()), ["new"]);
+    buffer.add(record("new", None), later - Duration::from_secs(40));
+    assert_eq!(ids(&buffer.take(later).unwrap()), ["new"]);
 }
 
 #[test]
-fn of_a_group_one_batch_is_in_flight_at_a_time() {
+fn has_one_batch_of_a_group_in_flight_at_a_time() {
     let start = Instant::now();
     let messages = [("1", Some("g")), ("2", Some("g")), ("3", Some("h")), ("4", Some("g")), ("5", Some("i"))];
-    let mut waiting = waiting(Limits { window: Duration::ZERO, ..LIMITS }, &messages, start);
-    assert_eq!(taken(&mut waiting, start).unwrap(), ["1", "2", "3"]);
-    assert_eq!(taken(&mut waiting, start).unwrap(), ["5"], "group g is locked, i is not");
-    assert_eq!(taken(&mut waiting, start), None);
-    waiting.release(&groups(["g", "h"]), &groups([]));
-    assert_eq!(taken(&mut waiting, start).unwrap(), ["4"]);
+    let mut buffer = buffer(Limits { window: Duration::ZERO, ..LIMITS }, &messages, start);
+    assert_eq!(taken(&mut buffer, start).unwrap(), ["1", "2", "3"]);
+    assert_eq!(taken(&mut buffer, start).unwrap(), ["5"], "group g is locked, i is not");
+    assert_eq!(taken(&mut buffer, start), None);
+    buffer.release(&groups(["g", "h"]), &groups([]));
+    assert_eq!(taken(&mut buffer, start).unwrap(), ["4"]);
 }
 
 #[test]
-fn nothing_overtakes_a_failed_message_of_its_group() {
+fn drops_the_later_messages_of_a_group_with_a_failed_message() {
     let start = Instant::now();
     let messages = [("1", Some("g")), ("2", Some("g")), ("3", Some("h")), ("4", Some("g")), ("5", Some("h"))];
-    let mut waiting = waiting(Limits { window: Duration::ZERO, ..LIMITS }, &messages, start);
-    assert_eq!(taken(&mut waiting, start).unwrap(), ["1", "2", "3"]);
-    waiting.release(&groups(["g", "h"]), &groups(["g"]));
-    assert_eq!(
-        taken(&mut waiting, start).unwrap(),
-        ["5"],
-        "4 is left to the queue, which gives 1 or 2 again before it"
-    );
+    let mut buffer = buffer(Limits { window: Duration::ZERO, ..LIMITS }, &messages, start);
+    assert_eq!(taken(&mut buffer, start).unwrap(), ["1", "2", "3"]);
+    buffer.release(&groups(["g", "h"]), &groups(["g"]));
+    assert_eq!(taken(&mut buffer, start).unwrap(), ["5"], "the queue delivers 4 again, after 1 or 2");
 }
 
-/// What happens to a queue's poller.
 #[derive(Clone, Debug)]
 enum Step {
     Arrives(Option<u8>),
     Takes,
-    /// The oldest batch in flight ends; whether its first message failed.
+    /// The oldest batch in flight ends; true if its first message failed.
     Ends(bool),
     Passes(u64),
 }
@@ -141,11 +136,11 @@ fn step() -> impl Strategy<Value = Step> {
 
 proptest! {
     #[test]
-    fn batches_are_within_limits_in_order_and_of_groups_that_are_not_in_flight(
+    fn returns_batches_within_limits_in_order_and_without_groups_in_flight(
         steps in proptest::collection::vec(step(), 0..200),
     ) {
         let mut now = Instant::now();
-        let mut waiting = Waiting::new(LIMITS);
+        let mut buffer = Buffer::new(LIMITS);
         let mut in_flight: VecDeque<HashSet<String>> = VecDeque::new();
         let (mut arrived, mut seen) = (0_u32, HashSet::new());
         let mut last_of_group = std::collections::HashMap::new();
@@ -154,11 +149,11 @@ proptest! {
                 Step::Arrives(group) => {
                     arrived += 1;
                     let group = group.map(|group| group.to_string());
-                    waiting.add(record(&arrived.to_string(), group.as_deref()), now);
+                    buffer.add(record(&arrived.to_string(), group.as_deref()), now);
                 }
                 Step::Passes(seconds) => now += Duration::from_secs(seconds),
                 Step::Takes => {
-                    let Some(batch) = waiting.take(now) else { continue };
+                    let Some(batch) = buffer.take(now) else { continue };
                     prop_assert!(!batch.is_empty() && batch.len() <= LIMITS.batch_size);
                     let groups: HashSet<_> = batch.iter().filter_map(|record| record.group.clone()).collect();
                     prop_assert!(in_flight.iter().all(|other| other.is_disjoint(&groups)));
@@ -175,7 +170,7 @@ proptest! {
                 Step::Ends(failed) => {
                     let Some(groups) = in_flight.pop_front() else { continue };
                     let failed = groups.iter().take(usize::from(failed)).cloned().collect();
-                    waiting.release(&groups, &failed);
+                    buffer.release(&groups, &failed);
                 }
             }
         }
