@@ -26,8 +26,6 @@ pub enum LocalDeadLetters {
     Sqs(SqsDeadLetters),
 }
 
-// === impl InMemoryDeadLetters ===
-
 impl InMemoryDeadLetters {
     /// Returns all dead letters, oldest first.
     pub fn letters(&self) -> Vec<DeadLetter> {
@@ -55,8 +53,6 @@ impl DeadLetterQueue for InMemoryDeadLetters {
         letters.into_iter().map(|letter| self.keep(letter)).collect()
     }
 }
-
-// === impl LocalDeadLetters ===
 
 impl DeadLetterQueue for LocalDeadLetters {
     async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {

@@ -83,11 +83,8 @@ struct Ended {
     failed: HashSet<String>,
 }
 
-// === impl Settings ===
-
 impl Settings {
     /// Returns the window, limited by the visibility timeout of `queue`.
-    #[must_use]
     pub fn window_on(&self, queue: &QueueAttributes) -> Duration {
         self.window.min(queue.visibility_timeout / 2)
     }
@@ -181,8 +178,6 @@ async fn sleep_until(time: Option<Instant>) {
         None => std::future::pending().await,
     }
 }
-
-// === impl Invoker ===
 
 impl<Q: Queue, F: Function> Invoker<Q, F> {
     async fn invoke(&self, batch: Vec<Record>) -> Ended {

@@ -54,8 +54,6 @@ struct Observed<F> {
     observer: Observer,
 }
 
-// === impl Settings ===
-
 impl Default for Settings {
     fn default() -> Self {
         let seconds = Duration::from_secs;
@@ -110,8 +108,6 @@ async fn respond<F: Function>(
     };
     response::with_request_id(answer, &request_id)
 }
-
-// === impl Observed ===
 
 impl<F: Function> Observed<F> {
     async fn once(

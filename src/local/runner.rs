@@ -23,15 +23,11 @@ pub(super) struct Runner<F> {
     timeout: Duration,
 }
 
-// === impl Function ===
-
 impl<T: Transport + 'static, D: DeadLetterQueue + 'static> Function for Gateway<T, D> {
     async fn invoke(&self, payload: Bytes, invocation: &Invocation) -> Handled {
         handle(self, payload, invocation).await
     }
 }
-
-// === impl Runner ===
 
 impl<F: Function> Runner<F> {
     pub(super) fn new(function: Arc<F>, timeout: Duration) -> Self {
@@ -77,7 +73,6 @@ fn timed_out(request_id: &str, timeout: Duration) -> FunctionError {
 }
 
 /// Returns a random UUID. The seeds of hash maps are random enough: guessing an id brings nobody a gain.
-#[must_use]
 pub fn request_id() -> String {
     let random = || RandomState::new().build_hasher().finish();
     let (high, low) = (random(), random());

@@ -70,15 +70,11 @@ struct Authorization<'a> {
     signature: Vec<u8>,
 }
 
-// === impl AccessKey ===
-
 impl fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("AccessKey").field("id", &self.id).finish_non_exhaustive()
     }
 }
-
-// === impl Verifier ===
 
 impl Verifier {
     /// Accepts a request that one of the keys signed at most five minutes from `now`.
@@ -179,8 +175,6 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Result<Option<&'a str>, Signa
     value.map_err(|_| SignatureError::Malformed("A header of the signature is not ASCII."))
 }
 
-// === impl Authorization ===
-
 impl<'a> Authorization<'a> {
     fn parse(header: &'a str) -> Option<Self> {
         let rest = header.strip_prefix(ALGORITHM)?.strip_prefix(' ')?;
@@ -205,8 +199,6 @@ impl<'a> Authorization<'a> {
         })
     }
 }
-
-// === impl SignatureError ===
 
 impl fmt::Display for SignatureError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -95,8 +95,6 @@ struct Staged {
     samples: Vec<Sample>,
 }
 
-// === impl Rules ===
-
 impl Default for Rules {
     /// The limits of AMP: samples of the last hour, a window of one minute, at most ten minutes ahead.
     fn default() -> Self {
@@ -116,10 +114,7 @@ impl Default for Rules {
     }
 }
 
-// === impl Tsdb ===
-
 impl Tsdb {
-    #[must_use]
     pub fn new(rules: Rules) -> Self {
         Self { rules, series: BTreeMap::new(), head_max: None, samples: 0, label_bytes: 0 }
     }
@@ -142,7 +137,6 @@ impl Tsdb {
     }
 
     /// Returns all series in the order of their labels.
-    #[must_use]
     pub fn snapshot(&self) -> Vec<StoredSeries> {
         let stored = |(labels, samples): (&Labels, &Vec<Sample>)| StoredSeries {
             labels: labels.clone(),
@@ -246,8 +240,6 @@ impl Room {
         Ok(())
     }
 }
-
-// === impl Appended ===
 
 impl Appended {
     fn refuse(&mut self, samples: usize, refusal: impl FnOnce() -> Refusal) {

@@ -44,22 +44,17 @@ pub enum DecodeError {
     Protobuf(prost::DecodeError),
 }
 
-// === impl Workspace ===
-
 impl Workspace {
     /// Without a `verifier` anyone may write, signed or not.
-    #[must_use]
     pub fn new(id: impl Into<String>, rules: Rules, verifier: Option<Verifier>) -> Self {
         Self { id: id.into(), verifier, tsdb: Mutex::new(Tsdb::new(rules)) }
     }
 
     /// Returns the URL to write to if it listens at `address`.
-    #[must_use]
     pub fn url(&self, address: SocketAddr) -> String {
         format!("http://{address}{}", self.path())
     }
 
-    #[must_use]
     pub fn snapshot(&self) -> Vec<StoredSeries> {
         self.lock().snapshot()
     }

@@ -39,8 +39,6 @@ struct Next {
     is_full: bool,
 }
 
-// === impl Buffer ===
-
 impl Buffer {
     pub(super) fn new(limits: Limits) -> Self {
         Self { limits, arrived: VecDeque::new(), locked: HashSet::new() }

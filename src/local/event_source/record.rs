@@ -48,8 +48,6 @@ struct AttributeShape<'a> {
     data_type: &'a str,
 }
 
-// === impl Record ===
-
 impl Record {
     pub(super) fn new(received: &ReceivedMessage, queue_arn: &str) -> Self {
         let attributes = received.message_attributes.iter();

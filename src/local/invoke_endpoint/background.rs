@@ -13,8 +13,6 @@ const GRACE: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub(super) struct Background(Arc<Semaphore>);
 
-// === impl Background ===
-
 impl Background {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(MAX_PENDING as usize)))

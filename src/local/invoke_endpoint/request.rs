@@ -32,11 +32,8 @@ pub(super) struct ServiceError {
     pub(super) message: String,
 }
 
-// === impl InvocationType ===
-
 impl InvocationType {
     /// Returns the value of the header.
-    #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::RequestResponse => "RequestResponse",
@@ -45,8 +42,6 @@ impl InvocationType {
         }
     }
 }
-
-// === impl ServiceError ===
 
 impl ServiceError {
     fn new(status: u16, error_type: &'static str, message: impl Into<String>) -> Self {

@@ -91,8 +91,6 @@ impl fmt::Display for Refusal {
     }
 }
 
-// === impl RefusalReason ===
-
 impl RefusalReason {
     /// Returns true if the storage refuses the sample, false if an earlier check does.
     fn is_order(&self) -> bool {

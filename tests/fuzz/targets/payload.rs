@@ -304,7 +304,7 @@ fn check_metrics(metrics: &Summary, flags: Flags, state: &State) {
     }
 }
 
-/// What SQS is told: the messages that are to come again, and no others.
+/// The answer to SQS names the messages that come again; the others are stored or dead letters.
 fn check_partial_batch(handled: &Handled, flags: Flags, dead_letters: &[DeadLetter]) {
     let metrics = &handled.summary;
     let answer: Value = serde_json::from_str(handled.answer.as_ref().expect("an answer")).expect("JSON");
@@ -317,7 +317,7 @@ fn check_partial_batch(handled: &Handled, flags: Flags, dead_letters: &[DeadLett
     assert!(metrics.rejected == 0 || metrics.dead_lettered + metrics.returned > 0, "{metrics:?}");
 }
 
-/// What a direct caller is told.
+/// The answer to a direct caller is a report or a function error.
 fn check_report(handled: &Handled, flags: Flags, dead_letters: &[DeadLetter]) {
     let metrics = &handled.summary;
     assert_eq!((metrics.messages, metrics.dead_lettered), (1, 0), "{metrics:?}");

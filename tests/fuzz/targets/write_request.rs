@@ -61,7 +61,7 @@ fn append(request: &WriteRequest, rules: Rules) {
     assert_eq!(appended.refused > 0, appended.first.is_some());
     if let Some(refusal) = &appended.first {
         let text = refusal.to_string();
-        assert!(!text.is_empty(), "a refusal without an error text");
+        assert!(!text.is_empty(), "the receiver refuses without an error text");
     }
     if rules.flavour == Flavour::AllOrNothing && appended.refused > 0 {
         assert_eq!(appended.stored, 0, "the valid rest is stored");
