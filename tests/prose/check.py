@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Checks the mechanical half of the language rules over the project's prose and test names.
 
-    python3 tests/prose/check.py               every file that git tracks, except those under NOT_YET
-    python3 tests/prose/check.py src/event     these files and folders, NOT_YET or not
+    python3 tests/prose/check.py               every file that git tracks
+    python3 tests/prose/check.py src/event     these files and folders
     python3 tests/prose/check.py --count       findings per room of the whole project
 
 Prose is comments, doc comments, docstrings, Markdown, and the descriptions in YAML. Code spans, code blocks and URLs are no prose.
@@ -26,9 +26,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-
-#: Prefixes of paths that are not clean yet. Delete a line when `check.py <prefix>` finds nothing.
-NOT_YET = []
 
 #: Made from the text of other files, which are checked themselves.
 GENERATED = {"infra/cdk/API.md"}
@@ -392,8 +389,6 @@ def main(arguments=None):
     files = [path for path in tracked(*(path.resolve() for path in given.paths)) if path.as_posix() not in GENERATED]
     if given.paths and not files:
         options.error("there is no such file")
-    if not given.paths and not given.count:
-        files = [path for path in files if not path.as_posix().startswith(tuple(NOT_YET))]
     read_files, rooms, rules = 0, Counter(), Counter()
     for path in files:
         try:
@@ -414,8 +409,6 @@ def main(arguments=None):
     total = sum(rooms.values())
     by_rule = ", ".join(f"{count} {rule}" for rule, count in rules.most_common())
     print(f"{total or 'no'} findings in {read_files} files" + (f": {by_rule}" if total else ""))
-    if NOT_YET and not given.paths and not given.count:
-        print(f"not checked yet: {', '.join(NOT_YET)}")
     return 1 if total else 0
 
 

@@ -157,10 +157,10 @@ class Sources(unittest.TestCase):
 
 
 class Command(unittest.TestCase):
-    def run_it(self, *arguments, source="# a fate\n", not_yet=()):
+    def run_it(self, *arguments, source="# a fate\n"):
         with mock.patch.object(check, "tracked", lambda *paths: [Path("tests/prose/check.py")]), \
                 mock.patch.object(Path, "read_text", lambda *_, **__: source), \
-                mock.patch.object(check, "NOT_YET", list(not_yet)), contextlib.redirect_stdout(io.StringIO()) as printed:
+                contextlib.redirect_stdout(io.StringIO()) as printed:
             return check.main(arguments), printed.getvalue()
 
     def test_exits_with_1_if_there_is_a_finding(self):
@@ -168,12 +168,8 @@ class Command(unittest.TestCase):
                                             "1 findings in 1 files: 1 word\n"))
         self.assertEqual(self.run_it(source="# an outcome\n"), (0, "no findings in 1 files\n"))
 
-    def test_leaves_out_the_rooms_that_are_not_clean_yet(self):
-        self.assertEqual(self.run_it(not_yet=["tests/"]), (0, "no findings in 0 files\nnot checked yet: tests/\n"))
-        self.assertEqual(self.run_it("tests", not_yet=["tests/"])[0], 1)
-
     def test_counts_findings_per_room(self):
-        self.assertEqual(self.run_it("--count", not_yet=["tests/"]), (1, "     1 tests/prose\n1 findings in 1 files: 1 word\n"))
+        self.assertEqual(self.run_it("--count"), (1, "     1 tests/prose\n1 findings in 1 files: 1 word\n"))
 
     def test_finds_the_files_of_the_project(self):
         self.assertIn(Path("Cargo.toml"), check.tracked())
