@@ -91,44 +91,28 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
 
     let times = EventTimes { now: wall_clock(), sent: None };
     let rules = (!arguments.no_check).then_some(&rules);
-    let checked: Vec<_> =
-        messages.iter().map(|message| precheck(message, &times, rules, target.message_limits())).collect();
+    let checked: Vec<_> = messages.iter().map(|message| precheck(message, &times, rules, target.limits())).collect();
     let mut report = Report {
         target: target.name(),
         messages: messages.len() as u64,
         events: checked.iter().map(|checked| checked.events).sum(),
-        totals: progress.totals(),
         before: (0..messages.len()).filter(|&number| progress.has(number)).count() as u64,
-        refused: report::List::default(),
-        rejected: report::List::default(),
-        failed: report::List::default(),
-        ended: None,
         resumable: arguments.resume.is_some(),
-        took: std::time::Duration::ZERO,
+        ..Report::default()
     };
     let started = Instant::now();
-    settle_rejected(&messages, &checked, &mut progress, &mut report)?;
-    send(&messages, &checked, &target, &stop, &mut progress, &mut report).await?;
-    (report.totals, report.took) = (progress.totals(), started.elapsed());
-
-    view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
-    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-/// Settles the messages that are not to be sent.
-fn settle_rejected(
-    messages: &[FileMessage<'_>],
-    checked: &[Checked],
-    progress: &mut Progress,
-    report: &mut Report,
-) -> Result<(), CommandError> {
-    for (number, (message, checked)) in messages.iter().zip(checked).enumerate() {
+    for (number, (message, checked)) in messages.iter().zip(&checked).enumerate() {
         if let Some(rejection) = checked.rejection.as_ref().filter(|_| !progress.has(number)) {
             report.refused.add(message.place, rejection);
             progress.settle(number, |totals| &mut totals.refused);
         }
     }
-    progress.keep()
+    progress.keep()?;
+    send(&messages, &checked, &target, &stop, &mut progress, &mut report).await?;
+    (report.totals, report.took) = (progress.totals, started.elapsed());
+
+    view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
+    Ok(if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 async fn send(
@@ -144,10 +128,13 @@ async fn send(
     let parcel = |number| Parcel {
         number,
         bytes: text_of(number).len(),
-        is_alone: !matches!(target, Target::Queue(_)) && !checked[number].is_bare_event,
+        is_alone: target.limits().is_array && !checked[number].is_bare_event,
     };
     let parcels: Vec<_> = left.map(parcel).collect();
-    let bar = bar(parcels.len());
+    let bar = match parcels.len() {
+        0..MANY => ProgressBar::hidden(),
+        many => view::progress(many as u64, "{bar:40} {pos}/{len} messages {per_sec} {eta}"),
+    };
     for numbers in pack(&parcels, target.limits()) {
         let place = |position: usize| messages[numbers[position]].place.to_string();
         if stop.is_asked() {
@@ -156,39 +143,30 @@ async fn send(
         }
         let batch: Vec<_> = numbers.iter().map(|&number| Numbered { number, text: text_of(number) }).collect();
         let outcomes = retry::send(target, &batch, stop).await;
-        for (&number, outcome) in numbers.iter().zip(&outcomes).filter(|(_, outcome)| outcome.is_settled()) {
-            settle(number, outcome, &messages[number], progress, report);
+        for (position, outcome) in outcomes.iter().enumerate() {
+            let (number, message) = (numbers[position], &messages[numbers[position]]);
+            match outcome {
+                Outcome::Sent | Outcome::Stored => progress.settle(number, |totals| &mut totals.sent),
+                Outcome::Rejected { reason, detail } => {
+                    report.rejected.add(message.place, format_args!("{reason}: {detail}"));
+                    progress.settle(number, |totals| &mut totals.rejected);
+                }
+                Outcome::Failed(error_text) => {
+                    report.failed.add(message.place, error_text);
+                    progress.settle(number, |totals| &mut totals.failed);
+                }
+                Outcome::Unsent { error_text, .. } => {
+                    let first = || Ended { place: place(position), reason: error_text.clone() };
+                    report.ended.get_or_insert_with(first);
+                }
+            }
         }
         progress.keep()?;
         bar.inc(numbers.len() as u64);
-        if let Some(unsent) = retry::first_unsent(&outcomes) {
-            let first = outcomes.iter().position(|outcome| !outcome.is_settled()).unwrap_or_default();
-            report.ended = Some(Ended { place: place(first), reason: unsent.error_text.clone() });
+        if report.ended.is_some() {
             break;
         }
     }
     bar.finish_and_clear();
     Ok(())
-}
-
-fn settle(number: usize, outcome: &Outcome, message: &FileMessage<'_>, progress: &mut Progress, report: &mut Report) {
-    match outcome {
-        Outcome::Sent | Outcome::Stored => progress.settle(number, |totals| &mut totals.sent),
-        Outcome::Rejected { reason, detail } => {
-            report.rejected.add(message.place, format_args!("{reason}: {detail}"));
-            progress.settle(number, |totals| &mut totals.rejected);
-        }
-        Outcome::Failed(error_text) => {
-            report.failed.add(message.place, error_text);
-            progress.settle(number, |totals| &mut totals.failed);
-        }
-        Outcome::Unsent(_) => {}
-    }
-}
-
-fn bar(messages: usize) -> ProgressBar {
-    if messages < MANY {
-        return ProgressBar::hidden();
-    }
-    view::progress(messages as u64, "{bar:40} {pos}/{len} messages {per_sec} {eta}")
 }

@@ -78,8 +78,7 @@ fn told(outcome: Outcome) -> EventOutcome {
         Outcome::Stored => EventOutcome::Stored,
         Outcome::Sent => EventOutcome::Failed("its answer is no report of this function".to_owned()),
         Outcome::Rejected { reason, .. } => EventOutcome::Rejected(reason),
-        Outcome::Failed(error_text) => EventOutcome::Failed(error_text),
-        Outcome::Unsent(unsent) => EventOutcome::Failed(unsent.error_text),
+        Outcome::Failed(error_text) | Outcome::Unsent { error_text, .. } => EventOutcome::Failed(error_text),
     }
 }
 

@@ -6,9 +6,11 @@ use super::direct_invocation;
 use super::outcome::Outcome;
 use super::target::Numbered;
 use crate::exit::CommandError;
+use crate::view;
 use amp_push_gateway::aws::{
     Answer, BodyPolicy, CredentialsSource, HttpTransport, Signed, Signer, Transport as _, TransportError,
 };
+use amp_push_gateway::config::Env;
 use amp_push_gateway::lambda::FunctionError;
 use endpoint::Endpoint;
 use http::Request;
@@ -32,19 +34,11 @@ const FUNCTION_ERROR: &str = "x-amz-function-error";
 const ERROR_TYPE: &str = "x-amzn-errortype";
 const PRODUCT: &str = concat!("amp-push-gateway/", env!("CARGO_PKG_VERSION"), " pushgw");
 
-/// Characters of an error text.
-const MAX_TEXT_CHARS: usize = 300;
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Kind {
-    Synchronous,
-    Asynchronous,
-}
-
 #[derive(Debug)]
 pub(crate) struct Function {
     endpoint: Endpoint,
-    kind: Kind,
+    /// Lambda takes the events and stores them later.
+    pub(super) asynchronous: bool,
     transport: Signed<HttpTransport>,
     timeout: Duration,
 }
@@ -59,50 +53,54 @@ struct ServiceError {
 // === impl Function ===
 
 impl Function {
-    pub(crate) fn new(name: &str, endpoint: Option<Url>, kind: Kind, timeout: Duration) -> Result<Self, CommandError> {
-        let endpoint = Endpoint::new(name, endpoint)?;
+    pub(super) fn new(
+        name: &str,
+        url: Option<Url>,
+        asynchronous: bool,
+        timeout: Duration,
+    ) -> Result<Self, CommandError> {
+        let endpoint = Endpoint::new(name, url, &Env)?;
         let credentials = CredentialsSource::new(None, &endpoint.region);
         let signer = Signer { service: SIGNING_NAME, region: endpoint.region.clone(), credentials };
-        Self::of(endpoint, kind, Some(signer), timeout)
+        Self::of(endpoint, asynchronous, Some(signer), timeout)
     }
 
     /// Calls are not signed.
     pub(crate) fn unsigned(name: &str, endpoint: &Url, timeout: Duration) -> Result<Self, CommandError> {
-        Self::of(Endpoint::unsigned(name, endpoint)?, Kind::Synchronous, None, timeout)
+        Self::of(Endpoint::unsigned(name, endpoint)?, false, None, timeout)
     }
 
-    fn of(endpoint: Endpoint, kind: Kind, signer: Option<Signer>, timeout: Duration) -> Result<Self, CommandError> {
+    fn of(
+        endpoint: Endpoint,
+        asynchronous: bool,
+        signer: Option<Signer>,
+        timeout: Duration,
+    ) -> Result<Self, CommandError> {
         let http = HttpTransport::new().map_err(CommandError::failed)?;
-        Ok(Self { endpoint, kind, transport: Signed::new(http, signer), timeout: timeout + GRACE })
+        Ok(Self { endpoint, asynchronous, transport: Signed::new(http, signer), timeout: timeout + GRACE })
     }
 
     pub(crate) fn name(&self) -> String {
         format!("{} at {}", self.endpoint.name, self.endpoint.url.origin().ascii_serialization())
     }
 
-    pub(crate) fn is_asynchronous(&self) -> bool {
-        self.kind == Kind::Asynchronous
-    }
-
     pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
         let texts: Vec<_> = messages.iter().map(|message| message.text).collect();
-        let invocation_type = if self.is_asynchronous() { "Event" } else { "RequestResponse" };
+        let invocation_type = if self.asynchronous { "Event" } else { "RequestResponse" };
         let request = Request::post(self.endpoint.url.as_str())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, PRODUCT)
             .header(INVOCATION_TYPE, invocation_type)
             .body(direct_invocation::payload(&texts).into());
+        let unsent = |error: String, may_pass| vec![Outcome::unsent(error, may_pass); messages.len()];
         let request = match request {
             Ok(request) => request,
-            Err(error) => return vec![Outcome::unsent(error.to_string(), false); messages.len()],
+            Err(error) => return unsent(error.to_string(), false),
         };
         let whole = |_| BodyPolicy::Required { max_bytes: MAX_ANSWER_BYTES };
         match self.transport.send(request, whole, self.timeout).await {
             Ok(answer) => outcomes(&answer, messages.len()),
-            Err(error) => {
-                let may_pass = !matches!(error, TransportError::Credentials(_));
-                vec![Outcome::unsent(error.to_string(), may_pass); messages.len()]
-            }
+            Err(error) => unsent(error.to_string(), !matches!(error, TransportError::Credentials(_))),
         }
     }
 }
@@ -131,7 +129,7 @@ fn outcomes(answer: &Answer, count: usize) -> Vec<Outcome> {
 
 /// Shortens an error text; a report in it stays whole.
 fn cut(text: &str) -> String {
-    if text.starts_with('{') { text.to_owned() } else { text.chars().take(MAX_TEXT_CHARS).collect() }
+    if text.starts_with('{') { text.to_owned() } else { view::beginning(text) }
 }
 
 #[cfg(test)]

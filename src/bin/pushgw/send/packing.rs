@@ -1,13 +1,14 @@
 //! Packs messages that go together. Pure.
 
+/// Limits of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Limits {
     /// Messages.
     pub(super) count: usize,
-    /// Bytes of all of them.
+    /// Bytes of all of them together, and so of each.
     pub(super) bytes: usize,
-    /// Bytes around each.
-    pub(super) around: usize,
+    /// Several messages go as one array; else each is a message of SQS.
+    pub(super) is_array: bool,
 }
 
 /// A message as far as packing is concerned.
@@ -23,10 +24,12 @@ pub(super) struct Parcel {
 /// Cuts `parcels` into calls, in order. A parcel that is too large by itself travels alone.
 pub(super) fn pack(parcels: &[Parcel], limits: Limits) -> Vec<Vec<usize>> {
     let mut calls: Vec<Vec<usize>> = Vec::new();
+    // A comma, and the brackets together.
+    let around = usize::from(limits.is_array);
     let (mut bytes, mut is_closed) = (0, true);
     for parcel in parcels {
-        let added = parcel.bytes + limits.around;
-        let fits = |call: &&mut Vec<usize>| call.len() < limits.count && bytes + added <= limits.bytes;
+        let added = parcel.bytes + around;
+        let fits = |call: &&mut Vec<usize>| call.len() < limits.count && bytes + added + around <= limits.bytes;
         if let Some(call) = calls.last_mut().filter(|_| !is_closed && !parcel.is_alone).filter(fits) {
             call.push(parcel.number);
             bytes += added;
@@ -43,7 +46,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const LIMITS: Limits = Limits { count: 3, bytes: 100, around: 1 };
+    const LIMITS: Limits = Limits { count: 3, bytes: 101, is_array: true };
 
     fn parcels(sizes: &[(usize, bool)]) -> Vec<Parcel> {
         let parcel = |(number, &(bytes, is_alone)): (usize, &(usize, bool))| Parcel { number, bytes, is_alone };

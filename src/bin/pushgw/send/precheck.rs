@@ -1,15 +1,9 @@
 //! Checks a message before it is sent, by the rules of the gateway and the limits of its target. Pure.
 
+use super::packing::Limits;
 use crate::input_file::FileMessage;
 use amp_push_gateway::event::{EventTimes, Rules, Shape, read_message};
 use amp_push_gateway::model::{Reason, Rejection};
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct MessageLimits {
-    pub(super) bytes: usize,
-    /// SQS takes it, which refuses some characters.
-    pub(super) sqs: bool,
-}
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Checked {
@@ -27,7 +21,7 @@ pub(super) fn precheck(
     message: &FileMessage<'_>,
     times: &EventTimes,
     rules: Option<&Rules>,
-    message_limits: MessageLimits,
+    limits: Limits,
 ) -> Checked {
     let text = match &message.text {
         Ok(text) => *text,
@@ -47,17 +41,17 @@ pub(super) fn precheck(
     Checked {
         events,
         is_bare_event: shape == Shape::Single && is_bare && is_object,
-        rejection: unfit(text, message_limits).or(rejected.filter(|_| rules.is_some())),
+        rejection: unfit(text, limits).or(rejected.filter(|_| rules.is_some())),
     }
 }
 
 /// Returns why no target takes the text, whatever it says.
-fn unfit(text: &str, message_limits: MessageLimits) -> Option<Rejection> {
-    if text.len() > message_limits.bytes {
+fn unfit(text: &str, limits: Limits) -> Option<Rejection> {
+    if text.len() > limits.bytes {
         let detail = format!(
             "the message has {} bytes, and at most {} are taken; give its events as JSON lines",
             text.len(),
-            message_limits.bytes
+            limits.bytes
         );
         return Some(Rejection::new(Reason::TooLarge, detail));
     }
@@ -66,7 +60,7 @@ fn unfit(text: &str, message_limits: MessageLimits) -> Option<Rejection> {
     }
     let unsendable =
         |c: char| !matches!(c, '\t' | '\n' | '\r' | ' '..='\u{D7FF}' | '\u{E000}'..='\u{FFFD}' | '\u{10000}'..);
-    let wrong = text.char_indices().find(|(_, c)| message_limits.sqs && unsendable(*c));
+    let wrong = text.char_indices().find(|(_, c)| !limits.is_array && unsendable(*c));
     wrong.map(|(byte, c)| {
         Rejection::new(Reason::InvalidJson, format!("byte {byte} is {c:?}, which SQS does not take (\\u escapes pass)"))
     })
@@ -80,13 +74,13 @@ mod tests {
 
     const NOW: i64 = 1_676_398_017_000;
 
-    fn checked(text: &str, checked: bool, message_limits: MessageLimits) -> Checked {
+    fn checked(text: &str, checked: bool, limits: Limits) -> Checked {
         let times = EventTimes { now: Timestamp(NOW), sent: None };
         let message = FileMessage { place: Place { name: "f", line: None }, text: Ok(text) };
-        precheck(&message, &times, checked.then(Rules::default).as_ref(), message_limits)
+        precheck(&message, &times, checked.then(Rules::default).as_ref(), limits)
     }
 
-    const ANY: MessageLimits = MessageLimits { bytes: 1_000, sqs: true };
+    const ANY: Limits = Limits { count: 10, bytes: 1_000, is_array: false };
 
     #[test]
     fn events_are_counted_and_bare_ones_told_from_wrapped_ones() {
@@ -134,9 +128,9 @@ mod tests {
             ("123456", "too_large: the message has 6 bytes, and at most 5 are taken; give its events as JSON lines"),
         ];
         for (text, expected) in table {
-            let rejection = checked(text, false, MessageLimits { bytes: 5, sqs: true }).rejection.unwrap();
+            let rejection = checked(text, false, Limits { bytes: 5, ..ANY }).rejection.unwrap();
             assert_eq!(rejection.to_string(), expected);
         }
-        assert_eq!(checked("\"\u{1}\"", false, MessageLimits { bytes: 5, sqs: false }).rejection, None);
+        assert_eq!(checked("\"\u{1}\"", false, Limits { bytes: 5, is_array: true, ..ANY }).rejection, None);
     }
 }

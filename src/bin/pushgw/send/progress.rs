@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// Messages by their outcome.
@@ -31,18 +31,14 @@ pub(super) struct Settled {
 /// The file's content.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-struct Saved {
+pub(super) struct Progress {
+    #[serde(skip)]
+    path: Option<PathBuf>,
     /// A hash of what is sent.
     input: String,
     target: String,
     settled: Settled,
-    totals: Totals,
-}
-
-#[derive(Debug)]
-pub(super) struct Progress {
-    path: Option<PathBuf>,
-    saved: Saved,
+    pub(super) totals: Totals,
 }
 
 // === impl Settled ===
@@ -67,73 +63,68 @@ impl Settled {
 impl Progress {
     /// Reads the file at `path` if it exists; else nothing is settled.
     pub(super) fn open(path: Option<&Path>, inputs: &[InputFile], target: &str) -> Result<Self, CommandError> {
-        let fresh = Saved {
+        let mut progress = Self {
+            path: path.map(Path::to_owned),
             input: if path.is_some() { hash(inputs) } else { String::new() },
             target: target.to_owned(),
             settled: Settled::default(),
             totals: Totals::default(),
         };
-        let Some(path) = path else { return Ok(Self { path: None, saved: fresh }) };
-        let saved = match fs::read(path) {
-            Ok(bytes) => Some(read(path, &bytes, &fresh)?),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        let Some(path) = path else { return Ok(progress) };
+        match fs::read(path) {
+            Ok(bytes) => progress.resume(path, &bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(CommandError::unreadable(path, &error)),
-        };
-        let progress = Self { path: Some(path.to_owned()), saved: saved.unwrap_or(fresh) };
+        }
         // Reported before anything is sent.
-        progress.save().map_err(|error| CommandError::usage(unwritable(path, &error)))?;
+        progress.save().map_err(CommandError::usage)?;
         Ok(progress)
     }
 
-    pub(super) fn totals(&self) -> Totals {
-        self.saved.totals
+    /// Takes over what `bytes`, the content of the file at `path`, have settled.
+    fn resume(&mut self, path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+        let usage = |what: &str| {
+            CommandError::usage(format!(
+                "--resume {}: {what}; name another file, or delete this one to send everything from the beginning",
+                path.display()
+            ))
+        };
+        let saved: Self =
+            serde_json::from_slice(bytes).map_err(|error| usage(&format!("it is no progress of `send`: {error}")))?;
+        if saved.input != self.input {
+            return Err(usage("it belongs to other events"));
+        }
+        if saved.target != self.target {
+            return Err(usage(&format!("it belongs to a sending to {}, not to {}", saved.target, self.target)));
+        }
+        (self.settled, self.totals) = (saved.settled, saved.totals);
+        Ok(())
     }
 
     pub(super) fn has(&self, number: usize) -> bool {
-        self.saved.settled.has(number)
+        self.settled.has(number)
     }
 
     pub(super) fn settle(&mut self, number: usize, count: impl FnOnce(&mut Totals) -> &mut u64) {
-        self.saved.settled.add(number);
-        *count(&mut self.saved.totals) += 1;
+        self.settled.add(number);
+        *count(&mut self.totals) += 1;
     }
 
     /// Replaces the file, so that it is whole at any time.
     pub(super) fn keep(&self) -> Result<(), CommandError> {
-        let path = self.path.as_deref().unwrap_or(Path::new(""));
-        self.save().map_err(|error| CommandError::failed(unwritable(path, &error)))
+        self.save().map_err(CommandError::failed)
     }
 
-    fn save(&self) -> io::Result<()> {
+    fn save(&self) -> Result<(), String> {
         let Some(path) = &self.path else { return Ok(()) };
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
-        let mut file = fs::File::create(&beside)?;
-        file.write_all(&serde_json::to_vec(&self.saved)?)?;
-        fs::rename(beside, path)
+        let content = serde_json::to_vec(self).map_err(io::Error::from);
+        content
+            .and_then(|content| fs::write(&beside, content))
+            .and_then(|()| fs::rename(&beside, path))
+            .map_err(|error| format!("--resume {}: it cannot be written: {error}", path.display()))
     }
-}
-
-fn read(path: &Path, bytes: &[u8], fresh: &Saved) -> Result<Saved, CommandError> {
-    let usage = |what: &str| {
-        CommandError::usage(format!(
-            "--resume {}: {what}; name another file, or delete this one to send everything from the beginning",
-            path.display()
-        ))
-    };
-    let saved: Saved =
-        serde_json::from_slice(bytes).map_err(|error| usage(&format!("it is no progress of `send`: {error}")))?;
-    if saved.input != fresh.input {
-        return Err(usage("it belongs to other events"));
-    }
-    if saved.target != fresh.target {
-        return Err(usage(&format!("it belongs to a sending to {}, not to {}", saved.target, fresh.target)));
-    }
-    Ok(saved)
-}
-
-fn unwritable(path: &Path, error: &io::Error) -> String {
-    format!("--resume {}: it cannot be written: {error}", path.display())
 }
 
 /// Hashes contents and their lengths; names may change.
@@ -187,7 +178,7 @@ mod tests {
         first.keep().unwrap();
         let second = Progress::open(Some(&file), &input("x"), "queue q").unwrap();
         assert_eq!((0..6).map(|number| second.has(number)).collect::<Vec<_>>(), [true, true, false, true, true, false]);
-        assert_eq!(second.totals(), Totals { sent: 3, refused: 1, ..Totals::default() });
+        assert_eq!(second.totals, Totals { sent: 3, refused: 1, ..Totals::default() });
     }
 
     #[test]

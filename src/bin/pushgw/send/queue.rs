@@ -11,7 +11,7 @@ use url::Url;
 /// A queue, and the group of what is sent to it.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    queue: sqs::Queue,
+    pub(super) queue: sqs::Queue,
     group: Option<String>,
 }
 
@@ -28,10 +28,6 @@ impl Queue {
             )));
         }
         Ok(Self { queue, group })
-    }
-
-    pub(crate) fn url(&self) -> &Url {
-        self.queue.url()
     }
 
     pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {

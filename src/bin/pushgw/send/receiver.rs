@@ -13,7 +13,7 @@ use url::Url;
 
 #[derive(Debug)]
 pub(crate) struct Receiver {
-    url: Url,
+    pub(super) url: Url,
     gateway: LocalGateway,
     timeout: Duration,
 }
@@ -31,10 +31,6 @@ impl Receiver {
     pub(crate) fn of(settings: &Settings, timeout: Duration) -> Result<Self, CommandError> {
         let gateway = in_process::gateway(settings, None)?;
         Ok(Self { url: settings.remote_write.url.clone(), gateway, timeout })
-    }
-
-    pub(crate) fn url(&self) -> &Url {
-        &self.url
     }
 
     pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {

@@ -2,6 +2,7 @@
 
 use super::progress::Totals;
 use crate::view::{self, Styled, count, duration};
+use serde::Serialize;
 use serde_json::json;
 use std::fmt;
 use std::time::Duration;
@@ -11,17 +12,17 @@ const MAX_SHOWN: usize = 20;
 /// Messages of each kind that scripts get.
 const MAX_LISTED: usize = 1_000;
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Serialize, Debug)]
 struct Listed {
     place: String,
-    text: String,
+    message: String,
 }
 
 /// The first messages of one kind.
-#[derive(Clone, Default, Debug)]
+#[derive(Clone, Default, Serialize, Debug)]
 pub(super) struct List(Vec<Listed>);
 
-#[derive(Debug)]
+#[derive(Default, Debug)]
 pub(super) struct Report {
     pub(super) target: String,
     /// Messages given, and the events in them.
@@ -50,9 +51,9 @@ pub(super) struct Ended {
 // === impl List ===
 
 impl List {
-    pub(super) fn add(&mut self, place: impl fmt::Display, text: impl fmt::Display) {
+    pub(super) fn add(&mut self, place: impl fmt::Display, message: impl fmt::Display) {
         if self.0.len() < MAX_LISTED {
-            self.0.push(Listed { place: place.to_string(), text: text.to_string() });
+            self.0.push(Listed { place: place.to_string(), message: message.to_string() });
         }
     }
 
@@ -61,8 +62,8 @@ impl List {
             return Ok(());
         }
         write!(f, "\n{}: {}", Styled(view::BAD, heading), total)?;
-        for Listed { place, text } in self.0.iter().take(MAX_SHOWN) {
-            write!(f, "\n  {} {text}", Styled(view::QUIET, place))?;
+        for Listed { place, message } in self.0.iter().take(MAX_SHOWN) {
+            write!(f, "\n  {} {message}", Styled(view::QUIET, place))?;
         }
         let shown = self.0.len().min(MAX_SHOWN) as u64;
         match total - shown.min(total) {
@@ -70,10 +71,6 @@ impl List {
             // The saved progress of earlier runs has only their number.
             more => write!(f, "\n  {}", Styled(view::QUIET, format_args!("and {more} more"))),
         }
-    }
-
-    fn json(&self) -> Vec<serde_json::Value> {
-        self.0.iter().map(|listed| json!({"place": listed.place, "message": listed.text})).collect()
     }
 }
 
@@ -97,11 +94,11 @@ impl Report {
             "events": self.events,
             "sent": self.totals.sent,
             "refused_count": self.totals.refused,
-            "refused": self.refused.json(),
+            "refused": self.refused,
             "rejected_count": self.totals.rejected,
-            "rejected": self.rejected.json(),
+            "rejected": self.rejected,
             "failed_count": self.totals.failed,
-            "failed": self.failed.json(),
+            "failed": self.failed,
             "unsent": self.unsent(),
             "settled_before": self.before,
             "ended_at": self.ended.as_ref().map(|ended| &ended.place),
@@ -113,43 +110,28 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let style = if self.is_good() { view::GOOD } else { view::BAD };
-        write!(
-            f,
-            "{} {} of {} ({}) to {} in {}",
-            Styled(style, "sent"),
-            self.totals.sent,
-            count(self.messages, "message"),
-            count(self.events, "event"),
-            self.target,
-            duration(self.took)
-        )?;
+        let Self { totals, target, .. } = self;
+        let sent = Styled(if self.is_good() { view::GOOD } else { view::BAD }, "sent");
+        let (messages, events) = (count(self.messages, "message"), count(self.events, "event"));
+        write!(f, "{sent} {} of {messages} ({events}) to {target} in {}", totals.sent, duration(self.took))?;
         if self.before > 0 {
             write!(f, "; {} of them settled before, and not sent again", self.before)?;
         }
-        self.refused.show(f, "rejected before sending", self.totals.refused)?;
-        self.rejected.show(f, "rejected", self.totals.rejected)?;
-        self.failed.show(f, "not taken", self.totals.failed)?;
-        if self.totals.refused > 0 {
-            write!(
-                f,
-                "\nmend the rejected ones and send them again; `pushgw check` shows each event, --no-check sends them as they are"
-            )?;
+        self.refused.show(f, "rejected before sending", totals.refused)?;
+        self.rejected.show(f, "rejected", totals.rejected)?;
+        self.failed.show(f, "not taken", totals.failed)?;
+        if totals.refused > 0 {
+            let how = "`pushgw check` shows each event, --no-check sends them as they are";
+            write!(f, "\nmend the rejected ones and send them again; {how}")?;
         }
-        let Some(ended) = &self.ended else { return Ok(()) };
+        let Some(Ended { place, reason }) = &self.ended else { return Ok(()) };
         let again = if self.resumable {
             "the same command goes on from there"
         } else {
             "everything from there on is still to be sent; with --resume FILE the next run would know from where"
         };
-        write!(
-            f,
-            "\n{}: {}, from {} on: {}\n{again}",
-            Styled(view::BAD, "not sent"),
-            self.unsent(),
-            ended.place,
-            ended.reason
-        )
+        let not_sent = Styled(view::BAD, "not sent");
+        write!(f, "\n{not_sent}: {}, from {place} on: {reason}\n{again}", self.unsent())
     }
 }
 
@@ -163,13 +145,10 @@ mod tests {
             messages: 30,
             events: 31,
             totals,
-            before: 0,
-            refused: List::default(),
-            rejected: List::default(),
-            failed: List::default(),
             ended,
             resumable: true,
             took: Duration::from_millis(3),
+            ..Report::default()
         }
     }
 

@@ -1,6 +1,6 @@
 //! Sends, and tries again what may pass, until all is settled or no try is left.
 
-use super::outcome::{Outcome, Unsent};
+use super::outcome::Outcome;
 use super::target::{Numbered, Target};
 use crate::stop_signal::StopSignal;
 use amp_push_gateway::remote_write::Backoff;
@@ -19,25 +19,13 @@ pub(crate) async fn send(target: &Target, messages: &[Numbered<'_>], stop: &Stop
             outcomes[position] = outcome;
         }
         let Some(wait) = BACKOFF.wait(tries, fastrand::f64()) else { break };
-        if !outcomes.iter().any(Outcome::may_pass) || !pause(wait, stop).await {
+        if !outcomes.iter().any(Outcome::may_pass) {
             break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.clone().asked() => break,
         }
     }
     outcomes
-}
-
-/// Returns why the first message that is not settled is not.
-pub(crate) fn first_unsent(outcomes: &[Outcome]) -> Option<&Unsent> {
-    outcomes.iter().find_map(|outcome| match outcome {
-        Outcome::Unsent(unsent) => Some(unsent),
-        _ => None,
-    })
-}
-
-/// Returns true if the wait was not broken off.
-async fn pause(wait: Duration, stop: &StopSignal) -> bool {
-    tokio::select! {
-        () = tokio::time::sleep(wait) => true,
-        () = stop.clone().asked() => false,
-    }
 }

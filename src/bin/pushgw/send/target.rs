@@ -1,9 +1,8 @@
 //! The target of messages: a queue, a function or a receiver.
 
-use super::function::{self, Function};
+use super::function::Function;
 use super::outcome::Outcome;
 use super::packing::Limits;
-use super::precheck::MessageLimits;
 use super::queue::Queue;
 use super::receiver::Receiver;
 use crate::exit::CommandError;
@@ -68,10 +67,8 @@ impl Target {
             return Ok(Self::Queue(Queue::new(url, arguments.group_id.clone(), timeout)?));
         }
         if let Some(name) = &arguments.function_name {
-            let endpoint = arguments.endpoint_url.clone();
-            let invocation =
-                if arguments.asynchronous { function::Kind::Asynchronous } else { function::Kind::Synchronous };
-            return Ok(Self::Function(Function::new(name, endpoint, invocation, timeout)?));
+            let (url, asynchronous) = (arguments.endpoint_url.clone(), arguments.asynchronous);
+            return Ok(Self::Function(Function::new(name, url, asynchronous, timeout)?));
         }
         Ok(Self::Receiver(Box::new(Receiver::new(arguments.remote_write_url.as_deref(), timeout)?)))
     }
@@ -79,29 +76,18 @@ impl Target {
     /// A file of progress belongs to it.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Queue(queue) => format!("the queue {}", queue.url()),
+            Self::Queue(queue) => format!("the queue {}", queue.queue.url()),
             Self::Function(function) => format!("the function {}", function.name()),
-            Self::Receiver(receiver) => format!("the receiver {}", receiver.url()),
+            Self::Receiver(receiver) => format!("the receiver {}", receiver.url),
         }
-    }
-
-    pub(super) fn message_limits(&self) -> MessageLimits {
-        MessageLimits { bytes: self.max_bytes(), sqs: matches!(self, Self::Queue(_)) }
     }
 
     pub(super) fn limits(&self) -> Limits {
+        let array = |bytes| Limits { count: MAX_EVENTS, bytes, is_array: true };
         match self {
-            Self::Queue(_) => Limits { count: MAX_ENTRIES, bytes: MAX_MESSAGE_BYTES, around: 0 },
-            // A comma, and the brackets together.
-            _ => Limits { count: MAX_EVENTS, bytes: self.max_bytes() - 1, around: 1 },
-        }
-    }
-
-    fn max_bytes(&self) -> usize {
-        match self {
-            Self::Queue(_) => MAX_MESSAGE_BYTES,
-            Self::Function(function) if function.is_asynchronous() => MAX_ASYNC_BYTES,
-            Self::Function(_) | Self::Receiver(_) => MAX_SYNC_BYTES,
+            Self::Queue(_) => Limits { count: MAX_ENTRIES, bytes: MAX_MESSAGE_BYTES, is_array: false },
+            Self::Function(function) if function.asynchronous => array(MAX_ASYNC_BYTES),
+            Self::Function(_) | Self::Receiver(_) => array(MAX_SYNC_BYTES),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The endpoint at which a function is invoked.
 
 use crate::exit::CommandError;
-use amp_push_gateway::config::{Env, Vars};
+use amp_push_gateway::config::Vars;
 use std::fmt::Write as _;
 use url::Url;
 
@@ -16,27 +16,22 @@ pub(super) struct Endpoint {
 // === impl Endpoint ===
 
 impl Endpoint {
-    /// Returns the endpoint of the function `name`, under `endpoint` or else the one of the environment.
-    pub(super) fn new(name: &str, endpoint: Option<Url>) -> Result<Self, CommandError> {
-        Self::from_vars(name, endpoint, &Env)
-    }
-
     /// Returns the endpoint of the function `name`, under `endpoint`, for calls that are not signed.
     pub(super) fn unsigned(name: &str, endpoint: &Url) -> Result<Self, CommandError> {
         Ok(Self { name: name.to_owned(), url: invocations(endpoint, name)?, region: String::new() })
     }
 
-    fn from_vars(name: &str, endpoint: Option<Url>, vars: &impl Vars) -> Result<Self, CommandError> {
-        let get =
-            |names: &[&str]| names.iter().find_map(|name| vars.get(name).map(|value| ((*name).to_owned(), value)));
+    /// Returns the endpoint of the function `name`, under `endpoint` or else the one of `vars`.
+    pub(super) fn new(name: &str, endpoint: Option<Url>, vars: &impl Vars) -> Result<Self, CommandError> {
+        let get = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, vars.get(name)?)));
         let region = region_of(name).map(str::to_owned);
-        let region = region.or_else(|| get(&["AWS_REGION", "AWS_DEFAULT_REGION"]).map(|(_, region)| region));
+        let region = region.or_else(|| get(["AWS_REGION", "AWS_DEFAULT_REGION"]).map(|(_, region)| region));
         let region = region.ok_or_else(|| {
             CommandError::usage(format!(
                 "--function-name {name}: no region to sign for; expected AWS_REGION, or the ARN of the function"
             ))
         })?;
-        let endpoint = match (endpoint, get(&["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"])) {
+        let endpoint = match (endpoint, get(["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"])) {
             (Some(endpoint), _) => endpoint,
             (None, Some((variable, value))) => value.parse().map_err(|error| {
                 CommandError::usage(format!(
@@ -103,7 +98,7 @@ mod tests {
         vars: &[(&'static str, &'static str)],
     ) -> Result<(String, String), CommandError> {
         let given = given.map(|url| url.parse().unwrap());
-        let endpoint = Endpoint::from_vars(name, given, &Given(vars.iter().copied().collect()));
+        let endpoint = Endpoint::new(name, given, &Given(vars.iter().copied().collect()));
         endpoint.map(|endpoint| (endpoint.url.to_string(), endpoint.region))
     }
 
