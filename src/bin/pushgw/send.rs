@@ -74,9 +74,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> {
     let stop = StopSignal::on_signals()?;
     if arguments.resume.is_some() && arguments.files.iter().any(|path| path == Path::new("-")) {
-        return Err(CommandError::usage(
-            "--resume: standard input cannot be read a second time; expected files".to_owned(),
-        ));
+        return Err(CommandError::usage("--resume: standard input cannot be read a second time; expected files"));
     }
     let (rules, log_filter) = Overrides::default().rules_and_log_filter()?;
     environment::log_to_stderr(&log_filter, LevelFilter::ERROR, arguments.json);

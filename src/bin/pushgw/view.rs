@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 pub(crate) use number::{count, duration, wire_value};
-pub(crate) use table::{dead_letters, rows, series_table};
+pub(crate) use table::{dead_letters, excerpt, rows, series_table};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();

@@ -44,7 +44,7 @@ impl Target {
     }
 
     pub(super) fn handler(settings: &Settings) -> Result<Self, CommandError> {
-        Ok(Self(vec![target::Target::Receiver(Box::new(Receiver::of(settings, TIMEOUT)?))]))
+        Ok(Self(vec![target::Target::Receiver(Box::new(Receiver::new(settings, TIMEOUT)?))]))
     }
 
     /// How many messages go together.

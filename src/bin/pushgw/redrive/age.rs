@@ -16,17 +16,15 @@ pub(super) struct Ages {
     pub(super) any_without_time: bool,
 }
 
-// === impl Ages ===
-
 impl Ages {
     /// Returns `None` if `dead_letter` has no message, or one without events.
     pub(super) fn of(dead_letter: &DeadLetter, now: Timestamp) -> Option<Self> {
         match &dead_letter.message {
             Message::Whole(text) => read(text, dead_letter.sent, now),
-            Message::ForAFile { .. } => {
+            Message::ForAFile(_) => {
                 dead_letter.sent.map(|sent| Self { oldest: sent, newest: sent, any_without_time: true })
             }
-            Message::Missing { .. } => None,
+            Message::Missing(_) => None,
         }
     }
 

@@ -17,8 +17,6 @@ use serde::Serialize;
 pub(super) const SENT_TIMESTAMP: &str = "sent_timestamp";
 /// The reason of invocations whose record names none.
 const DELIVERY_FAILED: &str = "delivery_failed";
-/// Error types of the function beside [`Reason`].
-const OF_THE_FUNCTION: [&str; 2] = [DELIVERY_FAILED, "dead_letter_failed"];
 const MAX_REASON_CHARS: usize = 64;
 
 /// Who sent it there.
@@ -41,10 +39,10 @@ pub(super) enum Origin {
 pub(super) enum Message {
     /// The gateway accepts it.
     Whole(String),
-    /// Only a person can send it again, and why.
-    ForAFile { text: String, why: &'static str },
+    /// Only a person can send it again.
+    ForAFile(String),
     /// Nothing can be sent again, and why.
-    Missing { why: &'static str },
+    Missing(&'static str),
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,13 +59,17 @@ pub(super) struct DeadLetter {
     pub(super) group: Option<String>,
 }
 
-// === impl DeadLetter ===
-
 impl DeadLetter {
     /// Parses `received`. A message of no other origin was moved by SQS, which adds nothing of its own.
     pub(super) fn read(received: &ReceivedMessage) -> Self {
         if is_of_the_gateway(received) {
-            return Self::of_the_gateway(received);
+            let text = |name: &str| attribute(received, name).unwrap_or_default();
+            return Self {
+                reason: reason_word(text("reason")).unwrap_or_default(),
+                detail: text("detail").to_owned(),
+                maybe_stored: text("maybe_stored") == "true",
+                ..Self::of(received, Origin::Gateway)
+            };
         }
         if let Some(dead_letter) = lambda::of_a_function_queue(received) {
             return dead_letter;
@@ -100,16 +102,6 @@ impl DeadLetter {
         }
     }
 
-    fn of_the_gateway(received: &ReceivedMessage) -> Self {
-        let text = |name: &str| attribute(received, name).unwrap_or_default();
-        Self {
-            reason: reason_word(text("reason")).unwrap_or_default(),
-            detail: text("detail").to_owned(),
-            maybe_stored: text("maybe_stored") == "true",
-            ..Self::of(received, Origin::Gateway)
-        }
-    }
-
     fn moved(received: &ReceivedMessage) -> Self {
         let source = received.attributes.get("DeadLetterQueueSourceArn");
         let source = source.map_or(String::new(), |source| format!(" from {source}"));
@@ -134,8 +126,10 @@ fn attribute<'a>(received: &'a ReceivedMessage, name: &str) -> Option<&'a str> {
 /// beside a reason. A message that SQS moved keeps the attributes of its producer, who may use `reason`, too.
 fn is_of_the_gateway(received: &ReceivedMessage) -> bool {
     let has = |name: &str| attribute(received, name).is_some();
-    let is_known =
-        |reason: &str| Reason::ALL.iter().any(|known| known.as_str() == reason) || OF_THE_FUNCTION.contains(&reason);
+    let is_known = |reason: &str| {
+        Reason::ALL.iter().any(|known| known.as_str() == reason)
+            || [DELIVERY_FAILED, "dead_letter_failed"].contains(&reason)
+    };
     attribute(received, "reason").is_some_and(|reason| is_known(reason) || (has("detail") && has("source_message_id")))
 }
 

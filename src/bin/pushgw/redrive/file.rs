@@ -14,8 +14,6 @@ pub(super) struct JsonLines {
     length: u64,
 }
 
-// === impl JsonLines ===
-
 impl JsonLines {
     pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
         let opened = Self::opened(path);

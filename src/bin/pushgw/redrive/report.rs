@@ -8,8 +8,6 @@ use amp_push_gateway::model::Timestamp;
 use serde::Serialize;
 use std::fmt;
 
-const MAX_DETAIL_CHARS: usize = 300;
-
 #[derive(Serialize)]
 pub(super) struct Report<'a> {
     pub(super) ok: bool,
@@ -24,8 +22,6 @@ pub(super) struct Report<'a> {
     #[serde(skip)]
     pub(super) hidden_for_seconds: u64,
 }
-
-// === impl Report ===
 
 impl Report<'_> {
     fn reasons(&self) -> String {
@@ -48,7 +44,7 @@ impl Report<'_> {
             writeln!(f, "{}", Styled(view::HEADING, &group.reason))?;
             for example in &group.examples {
                 let sent = example.sent_timestamp.map_or("no time".to_owned(), |sent| utc(Timestamp(sent)));
-                let detail: String = example.detail.chars().take(MAX_DETAIL_CHARS).collect();
+                let detail = view::beginning(&example.detail);
                 writeln!(f, "  {} {}  {detail}", Styled(view::QUIET, sent), Styled(view::QUIET, &example.message_id))?;
                 writeln!(f, "    {}", example.body)?;
             }

@@ -53,8 +53,6 @@ pub(super) enum StayReason {
     TooLong,
 }
 
-// === impl Selection ===
-
 impl Selection {
     pub(super) fn is_dry(&self) -> bool {
         self.to.is_none() && self.to_file.is_none()
@@ -73,8 +71,8 @@ impl Selection {
             return Route::Stays(StayReason::MaybeStored);
         }
         let hindered = match dead_letter.message {
-            Message::Missing { .. } => return Route::Stays(StayReason::NoMessage),
-            Message::ForAFile { .. } => Some(StayReason::OnlyToFile),
+            Message::Missing(_) => return Route::Stays(StayReason::NoMessage),
+            Message::ForAFile(_) => Some(StayReason::OnlyToFile),
             Message::Whole(_) if too_old && !self.include_too_old => Some(StayReason::TooOld),
             Message::Whole(_) if !fits_the_queue => Some(StayReason::TooLong),
             Message::Whole(_) => None,
@@ -87,8 +85,6 @@ impl Selection {
         }
     }
 }
-
-// === impl StayReason ===
 
 impl StayReason {
     /// Returns true if the dead letter was selected, but cannot go.
@@ -136,8 +132,8 @@ mod tests {
     fn prefers_the_queue_to_the_file_and_else_lets_a_dead_letter_stay() {
         let whole = || dead_letter(Message::Whole("{}".to_owned()), false);
         let stored = dead_letter(Message::Whole("{}".to_owned()), true);
-        let device = dead_letter(Message::ForAFile { text: "{}".to_owned(), why: "x" }, false);
-        let none = dead_letter(Message::Missing { why: "x" }, false);
+        let device = dead_letter(Message::ForAFile("{}".to_owned()), false);
+        let none = dead_letter(Message::Missing("x"), false);
         let dry = Selection::default();
         let queue = Selection { to: Url::parse("http://h/1/q").ok(), ..Selection::default() };
         let file = Selection { to_file: Some("f".into()), ..Selection::default() };

@@ -49,8 +49,6 @@ struct Leaving {
     to_file: Vec<(ReceivedMessage, String, bool)>,
 }
 
-// === impl Run ===
-
 impl Run<'_> {
     /// Ends when the queue is empty, or by `max`, time, an error or `stop`.
     pub(super) async fn drive(mut self) -> Tally {
@@ -122,7 +120,7 @@ impl Run<'_> {
                     let outgoing = queue::outgoing(source, body, dead_letter.sent, dead_letter.group, id);
                     leaving.to_queue.push((received, outgoing));
                 }
-                (Route::ToFile, Message::Whole(text) | Message::ForAFile { text, .. }, _) => {
+                (Route::ToFile, Message::Whole(text) | Message::ForAFile(text), _) => {
                     leaving.to_file.push((received, text, ages.is_some_and(|ages| ages.any_without_time)));
                 }
                 // `Selection::route` sends only messages that exist, and only events to a queue.

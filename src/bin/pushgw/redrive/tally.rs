@@ -2,6 +2,7 @@
 
 use super::dead_letter::{DeadLetter, Message, Origin};
 use super::route::StayReason;
+use crate::view::excerpt;
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
@@ -73,8 +74,6 @@ pub(super) enum Ended {
     Failed,
 }
 
-// === impl Tally ===
-
 impl Tally {
     pub(super) fn see(&mut self, dead_letter: &DeadLetter, too_old: bool) {
         let mut key = (dead_letter.reason.clone(), dead_letter.origin);
@@ -91,7 +90,15 @@ impl Tally {
         group.too_old += too_old;
         group.maybe_stored += maybe_stored;
         if group.examples.len() < MAX_EXAMPLES {
-            group.examples.push(Example::of(dead_letter));
+            group.examples.push(Example {
+                message_id: dead_letter.id.clone(),
+                sent_timestamp: dead_letter.sent.map(|sent| sent.0),
+                detail: dead_letter.detail.clone(),
+                body: match &dead_letter.message {
+                    Message::Whole(text) | Message::ForAFile(text) => excerpt(text, MAX_BODY_CHARS),
+                    Message::Missing(why) => format!("({why})"),
+                },
+            });
         }
     }
 
@@ -112,8 +119,6 @@ fn values<S: Serializer>(groups: &BTreeMap<(String, Origin), Group>, serializer:
     serializer.collect_seq(groups.values())
 }
 
-// === impl Ended ===
-
 impl Ended {
     pub(super) fn text(self) -> &'static str {
         match self {
@@ -124,28 +129,6 @@ impl Ended {
             Self::Failed => "ended by a failure",
         }
     }
-}
-
-// === impl Example ===
-
-impl Example {
-    fn of(dead_letter: &DeadLetter) -> Self {
-        let body = match &dead_letter.message {
-            Message::Whole(text) | Message::ForAFile { text, .. } => beginning(text),
-            Message::Missing { why } => format!("({why})"),
-        };
-        Self {
-            message_id: dead_letter.id.clone(),
-            sent_timestamp: dead_letter.sent.map(|sent| sent.0),
-            detail: dead_letter.detail.clone(),
-            body,
-        }
-    }
-}
-
-fn beginning(text: &str) -> String {
-    let line: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_BODY_CHARS).collect();
-    if text.chars().nth(MAX_BODY_CHARS).is_some() { format!("{line}…") } else { line }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub(crate) fn payload<T: Borrow<str>>(messages: &[T]) -> String {
 
 /// Returns the outcome of each of `count` messages.
 pub(crate) fn outcomes(answer: &Result<String, FunctionError>, count: usize) -> Vec<Outcome> {
+    let is_reason = |text: &str| Reason::ALL.iter().any(|reason| reason.as_str() == text);
     match answer {
         Ok(answer) => reported(answer, count),
         // The good events are stored, and the rejected ones are reported here, though they are no dead letters.
@@ -43,10 +44,6 @@ fn reported(answer: &str, count: usize) -> Vec<Outcome> {
         }
     }
     outcomes
-}
-
-fn is_reason(error_type: &str) -> bool {
-    Reason::ALL.iter().any(|reason| reason.as_str() == error_type)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ mod endpoint;
 
 use super::direct_invocation;
 use super::outcome::Outcome;
-use super::target::Numbered;
 use crate::exit::CommandError;
 use crate::view;
 use amp_push_gateway::aws::{
@@ -19,16 +18,12 @@ use serde::Deserialize;
 use std::time::Duration;
 use url::Url;
 
-/// Lambda's name in signatures.
-const SIGNING_NAME: &str = "lambda";
-
 /// Beyond the time that the function may take: Lambda answers for one that takes longer.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// More than the 6 MB that Lambda passes on.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
-const INVOCATION_TYPE: &str = "x-amz-invocation-type";
 const FUNCTION_ERROR: &str = "x-amz-function-error";
 /// Lambda's name for a call that it refused.
 const ERROR_TYPE: &str = "x-amzn-errortype";
@@ -50,62 +45,49 @@ struct ServiceError {
     message: String,
 }
 
-// === impl Function ===
-
 impl Function {
-    pub(super) fn new(
-        name: &str,
-        url: Option<Url>,
-        asynchronous: bool,
-        timeout: Duration,
-    ) -> Result<Self, CommandError> {
-        let endpoint = Endpoint::new(name, url, &Env)?;
+    pub(super) fn new(name: &str, endpoint: Option<Url>, timeout: Duration) -> Result<Self, CommandError> {
+        let endpoint = Endpoint::new(name, endpoint, &Env)?;
         let credentials = CredentialsSource::new(None, &endpoint.region);
-        let signer = Signer { service: SIGNING_NAME, region: endpoint.region.clone(), credentials };
-        Self::of(endpoint, asynchronous, Some(signer), timeout)
+        let signer = Signer { service: "lambda", region: endpoint.region.clone(), credentials };
+        Self::of(endpoint, Some(signer), timeout)
     }
 
     /// Calls are not signed.
     pub(crate) fn unsigned(name: &str, endpoint: &Url, timeout: Duration) -> Result<Self, CommandError> {
-        Self::of(Endpoint::unsigned(name, endpoint)?, false, None, timeout)
+        Self::of(Endpoint::unsigned(name, endpoint)?, None, timeout)
     }
 
-    fn of(
-        endpoint: Endpoint,
-        asynchronous: bool,
-        signer: Option<Signer>,
-        timeout: Duration,
-    ) -> Result<Self, CommandError> {
+    fn of(endpoint: Endpoint, signer: Option<Signer>, timeout: Duration) -> Result<Self, CommandError> {
         let http = HttpTransport::new().map_err(CommandError::failed)?;
-        Ok(Self { endpoint, asynchronous, transport: Signed::new(http, signer), timeout: timeout + GRACE })
+        Ok(Self { endpoint, asynchronous: false, transport: Signed::new(http, signer), timeout: timeout + GRACE })
     }
 
     pub(crate) fn name(&self) -> String {
         format!("{} at {}", self.endpoint.name, self.endpoint.url.origin().ascii_serialization())
     }
 
-    pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
-        let texts: Vec<_> = messages.iter().map(|message| message.text).collect();
+    /// Returns the outcomes of the `count` messages in `payload`.
+    pub(super) async fn send(&self, payload: String, count: usize) -> Vec<Outcome> {
         let invocation_type = if self.asynchronous { "Event" } else { "RequestResponse" };
         let request = Request::post(self.endpoint.url.as_str())
             .header(CONTENT_TYPE, "application/json")
             .header(USER_AGENT, PRODUCT)
-            .header(INVOCATION_TYPE, invocation_type)
-            .body(direct_invocation::payload(&texts).into());
-        let unsent = |error: String, may_pass| vec![Outcome::unsent(error, may_pass); messages.len()];
+            .header("x-amz-invocation-type", invocation_type)
+            .body(payload.into());
+        let unsent = |error: String, may_pass| vec![Outcome::unsent(error, may_pass); count];
         let request = match request {
             Ok(request) => request,
             Err(error) => return unsent(error.to_string(), false),
         };
         let whole = |_| BodyPolicy::Required { max_bytes: MAX_ANSWER_BYTES };
         match self.transport.send(request, whole, self.timeout).await {
-            Ok(answer) => outcomes(&answer, messages.len()),
+            Ok(answer) => outcomes(&answer, count),
             Err(error) => unsent(error.to_string(), !matches!(error, TransportError::Credentials(_))),
         }
     }
 }
 
-/// Returns the outcomes of `count` messages.
 fn outcomes(answer: &Answer, count: usize) -> Vec<Outcome> {
     let body = String::from_utf8_lossy(&answer.body).into_owned();
     match answer.status {

@@ -3,7 +3,6 @@
 /// Limits of one call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Limits {
-    /// Messages.
     pub(super) count: usize,
     /// Bytes of all of them together, and so of each.
     pub(super) bytes: usize,
@@ -14,10 +13,8 @@ pub(super) struct Limits {
 /// A message as far as packing is concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Parcel {
-    /// Its number among all messages.
     pub(super) number: usize,
     pub(super) bytes: usize,
-    /// It must travel by itself.
     pub(super) is_alone: bool,
 }
 

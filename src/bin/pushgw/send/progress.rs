@@ -41,8 +41,6 @@ pub(super) struct Progress {
     pub(super) totals: Totals,
 }
 
-// === impl Settled ===
-
 impl Settled {
     pub(super) fn has(&self, number: usize) -> bool {
         number < self.below || self.beyond.contains(&number)
@@ -57,8 +55,6 @@ impl Settled {
         }
     }
 }
-
-// === impl Progress ===
 
 impl Progress {
     /// Reads the file at `path` if it exists; else nothing is settled.

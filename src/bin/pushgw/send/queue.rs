@@ -15,8 +15,6 @@ pub(crate) struct Queue {
     group: Option<String>,
 }
 
-// === impl Queue ===
-
 impl Queue {
     /// The queue at `url`. A call that takes longer than `timeout` is given up.
     pub(crate) fn new(url: &Url, group: Option<String>, timeout: Duration) -> Result<Self, CommandError> {

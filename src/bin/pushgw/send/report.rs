@@ -48,8 +48,6 @@ pub(super) struct Ended {
     pub(super) reason: String,
 }
 
-// === impl List ===
-
 impl List {
     pub(super) fn add(&mut self, place: impl fmt::Display, message: impl fmt::Display) {
         if self.0.len() < MAX_LISTED {
@@ -73,8 +71,6 @@ impl List {
         }
     }
 }
-
-// === impl Report ===
 
 impl Report {
     fn unsent(&self) -> u64 {

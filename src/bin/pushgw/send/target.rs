@@ -1,12 +1,15 @@
 //! The target of messages: a queue, a function or a receiver.
 
+use super::direct_invocation::payload;
 use super::function::Function;
 use super::outcome::Outcome;
 use super::packing::Limits;
 use super::queue::Queue;
 use super::receiver::Receiver;
+use crate::environment::Overrides;
 use crate::exit::CommandError;
 use amp_push_gateway::aws::sqs::{MAX_ENTRIES, MAX_MESSAGE_BYTES};
+use amp_push_gateway::config;
 use amp_push_gateway::local::invoke_endpoint::{MAX_ASYNC_BYTES, MAX_SYNC_BYTES};
 use std::time::Duration;
 use url::Url;
@@ -58,8 +61,6 @@ pub(crate) enum Target {
     Receiver(Box<Receiver>),
 }
 
-// === impl Target ===
-
 impl Target {
     pub(super) fn new(arguments: &Arguments) -> Result<Self, CommandError> {
         let timeout = Duration::from_secs(arguments.timeout);
@@ -67,10 +68,14 @@ impl Target {
             return Ok(Self::Queue(Queue::new(url, arguments.group_id.clone(), timeout)?));
         }
         if let Some(name) = &arguments.function_name {
-            let (url, asynchronous) = (arguments.endpoint_url.clone(), arguments.asynchronous);
-            return Ok(Self::Function(Function::new(name, url, asynchronous, timeout)?));
+            let mut function = Function::new(name, arguments.endpoint_url.clone(), timeout)?;
+            function.asynchronous = arguments.asynchronous;
+            return Ok(Self::Function(function));
         }
-        Ok(Self::Receiver(Box::new(Receiver::new(arguments.remote_write_url.as_deref(), timeout)?)))
+        // There is no dead-letter queue: the answer says what is rejected.
+        let hidden = [config::ENV_DEAD_LETTER_QUEUE_URL, config::ENV_LATE_SAMPLES];
+        let vars = Overrides::default().receiver(arguments.remote_write_url.as_deref()).without(&hidden);
+        Ok(Self::Receiver(Box::new(Receiver::new(&vars.settings()?, timeout)?)))
     }
 
     /// A file of progress belongs to it.
@@ -93,10 +98,11 @@ impl Target {
 
     /// Sends messages within its limits, once. Returns an outcome for each, in order.
     pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
+        let texts: Vec<_> = messages.iter().map(|message| message.text).collect();
         match self {
             Self::Queue(queue) => queue.send(messages).await,
-            Self::Function(function) => function.send(messages).await,
-            Self::Receiver(receiver) => receiver.send(messages).await,
+            Self::Function(function) => function.send(payload(&texts), texts.len()).await,
+            Self::Receiver(receiver) => receiver.send(payload(&texts), texts.len()).await,
         }
     }
 }

@@ -33,7 +33,9 @@ pub(crate) fn series_table(series: &[StoredSeries], type_of: Option<&dyn Fn(&Lab
 
 /// The dead letters with their reasons, details and the beginnings of their bodies.
 pub(crate) fn dead_letters(dead_letters: &[DeadLetter]) -> String {
-    let row = |letter: &DeadLetter| vec![letter.reason.to_string(), letter.detail.clone(), beginning(&letter.body)];
+    let row = |letter: &DeadLetter| {
+        vec![letter.reason.to_string(), letter.detail.clone(), excerpt(&letter.body, MAX_BODY_CHARS)]
+    };
     let table = rows(&["reason", "detail", "body"], dead_letters.iter().take(MAX_ROWS).map(row).collect(), &[]);
     with_rest(table, dead_letters.len())
 }
@@ -63,9 +65,10 @@ fn with_rest(table: String, rows: usize) -> String {
     }
 }
 
-fn beginning(body: &str) -> String {
-    let line: String = body.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_BODY_CHARS).collect();
-    if body.chars().nth(MAX_BODY_CHARS).is_some() { format!("{line}…") } else { line }
+/// Returns the first characters of a body, on one line.
+pub(crate) fn excerpt(body: &str, max_chars: usize) -> String {
+    let line: String = body.chars().map(|c| if c.is_control() { ' ' } else { c }).take(max_chars).collect();
+    if body.chars().nth(max_chars).is_some() { format!("{line}…") } else { line }
 }
 
 #[cfg(test)]
@@ -98,7 +101,7 @@ mod tests {
 
     #[test]
     fn a_body_is_one_bounded_line() {
-        assert_eq!(beginning("a\nb"), "a b");
-        assert_eq!(beginning(&"é".repeat(61)).chars().count(), 61);
+        assert_eq!(excerpt("a\nb", 60), "a b");
+        assert_eq!(excerpt(&"é".repeat(61), 60).chars().count(), 61);
     }
 }

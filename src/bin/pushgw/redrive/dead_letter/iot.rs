@@ -10,9 +10,6 @@ use serde::Deserialize;
 /// The reason of all of them; which action failed is in the detail.
 pub(super) const ACTION_FAILED: &str = "iot_action_failed";
 
-const NOT_AN_EVENT: &str = "it holds what the device published, not the event that the rule makes of it: write it to a \
-                            file, and publish it again or mend it there";
-
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record {
@@ -41,7 +38,7 @@ pub(super) fn record(received: &ReceivedMessage, text: &str) -> Option<DeadLette
     Some(DeadLetter {
         reason: ACTION_FAILED.to_owned(),
         detail: detail(&record),
-        message: Message::ForAFile { text: original, why: NOT_AN_EVENT },
+        message: Message::ForAFile(original),
         ..DeadLetter::of(received, Origin::Iot)
     })
 }

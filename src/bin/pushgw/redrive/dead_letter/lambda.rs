@@ -17,10 +17,9 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Record<'a> {
-    #[serde(default)]
     timestamp: Option<String>,
     request_context: RequestContext,
-    #[serde(borrow, default)]
+    #[serde(borrow)]
     request_payload: Option<&'a RawValue>,
     #[serde(default)]
     response_payload: Value,
@@ -31,7 +30,6 @@ struct Record<'a> {
 struct RequestContext {
     /// `RetriesExhausted`, `EventAgeExceeded`.
     condition: String,
-    #[serde(default)]
     approximate_invoke_count: Option<u64>,
 }
 
@@ -49,13 +47,11 @@ pub(super) fn record(received: &ReceivedMessage, text: &str) -> Option<DeadLette
     };
     let message = match record.request_payload {
         // A record of an on-success destination.
-        _ if condition == "Success" => {
-            Message::Missing { why: "the invocation succeeded: nothing is to be sent again" }
-        }
+        _ if condition == "Success" => Message::Missing("the invocation succeeded: nothing is to be sent again"),
         Some(payload) => Message::Whole(payload.get().to_owned()),
-        None => Message::Missing {
-            why: "Lambda left the event out of its record, as it does when event and answer are too large together",
-        },
+        None => Message::Missing(
+            "Lambda left the event out of its record, as it does when event and answer are too large together",
+        ),
     };
     let rest = DeadLetter::of(received, Origin::Lambda);
     Some(DeadLetter {

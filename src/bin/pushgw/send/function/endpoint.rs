@@ -13,8 +13,6 @@ pub(super) struct Endpoint {
     pub(super) region: String,
 }
 
-// === impl Endpoint ===
-
 impl Endpoint {
     /// Returns the endpoint of the function `name`, under `endpoint`, for calls that are not signed.
     pub(super) fn unsigned(name: &str, endpoint: &Url) -> Result<Self, CommandError> {
@@ -26,28 +24,25 @@ impl Endpoint {
         let get = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, vars.get(name)?)));
         let region = region_of(name).map(str::to_owned);
         let region = region.or_else(|| get(["AWS_REGION", "AWS_DEFAULT_REGION"]).map(|(_, region)| region));
-        let region = region.ok_or_else(|| {
-            CommandError::usage(format!(
-                "--function-name {name}: no region to sign for; expected AWS_REGION, or the ARN of the function"
-            ))
-        })?;
+        let expected = "expected AWS_REGION, or the ARN of the function";
+        let missing = || CommandError::usage(format!("--function-name {name}: no region to sign for; {expected}"));
+        let region = region.ok_or_else(missing)?;
         let endpoint = match (endpoint, get(["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"])) {
             (Some(endpoint), _) => endpoint,
-            (None, Some((variable, value))) => value.parse().map_err(|error| {
-                CommandError::usage(format!(
-                    "{variable}: {value:?} is no URL ({error}); expected http://127.0.0.1:9001"
-                ))
-            })?,
-            (None, None) => default(&region)?,
+            (None, Some((variable, value))) => {
+                let unusable =
+                    |error| format!("{variable}: {value:?} is no URL ({error}); expected http://127.0.0.1:9001");
+                value.parse().map_err(|error: url::ParseError| CommandError::usage(unusable(error)))?
+            }
+            (None, None) => {
+                let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
+                let url = format!("https://lambda.{region}.{domain}");
+                let unusable = |error| format!("AWS_REGION: {region:?} is no region ({error}): {url}");
+                url.parse().map_err(|error: url::ParseError| CommandError::usage(unusable(error)))?
+            }
         };
         Ok(Self { name: name.to_owned(), url: invocations(&endpoint, name)?, region })
     }
-}
-
-fn default(region: &str) -> Result<Url, CommandError> {
-    let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
-    let url = format!("https://lambda.{region}.{domain}");
-    url.parse().map_err(|error| CommandError::usage(format!("AWS_REGION: {region:?} is no region ({error}): {url}")))
 }
 
 fn invocations(endpoint: &Url, name: &str) -> Result<Url, CommandError> {
