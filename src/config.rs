@@ -177,7 +177,7 @@ impl<'v, V: Vars> Reader<'v, V> {
             return None;
         };
         let url = self.read(variable, parse::http_url)?;
-        if let Some(problem) = amp::fault_of(&url) {
+        if let Some(problem) = amp::problem_of(&url) {
             self.error(variable, Some(url.to_string()), Problem::WorkspaceUrl(problem));
         }
         Some(url)

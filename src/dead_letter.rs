@@ -1,9 +1,9 @@
 //! Dead letters: rejected messages on SQS, byte for byte and with their reasons, so that they can be corrected and sent again.
 
-mod letter;
+mod attributes;
 mod sqs;
 
-pub use letter::{DeadLetter, NO_GROUP};
+pub use attributes::{DeadLetter, NO_GROUP};
 pub use sqs::SqsDeadLetters;
 
 use crate::aws::sqs::SqsError;
@@ -12,11 +12,11 @@ use std::fmt;
 use tokio::time::Instant;
 
 pub trait DeadLetterQueue: Send + Sync {
-    /// Sends `letters` and returns for each, in the same order, whether it is on the queue. Returns before `deadline`; a dead letter
+    /// Sends `dead_letters` and returns for each, in the same order, whether it is on the queue. Returns before `deadline`; a dead letter
     /// without an answer by then counts as not sent.
     fn put(
         &self,
-        letters: Vec<DeadLetter>,
+        dead_letters: Vec<DeadLetter>,
         deadline: Instant,
     ) -> impl Future<Output = Vec<Result<(), DeadLetterError>>> + Send;
 }

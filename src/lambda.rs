@@ -10,7 +10,7 @@ pub mod runtime;
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::{Batch, Gateway, Ledger, MessageAction, Summary, Trigger};
-use crate::model::Timestamp;
+use crate::model::{DEFECT, Timestamp};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
@@ -85,10 +85,7 @@ async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
 
 /// Returns all messages.
 fn defect(batch: &Batch<'_>, trigger: &'static str) -> Handled {
-    let error = FunctionError {
-        error_type: "delivery_failed".to_owned(),
-        error_message: "a defect of the gateway; its log has the place".to_owned(),
-    };
+    let error = FunctionError { error_type: "delivery_failed".to_owned(), error_message: DEFECT.to_owned() };
     Handled { answer: Err(error), summary: Summary::all_returned(batch.messages.len() as u64), trigger }
 }
 

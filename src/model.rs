@@ -11,5 +11,5 @@ mod sample;
 
 pub use labels::{Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
 pub use names::{LabelName, MetricName, NameError};
-pub use outcome::{ItemId, Outcome, Reason, Rejection};
+pub use outcome::{DEFECT, ItemId, Outcome, Reason, Rejection};
 pub use sample::{CANONICAL_NAN, STALE_MARKER, Timestamp, Value};

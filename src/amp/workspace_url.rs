@@ -17,7 +17,7 @@ pub fn region_of(host: &str) -> Option<&str> {
 
 /// Returns what is wrong with a URL on an AMP host, with the right one if that is known. Returns `None` for a right one
 /// and for other hosts.
-pub fn fault_of(url: &Url) -> Option<String> {
+pub fn problem_of(url: &Url) -> Option<String> {
     region_of(url.host_str()?)?;
     let workspace = workspace_of(url.path());
     let right = |id: &str| format!("https://{}/workspaces/{id}{WRITE_PATH}", url.host_str().unwrap_or_default());
@@ -61,7 +61,7 @@ mod tests {
     fn a_wrong_path_on_an_amp_host_is_a_fault_that_names_the_right_url() {
         let host = "aps-workspaces.eu-west-1.amazonaws.com";
         let right = format!("https://{host}/workspaces/ws-1/api/v1/remote_write");
-        assert_eq!(fault_of(&Url::parse(&right).unwrap()), None);
+        assert_eq!(problem_of(&Url::parse(&right).unwrap()), None);
         let wrong = [
             format!("https://{host}/workspaces/ws-1/"),
             format!("https://{host}/workspaces/ws-1/api/v1/"),
@@ -70,11 +70,11 @@ mod tests {
             format!("http://{host}/workspaces/ws-1/api/v1/remote_write"),
         ];
         for url in wrong {
-            let fault = fault_of(&Url::parse(&url).unwrap()).unwrap();
-            assert!(fault.contains(&right), "{url}: {fault}");
+            let problem = problem_of(&Url::parse(&url).unwrap()).unwrap();
+            assert!(problem.contains(&right), "{url}: {problem}");
         }
-        let fault = fault_of(&Url::parse(&format!("https://{host}/api/v1/remote_write")).unwrap()).unwrap();
-        assert!(fault.contains("/workspaces/<workspace id>/"), "{fault}");
-        assert_eq!(fault_of(&Url::parse("http://localhost:9090/api/v1/write").unwrap()), None);
+        let problem = problem_of(&Url::parse(&format!("https://{host}/api/v1/remote_write")).unwrap()).unwrap();
+        assert!(problem.contains("/workspaces/<workspace id>/"), "{problem}");
+        assert_eq!(problem_of(&Url::parse("http://localhost:9090/api/v1/write").unwrap()), None);
     }
 }

@@ -18,9 +18,9 @@ impl SqsDeadLetters {
 }
 
 impl DeadLetterQueue for SqsDeadLetters {
-    async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
+    async fn put(&self, dead_letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
         let is_fifo = self.queue.is_fifo();
-        let messages = letters.into_iter().map(move |letter| letter.into_message(is_fifo));
+        let messages = dead_letters.into_iter().map(move |dead_letter| dead_letter.into_message(is_fifo));
         let results = self.queue.send(messages, Some(deadline)).await;
         results.into_iter().map(|result| result.map_err(DeadLetterError::Sqs)).collect()
     }

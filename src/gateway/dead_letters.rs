@@ -18,7 +18,7 @@ pub(super) struct Timing {
 }
 
 impl<T, D: DeadLetterQueue> Gateway<T, D> {
-    /// Dead-letters what is rejected; returns messages for which that fails. Returns the first failure.
+    /// Dead-dead_letters what is rejected; returns messages for which that fails. Returns the first failure.
     pub(super) async fn dead_letter(
         &self,
         batch: &Batch<'_>,
@@ -42,17 +42,17 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         let rejected: Vec<usize> = (0..batch.messages.len()).filter(is_rejected).collect();
         let mut failure = None;
         for chunk in rejected.chunks(MAX_BUILT_DEAD_LETTERS) {
-            let (mut numbers, mut letters) = (Vec::new(), Vec::new());
+            let (mut numbers, mut dead_letters) = (Vec::new(), Vec::new());
             for &number in chunk {
-                match message_letter(batch, ledger, number) {
-                    Some(letter) => {
+                match dead_letter_of_message(batch, ledger, number) {
+                    Some(dead_letter) => {
                         numbers.push(number);
-                        letters.push(letter);
+                        dead_letters.push(dead_letter);
                     }
                     None => ledger.actions[number].return_instead("its body is not text, which SQS would not take"),
                 }
             }
-            let results = self.put(letters, timing.deadline).await;
+            let results = self.put(dead_letters, timing.deadline).await;
             for (number, result) in numbers.into_iter().zip(results) {
                 if let Err(error) = result {
                     ledger.actions[number].return_instead(&error.to_string());
@@ -108,29 +108,29 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
                 return Err(DeadLetterError::NoTime { first_index: from });
             }
             from = last.index + 1;
-            let mut letters = Vec::with_capacity(wanted.len());
+            let mut dead_letters = Vec::with_capacity(wanted.len());
             let mut wanted = wanted.into_iter().peekable();
             let mut index = 0;
             // Read again, since texts and details of all rejected events would not fit into memory.
             event::read_message(text, &times, &self.rules, &mut |parsed| {
                 if let Some(rejected) = wanted.next_if(|rejected| rejected.index == index) {
-                    letters.push(event_letter(batch, parsed, &rejected));
+                    dead_letters.push(dead_letter_of_event(batch, parsed, &rejected));
                 }
                 index += 1;
             });
-            self.put(letters, timing.deadline).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+            self.put(dead_letters, timing.deadline).await.into_iter().collect::<Result<Vec<()>, _>>()?;
         }
     }
 
-    async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
+    async fn put(&self, dead_letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
         match &self.dead_letters {
-            Some(queue) => queue.put(letters, deadline).await,
-            None => vec![Err(DeadLetterError::NotConfigured); letters.len()],
+            Some(queue) => queue.put(dead_letters, deadline).await,
+            None => vec![Err(DeadLetterError::NotConfigured); dead_letters.len()],
         }
     }
 }
 
-fn message_letter(batch: &Batch<'_>, ledger: &Ledger, number: usize) -> Option<DeadLetter> {
+fn dead_letter_of_message(batch: &Batch<'_>, ledger: &Ledger, number: usize) -> Option<DeadLetter> {
     let MessageAction::DeadLetter { reason, detail } = &ledger.actions[number] else { return None };
     let Message { id, body: Ok(body), sent, group, .. } = &batch.messages[number] else { return None };
     Some(DeadLetter {
@@ -145,7 +145,7 @@ fn message_letter(batch: &Batch<'_>, ledger: &Ledger, number: usize) -> Option<D
     })
 }
 
-fn event_letter(batch: &Batch<'_>, parsed: ParsedEvent<'_>, rejected: &RejectedEvent<'_>) -> DeadLetter {
+fn dead_letter_of_event(batch: &Batch<'_>, parsed: ParsedEvent<'_>, rejected: &RejectedEvent<'_>) -> DeadLetter {
     let read_again = parsed.event.err().map(|rejection| rejection.detail.into_owned());
     let own = rejected.own_detail.map(str::to_owned).or(read_again);
     DeadLetter {

@@ -53,6 +53,9 @@ pub enum Reason {
     RefusedByReceiver,
 }
 
+/// The error text for a defect of our own code: only the log has details.
+pub const DEFECT: &str = "a defect of the gateway; see its log";
+
 /// A reason, and a detail: the path in the event, the value there, and what was expected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rejection {

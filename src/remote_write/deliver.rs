@@ -3,14 +3,13 @@
 use super::Sender;
 use super::delivery::Delivery;
 use crate::aws::Transport;
+use crate::model::DEFECT;
 use crate::series::SampleTable;
 use crate::wire::{Encoder, Limits, encode, encode_selection};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 use tokio::time::Instant;
-
-const DEFECT: &str = "a defect of the gateway; its log has the place";
 
 /// Sends all samples of `table`, one request after another, each encoded at its turn. Requests that cannot be answered in time are not
 /// begun. Returns what is known of each sample, and the time that encoding took.

@@ -36,22 +36,22 @@ impl<F: Fn(&WriteRequest) -> Answered + Send + Sync> Transport for Receiver<F> {
 }
 
 impl DeadLetterQueue for Letters {
-    async fn put(&self, letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), DeadLetterError>> {
+    async fn put(&self, dead_letters: Vec<DeadLetter>, _: Instant) -> Vec<Result<(), DeadLetterError>> {
         let mut taken = self.taken.lock().unwrap();
-        let take = |letter: DeadLetter| {
-            if !self.refuse.is_empty() && letter.body.contains(self.refuse) {
+        let take = |dead_letter: DeadLetter| {
+            if !self.refuse.is_empty() && dead_letter.body.contains(self.refuse) {
                 return Err(DeadLetterError::NotConfigured);
             }
-            taken.push(letter);
+            taken.push(dead_letter);
             Ok(())
         };
-        letters.into_iter().map(take).collect()
+        dead_letters.into_iter().map(take).collect()
     }
 }
 
 pub(crate) struct Rig {
     pub(crate) requests: Arc<Mutex<Vec<WriteRequest>>>,
-    pub(crate) letters: Letters,
+    pub(crate) dead_letters: Letters,
     pub(crate) limits: wire::Limits,
     pub(crate) seconds: u64,
     pub(crate) vars: Vec<(&'static str, &'static str)>,
@@ -61,7 +61,7 @@ impl Rig {
     pub(crate) fn new() -> Self {
         Self {
             requests: Arc::default(),
-            letters: Letters::default(),
+            dead_letters: Letters::default(),
             limits: wire::Limits::default(),
             seconds: 30,
             vars: Vec::new(),
@@ -78,7 +78,7 @@ impl Rig {
         vars.insert("REMOTE_WRITE_AUTH".to_owned(), "none".to_owned());
         let settings = Settings::from_vars(&vars).unwrap();
         let receiver = Receiver { answer, requests: Arc::clone(&self.requests) };
-        let mut gateway = Gateway::new(&settings, receiver, Some(self.letters.clone())).unwrap();
+        let mut gateway = Gateway::new(&settings, receiver, Some(self.dead_letters.clone())).unwrap();
         gateway.limits = self.limits;
         gateway
     }
@@ -161,9 +161,9 @@ async fn returns_the_later_messages_of_a_fifo_group_after_an_errored_one_and_no_
     ];
     let handled = rig.handle(&gateway, &sqs(true, &bodies)).await;
     assert_eq!(failures(&handled), ["2", "4", "5"]);
-    let letters = rig.letters.taken.lock().unwrap();
-    assert_eq!(letters.len(), 1);
-    assert_eq!((letters[0].body.as_str(), letters[0].group_id.as_deref()), (bodies[1].1, Some("b")));
+    let dead_letters = rig.dead_letters.taken.lock().unwrap();
+    assert_eq!(dead_letters.len(), 1);
+    assert_eq!((dead_letters[0].body.as_str(), dead_letters[0].group_id.as_deref()), (bodies[1].1, Some("b")));
 }
 
 #[tokio::test]
@@ -175,7 +175,7 @@ async fn dead_letters_an_event_that_meets_a_defect_and_delivers_the_rest_of_its_
     let handled = rig.handle(&gateway, &sqs(false, &bodies)).await;
     assert!(failures(&handled).is_empty());
     assert_eq!((handled.summary.delivered, handled.summary.dead_lettered), (2, 1));
-    assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::InvalidEvent);
+    assert_eq!(rig.dead_letters.taken.lock().unwrap()[0].reason, Reason::InvalidEvent);
     let handled = rig.handle(&gateway, bodies[0].1).await;
     assert!(handled.answer.is_ok());
 }
@@ -187,7 +187,7 @@ async fn sends_nothing_and_returns_everything_when_there_is_no_time() {
     let handled = rig.handle(&gateway, r#"[{"metrics":{"a":1}},{"metrics":{}}]"#).await;
     assert_eq!(handled.answer.unwrap_err().error_type, "delivery_failed");
     assert_eq!((rig.requests(), handled.summary.errored, handled.summary.rejected), (0, 1, 1));
-    assert!(rig.letters.taken.lock().unwrap().is_empty());
+    assert!(rig.dead_letters.taken.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -196,15 +196,15 @@ async fn makes_dead_letters_of_an_array_from_the_text_of_each_event() {
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(stored), &format!("[{}]", events.join(" ,\n"))).await;
     assert!(handled.answer.is_ok());
-    let letters = rig.letters.taken.lock().unwrap();
-    assert!(letters.iter().map(|letter| &letter.body).eq(&events));
-    assert_eq!(letters[2_499].deduplication_id, "request-1-2499");
-    assert!(letters[2_499].detail.starts_with("[2499].x: unknown key"), "{}", letters[2_499].detail);
+    let dead_letters = rig.dead_letters.taken.lock().unwrap();
+    assert!(dead_letters.iter().map(|dead_letter| &dead_letter.body).eq(&events));
+    assert_eq!(dead_letters[2_499].deduplication_id, "request-1-2499");
+    assert!(dead_letters[2_499].detail.starts_with("[2499].x: unknown key"), "{}", dead_letters[2_499].detail);
 }
 
 #[tokio::test]
 async fn reports_a_dead_letter_that_the_queue_does_not_take_to_the_caller() {
-    let rig = Rig { letters: Letters { refuse: "\"y\"", ..Letters::default() }, ..Rig::new() };
+    let rig = Rig { dead_letters: Letters { refuse: "\"y\"", ..Letters::default() }, ..Rig::new() };
     let handled = rig.handle(&rig.gateway(stored), r#"[{"x":1},{"y":1},{"metrics":{"a":1}}]"#).await;
     let FunctionError { error_type, error_message } = handled.answer.unwrap_err();
     assert_eq!(error_type, "dead_letter_failed");
@@ -221,7 +221,7 @@ async fn drops_late_samples_if_the_operator_wants_it() {
     assert_eq!((&report["rejected_count"], &report["dropped"][0]["reason"]), (&0.into(), &"too_old".into()));
     assert_eq!(handled.summary.dropped_by[Reason::TooOld as usize], 1);
     let handled = rig.handle(&rig.gateway(stored), &sqs(false, &[("", &late)])).await;
-    assert!(failures(&handled).is_empty() && rig.letters.taken.lock().unwrap().is_empty());
+    assert!(failures(&handled).is_empty() && rig.dead_letters.taken.lock().unwrap().is_empty());
 }
 
 #[tokio::test]
@@ -267,7 +267,7 @@ async fn keeps_the_detail_of_each_dead_letter_beside_a_flood_of_rejections() {
     let handled =
         rig.handle(&rig.gateway(stored), &sqs(false, &[("", &flood), ("", r#"{"metrics":{"ph":"abc"}}"#)])).await;
     assert_eq!(handled.summary.dead_lettered, 2);
-    assert_eq!(rig.letters.taken.lock().unwrap()[1].detail, r#"metrics.ph: "abc" is not a number"#);
+    assert_eq!(rig.dead_letters.taken.lock().unwrap()[1].detail, r#"metrics.ph: "abc" is not a number"#);
     let contradiction =
         format!(r#"[{{"metrics":{{"a":1}}}},{{"metrics":{{"a":2}}}},{}]"#, vec!["{}"; 12_000].join(","));
     let rig = Rig::new();
@@ -306,18 +306,18 @@ proptest! {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let handled = runtime.block_on(rig.handle(&gateway, &sqs(fifo, &messages)));
         let failures = failures(&handled);
-        let letters = rig.letters.taken.lock().unwrap();
+        let dead_letters = rig.dead_letters.taken.lock().unwrap();
         prop_assert_eq!(handled.summary.messages, messages.len() as u64);
         prop_assert_eq!(handled.summary.returned, failures.len() as u64);
-        prop_assert_eq!(handled.summary.dead_lettered, letters.len() as u64);
-        prop_assert!(letters.iter().all(|letter| !failures.contains(&letter.source_message_id)));
+        prop_assert_eq!(handled.summary.dead_lettered, dead_letters.len() as u64);
+        prop_assert!(dead_letters.iter().all(|dead_letter| !failures.contains(&dead_letter.source_message_id)));
         if status != 404 {
             prop_assert!(failures.is_empty());
         }
         if matches!(status, 400 | 413) {
             // Only messages with such an event are dead-lettered for it.
-            let of_receiver = letters.iter().filter(|letter| letter.detail.contains("the receiver answered"));
-            prop_assert!(of_receiver.into_iter().all(|letter| letter.body.contains("\"bad\"")));
+            let of_receiver = dead_letters.iter().filter(|dead_letter| dead_letter.detail.contains("the receiver answered"));
+            prop_assert!(of_receiver.into_iter().all(|dead_letter| dead_letter.body.contains("\"bad\"")));
         }
     }
 }

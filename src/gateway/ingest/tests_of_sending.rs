@@ -105,11 +105,11 @@ async fn finds_the_culprits_and_stores_the_others() {
     let handled = rig.handle(&rig.gateway(refuses), &events(&names)).await;
     assert!(failures(&handled).is_empty());
     assert_eq!((handled.summary.delivered, handled.summary.rejected), (6, 2));
-    let letters = rig.letters.taken.lock().unwrap();
-    let dead_lettered: Vec<_> = letters.iter().map(|letter| letter.source_message_id.as_str()).collect();
+    let dead_letters = rig.dead_letters.taken.lock().unwrap();
+    let dead_lettered: Vec<_> = dead_letters.iter().map(|dead_letter| dead_letter.source_message_id.as_str()).collect();
     assert_eq!(dead_lettered, ["2", "6"]);
-    assert_eq!(letters[0].reason, Reason::RefusedByReceiver);
-    assert_eq!(letters[0].detail, "the receiver answered 400: user=1_ws-1: err: sample invalid");
+    assert_eq!(dead_letters[0].reason, Reason::RefusedByReceiver);
+    assert_eq!(dead_letters[0].detail, "the receiver answered 400: user=1_ws-1: err: sample invalid");
     // Nothing is sent again that was answered 2xx.
     let requests = rig.requests.lock().unwrap();
     let accepted = requests.iter().filter(|request| !series(request).iter().any(|name| name.starts_with("bad")));
@@ -181,7 +181,7 @@ async fn delivers_a_refused_event_that_is_stored_with_an_equal_one() {
     let bodies = [r#"{"metrics":{"a":1,"b":1}}"#, r#"{"metrics":{"a":1,"b":1}}"#];
     let handled = rig.handle(&gives_in, &sqs(false, &bodies.map(|body| ("", body)))).await;
     assert_eq!((handled.summary.delivered, handled.summary.samples), (2, 2));
-    assert!(rig.letters.taken.lock().unwrap().is_empty());
+    assert!(rig.dead_letters.taken.lock().unwrap().is_empty());
 }
 
 #[tokio::test(start_paused = true)]
@@ -192,7 +192,7 @@ async fn prefers_the_reason_that_no_setting_drops() {
     let refuses = |request: &WriteRequest| answers(400, if has(request, "late") { "out of order" } else { "invalid" });
     let handled = rig.handle(&rig.gateway(refuses), &sqs(false, &[("", r#"{"metrics":{"late":1,"bad":1}}"#)])).await;
     assert_eq!((handled.summary.dropped, handled.summary.dead_lettered), (0, 1));
-    assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::RefusedByReceiver);
+    assert_eq!(rig.dead_letters.taken.lock().unwrap()[0].reason, Reason::RefusedByReceiver);
 }
 
 #[tokio::test(start_paused = true)]
@@ -224,9 +224,9 @@ async fn needs_fewer_requests_if_the_error_text_names_a_sample() {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
     let handled = rig.handle(&rig.gateway(refuses), &events(&names)).await;
     assert_eq!((handled.summary.delivered, handled.summary.rejected, rig.requests()), (199, 1, 4));
-    let letters = rig.letters.taken.lock().unwrap();
+    let dead_letters = rig.dead_letters.taken.lock().unwrap();
     // It was named each time, so no request can have stored it.
-    assert_eq!((letters[0].reason, letters[0].maybe_stored), (Reason::OutOfOrder, false));
+    assert_eq!((dead_letters[0].reason, dead_letters[0].maybe_stored), (Reason::OutOfOrder, false));
 }
 
 #[tokio::test(start_paused = true)]
@@ -238,7 +238,7 @@ async fn marks_a_sample_that_a_failed_request_may_have_stored() {
     });
     let handled = rig.handle(&stores_and_fails, &events(&["a"])).await;
     assert_eq!((handled.summary.rejected, handled.summary.maybe_stored), (1, 1));
-    assert!(rig.letters.taken.lock().unwrap()[0].maybe_stored);
+    assert!(rig.dead_letters.taken.lock().unwrap()[0].maybe_stored);
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(|_| answers(400, "out of order sample")), &events(&["a"])).await;
     assert_eq!((handled.summary.rejected, handled.summary.maybe_stored), (1, 0));
@@ -267,7 +267,7 @@ async fn splits_a_request_that_is_too_large_and_rejects_an_event_that_is_so_alon
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(small), &events(&["a", "b", "big", "c"])).await;
     assert_eq!((handled.summary.delivered, handled.summary.rejected), (3, 1));
-    assert_eq!(rig.letters.taken.lock().unwrap()[0].reason, Reason::TooLarge);
+    assert_eq!(rig.dead_letters.taken.lock().unwrap()[0].reason, Reason::TooLarge);
 }
 
 #[tokio::test(start_paused = true)]

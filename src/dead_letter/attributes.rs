@@ -74,7 +74,7 @@ fn allowed(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn letter(body: String, detail: &str) -> DeadLetter {
+    fn dead_letter(body: String, detail: &str) -> DeadLetter {
         DeadLetter {
             body,
             reason: Reason::InvalidValue,
@@ -87,13 +87,13 @@ mod tests {
         }
     }
 
-    fn detail(letter: &DeadLetter) -> Option<String> {
-        letter.attributes().into_iter().find(|(name, _)| *name == "detail").map(|(_, value)| value)
+    fn detail(dead_letter: &DeadLetter) -> Option<String> {
+        dead_letter.attributes().into_iter().find(|(name, _)| *name == "detail").map(|(_, value)| value)
     }
 
     #[test]
     fn attributes_carry_reason_detail_source_and_time() {
-        let attributes = letter("{}".to_owned(), "metrics: missing").attributes();
+        let attributes = dead_letter("{}".to_owned(), "metrics: missing").attributes();
         let expected = [
             ("reason", "invalid_value"),
             ("source_message_id", "m-1"),
@@ -101,42 +101,42 @@ mod tests {
             ("detail", "metrics: missing"),
         ];
         assert_eq!(attributes, expected.map(|(name, value)| (name, value.to_owned())));
-        let stored = DeadLetter { maybe_stored: true, ..letter("{}".to_owned(), "x") };
+        let stored = DeadLetter { maybe_stored: true, ..dead_letter("{}".to_owned(), "x") };
         assert!(stored.attributes().contains(&("maybe_stored", "true".to_owned())));
     }
 
     #[test]
     fn characters_that_sqs_does_not_take_become_the_replacement_character() {
-        let letter = letter("{}".to_owned(), "a\u{0}b\u{1b}\tc\u{FFFE}d\u{FFFF}e🌡");
-        assert_eq!(detail(&letter).unwrap(), "a\u{FFFD}b\u{FFFD}\tc\u{FFFD}d\u{FFFD}e🌡");
+        let dead_letter = dead_letter("{}".to_owned(), "a\u{0}b\u{1b}\tc\u{FFFE}d\u{FFFF}e🌡");
+        assert_eq!(detail(&dead_letter).unwrap(), "a\u{FFFD}b\u{FFFD}\tc\u{FFFD}d\u{FFFD}e🌡");
     }
 
     #[test]
     fn a_detail_is_cut_at_1000_characters() {
-        assert_eq!(detail(&letter("{}".to_owned(), &"é".repeat(1_001))).unwrap(), "é".repeat(1_000));
+        assert_eq!(detail(&dead_letter("{}".to_owned(), &"é".repeat(1_001))).unwrap(), "é".repeat(1_000));
     }
 
     #[test]
     fn cuts_the_detail_beside_a_large_body_and_then_leaves_it_out() {
-        let without = letter(String::new(), "").attributes();
+        let without = dead_letter(String::new(), "").attributes();
         let fixed = size_of_attributes(&without) + "detailString".len();
         let long = "é".repeat(100);
-        let roomy = letter("x".repeat(MAX_MESSAGE_BYTES - fixed - 5), &long);
+        let roomy = dead_letter("x".repeat(MAX_MESSAGE_BYTES - fixed - 5), &long);
         assert_eq!(detail(&roomy).unwrap(), "éé");
         assert!(roomy.into_message(false).size() <= MAX_MESSAGE_BYTES);
-        let full = letter("x".repeat(MAX_MESSAGE_BYTES - size_of_attributes(&without)), &long);
+        let full = dead_letter("x".repeat(MAX_MESSAGE_BYTES - size_of_attributes(&without)), &long);
         assert_eq!(detail(&full), None);
         assert_eq!(full.into_message(false).size(), MAX_MESSAGE_BYTES);
     }
 
     #[test]
     fn only_a_message_for_a_fifo_queue_has_a_group_and_a_deduplication_id() {
-        let letter = letter("{}".to_owned(), "x");
-        let message = letter.clone().into_message(true);
+        let dead_letter = dead_letter("{}".to_owned(), "x");
+        let message = dead_letter.clone().into_message(true);
         assert_eq!((message.group_id.as_deref(), message.deduplication_id.as_deref()), (Some(NO_GROUP), Some("m-1")));
-        let of_a_group = DeadLetter { group_id: Some("g".to_owned()), ..letter.clone() };
+        let of_a_group = DeadLetter { group_id: Some("g".to_owned()), ..dead_letter.clone() };
         assert_eq!(of_a_group.into_message(true).group_id.as_deref(), Some("g"));
-        let message = letter.into_message(false);
+        let message = dead_letter.into_message(false);
         assert_eq!((message.group_id, message.deduplication_id), (None, None));
     }
 }
