@@ -44,7 +44,10 @@ struct Totals {
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let times = EventTimes { now: wall_clock(), sent: None };
-    let rules = rules(arguments.any_age)?;
+    let mut rules = Overrides::default().rules()?;
+    if arguments.any_age {
+        (rules.max_sample_age_ms, rules.max_sample_lead_ms) = (i64::MAX, i64::MAX);
+    }
     let mut out = view::out();
     let mut totals = Totals::default();
     let mut unreadable = None;
@@ -70,14 +73,6 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         Some(_) => Err(CommandError::usage("not all files could be read".to_owned())),
         None => Ok(totals.status()),
     }
-}
-
-fn rules(any_age: bool) -> Result<Rules, CommandError> {
-    let mut rules = Overrides::default().rules()?;
-    if any_age {
-        (rules.max_sample_age_ms, rules.max_sample_lead_ms) = (i64::MAX, i64::MAX);
-    }
-    Ok(rules)
 }
 
 fn check(
@@ -118,8 +113,6 @@ fn is_unheard(written: io::Result<()>) -> Result<bool, CommandError> {
         Err(error) => Err(CommandError::failed(format!("standard output: {error}"))),
     }
 }
-
-// === impl Totals ===
 
 impl Totals {
     fn count(&mut self, parsed: &ParsedEvent<'_>) {

@@ -14,8 +14,6 @@ use url::Url;
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Overrides(BTreeMap<&'static str, String>);
 
-// === impl Overrides ===
-
 impl Vars for Overrides {
     fn get(&self, name: &str) -> Option<String> {
         let value = self.0.get(name).cloned().or_else(|| Env.get(name));
@@ -67,6 +65,18 @@ impl Overrides {
         reader.finish(settings).map_err(|errors| CommandError::settings(&errors))
     }
 
+    /// Returns the settings for the receiver at `url`; without one, for a workspace in this process.
+    pub(crate) async fn settings_for(
+        self,
+        url: Option<&str>,
+    ) -> Result<(Settings, Option<LocalWorkspace>), CommandError> {
+        if url.is_some() {
+            return Ok((self.receiver(url).settings()?, None));
+        }
+        let embedded = LocalWorkspace::start().await?;
+        Ok((self.embedded(&embedded).settings()?, Some(embedded)))
+    }
+
     pub(crate) fn settings(&self) -> Result<Settings, CommandError> {
         Settings::from_vars(self).map_err(|errors| CommandError::settings(&errors))
     }
@@ -75,21 +85,17 @@ impl Overrides {
 /// Returns the settings under which made-up events are sent, whatever the environment says: to the receiver at `url`, else
 /// to a workspace in this process. Local receivers check no signatures; AMP does, and one for which it was asked for.
 pub(crate) async fn made_up_settings(url: Option<&str>) -> Result<(Settings, Option<LocalWorkspace>), CommandError> {
-    let vars = Overrides::default().receiver(url).without(&[
+    let vars = Overrides::default().without(&[
         config::ENV_DEAD_LETTER_QUEUE_URL,
         config::ENV_EXTERNAL_LABELS,
         config::ENV_MAX_SAMPLE_AGE,
         config::ENV_MAX_SAMPLE_LEAD,
         config::ENV_LATE_SAMPLES,
     ]);
-    let Some(url) = url else {
-        let embedded = LocalWorkspace::start().await?;
-        return Ok((vars.embedded(&embedded).settings()?, Some(embedded)));
-    };
-    let is_amp = url.parse::<Url>().is_ok_and(|url| url.host_str().and_then(region_of).is_some());
-    let is_signed = is_amp || vars.get(config::ENV_REMOTE_WRITE_AUTH).is_some();
+    let url_of_amp = url.and_then(|url| url.parse::<Url>().ok()?.host_str().and_then(region_of).map(drop));
+    let is_signed = url_of_amp.is_some() || vars.get(config::ENV_REMOTE_WRITE_AUTH).is_some();
     let vars = if is_signed { vars } else { vars.set(config::ENV_REMOTE_WRITE_AUTH, "none") };
-    Ok((vars.settings()?, None))
+    vars.settings_for(url).await
 }
 
 /// Sends log lines to standard error, as JSON if `json`, of the level in `RUST_LOG`, else of `default`.

@@ -14,8 +14,6 @@ pub(crate) struct CommandError {
     pub(crate) exit_code: u8,
 }
 
-// === impl CommandError ===
-
 impl CommandError {
     /// Something that the command needs failed.
     pub(crate) fn failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {

@@ -33,8 +33,6 @@ pub(crate) struct Place<'a> {
     pub(crate) line: Option<usize>,
 }
 
-// === impl InputFile ===
-
 impl InputFile {
     /// Reads the file at `path`, or standard input for `-`.
     pub(crate) fn read(path: &Path) -> Result<Self, CommandError> {

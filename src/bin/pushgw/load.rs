@@ -15,7 +15,6 @@ use super::exit::CommandError;
 use super::local_workspace::LocalWorkspace;
 use super::stop_signal::StopSignal;
 use super::view;
-use amp_push_gateway::aws::HttpTransport;
 use amp_push_gateway::local::wall_clock;
 use ledger::Ledger;
 use plan::Plan;
@@ -61,8 +60,8 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "URL", requires = "target")]
     query_url: Option<Url>,
     /// Samples that are seen later than this after their time are counted as late, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3_600))]
-    late_after: u64,
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+    late_after: u32,
     /// How long to look for what has not arrived once all is sent, and how long sending may take beyond its time, in
     /// seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_600))]
@@ -77,13 +76,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
     plan.check()?;
     let stop = StopSignal::on_signals()?;
     let (target, target_name, embedded) = target(arguments).await?;
-    let query = match &arguments.query_url {
-        Some(url) => {
-            let http = HttpTransport::new().map_err(CommandError::failed)?;
-            Some(Query::new(http, url, plan.seed))
-        }
-        None => None,
-    };
+    let query = arguments.query_url.as_ref().map(|url| Query::new(url, plan.seed)).transpose()?;
     let ledger = Arc::new(Mutex::new(Ledger::new([stream::DEVICE_LABEL, stream::SEED_LABEL])));
     let progress = view::progress(plan.count(), "{bar:40} {pos}/{len} events, {per_sec}, {elapsed}");
     let settle = Duration::from_secs(arguments.settle);
@@ -104,22 +97,20 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
         Some(query) => run::settle(query, &ledger, settle, &stop).await,
         None => None,
     };
-    let is_embedded = embedded.is_some();
     if let Some(embedded) = &embedded {
         lock(&ledger).find_all(&embedded.workspace.snapshot(), wall_clock());
     }
     let ledger = lock(&ledger);
-    let is_read = is_embedded || query.is_some();
-    let late_after = Duration::from_secs(arguments.late_after);
-    let late_after_ms = i64::try_from(late_after.as_millis()).unwrap_or(i64::MAX);
+    let read = arguments.query_url.as_ref().map(Url::to_string).or(embedded.map(|_| "embedded".to_owned()));
+    let is_read = read.is_some();
     let report = Report {
         target: target_name,
-        read: arguments.query_url.as_ref().map(Url::to_string).or(is_embedded.then(|| "embedded".to_owned())),
+        read,
         plan,
         tally: &ledger.tally,
-        arrival: (is_read || tells).then(|| ledger.arrival(is_read, late_after_ms)),
+        arrival: (is_read || tells).then(|| ledger.arrival(is_read, i64::from(arguments.late_after) * 1_000)),
         latencies: ledger.percentiles(),
-        late_after,
+        late_after: Duration::from_secs(arguments.late_after.into()),
         fault: fault.map(|error| error.to_string()),
         took,
     };

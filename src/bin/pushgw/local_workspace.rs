@@ -20,8 +20,6 @@ pub(crate) struct LocalWorkspace {
     pub(crate) url: String,
 }
 
-// === impl LocalWorkspace ===
-
 impl LocalWorkspace {
     /// An empty workspace with AMP's rules that wants signatures.
     pub(crate) async fn start() -> Result<Self, CommandError> {

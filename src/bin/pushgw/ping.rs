@@ -6,7 +6,6 @@ use super::environment::{self, Overrides};
 use super::exit::CommandError;
 use super::view;
 use advice::{Asked, advise};
-use amp_push_gateway::config::Settings;
 use amp_push_gateway::gateway::signed_transport;
 use amp_push_gateway::remote_write::{Disposition, RemoteWriteClient};
 use serde_json::json;
@@ -45,7 +44,12 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
     let took = started.elapsed();
     let accepted = Disposition::of(&answer) == Disposition::Stored;
     let asked = Asked { url: &settings.remote_write.url, region: settings.remote_write.signing_region.as_deref() };
-    let said = if accepted { praise(&settings, took) } else { advise(&asked, &answer) };
+    let said = if accepted {
+        let signed = asked.region.map_or("unsigned".to_owned(), |region| format!("signed for {region}"));
+        format!("{} accepted an empty write, {signed}, in {}", asked.url, view::duration(took))
+    } else {
+        advise(&asked, &answer)
+    };
     if arguments.json {
         let json = json!({
             "ok": accepted,
@@ -61,13 +65,4 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
         view::line(&format!("{} {said}", view::Styled(style, heading)));
     }
     Ok(if accepted { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn praise(settings: &Settings, took: Duration) -> String {
-    let signed = settings
-        .remote_write
-        .signing_region
-        .as_deref()
-        .map_or("unsigned".to_owned(), |region| format!("signed for {region}"));
-    format!("{} accepted an empty write, {signed}, in {}", settings.remote_write.url, view::duration(took))
 }

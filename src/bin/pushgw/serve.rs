@@ -6,10 +6,8 @@ mod polling;
 use super::environment::{self, Overrides};
 use super::exit::CommandError;
 use super::in_process;
-use super::local_workspace::LocalWorkspace;
 use super::stop_signal::StopSignal;
 use super::view;
-use amp_push_gateway::config::Settings;
 use amp_push_gateway::dead_letter::SqsDeadLetters;
 use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetters};
 use amp_push_gateway::local::invoke_endpoint::{self, Observer};
@@ -65,19 +63,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     let timeout = Duration::from_secs(arguments.timeout);
     let listener = bind(arguments.listen).await?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
-    let vars = Overrides::default().receiver(arguments.remote_write_url.as_deref());
-    let (vars, embedded) = if arguments.remote_write_url.is_some() {
-        (vars, None)
-    } else {
-        let embedded = LocalWorkspace::start().await?;
-        (vars.embedded(&embedded), Some(embedded))
-    };
-    let settings = vars.settings()?;
+    let (settings, embedded) = Overrides::default().settings_for(arguments.remote_write_url.as_deref()).await?;
     // Each message that is dead-lettered or returned has a warning with its reason.
     environment::log_to_stderr(&settings.log_filter, LevelFilter::WARN, arguments.json);
     let polled = polling::prepare(&arguments.polling, timeout).await?;
     let in_memory = InMemoryDeadLetters::default();
-    let (queue, queue_name) = dead_letter_queue(&settings, arguments.keep_dead_letters, &in_memory);
+    let (queue, queue_name) = match &settings.dead_letters.queue_url {
+        Some(url) => (Some(LocalDeadLetters::Sqs(SqsDeadLetters::new(url))), url.as_str()),
+        None if arguments.keep_dead_letters => (Some(LocalDeadLetters::InMemory(in_memory.clone())), "in memory"),
+        None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)"),
+    };
     let gateway = Arc::new(in_process::gateway(&settings, queue)?);
 
     let log = Log { json: arguments.json };
@@ -85,7 +80,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         Some(_) => "a workspace in this process; it shows at the end what it holds".to_owned(),
         None => settings.remote_write.url.to_string(),
     };
-    log.started(address, polled.as_ref(), &written, &queue_name);
+    log.started(address, polled.as_ref(), &written, queue_name);
     let observer: Observer = Arc::new(move |invoked| log.invoked(invoked));
     let run_settings = invoke_endpoint::Settings { timeout, ..invoke_endpoint::Settings::default() };
     let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&gateway), run_settings, observer);
@@ -105,17 +100,4 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
         view::note("warning: callers are not checked, and this address can be reached from other machines");
     }
     Ok(listener)
-}
-
-/// Returns the queue for rejected messages, and its name.
-fn dead_letter_queue(
-    settings: &Settings,
-    keep: bool,
-    in_memory: &InMemoryDeadLetters,
-) -> (Option<LocalDeadLetters>, String) {
-    match &settings.dead_letters.queue_url {
-        Some(url) => (Some(LocalDeadLetters::Sqs(SqsDeadLetters::new(url))), url.to_string()),
-        None if keep => (Some(LocalDeadLetters::InMemory(in_memory.clone())), "in memory".to_owned()),
-        None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)".to_owned()),
-    }
 }

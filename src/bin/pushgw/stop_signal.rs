@@ -8,8 +8,6 @@ use tokio::sync::watch;
 #[derive(Clone, Debug)]
 pub(crate) struct StopSignal(watch::Receiver<bool>);
 
-// === impl StopSignal ===
-
 impl StopSignal {
     /// From now on, the first signal does not end the program.
     pub(crate) fn on_signals() -> Result<Self, CommandError> {

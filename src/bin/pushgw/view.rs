@@ -10,6 +10,7 @@ use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
 use amp_push_gateway::model::{METRIC_NAME_LABEL, Timestamp, Value};
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::json;
 use std::fmt;
 use std::io::{self, Write};
 use time::OffsetDateTime;
@@ -69,18 +70,18 @@ pub(crate) fn pairs(labels: &Labels) -> impl Iterator<Item = (&str, &str)> {
 
 /// A series for scripts: its labels, the number of its samples, the last sample.
 pub(crate) fn series_json(series: &StoredSeries) -> serde_json::Value {
-    let labels: serde_json::Map<_, _> =
-        pairs(&series.labels).map(|(name, value)| (name.to_owned(), value.into())).collect();
-    let last = series
-        .samples
-        .last()
-        .map(|last| serde_json::json!({"timestamp": last.timestamp, "value": wire_value(last.value)}));
-    serde_json::json!({"labels": labels, "samples": series.samples.len(), "last": last})
+    let last = series.samples.last();
+    let last = last.map(|last| json!({"timestamp": last.timestamp, "value": wire_value(last.value)}));
+    json!({"labels": labels_json(pairs(&series.labels)), "samples": series.samples.len(), "last": last})
+}
+
+pub(crate) fn labels_json<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> serde_json::Value {
+    labels.into_iter().collect()
 }
 
 /// A dead letter for scripts.
 pub(crate) fn letter_json(letter: &DeadLetter) -> serde_json::Value {
-    serde_json::json!({
+    json!({
         "reason": letter.reason.as_str(),
         "detail": letter.detail,
         "source_message_id": letter.source_message_id,

@@ -15,14 +15,11 @@ pub(super) struct EventView<'a> {
     pub(super) parsed: &'a ParsedEvent<'a>,
 }
 
-// === impl EventView ===
-
 impl EventView<'_> {
     /// Values are strings, exactly as they would be typed: JSON's own numbers lose digits in
     /// many readers and know no NaN.
     pub(super) fn json(&self) -> serde_json::Value {
-        let mut shown = json!({"file": self.place.name, "line": self.place.line, "index": self.index});
-        let more = match &self.parsed.event {
+        let mut shown = match &self.parsed.event {
             Ok(event) => json!({
                 "ok": true,
                 "timestamp": event.timestamp.0,
@@ -31,9 +28,9 @@ impl EventView<'_> {
             }),
             Err(rejection) => json!({"ok": false, "reason": rejection.reason.as_str(), "detail": rejection.detail}),
         };
-        if let (Some(shown), serde_json::Value::Object(more)) = (shown.as_object_mut(), more) {
-            shown.extend(more);
-        }
+        shown["file"] = self.place.name.into();
+        shown["line"] = self.place.line.into();
+        shown["index"] = self.index.into();
         shown
     }
 
@@ -67,9 +64,7 @@ impl fmt::Display for EventView<'_> {
 }
 
 fn sample_json(event: &Event<'_>, (name, value): &(MetricName<'_>, Value)) -> serde_json::Value {
-    let labels: serde_json::Map<_, _> =
-        labels(event, name).into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
-    let mut sample = json!({"labels": labels, "type": value_type(*value), "value": value.to_string()});
+    let mut sample = json!({"labels": view::labels_json(labels(event, name)), "type": value_type(*value), "value": value.to_string()});
     if value.is_inexact() {
         sample["sent_as"] = view::wire_value(f64::from_bits(value.wire_bits())).into();
     }

@@ -8,7 +8,6 @@ use crate::view::{self, Styled, count, dead_letters, duration, series_json, seri
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::local::tsdb::{Labels, Sample, StoredSeries};
 use serde_json::json;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::time::Duration;
@@ -26,8 +25,6 @@ pub(super) struct Report<'a> {
     pub(super) took: Duration,
 }
 
-// === impl Report ===
-
 impl Report<'_> {
     /// Returns true if every event was stored, dead-lettered or returned as it should be.
     pub(super) fn is_good(&self) -> bool {
@@ -42,9 +39,8 @@ impl Report<'_> {
 
     pub(super) fn json(&self) -> serde_json::Value {
         let types = self.types();
-        let series = self.series();
-        let series = series.iter().map(|one| {
-            let mut shown = series_json(one);
+        let series = self.series().into_iter().map(|one| {
+            let mut shown = series_json(&one);
             shown["type"] = types.get(&one.labels).copied().unwrap_or_default().into();
             shown
         });
@@ -68,20 +64,18 @@ impl Report<'_> {
     }
 
     /// Returns what is stored; as planned, if it cannot be read.
-    fn series(&self) -> Cow<'_, [StoredSeries]> {
-        if let Some(stored) = self.stored {
-            return Cow::Borrowed(stored);
-        }
-        if !self.is_good() {
-            return Cow::Borrowed(&[]);
+    fn series(&self) -> Vec<StoredSeries> {
+        match self.stored {
+            Some(stored) => return stored.to_vec(),
+            None if !self.is_good() => return Vec::new(),
+            None => {}
         }
         let mut series = BTreeMap::<&Labels, Vec<Sample>>::new();
         for sample in self.samples() {
             let (timestamp, value) = (sample.timestamp.0, f64::from_bits(sample.value.wire_bits()));
             series.entry(&sample.labels).or_default().push(Sample { value, timestamp });
         }
-        let acknowledged = |(labels, samples): (&Labels, Vec<Sample>)| StoredSeries { labels: labels.clone(), samples };
-        Cow::Owned(series.into_iter().map(acknowledged).collect())
+        series.into_iter().map(|(labels, samples)| StoredSeries { labels: labels.clone(), samples }).collect()
     }
 
     /// Integer or float, as the events have it: the receiver knows only doubles.

@@ -157,8 +157,6 @@ fn direct(event: PlannedEvent) -> Invocation {
     Invocation { payload: event.text, is_batch: false, messages: vec![message] }
 }
 
-// === impl Reading ===
-
 impl Reading {
     fn sent(&self) -> Timestamp {
         Timestamp(self.at.0 + QUEUE_DELAY_MS)

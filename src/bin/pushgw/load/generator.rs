@@ -66,8 +66,6 @@ pub(crate) struct PlannedSample {
     pub(crate) value: Value,
 }
 
-// === impl Device ===
-
 impl Device {
     pub(crate) fn new(labels: &[(&str, &str)], metrics: &Arc<[Metric]>, rng: &mut Rng) -> Self {
         let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
@@ -119,8 +117,6 @@ impl Device {
     }
 }
 
-// === impl Expected ===
-
 impl Expected {
     pub(crate) fn samples(&self) -> Option<&[PlannedSample]> {
         match self {
@@ -129,8 +125,6 @@ impl Expected {
         }
     }
 }
-
-// === impl Literal ===
 
 impl Literal {
     fn text(self, value: i64) -> String {

@@ -56,8 +56,6 @@ pub(crate) struct Percentiles {
     pub(crate) max: i64,
 }
 
-// === impl Ledger ===
-
 impl Ledger {
     /// Returns an empty ledger of series that `labels` tell from others.
     pub(crate) fn new([first, second]: [&'static str; 2]) -> Self {

@@ -39,8 +39,6 @@ pub(super) struct Plan {
     pub(super) seed: u64,
 }
 
-// === impl Plan ===
-
 impl Plan {
     /// Returns an error if the load is out of bounds.
     pub(super) fn check(&self) -> Result<(), CommandError> {

@@ -44,14 +44,13 @@ struct Series {
     values: Vec<(f64, String)>,
 }
 
-// === impl Query ===
-
 impl Query {
     /// Asks the Prometheus whose API is under `base`.
-    pub(super) fn new(http: HttpTransport, base: &Url, seed: u64) -> Self {
+    pub(super) fn new(base: &Url, seed: u64) -> Result<Self, CommandError> {
+        let http = HttpTransport::new().map_err(CommandError::failed)?;
         let mut url = base.clone();
         url.set_path(&format!("{}/api/v1/query", base.path().trim_end_matches('/')));
-        Self { http, url, seed }
+        Ok(Self { http, url, seed })
     }
 
     /// Returns the raw samples from `since` on of all series of the load.

@@ -1,10 +1,9 @@
-//! Reports a load, to people and to scripts, from one table of columns. A new column is a new row of [`Report::columns`].
+//! Reports a load, to people and to scripts.
 
 use super::ledger::{Arrival, Percentiles};
 use super::plan::Plan;
 use super::tally::Tally;
 use crate::view::{self, Styled, count, duration};
-use serde::Serialize;
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -25,43 +24,7 @@ pub(super) struct Report<'a> {
     pub(super) took: Duration,
 }
 
-/// A value for scripts, and a line for people.
-struct Column {
-    key: &'static str,
-    value: Value,
-    line: Option<(&'static str, String)>,
-}
-
-// === impl Report ===
-
 impl Report<'_> {
-    fn columns(&self) -> Vec<Column> {
-        let (tally, plan) = (self.tally, self.plan);
-        vec![
-            column("ok", self.is_good()),
-            column("seed", plan.seed).line("load", self.load()),
-            column("devices", plan.devices),
-            column("planned", plan.count()),
-            column("events", tally.events).line("sent", self.sent()),
-            column("broken", tally.broken),
-            column("messages", tally.messages),
-            column("bytes", tally.bytes),
-            column("seconds", self.took.as_secs_f64()),
-            column("rate", self.rate()),
-            column("target", &self.target).line("to", self.target.clone()),
-            column("taken", tally.taken),
-            column("stored", tally.stored),
-            column("refused", &tally.refused).line("rejected", self.rejected()),
-            column("failed", tally.failed),
-            column("surprises", tally.surprises),
-            column("failures", &tally.failures),
-            column("read", &self.read),
-            column("arrival", self.arrival).line("arrived", self.arrived()),
-            column("latency_milliseconds", self.latencies).line("latency", self.latency()),
-            column("fault", &self.fault),
-        ]
-    }
-
     /// Returns true if all was sent, every good event arrived, and every broken event was rejected for its reason.
     pub(super) fn is_good(&self) -> bool {
         let tally = self.tally;
@@ -80,7 +43,30 @@ impl Report<'_> {
     }
 
     pub(super) fn json(&self) -> Value {
-        self.columns().into_iter().map(|column| (column.key.to_owned(), column.value)).collect()
+        let (tally, plan) = (self.tally, self.plan);
+        json!({
+            "ok": self.is_good(),
+            "seed": plan.seed,
+            "devices": plan.devices,
+            "planned": plan.count(),
+            "events": tally.events,
+            "broken": tally.broken,
+            "messages": tally.messages,
+            "bytes": tally.bytes,
+            "seconds": self.took.as_secs_f64(),
+            "rate": self.rate(),
+            "target": self.target,
+            "taken": tally.taken,
+            "stored": tally.stored,
+            "refused": tally.refused,
+            "failed": tally.failed,
+            "surprises": tally.surprises,
+            "failures": tally.failures,
+            "read": self.read,
+            "arrival": self.arrival,
+            "latency_milliseconds": self.latencies,
+            "fault": self.fault,
+        })
     }
 
     fn load(&self) -> String {
@@ -120,7 +106,15 @@ impl Report<'_> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (label, text) in self.columns().into_iter().filter_map(|column| column.line) {
+        let lines = [
+            ("load", self.load()),
+            ("sent", self.sent()),
+            ("to", self.target.clone()),
+            ("rejected", self.rejected()),
+            ("arrived", self.arrived()),
+            ("latency", self.latency()),
+        ];
+        for (label, text) in lines.into_iter().filter(|(_, text)| !text.is_empty()) {
             writeln!(f, "{label:<10}{text}")?;
         }
         for failure in self.tally.failures.iter().chain(&self.fault) {
@@ -141,18 +135,5 @@ impl fmt::Display for Report<'_> {
         } else {
             write!(f, "{} not every good event arrived as it was sent", Styled(view::BAD, "failed:"))
         }
-    }
-}
-
-// === impl Column ===
-
-fn column(key: &'static str, value: impl Serialize) -> Column {
-    Column { key, value: json!(value), line: None }
-}
-
-impl Column {
-    /// Adds a line, unless `text` is empty.
-    fn line(self, label: &'static str, text: String) -> Self {
-        Self { line: Some((label, text)).filter(|(_, text)| !text.is_empty()), ..self }
     }
 }

@@ -1,17 +1,17 @@
 //! The run of a load. Events go at their rate to workers, which send them, each device's in order. A watcher looks for them
 //! in a Prometheus.
 
-use super::generator::{Expected, PlannedEvent};
+use super::generator::PlannedEvent;
 use super::ledger::Ledger;
 use super::plan::Plan;
 use super::query::Query;
 use super::stream::Stream;
-use super::target::Target;
+use super::target::{Target, payload};
 use crate::exit::CommandError;
-use crate::send::direct_invocation::payload;
 use crate::stop_signal::StopSignal;
 use amp_push_gateway::local::wall_clock;
 use indicatif::ProgressBar;
+use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -27,11 +27,8 @@ const LONGEST_GATHERING: Duration = Duration::from_secs(1);
 /// Between two looks at what has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The events of one message, and what must become of each.
-struct Message {
-    texts: Vec<String>,
-    expected: Vec<Expected>,
-}
+/// The events of one message.
+type Message = Vec<PlannedEvent>;
 
 pub(super) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
     ledger.lock().unwrap_or_else(PoisonError::into_inner)
@@ -68,7 +65,7 @@ async fn make(
     progress: &ProgressBar,
 ) {
     let mut stream = Stream::new(plan);
-    let mut gathering: Vec<Vec<PlannedEvent>> = vec![Vec::new(); WORKERS];
+    let mut gathering: Vec<Message> = vec![Vec::new(); WORKERS];
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     let begun = Instant::now();
@@ -95,17 +92,16 @@ async fn make(
     hand_over_all(&mut gathering, queues).await;
 }
 
-async fn hand_over_all(gathering: &mut [Vec<PlannedEvent>], queues: &[mpsc::Sender<Message>]) {
+async fn hand_over_all(gathering: &mut [Message], queues: &[mpsc::Sender<Message>]) {
     for (events, queue) in gathering.iter_mut().zip(queues) {
         hand_over(events, queue).await;
     }
 }
 
-async fn hand_over(events: &mut Vec<PlannedEvent>, queue: &mpsc::Sender<Message>) {
-    let (texts, expected): (Vec<_>, Vec<_>) = events.drain(..).map(|event| (event.text, event.expected)).unzip();
-    if !texts.is_empty() {
+async fn hand_over(events: &mut Message, queue: &mpsc::Sender<Message>) {
+    if !events.is_empty() {
         // Only a worker that panicked takes nothing.
-        let _is_taken = queue.send(Message { texts, expected }).await.is_ok();
+        let _is_taken = queue.send(take(events)).await.is_ok();
     }
 }
 
@@ -123,15 +119,13 @@ async fn work(
         {
             batch.push(next);
         }
-        let (texts, expected): (Vec<_>, Vec<_>) =
-            batch.into_iter().map(|message| (message.texts, message.expected)).unzip();
-        for (texts, expected) in texts.iter().zip(&expected) {
-            lock(&ledger).plan(payload(texts).len(), expected);
+        for events in &batch {
+            lock(&ledger).plan(payload(events).len(), events.iter().map(|event| &event.expected));
         }
-        let outcomes = target.send(worker, &texts, &stop).await;
+        let outcomes = target.send(worker, &batch, &stop).await;
         let (mut ledger, now) = (lock(&ledger), wall_clock());
-        for (expected, outcome) in expected.iter().flatten().zip(outcomes) {
-            ledger.settle(expected, &outcome, now);
+        for (event, outcome) in batch.iter().flatten().zip(outcomes) {
+            ledger.settle(&event.expected, &outcome, now);
         }
     }
 }

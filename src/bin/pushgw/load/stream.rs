@@ -28,8 +28,6 @@ pub(super) struct Stream {
     next: usize,
 }
 
-// === impl Stream ===
-
 impl Stream {
     pub(super) fn new(plan: &Plan) -> Self {
         let mut rng = Rng::with_seed(plan.seed);

@@ -43,8 +43,6 @@ pub(crate) struct Tally {
     pub(crate) failures: Vec<String>,
 }
 
-// === impl Tally ===
-
 impl Tally {
     pub(crate) fn count(&mut self, expected: &Expected, outcome: &EventOutcome) {
         self.events += 1;

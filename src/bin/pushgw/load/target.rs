@@ -1,8 +1,9 @@
 //! The target of a load: a queue, a function, or the function's own handler in this process, as `send` has them.
 
+use super::generator::PlannedEvent;
 use super::tally::EventOutcome;
 use crate::exit::CommandError;
-use crate::send::direct_invocation::payload;
+use crate::send::direct_invocation;
 use crate::send::function::Function;
 use crate::send::outcome::Outcome;
 use crate::send::queue::Queue;
@@ -23,8 +24,6 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// One for each worker, or one for all: on a FIFO queue each worker has a group, so that its messages stay in order.
 #[derive(Debug)]
 pub(super) struct Target(Vec<target::Target>);
-
-// === impl Target ===
 
 impl Target {
     /// Fails if the queue at `url` does not answer.
@@ -57,19 +56,30 @@ impl Target {
         !matches!(self.0[0], target::Target::Queue(_))
     }
 
-    /// Sends messages, each with the texts of its events. Returns an outcome for each event, in order.
-    pub(super) async fn send(&self, worker: usize, messages: &[Vec<String>], stop: &StopSignal) -> Vec<EventOutcome> {
+    /// Sends messages, each with its events. Returns an outcome for each event, in order.
+    pub(super) async fn send(
+        &self,
+        worker: usize,
+        messages: &[Vec<PlannedEvent>],
+        stop: &StopSignal,
+    ) -> Vec<EventOutcome> {
         let target = &self.0[worker % self.0.len()];
         if self.tells() {
-            let texts = messages.iter().flatten().enumerate();
-            let events: Vec<_> = texts.map(|(number, text)| Numbered { number, text }).collect();
+            let events = messages.iter().flatten().enumerate();
+            let events: Vec<_> = events.map(|(number, event)| Numbered { number, text: &event.text }).collect();
             return target.send(&events).await.into_iter().map(told).collect();
         }
-        let texts: Vec<_> = messages.iter().map(|texts| payload(texts)).collect();
+        let texts: Vec<_> = messages.iter().map(|events| payload(events)).collect();
         let numbered: Vec<_> = texts.iter().enumerate().map(|(number, text)| Numbered { number, text }).collect();
         let outcomes = retry::send(target, &numbered, stop).await.into_iter().zip(messages);
+        let taken = |outcome| if outcome == Outcome::Sent { EventOutcome::Taken } else { told(outcome) };
         outcomes.flat_map(|(outcome, events)| vec![taken(outcome); events.len()]).collect()
     }
+}
+
+pub(super) fn payload(events: &[PlannedEvent]) -> String {
+    let texts: Vec<_> = events.iter().map(|event| event.text.as_str()).collect();
+    direct_invocation::payload(&texts)
 }
 
 /// Returns the outcome that the function tells.
@@ -80,9 +90,4 @@ fn told(outcome: Outcome) -> EventOutcome {
         Outcome::Rejected { reason, .. } => EventOutcome::Rejected(reason),
         Outcome::Failed(error_text) | Outcome::Unsent { error_text, .. } => EventOutcome::Failed(error_text),
     }
-}
-
-/// Returns the outcome of an event on a queue.
-fn taken(outcome: Outcome) -> EventOutcome {
-    if outcome == Outcome::Sent { EventOutcome::Taken } else { told(outcome) }
 }

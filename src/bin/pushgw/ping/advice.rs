@@ -40,35 +40,37 @@ pub(super) fn advise(asked: &Asked<'_>, answer: &Result<Answer, TransportError>)
 }
 
 fn of_status(asked: &Asked<'_>, answer: &Answer) -> String {
-    match answer.status {
-        403 => of_403(asked, &error_text::of(answer).to_ascii_lowercase()),
-        401 => "it wants other credentials than AWS signatures".to_owned(),
+    let advice = match answer.status {
+        403 => return of_403(asked, &error_text::of(answer).to_ascii_lowercase()),
+        401 => "it wants other credentials than AWS signatures",
         404 | 405 if is_amp(asked) => {
             "there is no such workspace in this region: compare the URL with prometheusEndpoint of \
-                                 `aws amp describe-workspace`, to which api/v1/remote_write is added"
-                .to_owned()
+             `aws amp describe-workspace`, to which api/v1/remote_write is added"
         }
-        404 | 405 => "the path of the URL is wrong, or the receiver takes no remote write: AMP has it at \
+        404 | 405 => {
+            "the path of the URL is wrong, or the receiver takes no remote write: AMP has it at \
                 /workspaces/<workspace id>/api/v1/remote_write; Prometheus at /api/v1/write, when started with \
                 --web.enable-remote-write-receiver"
-            .to_owned(),
-        300..=399 => "it redirects, which is never followed: give the URL that it redirects to".to_owned(),
-        400 | 415 | 422 => "it was reached, but does not take an empty write of remote write 1.0".to_owned(),
-        429 => "it was reached, and has too many requests at the moment: try again".to_owned(),
-        500..=599 => "it was reached, but failed: try again later".to_owned(),
-        _ => "an answer that remote write 1.0 does not know".to_owned(),
-    }
+        }
+        300..=399 => "it redirects, which is never followed: give the URL that it redirects to",
+        400 | 415 | 422 => "it was reached, but does not take an empty write of remote write 1.0",
+        429 => "it was reached, and has too many requests at the moment: try again",
+        500..=599 => "it was reached, but failed: try again later",
+        _ => "an answer that remote write 1.0 does not know",
+    };
+    advice.to_owned()
 }
 
 /// Tells causes of a 403 apart by the error text of AWS, in lower case.
 fn of_403(asked: &Asked<'_>, text: &str) -> String {
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
+    let region = asked.region.unwrap_or("no region");
     let advice = if has(&["not authorized", "access denied", "accessdenied", "aps:remotewrite"]) {
         PERMISSION.to_owned()
     } else if has(&["signature expired", "not yet current", "request timestamp"]) {
         "the clock of this machine is more than five minutes off: set it, and try again".to_owned()
     } else if has(&["correct service", "valid region", "scoped to"]) {
-        format!("the signature is for {}, which is not the workspace's region: set SIGV4_REGION", region(asked))
+        format!("the signature is for {region}, which is not the workspace's region: set SIGV4_REGION")
     } else if has(&["missing authentication"]) {
         "the write was not signed: set REMOTE_WRITE_AUTH=sigv4".to_owned()
     } else if has(&["security token", "invalidclienttokenid", "expired token", "unrecognizedclient"]) {
@@ -107,10 +109,6 @@ fn of_network(asked: &Asked<'_>, cause: &str) -> String {
 
 fn is_amp(asked: &Asked<'_>) -> bool {
     asked.url.host_str().and_then(region_of).is_some()
-}
-
-fn region<'a>(asked: &Asked<'a>) -> &'a str {
-    asked.region.unwrap_or("no region")
 }
 
 /// One line of at most [`MAX_TEXT_CHARS`] characters.

@@ -21,8 +21,6 @@ pub(super) struct Log {
     pub(super) json: bool,
 }
 
-// === impl Log ===
-
 impl Log {
     pub(super) fn started(self, address: SocketAddr, polled: Option<&Polled>, written: &str, dead_letters: &str) {
         let url = format!("http://{address}");
@@ -80,7 +78,7 @@ impl Log {
 
 fn polled_json(polled: &Polled) -> serde_json::Value {
     json!({
-        "url": polled.url.as_str(),
+        "url": polled.queue.url().as_str(),
         "arn": polled.attributes.arn,
         "batch_size": polled.settings.batch_size,
         "batch_window_seconds": polled.settings.window_on(&polled.attributes).as_secs_f64(),
@@ -94,7 +92,7 @@ fn polled_line(polled: &Polled) -> String {
     let gathered = if window.is_zero() { "at once".to_owned() } else { format!("after {}", duration(window)) };
     format!(
         "polling       {}: batches of up to {} {gathered}, {} at a time; a failed message comes again after {} s",
-        polled.url,
+        polled.queue.url(),
         polled.settings.batch_size,
         polled.settings.concurrency,
         polled.attributes.visibility_timeout.as_secs()

@@ -42,16 +42,15 @@ pub(super) struct Arguments {
 /// A queue that answered, ready to be polled.
 #[derive(Debug)]
 pub(super) struct Polled {
-    pub(super) url: Url,
     pub(super) attributes: QueueAttributes,
     pub(super) settings: Settings,
-    queue: Queue,
+    pub(super) queue: Queue,
 }
 
 /// Asks the queue for its attributes; returns `None` without `--queue-url`.
 pub(super) async fn prepare(arguments: &Arguments, timeout: Duration) -> Result<Option<Polled>, CommandError> {
-    let Some(url) = arguments.queue_url.clone() else { return Ok(None) };
-    let queue = Queue::at(&url, TRIES, CALL_TIMEOUT);
+    let Some(url) = &arguments.queue_url else { return Ok(None) };
+    let queue = Queue::at(url, TRIES, CALL_TIMEOUT);
     let settings = settings(arguments, queue.is_fifo(), timeout)?;
     let attributes = queue.attributes().await.map_err(|error| {
         CommandError::failed(format!(
@@ -69,7 +68,7 @@ pub(super) async fn prepare(arguments: &Arguments, timeout: Duration) -> Result<
             timeout.as_secs()
         ));
     }
-    Ok(Some(Polled { url, attributes, settings, queue }))
+    Ok(Some(Polled { attributes, settings, queue }))
 }
 
 fn settings(arguments: &Arguments, fifo: bool, timeout: Duration) -> Result<Settings, CommandError> {
