@@ -50,18 +50,17 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     }
     let mut out = view::out();
     let mut totals = Totals::default();
-    let mut unreadable = None;
+    let mut all_readable = true;
     for path in &arguments.files {
         match InputFile::read(path) {
             Ok(file) => {
-                let checked = check(&file, &times, &rules, arguments.json, &mut totals, &mut out);
-                if is_unheard(checked)? {
+                if is_unheard(check(&file, &times, &rules, arguments.json, &mut totals, &mut out))? {
                     return Ok(totals.status());
                 }
             }
             Err(error) => {
                 view::error(&error.to_string());
-                unreadable = Some(error);
+                all_readable = false;
             }
         }
     }
@@ -69,10 +68,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         is_unheard(writeln!(out, "{totals}"))?;
     }
     is_unheard(out.flush())?;
-    match unreadable {
-        Some(_) => Err(CommandError::usage("not all files could be read".to_owned())),
-        None => Ok(totals.status()),
-    }
+    if all_readable { Ok(totals.status()) } else { Err(CommandError::usage("not all files could be read")) }
 }
 
 fn check(

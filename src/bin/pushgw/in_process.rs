@@ -23,7 +23,6 @@ pub(crate) fn gateway(
         .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write.url)))
 }
 
-/// Runs the handler once, for at most `timeout`.
 pub(crate) async fn invoke(
     gateway: &LocalGateway,
     request_id: String,

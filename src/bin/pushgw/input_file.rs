@@ -10,8 +10,6 @@ use std::path::Path;
 
 /// A payload of Lambda has at most 6 MiB; `check` takes more.
 const MAX_FILE_BYTES: u64 = 256 << 20;
-/// The name that stands for standard input.
-const STDIN: &str = "-";
 
 #[derive(Debug)]
 pub(crate) struct InputFile {
@@ -37,7 +35,7 @@ impl InputFile {
     /// Reads the file at `path`, or standard input for `-`.
     pub(crate) fn read(path: &Path) -> Result<Self, CommandError> {
         let mut bytes = Vec::new();
-        let read = if path.as_os_str() == STDIN {
+        let read = if path.as_os_str() == "-" {
             io::stdin().lock().take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)
         } else {
             File::open(path).and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes))

@@ -53,15 +53,9 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
     let gateway = in_process::gateway(&settings, dead_letters)?;
     let timeout = Duration::from_secs(arguments.timeout);
     let handled = in_process::invoke(&gateway, request_id(), payload, timeout).await;
-    view::line(&printed(&handled.answer));
+    let error_json = |error: &FunctionError| serde_json::to_string(error).unwrap_or_default();
+    view::line(&handled.answer.as_ref().map_or_else(error_json, String::clone));
     Ok(if is_success(&handled) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn printed(answer: &Result<String, FunctionError>) -> String {
-    match answer {
-        Ok(answer) => answer.clone(),
-        Err(error) => serde_json::to_string(error).unwrap_or_default(),
-    }
 }
 
 fn is_success(handled: &Handled) -> bool {

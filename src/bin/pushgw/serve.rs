@@ -61,8 +61,16 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     // Before anything is announced: a reader of the announcement may stop us at once.
     let stop = StopSignal::on_signals()?;
     let timeout = Duration::from_secs(arguments.timeout);
-    let listener = bind(arguments.listen).await?;
+    let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
+        CommandError::failed(format!(
+            "cannot listen on {}: {error}; another address is given with --listen, port 0 is any free one",
+            arguments.listen
+        ))
+    })?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
+    if !address.ip().is_loopback() {
+        view::note("warning: callers are not checked, and this address can be reached from other machines");
+    }
     let (settings, embedded) = Overrides::default().settings_for(arguments.remote_write_url.as_deref()).await?;
     // Each message that is dead-lettered or returned has a warning with its reason.
     environment::log_to_stderr(&settings.log_filter, LevelFilter::WARN, arguments.json);
@@ -87,17 +95,4 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     tokio::join!(invoked, polling::run(polled, stop.asked(), gateway, log));
     log.stopped(embedded.as_ref().map(|embedded| embedded.workspace.snapshot()), &in_memory.letters());
     Ok(ExitCode::SUCCESS)
-}
-
-/// Listens on `address`, with a warning if other machines can reach it.
-async fn bind(address: SocketAddr) -> Result<TcpListener, CommandError> {
-    let listener = TcpListener::bind(address).await.map_err(|error| {
-        CommandError::failed(format!(
-            "cannot listen on {address}: {error}; another address is given with --listen, port 0 is any free one"
-        ))
-    })?;
-    if !address.ip().is_loopback() {
-        view::note("warning: callers are not checked, and this address can be reached from other machines");
-    }
-    Ok(listener)
 }

@@ -24,7 +24,6 @@ pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
 pub(crate) const HEADING: Style = Style::new().bold();
 pub(crate) const QUIET: Style = Style::new().dimmed();
 
-/// Characters of an error text.
 const MAX_TEXT_CHARS: usize = 300;
 
 pub(crate) struct Styled<T>(pub(crate) Style, pub(crate) T);
@@ -35,7 +34,6 @@ impl<T: fmt::Display> fmt::Display for Styled<T> {
     }
 }
 
-/// A line on standard output.
 pub(crate) fn line(text: &str) {
     // The reader may have gone away.
     let _is_heard = writeln!(anstream::stdout().lock(), "{text}").is_ok();
@@ -46,7 +44,6 @@ pub(crate) fn note(text: &str) {
     let _is_heard = writeln!(anstream::stderr().lock(), "{text}").is_ok();
 }
 
-/// An error, on standard error.
 pub(crate) fn error(text: &str) {
     note(&format!("{} {text}", Styled(BAD, "error:")));
 }
@@ -79,7 +76,6 @@ pub(crate) fn labels_json<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str
     labels.into_iter().collect()
 }
 
-/// A dead letter for scripts.
 pub(crate) fn letter_json(letter: &DeadLetter) -> serde_json::Value {
     json!({
         "reason": letter.reason.as_str(),
@@ -99,7 +95,6 @@ pub(crate) fn progress(length: u64, template: &str) -> ProgressBar {
     progress
 }
 
-/// `integer` or `float`.
 pub(crate) fn value_type(value: Value) -> &'static str {
     match value {
         Value::Integer(_) => "integer",
@@ -114,7 +109,6 @@ pub(crate) fn utc(timestamp: Timestamp) -> String {
     time.and_then(|time| time.format(&format).ok()).unwrap_or_else(|| timestamp.to_string())
 }
 
-/// A writer for many lines.
 pub(crate) fn out() -> io::BufWriter<anstream::AutoStream<io::StdoutLock<'static>>> {
     io::BufWriter::with_capacity(64 << 10, anstream::stdout().lock())
 }

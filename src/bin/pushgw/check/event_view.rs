@@ -33,18 +33,12 @@ impl EventView<'_> {
         shown["index"] = self.index.into();
         shown
     }
-
-    fn position(&self) -> String {
-        match self.place.line {
-            Some(line) => format!("line {line} [{}]", self.index),
-            None => format!("[{}]", self.index),
-        }
-    }
 }
 
 impl fmt::Display for EventView<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let position = Styled(view::QUIET, self.position());
+        let line = self.place.line.map_or(String::new(), |line| format!("line {line} "));
+        let position = Styled(view::QUIET, format!("{line}[{}]", self.index));
         match &self.parsed.event {
             Err(rejection) => {
                 write!(f, "  {position} {} {}: {}", Styled(view::BAD, "rejected"), rejection.reason, rejection.detail)

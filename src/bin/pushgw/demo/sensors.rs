@@ -22,7 +22,6 @@ const BROKEN: [&[(usize, Reason)]; 3] = [
     &[(4, Reason::InvalidJson), (1, Reason::DuplicateTimestamp)],
 ];
 
-/// One invocation of the function.
 #[derive(Clone, Debug)]
 pub(super) struct Invocation {
     pub(super) payload: String,
@@ -38,7 +37,6 @@ pub(super) struct Message {
     pub(super) expected: Vec<Expected>,
 }
 
-/// A sensor as it was at one time.
 struct Reading {
     device: Device,
     at: Timestamp,

@@ -32,7 +32,6 @@ pub(crate) enum Literal {
     DecimalString(u32),
 }
 
-/// A device and its last measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Device {
     /// Without the name of the metric.
@@ -41,7 +40,6 @@ pub(crate) struct Device {
     values: Vec<i64>,
 }
 
-/// An event and what must become of it.
 #[derive(Clone, Debug)]
 pub(crate) struct PlannedEvent {
     pub(crate) text: String,

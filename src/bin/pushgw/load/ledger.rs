@@ -11,7 +11,6 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// The events that were sent, counted, and every sample of the good ones.
-#[derive(Debug)]
 pub(crate) struct Ledger {
     pub(crate) tally: Tally,
     /// The labels that tell the series of these events from others; who serves them may add labels of its own.
@@ -40,7 +39,6 @@ pub(crate) struct Arrival {
     pub(crate) missing: u64,
     /// Found with another value.
     pub(crate) wrong: u64,
-    /// Arrived later than wanted.
     pub(crate) late: u64,
     /// Events that are acknowledged, but have a missing or wrong sample.
     #[serde(skip)]
@@ -76,7 +74,6 @@ impl Ledger {
         }
     }
 
-    /// Notes what became of an event, at `now`.
     pub(crate) fn settle(&mut self, expected: &Expected, outcome: &EventOutcome, now: Timestamp) {
         self.tally.count(expected, outcome);
         let stored = expected.samples().filter(|_| *outcome == EventOutcome::Stored);

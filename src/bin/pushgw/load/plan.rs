@@ -40,7 +40,6 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// Returns an error if the load is out of bounds.
     pub(super) fn check(&self) -> Result<(), CommandError> {
         let (count, rate, metrics, devices) = (self.count(), self.rate, self.metrics, self.devices);
         let samples = count * u64::from(metrics);
@@ -60,7 +59,6 @@ impl Plan {
         Ok(())
     }
 
-    /// Returns how many events to send.
     pub(super) fn count(&self) -> u64 {
         self.count.unwrap_or_else(|| u64::from(self.rate) * self.duration.unwrap_or(DURATION))
     }
@@ -71,7 +69,6 @@ impl Plan {
         u64::try_from(due).unwrap_or(u64::MAX).min(self.count())
     }
 
-    /// Returns how long it takes at this rate.
     pub(super) fn lasts(&self) -> Duration {
         Duration::from_millis(self.count().saturating_mul(1_000) / u64::from(self.rate))
     }
@@ -81,13 +78,8 @@ impl Plan {
 fn share(text: &str) -> Result<u64, &'static str> {
     let share = text.parse::<f64>().ok().filter(|share| (0.0..=1.0).contains(share));
     let share = share.ok_or("expected a number from 0 to 1")?;
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        clippy::cast_precision_loss,
-        reason = "from 0 to 1"
-    )]
-    Ok((share * ALL_BROKEN as f64) as u64)
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 1")]
+    Ok((share * f64::from(ALL_BROKEN)) as u64)
 }
 
 #[cfg(test)]
@@ -119,7 +111,7 @@ mod tests {
             let text = plan.check().unwrap_err().to_string();
             assert!(text.contains(expected), "{text}");
         }
-        assert_eq!([share("0"), share("0.25"), share("1")], [Ok(0), Ok(250_000), Ok(ALL_BROKEN)]);
+        assert_eq!([share("0"), share("0.25"), share("1")], [Ok(0), Ok(250_000), Ok(ALL_BROKEN.into())]);
         assert!(["-0.1", "1.1", "NaN", "x", ""].iter().all(|text| share(text).is_err()));
     }
 }

@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
 
-/// A load that is over.
 pub(super) struct Report<'a> {
     pub(super) target: String,
     /// The URL that was queried; `None` if only answers tell what arrived.

@@ -9,6 +9,7 @@ use super::stream::Stream;
 use super::target::{Target, payload};
 use crate::exit::CommandError;
 use crate::stop_signal::StopSignal;
+use amp_push_gateway::aws::sqs::MAX_ENTRIES;
 use amp_push_gateway::local::wall_clock;
 use indicatif::ProgressBar;
 use std::mem::take;
@@ -27,7 +28,6 @@ const LONGEST_GATHERING: Duration = Duration::from_secs(1);
 /// Between two looks at what has arrived.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// The events of one message.
 type Message = Vec<PlannedEvent>;
 
 pub(super) fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
@@ -49,21 +49,6 @@ pub(super) async fn send(
             (queue, tokio::spawn(work(worker, Arc::clone(&target), messages, Arc::clone(ledger), stop.clone())))
         })
         .unzip();
-    make(plan, &queues, longest, stop, progress).await;
-    drop(queues);
-    for worker in workers {
-        // A worker that panicked has reported it on standard error, and its events are missing.
-        let _is_well = worker.await.is_ok();
-    }
-}
-
-async fn make(
-    plan: &Plan,
-    queues: &[mpsc::Sender<Message>],
-    longest: Duration,
-    stop: &StopSignal,
-    progress: &ProgressBar,
-) {
     let mut stream = Stream::new(plan);
     let mut gathering: Vec<Message> = vec![Vec::new(); WORKERS];
     let mut ticks = interval(TICK);
@@ -86,10 +71,15 @@ async fn make(
         }
         if gathered.elapsed() > LONGEST_GATHERING {
             gathered = Instant::now();
-            hand_over_all(&mut gathering, queues).await;
+            hand_over_all(&mut gathering, &queues).await;
         }
     }
-    hand_over_all(&mut gathering, queues).await;
+    hand_over_all(&mut gathering, &queues).await;
+    drop(queues);
+    for worker in workers {
+        // A worker that panicked has reported it on standard error, and its events are missing.
+        let _is_well = worker.await.is_ok();
+    }
 }
 
 async fn hand_over_all(gathering: &mut [Message], queues: &[mpsc::Sender<Message>]) {
@@ -114,7 +104,8 @@ async fn work(
 ) {
     while let Some(first) = messages.recv().await {
         let mut batch = vec![first];
-        while batch.len() < target.batch()
+        let most = if target.tells() { 1 } else { MAX_ENTRIES };
+        while batch.len() < most
             && let Ok(next) = messages.try_recv()
         {
             batch.push(next);

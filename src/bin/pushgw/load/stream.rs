@@ -14,7 +14,7 @@ pub(super) const DEVICE_LABEL: &str = "deviceId";
 const METRIC_PREFIX: &str = "load_metric_";
 
 /// [`Plan::broken`] if all events are.
-pub(super) const ALL_BROKEN: u64 = 1_000_000;
+pub(super) const ALL_BROKEN: u32 = 1_000_000;
 
 const BROKEN: [Reason; 5] =
     [Reason::InvalidValue, Reason::InvalidEvent, Reason::TooOld, Reason::InvalidMetricName, Reason::MetricCollision];
@@ -56,7 +56,7 @@ impl Stream {
         let (device, newest) = &mut self.devices[number];
         *newest = now.0.max(newest.saturating_add(1));
         let at = Timestamp(*newest);
-        if self.rng.u64(0..ALL_BROKEN) < self.broken {
+        if self.rng.u64(0..ALL_BROKEN.into()) < self.broken {
             return (number, device.broken(BROKEN[self.rng.usize(0..BROKEN.len())], at));
         }
         device.measure(&mut self.rng);

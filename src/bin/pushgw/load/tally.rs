@@ -3,14 +3,12 @@
 use super::generator::Expected;
 use std::collections::BTreeMap;
 
-/// Failures and surprises that are listed.
 const MAX_LISTED: usize = 10;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum EventOutcome {
     /// A queue has it.
     Taken,
-    /// The function says so.
     Stored,
     /// The function's report has this reason.
     Rejected(String),

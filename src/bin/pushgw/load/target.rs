@@ -11,18 +11,16 @@ use crate::send::receiver::Receiver;
 use crate::send::retry;
 use crate::send::target::{self, Numbered};
 use crate::stop_signal::StopSignal;
-use amp_push_gateway::aws::sqs::{self, MAX_ENTRIES};
+use amp_push_gateway::aws::sqs;
 use amp_push_gateway::config::Settings;
 use std::time::Duration;
 use url::Url;
 
 /// Tries of the call that asks whether a queue is there.
 const TRIES: u32 = 4;
-/// For one call.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// One for each worker, or one for all: on a FIFO queue each worker has a group, so that its messages stay in order.
-#[derive(Debug)]
 pub(super) struct Target(Vec<target::Target>);
 
 impl Target {
@@ -44,11 +42,6 @@ impl Target {
 
     pub(super) fn handler(settings: &Settings) -> Result<Self, CommandError> {
         Ok(Self(vec![target::Target::Receiver(Box::new(Receiver::new(settings, TIMEOUT)?))]))
-    }
-
-    /// How many messages go together.
-    pub(super) fn batch(&self) -> usize {
-        if self.tells() { 1 } else { MAX_ENTRIES }
     }
 
     /// Returns true if its answers tell what became of each event.
@@ -82,7 +75,6 @@ pub(super) fn payload(events: &[PlannedEvent]) -> String {
     direct_invocation::payload(&texts)
 }
 
-/// Returns the outcome that the function tells.
 fn told(outcome: Outcome) -> EventOutcome {
     match outcome {
         Outcome::Stored => EventOutcome::Stored,

@@ -66,29 +66,28 @@ fn of_403(asked: &Asked<'_>, text: &str) -> String {
     let has = |parts: &[&str]| parts.iter().any(|part| text.contains(part));
     let region = asked.region.unwrap_or("no region");
     let advice = if has(&["not authorized", "access denied", "accessdenied", "aps:remotewrite"]) {
-        PERMISSION.to_owned()
+        PERMISSION
     } else if has(&["signature expired", "not yet current", "request timestamp"]) {
-        "the clock of this machine is more than five minutes off: set it, and try again".to_owned()
+        "the clock of this machine is more than five minutes off: set it, and try again"
     } else if has(&["correct service", "valid region", "scoped to"]) {
-        format!("the signature is for {region}, which is not the workspace's region: set SIGV4_REGION")
+        &format!("the signature is for {region}, which is not the workspace's region: set SIGV4_REGION")
     } else if has(&["missing authentication"]) {
-        "the write was not signed: set REMOTE_WRITE_AUTH=sigv4".to_owned()
+        "the write was not signed: set REMOTE_WRITE_AUTH=sigv4"
     } else if has(&["security token", "invalidclienttokenid", "expired token", "unrecognizedclient"]) {
-        format!("the credentials are not known or have expired: {CREDENTIALS}")
+        &format!("the credentials are not known or have expired: {CREDENTIALS}")
     } else if has(&["signature"]) {
-        format!(
+        &format!(
             "the signature does not fit: the secret key is another than the key's own, or a proxy changes the request; {CREDENTIALS}"
         )
     } else {
-        format!("the signature was refused or the permission is missing: check credentials and region; {PERMISSION}")
+        &format!("the signature was refused or the permission is missing: check credentials and region; {PERMISSION}")
     };
-    let of_host = asked.url.host_str().and_then(region_of);
-    if let (Some(of_host), Some(signed)) = (of_host, asked.region)
-        && of_host != signed
-    {
-        return format!("{advice}; and the host is in {of_host}, but the signature is for {signed}");
+    match asked.url.host_str().and_then(region_of) {
+        Some(of_host) if asked.region.is_some_and(|signed| signed != of_host) => {
+            format!("{advice}; and the host is in {of_host}, but the signature is for {region}")
+        }
+        _ => advice.to_owned(),
     }
-    advice
 }
 
 fn of_network(asked: &Asked<'_>, cause: &str) -> String {

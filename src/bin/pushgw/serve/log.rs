@@ -24,34 +24,57 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn started(self, address: SocketAddr, polled: Option<&Polled>, written: &str, dead_letters: &str) {
         let url = format!("http://{address}");
+        let (polled_line, polled_json) = polled.map(polled_texts).unzip();
         if self.json {
             let started = json!({
                 "event": "started",
                 "url": url,
-                "queue": polled.map(polled_json),
+                "queue": polled_json,
                 "written_to": written,
                 "dead_letters": dead_letters,
             });
             return view::line(&started.to_string());
         }
         view::line(&format!("{} {url}", Styled(view::HEADING, "listening on")));
-        if let Some(polled) = polled {
-            view::line(&polled_line(polled));
+        if let Some(polled) = polled_line {
+            view::line(&polled);
         }
-        view::line(&format!("events go to  {written}"));
-        view::line(&format!("dead letters  {dead_letters}"));
         view::line(&format!(
-            "try           aws lambda invoke --endpoint-url {url} --region eu-central-1 --no-sign-request \
+            "events go to  {written}\ndead letters  {dead_letters}\n\
+             try           aws lambda invoke --endpoint-url {url} --region eu-central-1 --no-sign-request \
              --function-name ingest --cli-binary-format raw-in-base64-out --payload '{EXAMPLE}' /dev/stdout"
         ));
     }
 
     pub(super) fn invoked(self, invoked: &Invoked<'_>) {
-        view::line(&if self.json { invoked_json(invoked).to_string() } else { invoked_line(invoked) });
+        let Invoked { request_id, handled, payload_bytes, duration: took, retry_in, .. } = *invoked;
+        let invocation_type = invoked.invocation_type.as_str();
+        if self.json {
+            let mut shown = handled_json("invoked", request_id, handled, payload_bytes, took);
+            shown["invocation_type"] = invocation_type.into();
+            shown["retry_in_milliseconds"] = retry_in.map(milliseconds).into();
+            return view::line(&shown.to_string());
+        }
+        let retry = retry_in.map_or(String::new(), |delay| format!("; next try in {}", duration(delay)));
+        line(invocation_type, handled, &retry, payload_bytes, took, request_id);
     }
 
     pub(super) fn batch(self, batch: &Batch<'_>) {
-        view::line(&if self.json { batch_json(batch).to_string() } else { batch_line(batch) });
+        let Batch { request_id, handled, payload_bytes, duration: took, messages, deleted, kept, failure } = *batch;
+        if self.json {
+            let mut shown = handled_json("batch", request_id, handled, payload_bytes, took);
+            shown["messages"] = messages.into();
+            shown["deleted"] = deleted.into();
+            shown["kept"] = kept.into();
+            shown["failure"] = failure.into();
+            return view::line(&shown.to_string());
+        }
+        // The line has the error text of a function error already.
+        let failure = failure.filter(|_| handled.answer.is_ok()).map(beginning);
+        let failure = failure.map_or(String::new(), |text| format!("; {} {text}", Styled(view::BAD, "batch failed:")));
+        let kept = if kept > 0 { format!(", {kept} to come again") } else { String::new() };
+        let more = format!("{failure}; {}: {deleted} deleted{kept}", count(messages as u64, "message"));
+        line("queue", handled, &more, payload_bytes, took, request_id);
     }
 
     /// Shows what the workspace and the queue of this process hold.
@@ -76,31 +99,28 @@ impl Log {
     }
 }
 
-fn polled_json(polled: &Polled) -> serde_json::Value {
-    json!({
-        "url": polled.queue.url().as_str(),
-        "arn": polled.attributes.arn,
-        "batch_size": polled.settings.batch_size,
-        "batch_window_seconds": polled.settings.window_on(&polled.attributes).as_secs_f64(),
-        "concurrency": polled.settings.concurrency,
-        "visibility_timeout_seconds": polled.attributes.visibility_timeout.as_secs(),
-    })
-}
-
-fn polled_line(polled: &Polled) -> String {
-    let window = polled.settings.window_on(&polled.attributes);
+/// Returns the line of the queue for people, and its object for scripts.
+fn polled_texts(Polled { queue, attributes, settings }: &Polled) -> (String, serde_json::Value) {
+    let (url, window, visibility) =
+        (queue.url(), settings.window_on(attributes), attributes.visibility_timeout.as_secs());
     let gathered = if window.is_zero() { "at once".to_owned() } else { format!("after {}", duration(window)) };
-    format!(
-        "polling       {}: batches of up to {} {gathered}, {} at a time; a failed message comes again after {} s",
-        polled.queue.url(),
-        polled.settings.batch_size,
-        polled.settings.concurrency,
-        polled.attributes.visibility_timeout.as_secs()
-    )
+    let line = format!(
+        "polling       {url}: batches of up to {} {gathered}, {} at a time; a failed message comes again after {visibility} s",
+        settings.batch_size, settings.concurrency
+    );
+    let json = json!({
+        "url": url.as_str(),
+        "arn": attributes.arn,
+        "batch_size": settings.batch_size,
+        "batch_window_seconds": window.as_secs_f64(),
+        "concurrency": settings.concurrency,
+        "visibility_timeout_seconds": visibility,
+    });
+    (line, json)
 }
 
 /// Returns the keys of an invocation and of a batch.
-fn handled_json(event: &str, request_id: &str, handled: &Handled, took: Duration) -> serde_json::Value {
+fn handled_json(event: &str, request_id: &str, handled: &Handled, bytes: usize, took: Duration) -> serde_json::Value {
     let metrics = &handled.summary;
     let error = handled.answer.as_ref().err();
     json!({
@@ -108,6 +128,7 @@ fn handled_json(event: &str, request_id: &str, handled: &Handled, took: Duration
         "time": utc(wall_clock()),
         "request_id": request_id,
         "milliseconds": milliseconds(took),
+        "payload_bytes": bytes,
         "received": metrics.received,
         "delivered": metrics.delivered,
         "errored": metrics.errored,
@@ -123,52 +144,17 @@ fn handled_json(event: &str, request_id: &str, handled: &Handled, took: Duration
     })
 }
 
-fn invoked_json(invoked: &Invoked<'_>) -> serde_json::Value {
-    let mut shown = handled_json("invoked", invoked.request_id, invoked.handled, invoked.duration);
-    shown["invocation_type"] = invoked.invocation_type.as_str().into();
-    shown["payload_bytes"] = invoked.payload_bytes.into();
-    shown["retry_in_milliseconds"] = invoked.retry_in.map(milliseconds).into();
-    shown
-}
-
-fn batch_json(batch: &Batch<'_>) -> serde_json::Value {
-    let mut shown = handled_json("batch", batch.request_id, batch.handled, batch.duration);
-    shown["messages"] = batch.messages.into();
-    shown["payload_bytes"] = batch.payload_bytes.into();
-    shown["deleted"] = batch.deleted.into();
-    shown["kept"] = batch.kept.into();
-    shown["failure"] = batch.failure.into();
-    shown
-}
-
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-fn invoked_line(invoked: &Invoked<'_>) -> String {
-    let Invoked { handled, payload_bytes, duration: took, request_id, .. } = *invoked;
-    let retry = invoked.retry_in.map_or(String::new(), |delay| format!("; next try in {}", duration(delay)));
-    line(invoked.invocation_type.as_str(), handled, &retry, payload_bytes, took, request_id)
-}
-
-fn batch_line(batch: &Batch<'_>) -> String {
-    let Batch { handled, payload_bytes, duration: took, request_id, deleted, .. } = *batch;
-    let kept = if batch.kept > 0 { format!(", {} to come again", batch.kept) } else { String::new() };
-    // The line has the error text of a function error already.
-    let failure = batch.failure.filter(|_| handled.answer.is_ok());
-    let failure =
-        failure.map_or(String::new(), |text| format!("; {} {}", Styled(view::BAD, "batch failed:"), beginning(text)));
-    let messages = count(batch.messages as u64, "message");
-    line("queue", handled, &format!("{failure}; {messages}: {deleted} deleted{kept}"), payload_bytes, took, request_id)
-}
-
-fn line(from: &str, handled: &Handled, more: &str, bytes: usize, took: Duration, request_id: &str) -> String {
+fn line(from: &str, handled: &Handled, more: &str, bytes: usize, took: Duration, request_id: &str) {
     let error = handled.answer.as_ref().err().map_or(String::new(), |error| {
         format!("; {} {}: {}", Styled(view::BAD, "function error"), error.error_type, beginning(&error.error_message))
     });
     let facts = format!("({bytes} bytes, {}, {request_id})", duration(took));
     let (time, facts) = (Styled(view::QUIET, utc(wall_clock())), Styled(view::QUIET, facts));
-    format!("{time} {from} {}{error}{more} {facts}", counts(handled))
+    view::line(&format!("{time} {from} {}{error}{more} {facts}", counts(handled)));
 }
 
 /// `3 events: 2 stored, 1 rejected`.

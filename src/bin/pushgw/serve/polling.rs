@@ -40,7 +40,6 @@ pub(super) struct Arguments {
 }
 
 /// A queue that answered, ready to be polled.
-#[derive(Debug)]
 pub(super) struct Polled {
     pub(super) attributes: QueueAttributes,
     pub(super) settings: Settings,
@@ -90,7 +89,6 @@ fn settings(arguments: &Arguments, fifo: bool, timeout: Duration) -> Result<Sett
     Ok(Settings { batch_size, window, concurrency: arguments.concurrency, timeout })
 }
 
-/// Polls until `shutdown`.
 pub(super) async fn run<F: Function>(
     polled: Option<Polled>,
     shutdown: impl Future<Output = ()>,
