@@ -100,9 +100,7 @@ pub(crate) async fn made_up_settings(url: Option<&str>) -> Result<(Settings, Opt
 
 /// Sends log lines to standard error, as JSON if `json`, of the level in `RUST_LOG`, else of `default`.
 pub(crate) fn log_to_stderr(filter: &Targets, default: LevelFilter, json: bool) {
-    use tracing_subscriber::Layer as _;
-    use tracing_subscriber::layer::SubscriberExt as _;
-    use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::prelude::*;
     let filter = match Env.get(config::ENV_RUST_LOG) {
         Some(_) => filter.clone(),
         None => Targets::new().with_default(default),

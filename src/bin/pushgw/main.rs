@@ -50,11 +50,8 @@ enum Verb {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let ended = match runtime {
-        Ok(runtime) => runtime.block_on(run(cli.verb)),
-        Err(error) => Err(CommandError::failed(format!("the runtime could not be started: {error}"))),
-    };
-    ended.unwrap_or_else(|error| {
+    let runtime = runtime.map_err(|error| CommandError::failed(format!("the runtime could not be started: {error}")));
+    runtime.and_then(|runtime| runtime.block_on(run(cli.verb))).unwrap_or_else(|error| {
         view::error(&error.to_string());
         ExitCode::from(error.exit_code)
     })

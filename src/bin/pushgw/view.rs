@@ -1,8 +1,6 @@
 //! All output. Colour goes to terminals only and honours `NO_COLOR` (anstream decides); a reader that goes away
 //! (`pushgw check … | head`) is no error.
 
-mod number;
-mod sparkline;
 mod table;
 
 use amp_push_gateway::dead_letter::DeadLetter;
@@ -13,10 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::fmt;
 use std::io::{self, Write};
+use std::time::Duration;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-pub(crate) use number::{count, duration, wire_value};
 pub(crate) use table::{dead_letters, excerpt, rows, series_table};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -88,11 +86,8 @@ pub(crate) fn letter_json(letter: &DeadLetter) -> serde_json::Value {
 
 /// Returns a bar, hidden by itself if standard error is no terminal.
 pub(crate) fn progress(length: u64, template: &str) -> ProgressBar {
-    let progress = ProgressBar::new(length);
-    if let Ok(style) = ProgressStyle::with_template(template) {
-        progress.set_style(style);
-    }
-    progress
+    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(length).with_style(style)
 }
 
 pub(crate) fn value_type(value: Value) -> &'static str {
@@ -113,6 +108,29 @@ pub(crate) fn out() -> io::BufWriter<anstream::AutoStream<io::StdoutLock<'static
     io::BufWriter::with_capacity(64 << 10, anstream::stdout().lock())
 }
 
+/// `1 event`, `2 events`.
+pub(crate) fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// A double without a needless `.0`, as Prometheus writes it.
+pub(crate) fn wire_value(value: f64) -> String {
+    match value {
+        value if value.is_nan() => "NaN".to_owned(),
+        value if value.is_infinite() => if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned(),
+        value => value.to_string(),
+    }
+}
+
+/// `3 ms`, `1.25 s`.
+pub(crate) fn duration(duration: Duration) -> String {
+    if duration < Duration::from_secs(1) {
+        format!("{} ms", duration.as_millis())
+    } else {
+        format!("{:.2} s", duration.as_secs_f64())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,5 +146,16 @@ mod tests {
     fn times_are_shown_in_utc_to_the_millisecond() {
         assert_eq!(utc(Timestamp(1_676_398_017_250)), "2023-02-14T18:06:57.250Z");
         assert_eq!(utc(Timestamp(i64::MAX)), i64::MAX.to_string());
+    }
+
+    #[test]
+    fn numbers_are_written_as_prometheus_writes_them() {
+        assert_eq!([87.0, 14.3, f64::NAN, f64::NEG_INFINITY].map(wire_value), ["87", "14.3", "NaN", "-Inf"]);
+        assert_eq!([count(1, "event"), count(2, "event"), count(0, "event")], ["1 event", "2 events", "0 events"]);
+    }
+
+    #[test]
+    fn durations_have_a_unit() {
+        assert_eq!([3, 999, 1_250].map(|ms| duration(Duration::from_millis(ms))), ["3 ms", "999 ms", "1.25 s"]);
     }
 }

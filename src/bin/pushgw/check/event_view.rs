@@ -47,9 +47,14 @@ impl fmt::Display for EventView<'_> {
                 let age = self.times.now.since(event.timestamp);
                 write!(f, "  {position} {} {} ({})", Styled(view::GOOD, "ok"), utc(event.timestamp), relative(age))?;
                 for (name, value) in &event.metrics {
-                    let (series, kind, inexact) =
-                        (series_name(labels(event, name)), value_type(*value), inexact(*value));
-                    write!(f, "\n      {series}  {value}  {}{inexact}", Styled(view::QUIET, kind))?;
+                    let (series, kind) = (series_name(labels(event, name)), Styled(view::QUIET, value_type(*value)));
+                    write!(f, "\n      {series}  {value}  {kind}")?;
+                    if let Some(sent) = sent_as(*value) {
+                        write!(
+                            f,
+                            "  sent as {sent}: Prometheus stores doubles, which hold integers exactly up to 2^53"
+                        )?;
+                    }
                 }
                 Ok(())
             }
@@ -59,8 +64,8 @@ impl fmt::Display for EventView<'_> {
 
 fn sample_json(event: &Event<'_>, (name, value): &(MetricName<'_>, Value)) -> serde_json::Value {
     let mut sample = json!({"labels": view::labels_json(labels(event, name)), "type": value_type(*value), "value": value.to_string()});
-    if value.is_inexact() {
-        sample["sent_as"] = view::wire_value(f64::from_bits(value.wire_bits())).into();
+    if let Some(sent) = sent_as(*value) {
+        sample["sent_as"] = sent.into();
     }
     sample
 }
@@ -70,12 +75,9 @@ fn labels<'a>(event: &'a Event<'_>, name: &'a MetricName<'_>) -> Vec<(&'a str, &
     std::iter::once((METRIC_NAME_LABEL, name.as_str())).chain(others).collect()
 }
 
-fn inexact(value: Value) -> String {
-    if !value.is_inexact() {
-        return String::new();
-    }
-    let sent = view::wire_value(f64::from_bits(value.wire_bits()));
-    format!("  sent as {sent}: Prometheus stores doubles, which hold integers exactly up to 2^53")
+/// Returns the double that stands for an integer that no double holds exactly.
+fn sent_as(value: Value) -> Option<String> {
+    value.is_inexact().then(|| view::wire_value(f64::from_bits(value.wire_bits())))
 }
 
 fn relative(age_ms: i64) -> String {

@@ -28,8 +28,7 @@ pub(super) struct Report<'a> {
 impl Report<'_> {
     /// Returns true if every event was stored, dead-lettered or returned as it should be.
     pub(super) fn is_good(&self) -> bool {
-        let Arrival { missing, wrong, .. } = self.arrival;
-        self.tally.surprises == 0 && missing == 0 && wrong == 0
+        self.tally.surprises == 0 && self.arrival.missing == 0 && self.arrival.wrong == 0
     }
 
     /// Events whose samples are all in the receiver.
@@ -117,10 +116,8 @@ impl fmt::Display for Report<'_> {
         }
         let (dead_lettered, returned) = (tally.dead_lettered, tally.returned);
         let sum = format!("{} {what} + {dead_lettered} dead-lettered + {returned} returned", self.stored_events());
-        let lost = match self.arrival.lost_events {
-            0 => String::new(),
-            lost => format!(" + {lost} lost"),
-        };
+        let lost = self.arrival.lost_events;
+        let lost = if lost > 0 { format!(" + {lost} lost") } else { String::new() };
         writeln!(f, "{}: {} sent = {sum}{lost}", heading("events"), tally.events)?;
         for surprise in &tally.failures {
             writeln!(f, "  {} {surprise}", Styled(view::BAD, "!"))?;

@@ -117,10 +117,7 @@ impl Device {
 
 impl Expected {
     pub(crate) fn samples(&self) -> Option<&[PlannedSample]> {
-        match self {
-            Self::Stored(samples) => Some(samples),
-            Self::Rejected(_) | Self::Returned(_) => None,
-        }
+        if let Self::Stored(samples) = self { Some(samples) } else { None }
     }
 }
 

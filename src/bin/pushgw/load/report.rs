@@ -96,10 +96,8 @@ impl Report<'_> {
     }
 
     fn latency(&self) -> String {
-        let text = |Percentiles { p50, p90, p99, max }| {
-            format!("p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms, from event time to seen")
-        };
-        self.latencies.map(text).unwrap_or_default()
+        let Some(Percentiles { p50, p90, p99, max }) = self.latencies else { return String::new() };
+        format!("p50 {p50} ms, p90 {p90} ms, p99 {p99} ms, max {max} ms, from event time to seen")
     }
 }
 

@@ -63,18 +63,15 @@ pub(super) async fn send(
             made += 1;
             progress.inc(1);
             // One worker sends all events of a device, one after the other.
-            let group = device % WORKERS;
-            gathering[group].push(event);
-            if gathering[group].len() >= plan.events_per_message {
-                hand_over(&mut gathering[group], &queues[group]).await;
-            }
+            gathering[device % WORKERS].push(event);
+            hand_over(&mut gathering, &queues, plan.events_per_message).await;
         }
         if gathered.elapsed() > LONGEST_GATHERING {
             gathered = Instant::now();
-            hand_over_all(&mut gathering, &queues).await;
+            hand_over(&mut gathering, &queues, 1).await;
         }
     }
-    hand_over_all(&mut gathering, &queues).await;
+    hand_over(&mut gathering, &queues, 1).await;
     drop(queues);
     for worker in workers {
         // A worker that panicked has reported it on standard error, and its events are missing.
@@ -82,16 +79,11 @@ pub(super) async fn send(
     }
 }
 
-async fn hand_over_all(gathering: &mut [Message], queues: &[mpsc::Sender<Message>]) {
-    for (events, queue) in gathering.iter_mut().zip(queues) {
-        hand_over(events, queue).await;
-    }
-}
-
-async fn hand_over(events: &mut Message, queue: &mpsc::Sender<Message>) {
-    if !events.is_empty() {
+/// Hands over each message that has at least `events` events.
+async fn hand_over(gathering: &mut [Message], queues: &[mpsc::Sender<Message>], events: usize) {
+    for (message, queue) in gathering.iter_mut().zip(queues).filter(|(message, _)| message.len() >= events) {
         // Only a worker that panicked takes nothing.
-        let _is_taken = queue.send(take(events)).await.is_ok();
+        let _is_taken = queue.send(take(message)).await.is_ok();
     }
 }
 
