@@ -14,14 +14,14 @@
 //! * [`limits`]: sizes and counts, who sets them, and where they are documented.
 //! * [`model`]: names, label sets, values, timestamps, outcomes and rejections.
 //! * [`event`]: JSON text to [`event::Event`]: the producers' contract.
-//! * [`series`]: samples of many events to ordered, distinct series.
+//! * [`series`]: samples of many items to ordered, distinct series.
 //! * [`wire`]: series to requests by size: protobuf, snappy block.
 //! * [`aws`]: HTTP, credentials, SigV4 and SQS; the [`aws::Transport`] seam.
 //! * [`amp`]: workspace URLs.
-//! * [`remote_write`]: the sender: headers, answers and what they mean.
+//! * [`remote_write`]: the sender, the bookkeeping of a delivery, and what an answer means.
 //! * [`dead_letter`]: rejected messages to an SQS queue, with their reasons.
 //! * [`config`]: settings from the environment, one struct for each owner.
-//! * [`gateway`]: the use case: messages in, an outcome for each event and an action for each message out.
+//! * [`gateway`]: the use cases, such as a batch of messages to an outcome for each event and an action for each message.
 //! * [`instrumentation`]: logs, and the metric line of an invocation.
 //! * [`lambda`]: which trigger a payload is from, and which answer its caller expects.
 //! * [`local`] (feature `cli`): an AMP-like workspace in memory, an invoke endpoint and an event source for a queue, to try and
