@@ -1,6 +1,7 @@
 //! All output. Colour goes to terminals only and honours `NO_COLOR` (anstream decides); a reader that goes away
 //! (`pushgw check … | head`) is no error.
 
+mod sparkline;
 mod table;
 
 use amp_push_gateway::dead_letter::DeadLetter;

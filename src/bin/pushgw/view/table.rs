@@ -1,5 +1,6 @@
 //! Tables: the series of a workspace with their sparklines, and dead letters.
 
+use super::sparkline::sparkline;
 use super::{Styled, pairs, series_name, wire_value};
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
@@ -8,7 +9,6 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, pres
 /// Rows of a table; a script takes all of them with `--json`.
 const MAX_ROWS: usize = 40;
 const SPARKLINE_WIDTH: usize = 20;
-const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 /// Characters of a dead letter's body.
 const MAX_BODY_CHARS: usize = 60;
 
@@ -71,25 +71,6 @@ pub(crate) fn excerpt(body: &str, max_chars: usize) -> String {
     if body.chars().nth(max_chars).is_some() { format!("{line}…") } else { line }
 }
 
-/// Draws the last `width` values as bars between the least and the greatest of them; a value that is not finite is a blank.
-fn sparkline(values: impl DoubleEndedIterator<Item = f64>, width: usize) -> String {
-    let mut values: Vec<_> = values.rev().take(width).collect();
-    values.reverse();
-    let finite = || values.iter().copied().filter(|value| value.is_finite());
-    let (least, greatest) = (finite().fold(f64::INFINITY, f64::min), finite().fold(f64::NEG_INFINITY, f64::max));
-    let bar = |value: f64| {
-        if !value.is_finite() {
-            return ' ';
-        }
-        // Halved, so that the span of the largest doubles is finite too.
-        let span = greatest / 2.0 - least / 2.0;
-        let share = if span > 0.0 { (value / 2.0 - least / 2.0) / span } else { 0.5 };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 7")]
-        BARS[((share * 7.0).round() as usize).min(7)]
-    };
-    values.iter().copied().map(bar).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,20 +103,5 @@ mod tests {
     fn a_body_is_one_bounded_line() {
         assert_eq!(excerpt("a\nb", 60), "a b");
         assert_eq!(excerpt(&"é".repeat(61), 60).chars().count(), 61);
-    }
-
-    #[test]
-    fn bars_span_the_values() {
-        let table: [(&[f64], &str); 6] = [
-            (&[], ""),
-            (&[1.0], "▅"),
-            (&[0.0, 7.0], "▁█"),
-            (&[7.0, 0.0, f64::NAN, 3.5], "█▁ ▅"),
-            (&[f64::MIN, 0.0, f64::MAX], "▁▅█"),
-            (&[9.0, 1.0, 2.0, 3.0], "▁▅█"),
-        ];
-        for (values, expected) in table {
-            assert_eq!(sparkline(values.iter().copied(), 3.max(expected.chars().count())), expected, "{values:?}");
-        }
     }
 }
