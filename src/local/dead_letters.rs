@@ -15,7 +15,7 @@ pub struct InMemoryDeadLetters(Arc<Mutex<Kept>>);
 
 #[derive(Default, Debug)]
 struct Kept {
-    letters: Vec<DeadLetter>,
+    dead_letters: Vec<DeadLetter>,
     bytes: usize,
 }
 
@@ -28,37 +28,37 @@ pub enum LocalDeadLetters {
 
 impl InMemoryDeadLetters {
     /// Returns all dead letters, oldest first.
-    pub fn letters(&self) -> Vec<DeadLetter> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).letters.clone()
+    pub fn dead_letters(&self) -> Vec<DeadLetter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).dead_letters.clone()
     }
 
-    fn keep(&self, letter: DeadLetter) -> Result<(), DeadLetterError> {
+    fn keep(&self, dead_letter: DeadLetter) -> Result<(), DeadLetterError> {
         // As SQS, this queue takes no longer message.
-        if letter.body.len() + size_of_attributes(&letter.attributes()) > MAX_MESSAGE_BYTES {
+        if dead_letter.body.len() + size_of_attributes(&dead_letter.attributes()) > MAX_MESSAGE_BYTES {
             return Err(DeadLetterError::Sqs(SqsError::TooLong));
         }
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let bytes = kept.bytes + letter.body.len();
+        let bytes = kept.bytes + dead_letter.body.len();
         if bytes > MAX_BYTES {
             return Err(DeadLetterError::Full { bytes: MAX_BYTES });
         }
         kept.bytes = bytes;
-        kept.letters.push(letter);
+        kept.dead_letters.push(dead_letter);
         Ok(())
     }
 }
 
 impl DeadLetterQueue for InMemoryDeadLetters {
-    async fn put(&self, letters: Vec<DeadLetter>, _deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
-        letters.into_iter().map(|letter| self.keep(letter)).collect()
+    async fn put(&self, dead_letters: Vec<DeadLetter>, _deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
+        dead_letters.into_iter().map(|dead_letter| self.keep(dead_letter)).collect()
     }
 }
 
 impl DeadLetterQueue for LocalDeadLetters {
-    async fn put(&self, letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
+    async fn put(&self, dead_letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
         match self {
-            Self::InMemory(queue) => queue.put(letters, deadline).await,
-            Self::Sqs(queue) => queue.put(letters, deadline).await,
+            Self::InMemory(queue) => queue.put(dead_letters, deadline).await,
+            Self::Sqs(queue) => queue.put(dead_letters, deadline).await,
         }
     }
 }
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
     use crate::model::Reason;
 
-    fn letter(body: String) -> DeadLetter {
+    fn dead_letter(body: String) -> DeadLetter {
         DeadLetter {
             body,
             reason: Reason::InvalidJson,
@@ -84,20 +84,21 @@ mod tests {
     #[tokio::test]
     async fn keeps_dead_letters_in_order_and_within_the_limits_of_sqs() {
         let queue = InMemoryDeadLetters::default();
-        let letters = vec![letter("a".to_owned()), letter("x".repeat(1 << 20)), letter("b".to_owned())];
-        let answers = queue.put(letters, Instant::now()).await;
+        let dead_letters =
+            vec![dead_letter("a".to_owned()), dead_letter("x".repeat(1 << 20)), dead_letter("b".to_owned())];
+        let answers = queue.put(dead_letters, Instant::now()).await;
         assert_eq!(answers.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false, true]);
-        let bodies: Vec<_> = queue.letters().into_iter().map(|letter| letter.body).collect();
+        let bodies: Vec<_> = queue.dead_letters().into_iter().map(|dead_letter| dead_letter.body).collect();
         assert_eq!(bodies, ["a", "b"]);
     }
 
     #[tokio::test]
     async fn takes_no_more_when_it_is_full() {
         let queue = InMemoryDeadLetters::default();
-        let letters: Vec<_> = (0..130).map(|_| letter("x".repeat(1_000_000 / 2))).collect();
-        let answers = queue.put(letters.clone(), Instant::now()).await;
+        let dead_letters: Vec<_> = (0..130).map(|_| dead_letter("x".repeat(1_000_000 / 2))).collect();
+        let answers = queue.put(dead_letters.clone(), Instant::now()).await;
         assert!(answers.iter().all(Result::is_ok));
-        let answers = queue.put(letters, Instant::now()).await;
+        let answers = queue.put(dead_letters, Instant::now()).await;
         assert!(answers.last().unwrap().as_ref().unwrap_err().to_string().contains("full"));
     }
 }

@@ -62,15 +62,15 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
     let mut ledger = Ledger::new(["customerId", "deviceId"]);
     let progress = view::progress(invocations.len() as u64, "{bar:40} {pos}/{len} invocations");
     let started = Instant::now();
-    let mut known_letters = 0;
+    let mut known_dead_letters = 0;
     for Invocation { payload, messages, .. } in &invocations {
         let events = messages.iter().flat_map(|message| &message.expected);
         ledger.plan(payload.len(), events.clone());
         let request_id = request_id();
         let handled = in_process::invoke(&gateway, request_id.clone(), payload.clone(), TIMEOUT).await;
-        let letters = dead_letters.letters().split_off(known_letters);
-        known_letters += letters.len();
-        let outcomes = messages.iter().flat_map(|message| outcomes(message, &request_id, &handled, &letters));
+        let dead_letters = dead_letters.dead_letters().split_off(known_dead_letters);
+        known_dead_letters += dead_letters.len();
+        let outcomes = messages.iter().flat_map(|message| outcomes(message, &request_id, &handled, &dead_letters));
         for (event, outcome) in events.clone().zip(outcomes) {
             ledger.settle(event, &outcome, wall_clock());
         }
@@ -91,7 +91,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
         seed,
         url: settings.remote_write.url.as_str(),
         invocations: &invocations,
-        letters: &dead_letters.letters(),
+        dead_letters: &dead_letters.dead_letters(),
         stored: stored.as_deref(),
         arrival: ledger.arrival(stored.is_some(), i64::MAX),
         tally: &ledger.tally,
@@ -103,7 +103,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
 
 /// Returns what became of each event of `message`, by the answer to its invocation and the dead letters that it left. If a
 /// message becomes a dead letter, its good events are stored all the same; whether they are, only the receiver knows.
-fn outcomes(message: &Message, request_id: &str, handled: &Handled, letters: &[DeadLetter]) -> Vec<EventOutcome> {
+fn outcomes(message: &Message, request_id: &str, handled: &Handled, dead_letters: &[DeadLetter]) -> Vec<EventOutcome> {
     let id = if message.id.is_empty() { request_id } else { &message.id };
     let answer = match &handled.answer {
         Ok(answer) => serde_json::from_str::<PartialBatchResponse<'_>>(answer).unwrap_or_default(),
@@ -112,11 +112,11 @@ fn outcomes(message: &Message, request_id: &str, handled: &Handled, letters: &[D
     if answer.batch_item_failures.iter().any(|failure| failure.item_identifier == id) {
         return vec![EventOutcome::Returned("a message of the queue".to_owned()); message.expected.len()];
     }
-    let letter = letters.iter().find(|letter| letter.source_message_id == id);
+    let dead_letter = dead_letters.iter().find(|dead_letter| dead_letter.source_message_id == id);
     let is_good = message.expected.iter().all(|expected| expected.samples().is_some());
-    let outcome = |expected: &super::load::generator::Expected| match letter {
-        Some(letter) if is_good || expected.samples().is_none() => {
-            EventOutcome::DeadLettered(letter.reason.to_string())
+    let outcome = |expected: &super::load::generator::Expected| match dead_letter {
+        Some(dead_letter) if is_good || expected.samples().is_none() => {
+            EventOutcome::DeadLettered(dead_letter.reason.to_string())
         }
         _ => EventOutcome::Stored,
     };
@@ -131,7 +131,7 @@ mod tests {
     use amp_push_gateway::lambda::FunctionError;
     use amp_push_gateway::model::Reason;
 
-    fn letter(id: &str) -> DeadLetter {
+    fn dead_letter(id: &str) -> DeadLetter {
         DeadLetter {
             body: String::new(),
             reason: Reason::TooOld,
@@ -163,7 +163,7 @@ mod tests {
         for (id, expected, answer, wanted) in table {
             let handled = Handled { answer, summary: Summary::default(), trigger: "direct" };
             let message = Message { id: id.to_owned(), expected };
-            assert_eq!(outcomes(&message, "r", &handled, &[letter("a"), letter("r")]), wanted, "{message:?}");
+            assert_eq!(outcomes(&message, "r", &handled, &[dead_letter("a"), dead_letter("r")]), wanted, "{message:?}");
         }
     }
 }

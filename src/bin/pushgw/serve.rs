@@ -93,6 +93,6 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     let run_settings = invoke_endpoint::Settings { timeout, ..invoke_endpoint::Settings::default() };
     let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&gateway), run_settings, observer);
     tokio::join!(invoked, polling::run(polled, stop.asked(), gateway, log));
-    log.stopped(embedded.as_ref().map(|embedded| embedded.workspace.snapshot()), &in_memory.letters());
+    log.stopped(embedded.as_ref().map(|embedded| embedded.workspace.snapshot()), &in_memory.dead_letters());
     Ok(ExitCode::SUCCESS)
 }

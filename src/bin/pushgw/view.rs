@@ -16,7 +16,7 @@ use std::time::Duration;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-pub(crate) use table::{dead_letters, excerpt, rows, series_table};
+pub(crate) use table::{dead_letter_table, excerpt, rows, series_table};
 
 pub(crate) const GOOD: Style = AnsiColor::Green.on_default().bold();
 pub(crate) const BAD: Style = AnsiColor::Red.on_default().bold();
@@ -75,13 +75,13 @@ pub(crate) fn labels_json<'a>(labels: impl IntoIterator<Item = (&'a str, &'a str
     labels.into_iter().collect()
 }
 
-pub(crate) fn letter_json(letter: &DeadLetter) -> serde_json::Value {
+pub(crate) fn dead_letter_json(dead_letter: &DeadLetter) -> serde_json::Value {
     json!({
-        "reason": letter.reason.as_str(),
-        "detail": letter.detail,
-        "source_message_id": letter.source_message_id,
-        "maybe_stored": letter.maybe_stored,
-        "body": letter.body,
+        "reason": dead_letter.reason.as_str(),
+        "detail": dead_letter.detail,
+        "source_message_id": dead_letter.source_message_id,
+        "maybe_stored": dead_letter.maybe_stored,
+        "body": dead_letter.body,
     })
 }
 

@@ -4,7 +4,7 @@ use super::sensors::Invocation;
 use crate::load::generator::{Expected, PlannedSample};
 use crate::load::ledger::Arrival;
 use crate::load::tally::Tally;
-use crate::view::{self, Styled, count, dead_letters, duration, series_json, series_table, value_type};
+use crate::view::{self, Styled, count, dead_letter_table, duration, series_json, series_table, value_type};
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::local::tsdb::{Labels, Sample, StoredSeries};
 use serde_json::json;
@@ -17,7 +17,7 @@ pub(super) struct Report<'a> {
     pub(super) seed: u64,
     pub(super) url: &'a str,
     pub(super) invocations: &'a [Invocation],
-    pub(super) letters: &'a [DeadLetter],
+    pub(super) dead_letters: &'a [DeadLetter],
     /// `None` if the receiver is not of this process.
     pub(super) stored: Option<&'a [StoredSeries]>,
     pub(super) arrival: Arrival,
@@ -57,7 +57,7 @@ impl Report<'_> {
             "lost": self.arrival.lost_events,
             "samples": self.arrival.arrived,
             "series": series.collect::<Vec<_>>(),
-            "dead_letters": self.letters.iter().map(view::letter_json).collect::<Vec<_>>(),
+            "dead_letters": self.dead_letters.iter().map(view::dead_letter_json).collect::<Vec<_>>(),
             "surprises": tally.failures,
         })
     }
@@ -110,9 +110,9 @@ impl fmt::Display for Report<'_> {
             let type_of = |labels: &Labels| types.get(labels).copied().unwrap_or_default();
             writeln!(f, "{}\n", series_table(&series, Some(&type_of)))?;
         }
-        writeln!(f, "{}: {}", heading("dead letters"), self.letters.len())?;
-        if !self.letters.is_empty() {
-            writeln!(f, "{}\n", dead_letters(self.letters))?;
+        writeln!(f, "{}: {}", heading("dead letters"), self.dead_letters.len())?;
+        if !self.dead_letters.is_empty() {
+            writeln!(f, "{}\n", dead_letter_table(self.dead_letters))?;
         }
         let (dead_lettered, returned) = (tally.dead_lettered, tally.returned);
         let sum = format!("{} {what} + {dead_lettered} dead-lettered + {returned} returned", self.stored_events());

@@ -34,7 +34,7 @@ impl Report<'_> {
                 Origin::Iot => "AWS IoT",
             };
             let (too_old, maybe_stored) = (number(group.too_old), number(group.maybe_stored));
-            vec![group.reason.clone(), from.to_owned(), group.letters.to_string(), too_old, maybe_stored]
+            vec![group.reason.clone(), from.to_owned(), group.dead_letters.to_string(), too_old, maybe_stored]
         });
         rows(&["reason", "from", "dead letters", "too old", "maybe stored"], lines.collect(), &[2, 3, 4])
     }
@@ -54,39 +54,39 @@ impl Report<'_> {
 
     fn went(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tally = self.tally;
-        let letters = |number: u64| count(number, "dead letter");
+        let dead_letters = |number: u64| count(number, "dead letter");
         if tally.too_old > 0 {
-            writeln!(f, "too old    {}: AMP would refuse them", letters(tally.too_old))?;
+            writeln!(f, "too old    {}: AMP would refuse them", dead_letters(tally.too_old))?;
         }
         if tally.maybe_stored > 0 {
-            writeln!(f, "stored     {}, maybe: the receiver may hold them already", letters(tally.maybe_stored))?;
+            writeln!(f, "stored     {}, maybe: the receiver may hold them already", dead_letters(tally.maybe_stored))?;
         }
         if let Some(source) = &self.selection.to {
-            writeln!(f, "sent back  {} to {source}", letters(tally.sent))?;
+            writeln!(f, "sent back  {} to {source}", dead_letters(tally.sent))?;
         }
         if let Some(file) = &self.selection.to_file {
-            writeln!(f, "to file    {} appended to {}", letters(tally.filed), file.display())?;
+            writeln!(f, "to file    {} appended to {}", dead_letters(tally.filed), file.display())?;
         }
         if tally.filed_without_time > 0 {
-            let without = letters(tally.filed_without_time);
+            let without = dead_letters(tally.filed_without_time);
             writeln!(f, "           {without} have events without a time: in the file they have none")?;
         }
         for (why, number) in &tally.stays {
-            writeln!(f, "left       {}: {}", letters(*number), why.text())?;
+            writeln!(f, "left       {}: {}", dead_letters(*number), why.text())?;
         }
         for (number, what) in [
             (tally.failed, "could not be written, and stay"),
             (tally.not_deleted, "were written, but are still on the queue: the next run would write them again"),
         ] {
             if number > 0 {
-                writeln!(f, "{}     {}: {what}", Styled(view::BAD, "failed"), letters(number))?;
+                writeln!(f, "{}     {}: {what}", Styled(view::BAD, "failed"), dead_letters(number))?;
             }
         }
         for failure in &tally.failures {
             writeln!(f, "  {} {failure}", Styled(view::BAD, "!"))?;
         }
         if tally.hidden > 0 {
-            let hidden = letters(tally.hidden);
+            let hidden = dead_letters(tally.hidden);
             writeln!(f, "hidden     {hidden} could not be shown again at once: up to {} s", self.hidden_for_seconds)?;
         }
         Ok(())
@@ -97,7 +97,7 @@ impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (tally, ended) = (self.tally, self.tally.ended.text());
         let heading = Styled(view::HEADING, "dead letters");
-        writeln!(f, "{heading}: {} of about {} on {}", tally.letters, self.approximate_length, self.queue)?;
+        writeln!(f, "{heading}: {} of about {} on {}", tally.dead_letters, self.approximate_length, self.queue)?;
         if !tally.groups.is_empty() {
             writeln!(f, "{}\n", self.reasons())?;
             self.examples(f)?;

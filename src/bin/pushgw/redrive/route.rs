@@ -162,8 +162,12 @@ mod tests {
             (&both, device, false, true, Route::ToFile),
             (&both, none, false, true, Route::Stays(StayReason::NoMessage)),
         ];
-        for (selection, letter, too_old, fits, expected) in table {
-            assert_eq!(selection.route(&letter, too_old, fits), expected, "{selection:?} {letter:?} {too_old} {fits}");
+        for (selection, dead_letter, too_old, fits, expected) in table {
+            assert_eq!(
+                selection.route(&dead_letter, too_old, fits),
+                expected,
+                "{selection:?} {dead_letter:?} {too_old} {fits}"
+            );
         }
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Tally {
     /// By reason and origin.
     #[serde(rename = "reasons", serialize_with = "values")]
     pub(super) groups: BTreeMap<(String, Origin), Group>,
-    pub(super) letters: u64,
+    pub(super) dead_letters: u64,
     pub(super) too_old: u64,
     pub(super) maybe_stored: u64,
     pub(super) sent: u64,
@@ -44,7 +44,7 @@ pub(super) struct Tally {
 pub(super) struct Group {
     pub(super) reason: String,
     pub(super) from: Origin,
-    pub(super) letters: u64,
+    pub(super) dead_letters: u64,
     pub(super) too_old: u64,
     pub(super) maybe_stored: u64,
     pub(super) examples: Vec<Example>,
@@ -83,10 +83,10 @@ impl Tally {
         let (reason, from) = key.clone();
         let group = self.groups.entry(key).or_insert_with(|| Group { reason, from, ..Group::default() });
         let (too_old, maybe_stored) = (u64::from(too_old), u64::from(dead_letter.maybe_stored));
-        self.letters += 1;
+        self.dead_letters += 1;
         self.too_old += too_old;
         self.maybe_stored += maybe_stored;
-        group.letters += 1;
+        group.dead_letters += 1;
         group.too_old += too_old;
         group.maybe_stored += maybe_stored;
         if group.examples.len() < MAX_EXAMPLES {
@@ -157,12 +157,12 @@ mod tests {
         for _ in 0..10 {
             tally.see(&dead_letter("r0".to_owned()), false);
         }
-        assert_eq!((tally.letters, tally.too_old, tally.maybe_stored), (510, 250, 510));
+        assert_eq!((tally.dead_letters, tally.too_old, tally.maybe_stored), (510, 250, 510));
         assert_eq!(tally.groups.len(), MAX_REASONS + 1);
         let group = &tally.groups[&("r0".to_owned(), Origin::Lambda)];
-        assert_eq!((group.letters, group.examples.len()), (11, MAX_EXAMPLES));
+        assert_eq!((group.dead_letters, group.examples.len()), (11, MAX_EXAMPLES));
         assert_eq!(group.examples[0].body.chars().count(), MAX_BODY_CHARS + 1);
-        assert_eq!(tally.groups[&(OTHER_REASONS.to_owned(), Origin::Lambda)].letters, 400);
+        assert_eq!(tally.groups[&(OTHER_REASONS.to_owned(), Origin::Lambda)].dead_letters, 400);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::polling::Polled;
 use crate::view::{
-    self, Styled, beginning, count, dead_letters, duration, letter_json, series_json, series_table, utc,
+    self, Styled, beginning, count, dead_letter_json, dead_letter_table, duration, series_json, series_table, utc,
 };
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::lambda::Handled;
@@ -78,11 +78,13 @@ impl Log {
     }
 
     /// Shows what the workspace and the queue of this process hold.
-    pub(super) fn stopped(self, stored: Option<Vec<StoredSeries>>, letters: &[DeadLetter]) {
+    pub(super) fn stopped(self, stored: Option<Vec<StoredSeries>>, dead_letters: &[DeadLetter]) {
         if self.json {
             let series = stored.map(|stored| stored.iter().map(series_json).collect::<Vec<_>>());
-            let letters: Vec<_> = letters.iter().map(letter_json).collect();
-            return view::line(&json!({"event": "stopped", "series": series, "dead_letters": letters}).to_string());
+            let dead_letters: Vec<_> = dead_letters.iter().map(dead_letter_json).collect();
+            return view::line(
+                &json!({"event": "stopped", "series": series, "dead_letters": dead_letters}).to_string(),
+            );
         }
         if let Some(stored) = stored {
             let samples = stored.iter().map(|series| series.samples.len() as u64).sum();
@@ -92,9 +94,9 @@ impl Log {
                 view::line(&series_table(&stored, None));
             }
         }
-        if !letters.is_empty() {
-            view::line(&format!("{}: {}", Styled(view::HEADING, "dead letters"), letters.len()));
-            view::line(&dead_letters(letters));
+        if !dead_letters.is_empty() {
+            view::line(&format!("{}: {}", Styled(view::HEADING, "dead letters"), dead_letters.len()));
+            view::line(&dead_letter_table(dead_letters));
         }
     }
 }

@@ -32,9 +32,9 @@ pub(crate) fn series_table(series: &[StoredSeries], type_of: Option<&dyn Fn(&Lab
 }
 
 /// The dead letters with their reasons, details and the beginnings of their bodies.
-pub(crate) fn dead_letters(dead_letters: &[DeadLetter]) -> String {
-    let row = |letter: &DeadLetter| {
-        vec![letter.reason.to_string(), letter.detail.clone(), excerpt(&letter.body, MAX_BODY_CHARS)]
+pub(crate) fn dead_letter_table(dead_letters: &[DeadLetter]) -> String {
+    let row = |dead_letter: &DeadLetter| {
+        vec![dead_letter.reason.to_string(), dead_letter.detail.clone(), excerpt(&dead_letter.body, MAX_BODY_CHARS)]
     };
     let table = rows(&["reason", "detail", "body"], dead_letters.iter().take(MAX_ROWS).map(row).collect(), &[]);
     with_rest(table, dead_letters.len())

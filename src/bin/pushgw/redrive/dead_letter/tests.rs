@@ -85,19 +85,19 @@ fn each_shape_is_known_by_what_it_looks_like() {
         (&base64, &[], Origin::Iot, ACTION_FAILED),
     ];
     for (body, attributes, origin, reason) in table {
-        let letter = read(body, attributes);
-        assert_eq!((letter.origin, letter.reason.as_str()), (origin, reason), "{body} {attributes:?}");
+        let dead_letter = read(body, attributes);
+        assert_eq!((dead_letter.origin, dead_letter.reason.as_str()), (origin, reason), "{body} {attributes:?}");
     }
 }
 
 #[test]
 fn our_dead_letter_keeps_body_detail_and_the_first_sending() {
     let attributes = [("reason", "out_of_order"), ("sent_timestamp", "1699999990000"), ("maybe_stored", "true")];
-    let letter = read(EVENT, &attributes);
-    assert_eq!((letter.message, letter.maybe_stored), (whole(EVENT), true));
-    assert_eq!((letter.sent, letter.detail.as_str()), (Some(Timestamp(1_699_999_990_000)), ""));
-    let letter = read(EVENT, &[("reason", "too_old"), ("detail", "d"), ("maybe_stored", "no")]);
-    assert_eq!((letter.sent, letter.detail.as_str(), letter.maybe_stored), (Some(SENT), "d", false));
+    let dead_letter = read(EVENT, &attributes);
+    assert_eq!((dead_letter.message, dead_letter.maybe_stored), (whole(EVENT), true));
+    assert_eq!((dead_letter.sent, dead_letter.detail.as_str()), (Some(Timestamp(1_699_999_990_000)), ""));
+    let dead_letter = read(EVENT, &[("reason", "too_old"), ("detail", "d"), ("maybe_stored", "no")]);
+    assert_eq!((dead_letter.sent, dead_letter.detail.as_str(), dead_letter.maybe_stored), (Some(SENT), "d", false));
 }
 
 #[test]
@@ -107,9 +107,12 @@ fn a_moved_message_keeps_body_group_and_time_and_says_where_to_look() {
     for (name, text) in [("DeadLetterQueueSourceArn", from), ("MessageGroupId", "g")] {
         moved.attributes.insert(name.to_owned(), text.to_owned());
     }
-    let letter = DeadLetter::read(&moved);
-    assert_eq!((letter.message, letter.sent, letter.group.as_deref()), (whole(EVENT), Some(SENT), Some("g")));
-    assert!(letter.detail.contains(":water") && letter.detail.contains("m-1"), "{}", letter.detail);
+    let dead_letter = DeadLetter::read(&moved);
+    assert_eq!(
+        (dead_letter.message, dead_letter.sent, dead_letter.group.as_deref()),
+        (whole(EVENT), Some(SENT), Some("g"))
+    );
+    assert!(dead_letter.detail.contains(":water") && dead_letter.detail.contains("m-1"), "{}", dead_letter.detail);
     let redriven_before = read(EVENT, &[("sent_timestamp", "1699999990000")]);
     assert_eq!(redriven_before.sent, Some(Timestamp(1_699_999_990_000)));
     for ugly in ["", "abc", "-5", "1e3", "99999999999999999999"] {
@@ -119,11 +122,11 @@ fn a_moved_message_keeps_body_group_and_time_and_says_where_to_look() {
 
 #[test]
 fn a_record_of_lambda_gives_its_event_reason_and_time() {
-    let letter = read(&record().to_string(), &[]);
-    assert_eq!(letter.message, whole(r#"{"metrics":{"ph":"abc"}}"#));
-    assert_eq!(letter.sent, Some(Timestamp(1_699_999_990_568)));
+    let dead_letter = read(&record().to_string(), &[]);
+    assert_eq!(dead_letter.message, whole(r#"{"metrics":{"ph":"abc"}}"#));
+    assert_eq!(dead_letter.sent, Some(Timestamp(1_699_999_990_568)));
     for part in ["metrics.ph", "RetriesExhausted", "3 tries"] {
-        assert!(letter.detail.contains(part), "{}", letter.detail);
+        assert!(dead_letter.detail.contains(part), "{}", dead_letter.detail);
     }
 }
 
@@ -162,11 +165,11 @@ fn ugly_records_of_lambda_are_understood_as_far_as_they_go() {
 
 #[test]
 fn an_error_action_gives_what_the_device_published_for_a_file_only() {
-    let letter = read(&error_action().to_string(), &[]);
-    let Message::ForAFile(text) = letter.message else { panic!("{letter:?}") };
+    let dead_letter = read(&error_action().to_string(), &[]);
+    let Message::ForAFile(text) = dead_letter.message else { panic!("{dead_letter:?}") };
     assert_eq!(text, "temperature=14.3");
     for part in ["water", "sensors/1", "SqsAction", "water-metrics", "denied", "1 more"] {
-        assert!(letter.detail.contains(part), "{}", letter.detail);
+        assert!(dead_letter.detail.contains(part), "{}", dead_letter.detail);
     }
 }
 
@@ -176,8 +179,8 @@ fn bytes_that_a_device_published_stay_in_their_record() {
         let mut record = error_action();
         record["base64OriginalPayload"] = json!(payload);
         record["failures"] = json!([]);
-        let letter = read(&record.to_string(), &[]);
-        let Message::ForAFile(text) = letter.message else { panic!("{letter:?}") };
+        let dead_letter = read(&record.to_string(), &[]);
+        let Message::ForAFile(text) = dead_letter.message else { panic!("{dead_letter:?}") };
         assert_eq!(text, record.to_string());
     }
 }
