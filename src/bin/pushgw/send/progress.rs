@@ -73,7 +73,7 @@ impl Progress {
             Err(error) => return Err(CommandError::unreadable(path, &error)),
         }
         // Reported before anything is sent.
-        progress.save().map_err(CommandError::usage)?;
+        progress.save(CommandError::usage)?;
         Ok(progress)
     }
 
@@ -108,10 +108,10 @@ impl Progress {
 
     /// Replaces the file, so that it is whole at any time.
     pub(super) fn keep(&self) -> Result<(), CommandError> {
-        self.save().map_err(CommandError::failed)
+        self.save(CommandError::failed)
     }
 
-    fn save(&self) -> Result<(), String> {
+    fn save(&self, error_of: fn(String) -> CommandError) -> Result<(), CommandError> {
         let Some(path) = &self.path else { return Ok(()) };
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
@@ -119,7 +119,7 @@ impl Progress {
         content
             .and_then(|content| fs::write(&beside, content))
             .and_then(|()| fs::rename(&beside, path))
-            .map_err(|error| format!("--resume {}: it cannot be written: {error}", path.display()))
+            .map_err(|error| error_of(format!("--resume {}: it cannot be written: {error}", path.display())))
     }
 }
 
