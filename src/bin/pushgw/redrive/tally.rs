@@ -20,6 +20,7 @@ pub(super) struct Tally {
     /// By reason and origin.
     #[serde(rename = "reasons", serialize_with = "values")]
     pub(super) groups: BTreeMap<(String, Origin), Group>,
+    #[serde(rename = "letters")]
     pub(super) dead_letters: u64,
     pub(super) too_old: u64,
     pub(super) maybe_stored: u64,
@@ -44,6 +45,7 @@ pub(super) struct Tally {
 pub(super) struct Group {
     pub(super) reason: String,
     pub(super) from: Origin,
+    #[serde(rename = "letters")]
     pub(super) dead_letters: u64,
     pub(super) too_old: u64,
     pub(super) maybe_stored: u64,
