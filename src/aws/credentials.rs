@@ -11,7 +11,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime};
 use tokio::sync::{Mutex, OnceCell};
 
-/// The chain ends at the instance metadata service, which answers late, or not at all, if it is absent.
+/// The chain ends at the instance metadata service, which may never answer if it is absent.
 const CHAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Credentials are renewed this long before they expire.

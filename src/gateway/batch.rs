@@ -18,7 +18,7 @@ pub struct Batch<'a> {
     pub deadline: Instant,
 }
 
-/// Who hands messages over, which decides what can become of them.
+/// The source of a batch. It decides which actions are possible for a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Trigger {
     /// An SQS queue, which delivers a returned message again.

@@ -44,7 +44,7 @@ pub enum SignatureError {
     /// The text names the header and its form.
     Malformed(&'static str),
     UnknownKey,
-    /// The session token is not that of the key.
+    /// The session token does not belong to the key.
     Token,
     /// Signed for another service; holds the one that was expected.
     Service(String),

@@ -36,7 +36,7 @@ pub struct Workspace {
     tsdb: Mutex<Tsdb>,
 }
 
-/// Why a body is no write request. Its text is that of the answer.
+/// Why a body is no write request. The workspace answers with this text.
 #[derive(Debug)]
 pub enum DecodeError {
     TooLarge(usize),

@@ -60,7 +60,7 @@ impl<'a> SampleTableBuilder<'a> {
         found
     }
 
-    /// `position` is that of the sample in its item.
+    /// Returns the number of a name. `position` is the position of the sample in its item.
     fn name_number(&mut self, position: usize, name: MetricName<'a>) -> u32 {
         let Self { table: SampleTable { names, .. }, hasher, last_names, .. } = self;
         if let Some(&last) = last_names.get(position)

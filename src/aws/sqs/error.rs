@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// Why a call, or one entry of it, failed.
 #[derive(Clone, Debug)]
 pub enum SqsError {
-    /// The call failed: SQS answered with an error, or not at all.
+    /// SQS answered with an error, or did not answer.
     Call {
         /// `QueueDoesNotExist: The specified queue does not exist.`, or the causes if SQS did not answer.
         text: String,

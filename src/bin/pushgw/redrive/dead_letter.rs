@@ -19,7 +19,7 @@ pub(super) const SENT_TIMESTAMP: &str = "sent_timestamp";
 const DELIVERY_FAILED: &str = "delivery_failed";
 const MAX_REASON_CHARS: usize = 64;
 
-/// Who sent it there.
+/// The sender of a dead letter.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Debug)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Origin {
@@ -74,7 +74,7 @@ impl DeadLetter {
         if let Some(dead_letter) = lambda::of_a_function_queue(received) {
             return dead_letter;
         }
-        // An IoT rule's action for SQS encodes in base64 where it is told to.
+        // The SQS action of an IoT rule encodes the body in base64 if the rule says so.
         let decoded = decoded(&received.body);
         let text = decoded.as_deref().unwrap_or(&received.body);
         let is_object = text.trim_ascii_start().starts_with('{');

@@ -15,8 +15,8 @@ pub(super) struct Checked {
     pub(super) rejection: Option<Rejection>,
 }
 
-/// Judges one message. A message is sent whole or not at all: it is rejected where any event of it is. Without `rules`
-/// only what cannot be sent at all is rejected.
+/// Checks one message. It is rejected as a whole if one of its events is rejected. Without `rules` the check rejects only a message
+/// that no queue or function could take.
 pub(super) fn precheck(
     message: &FileMessage<'_>,
     times: &EventTimes,
