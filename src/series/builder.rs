@@ -93,12 +93,14 @@ fn find_or_insert(
 }
 
 /// Sorts by series and time, and keeps the order of the payload among equal samples.
-fn sort(samples: &mut Vec<Sample>, names: usize, label_sets: usize) {
+fn sort(samples: &mut [Sample], names: usize, label_sets: usize) {
     if samples.is_sorted_by_key(|sample| (sample.series, sample.timestamp)) {
         return;
     }
-    counting_sort(samples, names, |sample| sample.series.name);
-    counting_sort(samples, label_sets, |sample| sample.series.labels);
+    let as_read: Vec<u32> = (0..number(samples.len())).collect();
+    let by_name = counting_sort(as_read, names, |i| samples[i as usize].series.name);
+    let by_series = counting_sort(by_name, label_sets, |i| samples[i as usize].series.labels);
+    reorder(samples, by_series);
     // The samples of a series mostly come in the order of their times.
     for series in samples.chunk_by_mut(|a, b| a.series == b.series) {
         if !series.is_sorted_by_key(|sample| sample.timestamp) {
@@ -107,28 +109,49 @@ fn sort(samples: &mut Vec<Sample>, names: usize, label_sets: usize) {
     }
 }
 
-/// A stable sort by a number below `count`: it counts and compares nothing.
-fn counting_sort(samples: &mut Vec<Sample>, count: usize, number: impl Fn(&Sample) -> u32) {
-    if samples.is_sorted_by_key(&number) {
-        return;
+/// A stable sort of positions by a key below `count`: it counts and compares nothing. Positions take an eighth of the memory of
+/// samples.
+fn counting_sort(positions: Vec<u32>, count: usize, key: impl Fn(u32) -> u32) -> Vec<u32> {
+    if positions.is_sorted_by_key(|&position| key(position)) {
+        return positions;
     }
-    let mut positions = vec![0; count + 1];
-    for sample in samples.iter() {
-        positions[number(sample) as usize + 1] += 1;
+    let mut next = vec![0_u32; count + 1];
+    for &position in &positions {
+        next[key(position) as usize + 1] += 1;
     }
     for i in 0..count {
-        positions[i + 1] += positions[i];
+        next[i + 1] += next[i];
     }
-    let mut sorted = samples.clone();
-    for sample in samples.iter() {
-        let position = &mut positions[number(sample) as usize];
-        sorted[*position] = *sample;
-        *position += 1;
+    let mut sorted = vec![0; positions.len()];
+    for position in positions {
+        let next = &mut next[key(position) as usize];
+        sorted[*next as usize] = position;
+        *next += 1;
     }
-    *samples = sorted;
+    sorted
 }
 
-/// Numbers of labels and names fit: a payload of 6 MB holds fewer than 2^21 names or events, of at most 149 labels each.
+/// Moves to each place the sample whose position stands there in `order`, which holds every position once. A second table of
+/// samples would not fit into memory beside a large payload, so it follows the cycles of the permutation.
+fn reorder(samples: &mut [Sample], mut order: Vec<u32>) {
+    for start in 0..samples.len() {
+        let first = samples[start];
+        let mut place = start;
+        loop {
+            // A place that is done names itself.
+            let from = std::mem::replace(&mut order[place], number(place)) as usize;
+            if from == start {
+                samples[place] = first;
+                break;
+            }
+            samples[place] = samples[from];
+            place = from;
+        }
+    }
+}
+
+/// Numbers fit: a payload of 6 MB holds fewer than 2^21 names, samples or events, of at most 149 labels
+/// each.
 fn number(len: usize) -> u32 {
     u32::try_from(len).unwrap_or(u32::MAX)
 }
