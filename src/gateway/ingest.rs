@@ -21,6 +21,9 @@ const MARGIN: Duration = Duration::from_millis(300);
 /// How long the log line and the answer of a message take in a function of 128 MB, which has a fourteenth of a processor.
 const MARGIN_PER_MESSAGE: Duration = Duration::from_micros(150);
 
+/// Few events have less text for each sample. Memory that is reserved and not used costs nothing.
+const MIN_TEXT_OF_SAMPLE: usize = 16;
+
 /// Time that sending leaves for dead letters and the answer.
 const RESERVE_FOR_DEAD_LETTERS: Duration = Duration::from_secs(2);
 
@@ -102,7 +105,9 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let mut watch = Watch::start();
         let mut ledger = Ledger::new(self.late_samples);
 
-        let mut table = SampleTableBuilder::default();
+        let text: usize =
+            batch.messages.iter().filter_map(|message| message.body.as_ref().ok()).map(|text| text.len()).sum();
+        let mut table = SampleTableBuilder::with_capacity(text / MIN_TEXT_OF_SAMPLE);
         self.read(batch, &mut ledger, &mut table);
         stages.read = watch.lap();
 
