@@ -2,7 +2,9 @@
 
 use crate::gateway::Summary;
 use crate::model::Reason;
-use serde_json::{Map, Value, json};
+use serde::ser::SerializeMap as _;
+use serde::{Serialize, Serializer};
+use std::borrow::Cow;
 use std::time::Duration;
 
 const NAMESPACE: &str = "AmpPushGateway";
@@ -18,59 +20,123 @@ pub struct Invoked<'i> {
     pub timestamp_ms: i64,
 }
 
-/// Returns the line, without a line break.
+/// Returns the line, with its line break.
 pub fn metric_line(summary: &Summary, invoked: Invoked<'_>) -> String {
-    let counts = [
-        ("received", summary.received),
-        ("delivered", summary.delivered),
-        ("errored", summary.errored),
-        ("rejected", summary.rejected),
-        ("dropped", summary.dropped),
-        ("maybe_stored", summary.maybe_stored),
-        ("samples", summary.samples),
-        ("series", summary.series),
-        ("inexact", summary.inexact),
-        ("requests", summary.sent.requests),
-        ("retries", summary.sent.retries),
-        ("messages", summary.messages),
-        ("acknowledged", summary.acknowledged),
-        ("dead_lettered", summary.dead_lettered),
-        ("handed_back", summary.returned),
+    // Strings and numbers always serialise.
+    let mut line = serde_json::to_string(&Line { numbers: numbers(summary), invoked }).unwrap_or_default();
+    line.push('\n');
+    line
+}
+
+struct Line<'i> {
+    numbers: Vec<(Cow<'static, str>, Number)>,
+    invoked: Invoked<'i>,
+}
+
+/// A number and its unit.
+#[derive(Clone, Copy)]
+enum Number {
+    Count(u64),
+    Bytes(u64),
+    Time(Duration),
+}
+
+/// The definition of a metric, for CloudWatch.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Definition<'n> {
+    name: &'n str,
+    unit: &'static str,
+}
+
+/// Which keys of the line are metrics, and of which dimension.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Directive<'n> {
+    namespace: &'static str,
+    dimensions: [[&'static str; 1]; 1],
+    metrics: Vec<Definition<'n>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Metadata<'n> {
+    timestamp: i64,
+    cloud_watch_metrics: [Directive<'n>; 1],
+}
+
+fn numbers(summary: &Summary) -> Vec<(Cow<'static, str>, Number)> {
+    let Summary { sent, stages, .. } = summary;
+    let always = [
+        ("received", Number::Count(summary.received)),
+        ("delivered", Number::Count(summary.delivered)),
+        ("errored", Number::Count(summary.errored)),
+        ("rejected", Number::Count(summary.rejected)),
+        ("dropped", Number::Count(summary.dropped)),
+        ("maybe_stored", Number::Count(summary.maybe_stored)),
+        ("samples", Number::Count(summary.samples)),
+        ("series", Number::Count(summary.series)),
+        ("inexact", Number::Count(summary.inexact)),
+        ("requests", Number::Count(sent.requests)),
+        ("retries", Number::Count(sent.retries)),
+        ("messages", Number::Count(summary.messages)),
+        ("acknowledged", Number::Count(summary.acknowledged)),
+        ("dead_lettered", Number::Count(summary.dead_lettered)),
+        ("handed_back", Number::Count(summary.returned)),
+        ("bytes", Number::Bytes(sent.bytes)),
+        ("read_ms", Number::Time(stages.read)),
+        ("merge_ms", Number::Time(stages.merge)),
+        ("encode_ms", Number::Time(stages.encode)),
+        ("send_ms", Number::Time(stages.send)),
+        ("dead_letter_ms", Number::Time(stages.dead_letter)),
+        ("total_ms", Number::Time(stages.total)),
     ];
-    let stages = [
-        ("read_ms", summary.stages.read),
-        ("merge_ms", summary.stages.merge),
-        ("encode_ms", summary.stages.encode),
-        ("send_ms", summary.stages.send),
-        ("dead_letter_ms", summary.stages.dead_letter),
-        ("total_ms", summary.stages.total),
-    ];
-    let mut line = Map::new();
-    let mut metrics = Vec::new();
-    let mut add = |name: String, unit: &str, value: Value| {
-        metrics.push(json!({"Name": name, "Unit": unit}));
-        line.insert(name, value);
-    };
-    for (name, count) in counts {
-        add(name.to_owned(), "Count", count.into());
-    }
-    add("bytes".to_owned(), "Bytes", summary.sent.bytes.into());
+    let mut numbers: Vec<_> = always.into_iter().map(|(name, number)| (Cow::Borrowed(name), number)).collect();
     for (prefix, by_reason) in [("rejected", &summary.rejected_by), ("dropped", &summary.dropped_by)] {
         for (reason, &count) in Reason::ALL.iter().zip(by_reason).filter(|(_, count)| **count > 0) {
-            add(format!("{prefix}.{reason}"), "Count", count.into());
+            numbers.push((Cow::Owned(format!("{prefix}.{reason}")), Number::Count(count)));
         }
     }
-    for (name, duration) in stages {
-        add(name.to_owned(), "Milliseconds", milliseconds(duration).into());
+    numbers
+}
+
+impl Serialize for Line<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { numbers, invoked } = self;
+        let mut line = serializer.serialize_map(None)?;
+        line.serialize_entry("level", "INFO")?;
+        line.serialize_entry("message", "invocation")?;
+        line.serialize_entry(DIMENSION, invoked.function_name)?;
+        line.serialize_entry("request_id", invoked.request_id)?;
+        line.serialize_entry("trigger", invoked.trigger)?;
+        for (name, number) in numbers {
+            line.serialize_entry(name, number)?;
+        }
+        let metrics = numbers.iter().map(|(name, number)| Definition { name, unit: number.unit() }).collect();
+        let directive = Directive { namespace: NAMESPACE, dimensions: [[DIMENSION]], metrics };
+        let metadata = Metadata { timestamp: invoked.timestamp_ms, cloud_watch_metrics: [directive] };
+        line.serialize_entry("_aws", &metadata)?;
+        line.end()
     }
-    line.insert("level".to_owned(), "INFO".into());
-    line.insert("message".to_owned(), "invocation".into());
-    line.insert(DIMENSION.to_owned(), invoked.function_name.into());
-    line.insert("request_id".to_owned(), invoked.request_id.into());
-    line.insert("trigger".to_owned(), invoked.trigger.into());
-    let directive = json!({"Namespace": NAMESPACE, "Dimensions": [[DIMENSION]], "Metrics": metrics});
-    line.insert("_aws".to_owned(), json!({"Timestamp": invoked.timestamp_ms, "CloudWatchMetrics": [directive]}));
-    Value::Object(line).to_string()
+}
+
+impl Number {
+    fn unit(self) -> &'static str {
+        match self {
+            Self::Count(_) => "Count",
+            Self::Bytes(_) => "Bytes",
+            Self::Time(_) => "Milliseconds",
+        }
+    }
+}
+
+impl Serialize for Number {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Count(number) | Self::Bytes(number) => serializer.serialize_u64(*number),
+            Self::Time(duration) => serializer.serialize_f64(milliseconds(*duration)),
+        }
+    }
 }
 
 /// Returns milliseconds with microseconds as the fraction.
@@ -81,6 +147,7 @@ fn milliseconds(duration: Duration) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::{Value, json};
 
     #[test]
     fn gives_every_declared_metric_a_number_and_names_reasons_only_above_zero() {

@@ -32,7 +32,8 @@ where
         let payload = taken.take(&event.context.request_id);
         async move { answer(&gateway, payload, &event.context).await }
     });
-    Runtime::new(handler).layer(payloads).run_concurrent().await
+    // In a task of its own: each wake of the program's main future would cost a system call.
+    tokio::spawn(Runtime::new(handler).layer(payloads).run_concurrent()).await?
 }
 
 async fn answer<T: Transport, D: DeadLetterQueue>(
@@ -65,10 +66,10 @@ fn diagnostic(error: FunctionError) -> Diagnostic {
     Diagnostic { error_type: error.error_type, error_message: error.error_message }
 }
 
-/// Prints the metric line, whatever the log filter is.
+/// Prints the metric line at once, whatever the log filter is.
 fn print_line(line: &str) {
     // Without standard output there is nowhere to report the error.
-    let _written = writeln!(std::io::stdout().lock(), "{line}");
+    let _written = std::io::stdout().write_all(line.as_bytes());
 }
 
 /// Keeps the payloads of invocations, as bytes, from the runtime.
