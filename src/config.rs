@@ -35,6 +35,8 @@ pub const ENV_MAX_SAMPLE_AGE: &str = "MAX_SAMPLE_AGE";
 pub const ENV_MAX_SAMPLE_LEAD: &str = "MAX_SAMPLE_LEAD";
 /// `dead-letter` (default) or `drop`: see [`LateSamples`].
 pub const ENV_LATE_SAMPLES: &str = "LATE_SAMPLES";
+/// `alarms` (default) or `all`: which numbers of the metric line become CloudWatch metrics.
+pub const ENV_METRICS: &str = "METRICS";
 /// The log filter: a level, or `target=level,…`. Default: `info`.
 pub const ENV_RUST_LOG: &str = "RUST_LOG";
 
@@ -55,6 +57,7 @@ pub struct Settings {
     pub rules: Rules,
     pub dead_letters: DeadLetterSettings,
     pub log_filter: Targets,
+    pub embedded_metrics: EmbeddedMetrics,
 }
 
 #[derive(Clone, Debug)]
@@ -80,6 +83,15 @@ pub enum LateSamples {
     DeadLetter,
     /// They are counted and acknowledged.
     Drop,
+}
+
+/// The numbers of the metric line that CloudWatch makes metrics of.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum EmbeddedMetrics {
+    /// The metrics of the alarms, and those that show what was lost; eight at most.
+    #[default]
+    Alarms,
+    All,
 }
 
 /// Reads the settings of one owner after another. [`Reader::finish`] reports every error among them.
@@ -108,8 +120,11 @@ impl Settings {
         let dead_letters = reader.dead_letters();
         let rules = reader.rules();
         let log_filter = reader.log_filter();
+        let embedded_metrics = reader.embedded_metrics();
         match remote_write {
-            Some(remote_write) => reader.finish(Self { remote_write, rules, dead_letters, log_filter }),
+            Some(remote_write) => {
+                reader.finish(Self { remote_write, rules, dead_letters, log_filter, embedded_metrics })
+            }
             None => Err(SettingsErrors(reader.errors)),
         }
     }
@@ -159,6 +174,10 @@ impl<'v, V: Vars> Reader<'v, V> {
 
     pub fn log_filter(&mut self) -> Targets {
         self.read(ENV_RUST_LOG, parse::log_filter).unwrap_or_else(parse::default_log_filter)
+    }
+
+    pub fn embedded_metrics(&mut self) -> EmbeddedMetrics {
+        self.read(ENV_METRICS, parse::embedded_metrics).unwrap_or_default()
     }
 
     fn read<T>(&mut self, variable: &'static str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {

@@ -31,7 +31,7 @@ async fn main() -> ExitCode {
         );
     }
     gateway.warm().await;
-    match lambda::runtime::serve(gateway).await {
+    match lambda::runtime::serve(gateway, settings.embedded_metrics).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %error, "the Lambda Runtime API failed");

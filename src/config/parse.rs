@@ -1,6 +1,6 @@
 //! Texts of settings to values.
 
-use super::{LateSamples, Problem};
+use super::{EmbeddedMetrics, LateSamples, Problem};
 use crate::limits::MAX_LABEL_VALUE_BYTES;
 use crate::model::{Label, LabelName, LabelSet};
 use std::borrow::Cow;
@@ -26,6 +26,14 @@ pub(super) fn late_samples(text: &str) -> Result<LateSamples, Problem> {
         "dead-letter" => Ok(LateSamples::DeadLetter),
         "drop" => Ok(LateSamples::Drop),
         _ => Err(Problem::NotOneOf(["dead-letter", "drop"])),
+    }
+}
+
+pub(super) fn embedded_metrics(text: &str) -> Result<EmbeddedMetrics, Problem> {
+    match text {
+        "alarms" => Ok(EmbeddedMetrics::Alarms),
+        "all" => Ok(EmbeddedMetrics::All),
+        _ => Err(Problem::NotOneOf(["alarms", "all"])),
     }
 }
 

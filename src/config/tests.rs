@@ -22,6 +22,7 @@ fn reports_every_error_with_the_variable_its_value_and_what_is_allowed() {
         ("MAX_SAMPLE_AGE", "1.5h", "expected a whole number and one unit"),
         ("MAX_SAMPLE_LEAD", "10", "expected a whole number and one unit"),
         ("LATE_SAMPLES", "keep", "expected dead-letter or drop"),
+        ("METRICS", "none", "expected alarms or all"),
         ("RUST_LOG", "loud", "expected a level"),
     ];
     let pairs: Vec<_> = wrong.iter().map(|(name, value, _)| (*name, *value)).collect();

@@ -1,5 +1,9 @@
 //! The metric line: one line of JSON for each invocation that is log and metrics in one.
+//!
+//! Every number is a key of the line, whatever is embedded. CloudWatch makes a metric of each embedded key and bills it by the
+//! month: <https://aws.amazon.com/cloudwatch/pricing/>. So only [`OF_ALARMS`] are embedded, unless the operator wants all.
 
+use crate::config::EmbeddedMetrics;
 use crate::gateway::Summary;
 use crate::model::Reason;
 use serde::ser::SerializeMap as _;
@@ -9,6 +13,10 @@ use std::time::Duration;
 
 const NAMESPACE: &str = "AmpPushGateway";
 const DIMENSION: &str = "FunctionName";
+
+/// The metrics that the alarms and their instructions read (`infra/operate.md`), and those that show what was lost.
+const OF_ALARMS: [&str; 8] =
+    ["received", "delivered", "errored", "rejected", "dropped", "maybe_stored", "handed_back", "total_ms"];
 
 /// The invocation that a line is about.
 #[derive(Clone, Copy, Debug)]
@@ -21,9 +29,9 @@ pub struct Invoked<'i> {
 }
 
 /// Returns the line, with its line break.
-pub fn metric_line(summary: &Summary, invoked: Invoked<'_>) -> String {
+pub fn metric_line(summary: &Summary, invoked: Invoked<'_>, embedded: EmbeddedMetrics) -> String {
     // Strings and numbers always serialise.
-    let mut line = serde_json::to_string(&Line { numbers: numbers(summary), invoked }).unwrap_or_default();
+    let mut line = serde_json::to_string(&Line { numbers: numbers(summary), invoked, embedded }).unwrap_or_default();
     line.push('\n');
     line
 }
@@ -31,6 +39,7 @@ pub fn metric_line(summary: &Summary, invoked: Invoked<'_>) -> String {
 struct Line<'i> {
     numbers: Vec<(Cow<'static, str>, Number)>,
     invoked: Invoked<'i>,
+    embedded: EmbeddedMetrics,
 }
 
 /// A number and its unit.
@@ -102,7 +111,7 @@ fn numbers(summary: &Summary) -> Vec<(Cow<'static, str>, Number)> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { numbers, invoked } = self;
+        let Self { numbers, invoked, embedded } = self;
         let mut line = serializer.serialize_map(None)?;
         line.serialize_entry("level", "INFO")?;
         line.serialize_entry("message", "invocation")?;
@@ -112,7 +121,9 @@ impl Serialize for Line<'_> {
         for (name, number) in numbers {
             line.serialize_entry(name, number)?;
         }
-        let metrics = numbers.iter().map(|(name, number)| Definition { name, unit: number.unit() }).collect();
+        let is_embedded = |name: &str| *embedded == EmbeddedMetrics::All || OF_ALARMS.contains(&name);
+        let metrics = numbers.iter().filter(|(name, _)| is_embedded(name));
+        let metrics = metrics.map(|(name, number)| Definition { name, unit: number.unit() }).collect();
         let directive = Directive { namespace: NAMESPACE, dimensions: [[DIMENSION]], metrics };
         let metadata = Metadata { timestamp: invoked.timestamp_ms, cloud_watch_metrics: [directive] };
         line.serialize_entry("_aws", &metadata)?;
@@ -149,13 +160,37 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
+    const INVOKED: Invoked<'_> = Invoked { function_name: "fn", request_id: "id-1", trigger: "sqs", timestamp_ms: 17 };
+
+    fn embedded_names(line: &str) -> Vec<String> {
+        let json: Value = serde_json::from_str(line).unwrap();
+        let metrics = json["_aws"]["CloudWatchMetrics"][0]["Metrics"].as_array().unwrap().iter();
+        metrics.map(|metric| metric["Name"].as_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn embeds_the_metrics_of_alarms_alone_and_keeps_every_number_in_the_line() {
+        let mut summary = Summary { received: 3, rejected: 2, ..Summary::default() };
+        summary.rejected_by[Reason::InvalidValue as usize] = 2;
+        let alarms = metric_line(&summary, INVOKED, EmbeddedMetrics::Alarms);
+        let all = metric_line(&summary, INVOKED, EmbeddedMetrics::All);
+        assert_eq!(embedded_names(&alarms), OF_ALARMS);
+        let names: Vec<_> = numbers(&summary).into_iter().map(|(name, _)| name.into_owned()).collect();
+        assert_eq!(embedded_names(&all), names);
+        let (alarms, all): (Value, Value) =
+            (serde_json::from_str(&alarms).unwrap(), serde_json::from_str(&all).unwrap());
+        for name in names {
+            assert_eq!(alarms[&name], all[&name], "{name}");
+            assert!(alarms[&name].is_number(), "{name}");
+        }
+    }
+
     #[test]
     fn gives_every_declared_metric_a_number_and_names_reasons_only_above_zero() {
         let mut summary = Summary { received: 3, rejected: 2, ..Summary::default() };
         summary.rejected_by[Reason::InvalidValue as usize] = 2;
         summary.stages.total = Duration::from_micros(1_234);
-        let invoked = Invoked { function_name: "fn", request_id: "id-1", trigger: "sqs", timestamp_ms: 17 };
-        let json: Value = serde_json::from_str(&metric_line(&summary, invoked)).unwrap();
+        let json: Value = serde_json::from_str(&metric_line(&summary, INVOKED, EmbeddedMetrics::All)).unwrap();
         let directive = &json["_aws"]["CloudWatchMetrics"][0];
         assert_eq!(directive["Namespace"], "AmpPushGateway");
         assert_eq!(directive["Dimensions"], json!([["FunctionName"]]));

@@ -3,6 +3,7 @@
 
 use super::{FunctionError, Invocation, handle};
 use crate::aws::Transport;
+use crate::config::EmbeddedMetrics;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::Gateway;
 use crate::instrumentation::{Invoked, metric_line};
@@ -19,7 +20,7 @@ use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
 
 /// Serves invocations until a request to the Runtime API fails. Lambda then starts the environment again.
-pub async fn serve<T, D>(gateway: Gateway<T, D>) -> Result<(), lambda_runtime::Error>
+pub async fn serve<T, D>(gateway: Gateway<T, D>, embedded: EmbeddedMetrics) -> Result<(), lambda_runtime::Error>
 where
     T: Transport + 'static,
     D: DeadLetterQueue + 'static,
@@ -30,7 +31,7 @@ where
     let handler = service_fn(move |event: LambdaEvent<IgnoredAny>| {
         let gateway = Arc::clone(&gateway);
         let payload = taken.take(&event.context.request_id);
-        async move { answer(&gateway, payload, &event.context).await }
+        async move { answer(&gateway, payload, &event.context, embedded).await }
     });
     // In a task of its own: each wake of the program's main future would cost a system call.
     tokio::spawn(Runtime::new(handler).layer(payloads).run_concurrent()).await?
@@ -40,6 +41,7 @@ async fn answer<T: Transport, D: DeadLetterQueue>(
     gateway: &Gateway<T, D>,
     payload: Bytes,
     context: &Context,
+    embedded: EmbeddedMetrics,
 ) -> Result<Box<RawValue>, Diagnostic> {
     let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let remaining = Duration::from_millis(context.deadline).saturating_sub(started);
@@ -52,7 +54,7 @@ async fn answer<T: Transport, D: DeadLetterQueue>(
     let function_name = &context.env_config.function_name;
     let Invocation { request_id, started, .. } = &invocation;
     let invoked = Invoked { function_name, request_id, trigger: handled.trigger, timestamp_ms: started.0 };
-    print_line(&metric_line(&handled.summary, invoked));
+    print_line(&metric_line(&handled.summary, invoked, embedded));
     let answer = handled.answer.map_err(diagnostic)?;
     RawValue::from_string(answer).map_err(|error| {
         diagnostic(FunctionError {

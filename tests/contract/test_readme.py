@@ -60,7 +60,7 @@ def test_the_report_is_as_shown(start):
 
 def test_lists_the_settings_that_ingest_reads():
     told = {"REMOTE_WRITE_AUTH", "DEAD_LETTER_QUEUE_URL", "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD",
-            "LATE_SAMPLES", "RUST_LOG"}
+            "LATE_SAMPLES", "METRICS", "RUST_LOG"}
     listed = {name for row in rows("Settings") for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", row[0])}
     assert listed == told | {"REMOTE_WRITE_URL", "AWS_PROMETHEUS_ENDPOINT", "SIGV4_REGION"}
     ended = exit_of({name: "!" for name in listed})
@@ -69,11 +69,16 @@ def test_lists_the_settings_that_ingest_reads():
         assert f"{name}=!" in ended.text, name
 
 
-def test_lists_the_numbers_of_the_metric_line(ingest):
-    named = set(re.findall(r"`([a-z_]+)`", section("Watching it").split("A message that")[0])) - {"off"}
+def embedded(ingest):
     line = ingest.invoke([{"metrics": {"a": 1}}]).metrics
-    declared = {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert declared == named
+    return {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+
+
+def test_lists_the_numbers_of_the_metric_line(start):
+    text = section("Watching it").split("A message that")[0]
+    line, metrics = text.split("CloudWatch bills")
+    assert embedded(start(METRICS="all")) == set(re.findall(r"`([a-z_]+)`", line)) - {"off"}
+    assert embedded(start()) == set(re.findall(r"`([a-z_]+)`", metrics))
 
 
 def test_lists_every_reason():

@@ -47,6 +47,8 @@ WRONG = [
     ("LATE_SAMPLES", "keep", "dead-letter"),
     ("LATE_SAMPLES", "keep", "drop"),
     ("LATE_SAMPLES", "Drop", "drop"),
+    ("METRICS", "some", "alarms"),
+    ("METRICS", "some", "all"),
     ("RUST_LOG", "water=loud", "debug"),
 ]
 
@@ -167,7 +169,7 @@ def test_accepts_the_right_path_of_a_workspace_and_any_path_elsewhere(url):
 
 def test_takes_every_empty_variable_as_unset(receiver):
     empty = dict.fromkeys(["AWS_PROMETHEUS_ENDPOINT", "REMOTE_WRITE_AUTH", "SIGV4_REGION", "DEAD_LETTER_QUEUE_URL",
-                           "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD", "LATE_SAMPLES", "RUST_LOG"], "")
+                           "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD", "LATE_SAMPLES", "METRICS", "RUST_LOG"], "")
     with Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, **empty}) as ingest:
         result = ingest.invoke([event({"ph": 1}), too_old(), event(timestamp=now_ms() + 60_000)])
     assert result.json["accepted"] == 1
@@ -178,6 +180,7 @@ def test_takes_every_empty_variable_as_unset(receiver):
 
 @pytest.mark.parametrize("variable, value", [
     ("REMOTE_WRITE_AUTH", "sigv4"), ("LATE_SAMPLES", "dead-letter"), ("LATE_SAMPLES", "drop"), ("MAX_SAMPLE_AGE", "1ms"),
+    ("METRICS", "alarms"), ("METRICS", "all"),
     ("MAX_SAMPLE_AGE", "30s"), ("MAX_SAMPLE_AGE", "5m"), ("MAX_SAMPLE_AGE", "24h"), ("MAX_SAMPLE_AGE", "7d"),
     ("MAX_SAMPLE_LEAD", "500ms"), ("RUST_LOG", "off"), ("RUST_LOG", "debug"), ("RUST_LOG", "trace"),
     ("EXTERNAL_LABELS", "env=prod"), ("EXTERNAL_LABELS", "env=prod,team=water"), ("EXTERNAL_LABELS", "_x9=a b:c/d é"),

@@ -39,15 +39,26 @@ def test_the_metric_line_has_the_shape_of_the_embedded_metric_format(ingest):
 
 def test_the_metric_line_has_every_count_and_the_milliseconds_of_every_stage(ingest):
     line = ingest.invoke(event()).metrics
-    declared = {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert set(COUNTS + STAGES) <= declared
+    assert set(COUNTS + STAGES) <= set(line)
     assert all(isinstance(line[name], int) for name in COUNTS)
     assert all(line[name] >= 0 for name in STAGES)
     assert line["total_ms"] >= line["send_ms"]
 
 
-def test_units_match_the_names(ingest):
-    metrics = ingest.invoke(event()).metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]
+def embedded(line):
+    """Returns the names that CloudWatch makes metrics of."""
+    return {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
+
+
+def test_embeds_eight_metrics_unless_all_are_wanted(start):
+    few, many = start().invoke([event(), BROKEN]).metrics, start(METRICS="all").invoke([event(), BROKEN]).metrics
+    assert embedded(few) == {"received", "delivered", "errored", "rejected", "dropped", "maybe_stored", "handed_back", "total_ms"}
+    assert embedded(few) < embedded(many) == {name for name in many if isinstance(many[name], (int, float))}
+    assert set(few) == set(many), "the same fields, whatever is embedded"
+
+
+def test_units_match_the_names(start):
+    metrics = start(METRICS="all").invoke(event()).metrics["_aws"]["CloudWatchMetrics"][0]["Metrics"]
     units = {metric["Name"]: metric.get("Unit") for metric in metrics}
     assert {units[name] for name in STAGES} == {"Milliseconds"}
     assert units["bytes"] == "Bytes"
@@ -81,12 +92,11 @@ def test_stage_times_show_the_slow_stage(ingest, receiver):
     assert line["read_ms"] + line["merge_ms"] + line["encode_ms"] < 100
 
 
-def test_counts_reasons_by_name_if_they_are_above_zero(ingest):
-    line = ingest.invoke([BROKEN, BROKEN, event(), {"metrics": {"__a": 1}}, too_old()]).metrics
+def test_counts_reasons_by_name_if_they_are_above_zero(start):
+    line = start(METRICS="all").invoke([BROKEN, BROKEN, event(), {"metrics": {"__a": 1}}, too_old()]).metrics
     assert {name: line[name] for name in line if name.startswith("rejected.")} == {
         "rejected.invalid_value": 2, "rejected.invalid_metric_name": 1, "rejected.too_old": 1}
-    declared = {metric["Name"] for metric in line["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert {"rejected.invalid_value", "rejected.invalid_metric_name", "rejected.too_old"} <= declared
+    assert {"rejected.invalid_value", "rejected.invalid_metric_name", "rejected.too_old"} <= embedded(line)
     assert line["rejected"] == 4
 
 

@@ -100,7 +100,7 @@ def test_the_dashboard_names_nothing_of_one_installation():
 def printed():
     """Returns the metrics that the binary declares in its metric line, with those of all reasons."""
     with Receiver() as receiver:
-        ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url})
+        ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "METRICS": "all"})
         try:
             line = ingest.invoke([event(), event({"ph": "abc"})]).metrics
         finally:

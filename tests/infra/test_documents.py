@@ -352,7 +352,7 @@ def test_the_page_shows_the_figures_that_are_computed_with():
 
 def test_counts_everything_that_is_charged_by_the_piece():
     with Receiver() as receiver:
-        ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url})
+        ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "METRICS": "all"})
         try:
             directive, = ingest.invoke([event()]).metrics["_aws"]["CloudWatchMetrics"]
         finally:
