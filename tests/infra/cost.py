@@ -60,7 +60,8 @@ MEMORY_MB = 128
 WINDOW_S = 20
 MAXIMUM_CONCURRENCY = 2
 METRICS_OF_AN_EVENT = 2
-ALARMS = 9  # [test]
+ALARMS = 13  # [test]
+DASHBOARDS = 0  # [test] by default: it is a parameter
 MINUTES = 43_800  # in a month
 SECONDS = MINUTES * 60
 
@@ -109,7 +110,7 @@ class Load:
         stored_gb = samples * MONTHS_STORED * STORED_BYTES_OF_A_SAMPLE / 2**30
         amp = tiered(samples, AMP_SAMPLES) + stored_gb * AMP_GB_MONTH
         log_gb = self.invocations * SECONDS * (METRIC_LINE_BYTES + PLATFORM_LINE_BYTES) / 1e9
-        fixed = EMBEDDED_METRICS * METRIC + ALARMS * ALARM + CLOUDWATCH_DASHBOARD
+        fixed = EMBEDDED_METRICS * METRIC + ALARMS * ALARM + DASHBOARDS * CLOUDWATCH_DASHBOARD
         return {"SQS": sqs, "Lambda": lambda_, "AMP": amp, "CloudWatch": fixed + tiered(log_gb, LOG_GB)}
 
 

@@ -1,6 +1,7 @@
 """Describes the deployment of a template in the form of deployment.yaml, and compares the two."""
 import copy
 import json
+import re
 from pathlib import Path
 
 import yaml
@@ -117,17 +118,15 @@ class _Reader:
         resource = self.resources[name]
         # RedriveAllowPolicy could only name the source, which names this queue.
         assert set(resource["Properties"]) <= {*_QUEUE, "Tags"}, set(resource["Properties"]) - set(_QUEUE)
-        denied = []
-        for policy in self.of("AWS::SQS::QueuePolicy").values():
-            if name in policy["Properties"]["Queues"]:
-                for one in policy["Properties"]["PolicyDocument"]["Statement"]:
-                    everyone = one["Principal"] in ("*", {"AWS": "*"})
-                    assert one["Effect"] == "Deny" and everyone and _list(one["Resource"]) == [f"{name}.Arn"], one
-                    how = " by plain HTTP" if one.get("Condition") == _PLAIN_HTTP else _where(one)
-                    denied += [f"{action} to everyone{how}" for action in _list(one["Action"])]
-        return {**{key: resource["Properties"].get(key) for key in _QUEUE},
-                "DeletionPolicy": resource.get("DeletionPolicy"), "UpdateReplacePolicy": resource.get("UpdateReplacePolicy"),
-                "Denies": denied}
+        policy, = (one for one in self.of("AWS::SQS::QueuePolicy").values() if name in one["Properties"]["Queues"])
+        said = {"Deny": [], "Allow": []}
+        for one in policy["Properties"]["PolicyDocument"]["Statement"]:
+            assert _list(one["Resource"]) == [f"{name}.Arn"], one
+            who = "everyone" if one["Principal"] in ("*", {"AWS": "*"}) else _principal(one["Principal"])
+            how = " by plain HTTP" if one.get("Condition") == _PLAIN_HTTP else _where(one)
+            said[one["Effect"]] += [f"{action} to {who}{how}" for action in _list(one["Action"])]
+        return {**{key: resource["Properties"].get(key) for key in _QUEUE}, **_policies(resource), "Policy": _policies(policy),
+                "Denies": said["Deny"], "Allows": sorted(said["Allow"])}
 
     def workspace(self):
         if not self.of("AWS::APS::Workspace"):
@@ -162,10 +161,27 @@ def _alarm(alarm):
     assert alarm["TreatMissingData"] == "notBreaching"
     assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
     assert alarm.get("AlarmActions") == alarm.get("OKActions")
-    (dimension,) = alarm["Dimensions"]
+    metric, expression = alarm, None
+    if "Metrics" in alarm:
+        (metric,), (expression,) = ([one for one in alarm["Metrics"] if key in one] for key in ("MetricStat", "Expression"))
+        assert metric["ReturnData"] is False and expression.get("ReturnData", True)
+        stat, name, expression = metric["MetricStat"], metric["Id"], expression["Expression"]
+        metric = {**stat["Metric"], "Statistic": stat["Stat"], "Period": stat["Period"]}
+        metric["MetricName"] = re.sub(rf"\b{name}\b", metric["MetricName"], expression)
+    (dimension,) = metric["Dimensions"]
     periods = alarm["EvaluationPeriods"]
-    return (f"{alarm['Namespace']} {alarm['MetricName']} of {dimension['Value']}, {alarm['Statistic']} of {alarm['Period']} s"
+    return (f"{metric['Namespace']} {metric['MetricName']} of {dimension['Value']}, {metric['Statistic']} of {metric['Period']} s"
             f" at least {alarm['Threshold']} in {alarm.get('DatapointsToAlarm', periods)} of {periods}")
+
+
+def _policies(resource):
+    return {name: resource.get(name) for name in ("DeletionPolicy", "UpdateReplacePolicy")}
+
+
+def _principal(principal):
+    (kind, who), = principal.items()
+    # CDK writes an account as the ARN of its root, which means the same.
+    return " ".join([kind, *(re.sub(r"^arn:aws:iam::(\d{12}):root$", r"\1", one) for one in _list(who))])
 
 
 def _of_function(properties):
@@ -174,7 +190,11 @@ def _of_function(properties):
 
 
 def _where(statement):
-    return f" where {json.dumps(statement['Condition'], sort_keys=True)}" if "Condition" in statement else ""
+    if "Condition" not in statement:
+        return ""
+    condition = {operator: {key: _list(value) if operator == "ArnEquals" else value for key, value in keys.items()}
+                 for operator, keys in statement["Condition"].items()}
+    return f" where {json.dumps(condition, sort_keys=True)}"
 
 
 def _list(value):

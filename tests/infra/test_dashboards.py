@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import templates
 from support import ROOT, components
 from support.events import event
 from support.prometheus import Prometheus
@@ -98,7 +99,7 @@ def test_the_dashboard_names_nothing_of_one_installation():
 
 @pytest.fixture(scope="module")
 def printed():
-    """Returns the metrics that the binary declares in its metric line, with those of all reasons."""
+    """Returns the numbers of the metric line that the binary prints, with those of all reasons."""
     with Receiver() as receiver:
         ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "METRICS": "all"})
         try:
@@ -107,7 +108,9 @@ def printed():
             ingest.close()
     directive, = line["_aws"]["CloudWatchMetrics"]
     assert (directive["Namespace"], directive["Dimensions"]) == ("AmpPushGateway", [["FunctionName"]])
-    names = {metric["Name"] for metric in directive["Metrics"]}
+    embedded = {metric["Name"] for metric in directive["Metrics"]}
+    names = {name for name, value in line.items() if isinstance(value, (int, float))}
+    assert embedded <= names
     reasons = re.findall(r'=> "([a-z_]+)"', (ROOT / "src/model/outcome.rs").read_text())
     assert "rejected.invalid_value" in names and "invalid_value" in reasons
     late = {"dropped.too_old", "dropped.out_of_order"}
@@ -154,9 +157,24 @@ def test_each_queue_is_offered_where_it_belongs(variable, name, is_offered):
 def test_the_queries_of_the_log_name_messages_that_the_function_logs(page):
     queries = re.findall(r"filter message (?:in|=) ([^|\n]+)", (ROOT / page).read_text())
     messages = {name for query in queries for name in re.findall(r'"([a-z][a-z ,-]+)\\?"', query)}
-    assert len(messages) == 4
+    assert len(messages) == 5
     source = "".join(file.read_text() for file in (ROOT / "src").rglob("*.rs"))
     assert {name for name in messages if f'"{name}"' not in source} == set()
+
+
+@pytest.mark.parametrize("deployment", ["SAM", "CDK"])
+def test_the_graphs_of_the_log_show_numbers_of_the_metric_line(deployment, printed):
+    resources = templates.sam({"Dashboard": "true"}) if deployment == "SAM" else templates.cdk("Chosen")
+    (dashboard,) = (one for one in resources.values() if one["Type"] == "AWS::CloudWatch::Dashboard")
+    widgets = json.loads(dashboard["Properties"]["DashboardBody"])["widgets"]
+    queries = [widget["properties"]["query"] for widget in widgets if widget["properties"].get("view") == "timeSeries"
+               and widget["type"] == "log"]
+    asked = {name for query in queries for name in re.findall(r"(?:sum|pct)\(`?([a-z_.]+)`?", query)}
+    of_metrics = {line[1] for widget in widgets if widget["type"] == "metric" for line in widget["properties"]["metrics"]
+                  if line[0] in ("AmpPushGateway", ".")}
+    assert len(queries) == 7 and asked <= printed
+    # Together they show every number.
+    assert printed <= asked | of_metrics
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ def test_the_page_names_every_output():
 
 
 def test_the_page_has_a_line_for_every_alarm():
-    assert {spans(row[0])[0] for row in rows("operate.md", "Alarms")} == ALARMS
+    assert {name for row in rows("operate.md", "Alarms") for name in spans(row[0])} == ALARMS
 
 
 def test_the_page_on_moving_names_parts_that_exist_on_both_sides():
@@ -172,7 +172,7 @@ def test_the_page_has_a_line_for_every_reason():
 def test_the_page_has_the_templates_numbers_of_the_queue():
     timeout, window = str(PARAMETERS["FunctionTimeout"]["Default"]), str(PARAMETERS["BatchWindow"]["Default"])
     seconds = TEMPLATE["Mappings"]["VisibilityTimeout"][timeout][window]
-    receives = TEMPLATE["Mappings"]["MaxReceiveCount"][timeout][window]
+    receives = RESOURCES["Queue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
     assert f"{seconds} s by default" in section("operate.md", "Batches") and f"({receives} times)" in section("operate.md", "Batches")
     move = section("moving-over.md", "Cutting over a queue")
     assert f'"VisibilityTimeout": "{seconds}"' in move and f'\\"maxReceiveCount\\": \\"{receives}\\"' in move
@@ -180,7 +180,7 @@ def test_the_page_has_the_templates_numbers_of_the_queue():
 
 def test_the_page_names_the_resources_that_stay_after_removal():
     stays = {name for name, one in RESOURCES.items() if one.get("DeletionPolicy", "Delete").startswith("Retain")}
-    assert stays == {"Workspace", "DeadLetterQueue", "FailureQueue"}
+    assert stays == {"Workspace", "DeadLetterQueue", "DeadLetterQueuePolicy", "FailureQueue", "FailureQueuePolicy"}
     text = re.sub(r"\s+", " ", section("README.md", "Removing it"))
     assert "the workspace with its metrics, the dead-letter queue, the failure queue" in text
 
@@ -359,6 +359,7 @@ def test_counts_everything_that_is_charged_by_the_piece():
             ingest.close()
     assert len(directive["Metrics"]) == cost.EMBEDDED_METRICS
     assert len(ALARMS) == cost.ALARMS
+    assert cost.DASHBOARDS == (PARAMETERS["Dashboard"]["Default"] == "true")
 
 
 def test_the_rules_read_the_counted_samples():

@@ -14,7 +14,7 @@ export class ExampleStack extends Stack {
     const queue = new sqs.Queue(this, 'Queue', {
       enforceSSL: true,
       visibilityTimeout: Duration.seconds(200),
-      deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 23 },
+      deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 75 },
     });
 
     const gateway = new PrometheusPushGateway(this, 'Gateway', { workspace, queue });

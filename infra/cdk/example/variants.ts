@@ -20,7 +20,12 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
   ExistingWorkspace: () => ({ prometheusArn: EXISTING_WORKSPACE }),
   WorkspaceOfTheApp: (stack) => ({ workspace: new aps.CfnWorkspace(stack, 'Prometheus') }),
   Traced: () => ({ xray: true }),
-  Unwatched: () => ({ alarms: false, dashboard: false }),
+  Unwatched: () => ({ alarms: false }),
+  Senders: () => ({
+    senderPrincipals: ['210987654321', 'arn:aws:iam::310987654321:role/producer'],
+    senderTopics: ['arn:aws:sns:eu-west-1:123456789012:readings', 'arn:aws:sns:eu-west-1:210987654321:readings'],
+    senderRules: ['arn:aws:events:eu-west-1:123456789012:rule/readings'],
+  }),
   /** Every prop with another value than its default. */
   Chosen: (stack) => ({
     outOfOrderWindow: Duration.minutes(2),
@@ -29,6 +34,8 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
     maxConcurrency: 7,
     memorySize: 256,
     timeout: Duration.minutes(1),
+    reservedConcurrency: 9,
+    dashboard: true,
     architecture: lambda.Architecture.X86_64,
     externalLabels: { env: 'prod', team: 'water' },
     maxSampleAge: Duration.minutes(30),

@@ -1,5 +1,5 @@
 import { Duration, aws_cloudwatch as cloudwatch, aws_cloudwatch_actions as actions } from 'aws-cdk-lib';
-import type { aws_lambda as lambda, aws_sns as sns } from 'aws-cdk-lib';
+import type { aws_lambda as lambda, aws_sns as sns, aws_sqs as sqs } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { embeddedMetric } from './metrics';
 import type { Queues } from './queues';
@@ -19,6 +19,8 @@ const THREE_TIMES_AN_HOUR: Evaluation = { datapoints: 3, of: 12 };
 
 /** Half of the hour after which AMP rejects a sample: there is time left to act. */
 const OLD_SECONDS = 1_800;
+/** Half of the time after which SQS deletes a message of the other two queues. */
+const EXPIRES_SOON_SECONDS = 7 * 86_400;
 /** Share of the timeout. */
 const NEAR_TIMEOUT = 0.8;
 
@@ -53,6 +55,34 @@ export function makeAlarms(
   const maximum = { period, statistic: cloudwatch.Stats.MAXIMUM };
   const { queue, deadLetterQueue, failureQueue } = queues;
 
+  const addNewAndOld = (kind: string, of: sqs.IQueue, name: string) => {
+    // The alarm about all messages stays as it is while an old one waits, and tells nobody about the next one. This one does.
+    // NumberOfMessagesSent would not: it leaves out messages that SQS itself moved.
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html
+    const waiting = of.metricApproximateNumberOfMessagesVisible(maximum);
+    const more = new cloudwatch.MathExpression({ expression: 'DIFF(waiting)', usingMetrics: { waiting }, period, label: 'New messages' });
+    add(
+      `New${kind}s`,
+      more,
+      1,
+      WITHIN_AN_HOUR,
+      `Within the last hour more messages came to ${name} than left it, besides those that waited already.`,
+      `To see them with their reasons: pushgw redrive --queue-url ${of.queueUrl}`,
+    );
+    // SQS deletes a message 14 days after its first queue got it. The alarm about all messages then looks as if somebody had mended
+    // it. On a standard queue the metric begins when SQS moves the message, up to 4 days later. So 7 days leave 3 or more.
+    // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/setting-up-dead-letter-queue-retention.html
+    add(
+      `Old${kind}s`,
+      of.metricApproximateAgeOfOldestMessage(maximum),
+      EXPIRES_SOON_SECONDS,
+      NOW,
+      `A message has waited on ${name} for 7 days. SQS deletes it 14 days after it was first sent.`,
+      `If ${kind}s ends then, nobody has mended anything.`,
+      `To save them: pushgw redrive --queue-url ${of.queueUrl} --all --to-file saved.jsonl`,
+    );
+  };
+
   add(
     'DeadLetters',
     deadLetterQueue.metricApproximateNumberOfMessagesVisible(maximum),
@@ -61,6 +91,7 @@ export function makeAlarms(
     'There are messages on the dead-letter queue.',
     `To see them with their reasons: pushgw redrive --queue-url ${deadLetterQueue.queueUrl}`,
   );
+  addNewAndOld('DeadLetter', deadLetterQueue, 'the dead-letter queue');
   add(
     'Failures',
     failureQueue.metricApproximateNumberOfMessagesVisible(maximum),
@@ -69,6 +100,7 @@ export function makeAlarms(
     'Asynchronous invocations failed for good, or AWS IoT could not deliver messages.',
     `To see them with their reasons: pushgw redrive --queue-url ${failureQueue.queueUrl}`,
   );
+  addNewAndOld('Failure', failureQueue, 'the failure queue');
   // On a standard queue SQS ignores messages that were received three times. So this alarm is about messages that nobody
   // receives; Undelivered is about the others.
   // https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html

@@ -16,12 +16,14 @@ export interface Batching {
    * https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-configure.html
    */
   readonly visibilitySeconds: number;
-  /**
-   * As many deliveries as take 75 minutes. AMP rejects samples older than an hour. So after a longer outage the function
-   * dead-letters a message as `too_old`, before SQS moves it without a reason.
-   */
-  readonly maxReceiveCount: number;
 }
+
+/**
+ * Deliveries after which SQS moves a message. The same for every timeout and window, so that no deployment lowers it for messages that
+ * wait. The shortest visibility timeout is 60 s, so these deliveries take 75 minutes or more, and AMP rejects samples older than
+ * an hour. So the function dead-letters a message as `too_old` before SQS moves it without a reason.
+ */
+export const MAX_RECEIVE_COUNT = 75;
 
 /** A setting that works, but not well. Users acknowledge it by its id. */
 export interface Warning {
@@ -29,7 +31,9 @@ export interface Warning {
   readonly text: string;
 }
 
+/** A queue of the user's own should outlive an outage this long. */
 const OUTAGE_SECONDS = 75 * 60;
+const LEAST_RECEIVE_COUNT = 25;
 
 /** Checks the props about batches, and sets the defaults. */
 export function batchingOf(props: PrometheusPushGatewayProps, errors: PropErrors): Batching {
@@ -55,7 +59,6 @@ export function batchingOf(props: PrometheusPushGatewayProps, errors: PropErrors
     batchWindow: fifo ? undefined : Duration.seconds(window),
     maxConcurrency,
     visibilitySeconds,
-    maxReceiveCount: Math.ceil(OUTAGE_SECONDS / visibilitySeconds),
   };
 }
 
@@ -87,11 +90,14 @@ export function checkOwnQueue(queue: sqs.IQueue, batching: Batching, errors: Pro
   const redrive = (queue as sqs.Queue).deadLetterQueue;
   if (!redrive) {
     warn('deadLetterQueue', 'queue has no dead-letter queue: SQS delivers a message again until its retention ends, and then it is lost');
-  } else if (redrive.maxReceiveCount * visibility < OUTAGE_SECONDS) {
-    const enough = Math.ceil(OUTAGE_SECONDS / visibility);
+    return warnings;
+  }
+  const enough = Math.max(LEAST_RECEIVE_COUNT, Math.ceil(OUTAGE_SECONDS / visibility));
+  if (redrive.maxReceiveCount < enough) {
     warn(
       'maxReceiveCount',
-      `queue.deadLetterQueue.maxReceiveCount is ${redrive.maxReceiveCount}; with ${enough} or more, messages outlive an outage of 75 minutes`,
+      `queue.deadLetterQueue.maxReceiveCount is ${redrive.maxReceiveCount}; with ${enough} or more, messages outlive an outage of 75 minutes` +
+        ` and a deployment in it; a gateway's own queue has ${MAX_RECEIVE_COUNT}`,
     );
   }
   return warnings;

@@ -6,7 +6,10 @@ import type { Queues } from './queues';
 const WIDTH = 24;
 const HEIGHT = 6;
 
-/** Makes the dashboard. From top to bottom: alarms, events and messages, queues, the function, what it sends, its log. */
+/**
+ * Makes the dashboard. From top to bottom: alarms, events and messages, queues, the function, what it sends, its log. The log has
+ * every number of an invocation, and most are no metrics by default. So most graphs ask the log.
+ */
 export function makeDashboard(
   scope: Construct,
   fn: lambda.Function,
@@ -15,7 +18,10 @@ export function makeDashboard(
   alarms: cloudwatch.IAlarm[],
 ): cloudwatch.Dashboard {
   const own = (...names: string[]) => names.map((name) => embeddedMetric(fn, name));
-  const ownTimes = (...names: string[]) => names.map((name) => embeddedMetric(fn, name, { statistic: 'p95' }));
+  const sums = (...names: string[]) => names.map((name) => `sum(${name})`);
+  const byReason = (outcome: string, reasons: string[]) => reasons.map((reason) => `sum(\`${outcome}.${reason}\`) as ${reason}`);
+  const percentiles = (...names: string[]) => names.map((name) => `pct(${name}, 95)`);
+  const ofLog = (title: string, stats: string[]) => logGraph(title, logGroup, stats);
   const maximum = { period: Duration.minutes(5), statistic: cloudwatch.Stats.MAXIMUM };
   const waiting = (queue: Queues['queue'], label: string) => queue.metricApproximateNumberOfMessagesVisible({ ...maximum, label });
   const states = new cloudwatch.AlarmStatusWidget({ title: 'Alarms', alarms, width: WIDTH, height: 2 });
@@ -24,32 +30,33 @@ export function makeDashboard(
     defaultInterval: Duration.hours(3),
     widgets: [
       alarms.length > 0 ? [states] : [],
-      graphs(
-        ['Events by outcome', own('received', 'delivered', 'errored', 'rejected', 'dropped', 'maybe_stored')],
-        ['Rejected events by reason', own(...REASONS.map((reason) => `rejected.${reason}`))],
-        ['Messages by action', own('messages', 'acknowledged', 'dead_lettered', 'handed_back')],
-      ),
-      graphs(
-        [
-          'Waiting messages',
-          [waiting(queues.queue, 'queue'), waiting(queues.deadLetterQueue, 'dead letters'), waiting(queues.failureQueue, 'failures')],
-        ],
-        ['Age of the oldest message, in seconds', [queues.queue.metricApproximateAgeOfOldestMessage(maximum)]],
-        ['Dropped events by reason', own(...LATE_REASONS.map((reason) => `dropped.${reason}`))],
-      ),
-      graphs(
-        ['Invocations', [fn.metricInvocations(), fn.metricErrors(), fn.metricThrottles()]],
-        [
-          'Duration, in milliseconds',
-          [fn.metricDuration({ ...maximum, label: 'maximum' }), fn.metricDuration({ statistic: 'p95', label: 'p95' })],
-        ],
-        ['Stages, p95 in milliseconds', ownTimes('read_ms', 'merge_ms', 'encode_ms', 'send_ms', 'dead_letter_ms', 'total_ms')],
-      ),
-      graphs(
-        ['Stored samples and series', own('samples', 'series', 'inexact')],
-        ['Requests to the workspace', own('requests', 'retries')],
-        ['Bytes sent', own('bytes')],
-      ),
+      [
+        graph('Events by outcome', own('received', 'delivered', 'errored', 'rejected', 'dropped', 'maybe_stored')),
+        ofLog('Rejected events by reason', byReason('rejected', REASONS)),
+        ofLog('Messages by action', sums('messages', 'acknowledged', 'dead_lettered', 'handed_back')),
+      ],
+      [
+        graph('Waiting messages', [
+          waiting(queues.queue, 'queue'),
+          waiting(queues.deadLetterQueue, 'dead letters'),
+          waiting(queues.failureQueue, 'failures'),
+        ]),
+        graph('Age of the oldest message, in seconds', [queues.queue.metricApproximateAgeOfOldestMessage(maximum)]),
+        ofLog('Dropped events by reason', byReason('dropped', LATE_REASONS)),
+      ],
+      [
+        graph('Invocations', [fn.metricInvocations(), fn.metricErrors(), fn.metricThrottles()]),
+        graph('Duration, in milliseconds', [
+          fn.metricDuration({ ...maximum, label: 'maximum' }),
+          fn.metricDuration({ statistic: 'p95', label: 'p95' }),
+        ]),
+        ofLog('Stages, p95 in milliseconds', percentiles('read_ms', 'merge_ms', 'encode_ms', 'send_ms', 'dead_letter_ms', 'total_ms')),
+      ],
+      [
+        ofLog('Stored samples and series', sums('samples', 'series', 'inexact')),
+        ofLog('Requests to the workspace', sums('requests', 'retries')),
+        ofLog('Bytes sent', sums('bytes')),
+      ],
       [
         table(
           'Dead-lettered and returned messages by reason',
@@ -68,10 +75,16 @@ export function makeDashboard(
   });
 }
 
-/** Returns one row of graphs. */
-function graphs(...row: [title: string, left: cloudwatch.IMetric[]][]): cloudwatch.IWidget[] {
-  const shape = { width: WIDTH / row.length, height: HEIGHT, leftYAxis: { min: 0 } };
-  return row.map(([title, left]) => new cloudwatch.GraphWidget({ title, left, ...shape }));
+/** Returns a graph of metrics. */
+function graph(title: string, left: cloudwatch.IMetric[]): cloudwatch.IWidget {
+  return new cloudwatch.GraphWidget({ title, left, width: WIDTH / 3, height: HEIGHT, leftYAxis: { min: 0 } });
+}
+
+/** Returns a graph of numbers of the metric line, which the log has for each invocation. */
+function logGraph(title: string, logGroup: logs.ILogGroup, stats: string[]): cloudwatch.IWidget {
+  const view = cloudwatch.LogQueryVisualizationType.LINE;
+  const queryLines = ['filter message = "invocation"', `stats ${stats.join(', ')} by bin(5m)`];
+  return new cloudwatch.LogQueryWidget({ title, logGroupNames: [logGroup.logGroupName], queryLines, view, width: WIDTH / 3, height: HEIGHT });
 }
 
 /** Returns the table of a query of the log. */

@@ -5,7 +5,10 @@ import type { Workspace } from './workspace';
 
 /** The function does not accept `_` or `__…`. */
 const LABEL_NAME = /^(?!__|_$)[a-zA-Z_][a-zA-Z0-9_]*$/;
+const LONGEST_NAME = 1_024;
 const LONGEST_VALUE_BYTES = 2_048;
+/** A series has at most 150 labels, `__name__` among them. */
+const MOST_LABELS = 149;
 
 /** Returns the variables that the function reads. */
 export function environmentOf(
@@ -28,9 +31,20 @@ export function environmentOf(
 
 /** Checks the values that would end the function at its start. */
 export function checkEnvironment(props: PrometheusPushGatewayProps, errors: PropErrors): void {
-  for (const [name, value] of Object.entries(props.externalLabels ?? {})) {
-    if (!Token.isUnresolved(name) && !LABEL_NAME.test(name)) {
-      errors.add('externalLabels', name, 'a name of the form [a-zA-Z_][a-zA-Z0-9_]* that does not begin with __ and is not _');
+  const labels = Object.entries(props.externalLabels ?? {});
+  if (labels.length > MOST_LABELS) {
+    errors.addText('externalLabels', `${labels.length} labels`, `at most ${MOST_LABELS}: a series has 150 with its name`);
+  }
+  for (const [name, value] of labels) {
+    if (Token.isUnresolved(name)) {
+      // Two tokens may be one name at deployment, and the function ends at its start if a name occurs twice.
+      errors.addText('externalLabels', 'a token for a name', 'names that are known at synthesis');
+    } else if (!LABEL_NAME.test(name) || name.length > LONGEST_NAME) {
+      errors.add(
+        'externalLabels',
+        name,
+        `a name of the form [a-zA-Z_][a-zA-Z0-9_]* that does not begin with __, is not _, and has at most ${LONGEST_NAME} bytes`,
+      );
     }
     if (!Token.isUnresolved(value) && (value === '' || value.includes(',') || Buffer.byteLength(value) > LONGEST_VALUE_BYTES)) {
       errors.add(`externalLabels.${name}`, value, `1 to ${LONGEST_VALUE_BYTES} bytes without a comma`);

@@ -1,4 +1,4 @@
-import { Duration, RemovalPolicy, Validations, aws_iam as iam, aws_lambda as lambda, aws_logs as logs } from 'aws-cdk-lib';
+import { Duration, RemovalPolicy, Stack, Token, Validations, aws_iam as iam, aws_lambda as lambda, aws_logs as logs } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Batching } from './batching';
 import { environmentOf } from './environment';
@@ -9,8 +9,12 @@ import type { Workspace } from './workspace';
 import { shippedZip } from './zip';
 
 /** Checks the props that only the function has. */
-export function checkFunction(props: PrometheusPushGatewayProps, errors: PropErrors): void {
+export function checkFunction(props: PrometheusPushGatewayProps, batching: Batching, errors: PropErrors): void {
   errors.checkWhole('memorySize', props.memorySize ?? 128, 128, 10_240, ' MB');
+  if (props.reservedConcurrency !== undefined) {
+    const least = Token.isUnresolved(batching.maxConcurrency) ? 1 : batching.maxConcurrency;
+    errors.checkWhole('reservedConcurrency', props.reservedConcurrency, least, 99_999, ', not below maxConcurrency');
+  }
 }
 
 /** Makes the function with its role, its log group and its triggers. */
@@ -34,6 +38,7 @@ export function makeFunction(
     code: props.code ?? shippedZip(architecture),
     memorySize: props.memorySize ?? 128,
     timeout: batching.timeout,
+    reservedConcurrentExecutions: props.reservedConcurrency,
     role: makeRole(scope, props, workspace, queues, logGroup),
     environment: environmentOf(props, workspace, queues.deadLetterQueue.queueUrl),
     // Text has no log level. A level set here could drop the metric line.
@@ -69,7 +74,9 @@ function makeRole(
   queues: Queues,
   logGroup: logs.ILogGroup,
 ): iam.Role {
-  const role = new iam.Role(scope, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com') });
+  // Not for functions of other accounts.
+  const conditions = { StringEquals: { 'aws:SourceAccount': Stack.of(scope).account } };
+  const role = new iam.Role(scope, 'Role', { assumedBy: new iam.ServicePrincipal('lambda.amazonaws.com', { conditions }) });
   const allow = (actions: string[], ...resources: string[]) => role.addToPolicy(new iam.PolicyStatement({ actions, resources }));
   allow(['aps:RemoteWrite'], workspace.arn);
   allow(['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'], queues.queue.queueArn);

@@ -17,6 +17,7 @@ import { checkIot, makeIotRule } from './iot';
 import { embeddedMetric } from './metrics';
 import type { PrometheusPushGatewayProps } from './props';
 import { checkQueues, makeQueues } from './queues';
+import { admitSenders, checkSenders } from './senders';
 import { PropErrors } from './validation';
 import { checkOutOfOrderWindow, checkWorkspace, makeWorkspace, workspaceOf, workspaceOfArn } from './workspace';
 
@@ -51,7 +52,8 @@ export class PrometheusPushGateway extends Construct {
     const warnings = props.queue ? checkOwnQueue(props.queue, batching, errors) : [];
     checkWorkspace(props, errors);
     checkQueues(props, batching, errors);
-    checkFunction(props, errors);
+    checkSenders(props, errors);
+    checkFunction(props, batching, errors);
     checkEnvironment(props, errors);
     if (props.iot) {
       checkIot(props.iot, batching, errors);
@@ -73,13 +75,14 @@ export class PrometheusPushGateway extends Construct {
     this.queue = queues.queue;
     this.deadLetterQueue = queues.deadLetterQueue;
     this.failureQueue = queues.failureQueue;
+    admitSenders(queues.queue, props);
     const { fn, logGroup } = makeFunction(this, props, workspace, queues, batching);
     this.function = fn;
     if (props.iot) {
       makeIotRule(this, props.iot, fn, queues);
     }
     const alarms = props.alarms === false ? [] : makeAlarms(this, fn, queues, batching.timeout, props.alarmTopic);
-    if (props.dashboard ?? true) {
+    if (props.dashboard) {
       makeDashboard(this, fn, queues, logGroup, alarms);
     }
   }
@@ -103,7 +106,8 @@ export class PrometheusPushGateway extends Construct {
   }
 
   /**
-   * Returns a metric that the function prints, such as `samples` or `rejected.too_old`.
+   * Returns a metric that the function prints, such as `received`. By default CloudWatch has only those that the project's README
+   * lists as embedded; all others are fields of the log.
    *
    * @param name one of the names in the project's README
    * @param options by default the sum over five minutes

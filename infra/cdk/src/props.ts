@@ -173,8 +173,40 @@ export interface PrometheusPushGatewayProps {
   readonly architecture?: lambda.Architecture;
 
   /**
+   * Keeps so many concurrent invocations of the account for the function, and allows no more. Not below `maxConcurrency`:
+   * deliveries that are throttled count as deliveries.
+   *
+   * @default - none is reserved
+   */
+  readonly reservedConcurrency?: number;
+
+  /**
+   * Account ids, or ARNs of IAM roles and users, that may send to the queue. For producers of other accounts: those of this account
+   * need only an IAM policy, see `grantSendMessages`.
+   *
+   * @default - none
+   */
+  readonly senderPrincipals?: string[];
+
+  /**
+   * ARNs of SNS topics that may send to the queue. For topics that are subscribed elsewhere: `SqsSubscription` of the CDK adds its
+   * statement itself.
+   *
+   * @default - none
+   */
+  readonly senderTopics?: string[];
+
+  /**
+   * ARNs of EventBridge rules that may send to the queue. For rules that are made elsewhere: the target `SqsQueue` of the CDK adds
+   * its statement itself.
+   *
+   * @default - none
+   */
+  readonly senderRules?: string[];
+
+  /**
    * Labels for events that have no label of that name, such as `{ env: 'prod' }`. Names have the form `[a-zA-Z_][a-zA-Z0-9_]*`
-   * and do not begin with `__`. Values have 1 to 2,048 bytes and no comma.
+   * and do not begin with `__`. Values have 1 to 2,048 bytes and no comma. At most 149 labels.
    *
    * @default - none
    */
@@ -231,8 +263,9 @@ export interface PrometheusPushGatewayProps {
   readonly iot?: IotRuleProps;
 
   /**
-   * True for nine alarms: dead letters, failures, age of the queue, events not delivered, events rejected, errors, lost failures,
-   * throttles, duration close to the timeout.
+   * True for thirteen alarms. Six are about the dead-letter queue and the failure queue: any messages, new ones, old ones. The others
+   * are about the age of the queue, events not delivered, events rejected, errors, lost failures, throttles, and a duration close to
+   * the timeout.
    *
    * @default true
    */
@@ -246,9 +279,9 @@ export interface PrometheusPushGatewayProps {
   readonly alarmTopic?: sns.ITopic;
 
   /**
-   * True for a CloudWatch dashboard.
+   * True for a CloudWatch dashboard. It costs 3 USD a month, unless it is one of the account's first three.
    *
-   * @default true
+   * @default false
    */
   readonly dashboard?: boolean;
 

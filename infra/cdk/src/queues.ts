@@ -1,6 +1,6 @@
-import { CfnDeletionPolicy, Duration, type aws_iam as iam, RemovalPolicy, aws_sqs as sqs, Stack, Token, Validations } from 'aws-cdk-lib';
+import { CfnDeletionPolicy, type CfnResource, Duration, type aws_iam as iam, RemovalPolicy, aws_sqs as sqs, Stack, Token, Validations } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import type { Batching } from './batching';
+import { MAX_RECEIVE_COUNT, type Batching } from './batching';
 import type { PrometheusPushGatewayProps } from './props';
 import type { PropErrors } from './validation';
 
@@ -50,7 +50,7 @@ export function makeQueues(scope: Construct, props: PrometheusPushGatewayProps, 
   const deadLetterQueue =
     props.deadLetterQueue ??
     (props.queue as sqs.Queue | undefined)?.deadLetterQueue?.queue ??
-    new sqs.Queue(scope, 'DeadLetterQueue', { ...FOR_FAILURES, ...type });
+    keepPolicy(new sqs.Queue(scope, 'DeadLetterQueue', { ...FOR_FAILURES, ...type }));
   if (batching.fifo && !props.deadLetterQueue) {
     warnOfLongName(deadLetterQueue);
   }
@@ -63,11 +63,25 @@ function makeSource(scope: Construct, type: sqs.QueueProps, deadLetterQueue: sqs
     ...type,
     retentionPeriod: Duration.days(4),
     visibilityTimeout: Duration.seconds(batching.visibilitySeconds),
-    deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: batching.maxReceiveCount },
+    deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: MAX_RECEIVE_COUNT },
   });
   // Deleted with the stack, so that producers get an error. Kept when CloudFormation replaces it: it may hold accepted events.
-  (queue.node.defaultChild as sqs.CfnQueue).cfnOptions.updateReplacePolicy = CfnDeletionPolicy.RETAIN;
+  for (const resource of [queue.node.defaultChild, policyOf(queue)] as CfnResource[]) {
+    resource.cfnOptions.deletionPolicy = CfnDeletionPolicy.DELETE;
+    resource.cfnOptions.updateReplacePolicy = CfnDeletionPolicy.RETAIN;
+  }
   return queue;
+}
+
+/** A queue that stays would accept plain HTTP without its policy, so that stays too. */
+function keepPolicy(queue: sqs.Queue): sqs.Queue {
+  policyOf(queue).applyRemovalPolicy(RemovalPolicy.RETAIN_ON_UPDATE_OR_DELETE);
+  return queue;
+}
+
+/** The policy that `enforceSSL` makes. */
+function policyOf(queue: sqs.Queue): CfnResource {
+  return queue.node.findChild('Policy').node.defaultChild as CfnResource;
 }
 
 /**
@@ -88,7 +102,7 @@ function warnOfLongName(queue: sqs.IQueue): void {
 }
 
 function makeFailureQueue(scope: Construct): sqs.IQueue {
-  const queue = new sqs.Queue(scope, 'FailureQueue', FOR_FAILURES);
+  const queue = keepPolicy(new sqs.Queue(scope, 'FailureQueue', FOR_FAILURES));
   Validations.of(queue).acknowledge({
     id: 'AwsSolutions-SQS3',
     reason: 'This is the dead-letter queue of asynchronous invocations. No function reads from it, so no message can fail again.',

@@ -14,7 +14,9 @@ test('the role of the function allows its AWS calls, on its own resources only',
   const { resources } = stackWith();
   assert.deepEqual(statements(resources, 'Role'), DEFAULT);
   assert.equal(resources.Role.Properties.ManagedPolicyArns, undefined);
-  assert.equal(resources.Role.Properties.AssumeRolePolicyDocument.Statement[0].Principal.Service, 'lambda.amazonaws.com');
+  const [{ Principal, Condition }] = resources.Role.Properties.AssumeRolePolicyDocument.Statement;
+  assert.equal(Principal.Service, 'lambda.amazonaws.com');
+  assert.deepEqual(Condition, { StringEquals: { 'aws:SourceAccount': '123456789012' } });
 });
 
 test('X-Ray adds the only statement for all resources', () => {
@@ -37,7 +39,7 @@ test('the roles may use the keys of queues that users encrypt with keys of their
       queue: new sqs.Queue(stack, 'OwnQueue', {
         encryptionMasterKey,
         visibilityTimeout: Duration.seconds(200),
-        deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 23 },
+        deadLetterQueue: { queue: deadLetterQueue, maxReceiveCount: 75 },
       }),
       failureQueue: new sqs.Queue(stack, 'OwnFailures', { encryptionMasterKey }),
       iot: { topicFilter: 'events/+' },
@@ -48,6 +50,23 @@ test('the roles may use the keys of queues that users encrypt with keys of their
   assert.deepEqual([...new Set(ofKey('Role'))], [send, 'Allow kms:Decrypt on Key.Arn']);
   assert.deepEqual([...new Set(ofKey('IotRole'))], [send]);
   assert.equal(ofType(resources, 'AWS::SQS::Queue').length, 3);
+});
+
+test('a queue of the same app gets the statements for senders, and no other queue does', () => {
+  const { resources } = stackWith((stack) => ({
+    queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(200), enforceSSL: true }),
+    senderPrincipals: ['210987654321'],
+    senderTopics: ['arn:aws:sns:eu-west-1:210987654321:readings'],
+    senderRules: ['arn:aws:events:eu-west-1:210987654321:rule/bus/readings'],
+  }));
+  const allowed = ofType(resources, 'AWS::SQS::QueuePolicy').flatMap(({ Properties }) =>
+    Properties.PolicyDocument.Statement.filter((one: any) => one.Effect === 'Allow').map((one: any) => [Properties.Queues, one.Action, one.Condition]),
+  );
+  assert.deepEqual(allowed, [
+    [['Own'], 'sqs:SendMessage', undefined],
+    [['Own'], 'sqs:SendMessage', { ArnEquals: { 'aws:SourceArn': ['arn:aws:sns:eu-west-1:210987654321:readings'] } }],
+    [['Own'], 'sqs:SendMessage', { ArnEquals: { 'aws:SourceArn': ['arn:aws:events:eu-west-1:210987654321:rule/bus/readings'] } }],
+  ]);
 });
 
 test('the grants let producers send and callers invoke', () => {

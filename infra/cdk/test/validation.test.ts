@@ -30,6 +30,7 @@ test('a number out of range is an error that names the prop, the value and the r
     ],
     [{ maxConcurrency: 1 }, 'maxConcurrency is 1; expected a whole number from 2 to 1000'],
     [{ memorySize: 64 }, 'memorySize is 64; expected a whole number from 128 to 10240 MB'],
+    [{ reservedConcurrency: 1 }, 'reservedConcurrency is 1; expected a whole number from 2 to 99999, not below maxConcurrency'],
     [{ timeout: Duration.seconds(3) }, 'timeout is 3 s; expected whole seconds from 10 s to 900 s'],
     [{ timeout: Duration.minutes(16) }, 'timeout is 960 s; expected whole seconds from 10 s to 900 s'],
     [{ outOfOrderWindow: Duration.minutes(11) }, 'outOfOrderWindow is 660 s; expected whole seconds from 0 s to 600 s'],
@@ -120,9 +121,15 @@ test('props that name a workspace wrongly or twice are errors', () => {
 });
 
 test('labels that would end the function at its start are errors', () => {
-  const expected = 'a name of the form [a-zA-Z_][a-zA-Z0-9_]* that does not begin with __ and is not _';
+  const expected = 'a name of the form [a-zA-Z_][a-zA-Z0-9_]* that does not begin with __, is not _, and has at most 1024 bytes';
+  const many = Object.fromEntries(Array.from({ length: 150 }, (_, number) => [`a${number}`, 'x']));
   rejects([
-    ...['__x', 'a-b', '1a', '', '_'].map((name): Row => [{ externalLabels: { [name]: 'x' } }, `externalLabels is "${name}"; expected ${expected}`]),
+    ...['__x', 'a-b', '1a', '', '_', 'x'.repeat(1_025)].map((name): Row => [{ externalLabels: { [name]: 'x' } }, `externalLabels is "${name}"; expected ${expected}`]),
+    [{ externalLabels: many }, 'externalLabels is 150 labels; expected at most 149: a series has 150 with its name'],
+    [
+      (stack) => ({ externalLabels: { [new CfnParameter(stack, 'Name').valueAsString]: 'x' } }),
+      'externalLabels is a token for a name; expected names that are known at synthesis',
+    ],
     [{ externalLabels: { env: '' } }, 'externalLabels.env is ""; expected 1 to 2048 bytes without a comma'],
     [{ externalLabels: { env: 'a,b=c' } }, 'externalLabels.env is "a,b=c"; expected 1 to 2048 bytes without a comma'],
     [{ externalLabels: { env: 'é'.repeat(1_025) } }, `externalLabels.env is "${'é'.repeat(1_025)}"; expected 1 to 2048 bytes without a comma`],
@@ -141,6 +148,21 @@ test('an AWS IoT rule that could not work is an error', () => {
     ],
     [{ iot: { sql: 'SELECT *' } }, `iot.sql is "SELECT *"; expected ${statement}`],
     [{ iot: { sql: "-- all\nSELECT * FROM 'a'" } }, `iot.sql is "-- all\nSELECT * FROM 'a'"; expected ${statement}`],
+  ]);
+});
+
+test('senders that a policy cannot name, and a queue whose policy is elsewhere, are errors', () => {
+  rejects([
+    [{ senderPrincipals: ['*'] }, 'senderPrincipals is "*"; expected an account id, or arn:aws:iam::<account>:role/<name>'],
+    [{ senderTopics: ['readings'] }, 'senderTopics is "readings"; expected arn:aws:sns:<region>:<account>:<topic>'],
+    [
+      { senderRules: ['arn:aws:sns:eu-west-1:123456789012:readings'] },
+      'senderRules is "arn:aws:sns:eu-west-1:123456789012:readings"; expected arn:aws:events:<region>:<account>:rule/<name>',
+    ],
+    [
+      (stack) => ({ queue: sqs.Queue.fromQueueArn(stack, 'Own', 'arn:aws:sqs:eu-west-1:123456789012:own'), senderPrincipals: ['210987654321'] }),
+      'senderPrincipals is given; expected none for a queue that another app makes: only that app can change its policy',
+    ],
   ]);
 });
 
@@ -181,9 +203,9 @@ test('a queue that works, but not well, gets warnings', () => {
     return { queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(visibility), deadLetterQueue }) };
   };
   const table: [ReturnType<typeof own>, string[]][] = [
-    [own(200, 23), []],
+    [own(200, 25), []],
     [own(60, 75), ['queue.visibilityTimeout is 60 s; AWS advises 200 s']],
-    [own(200, 3), ['queue.deadLetterQueue.maxReceiveCount is 3; with 23 or more, messages outlive an outage of 75 minutes']],
+    [own(200, 3), ['queue.deadLetterQueue.maxReceiveCount is 3; with 25 or more, messages outlive an outage of 75 minutes']],
     [own(200), ['queue has no dead-letter queue']],
     [own(50, 3), ['queue.visibilityTimeout is 50 s', 'queue.deadLetterQueue.maxReceiveCount is 3; with 90 or more']],
   ];
@@ -216,7 +238,7 @@ test('a FIFO queue whose generated name may be too long for SQS gets a warning',
 
 test('the gateway uses the dead-letter queue of the given queue', () => {
   const { gateway } = stackWith((stack) => {
-    const deadLetterQueue = { queue: new sqs.Queue(stack, 'OwnDeadLetters'), maxReceiveCount: 23 };
+    const deadLetterQueue = { queue: new sqs.Queue(stack, 'OwnDeadLetters'), maxReceiveCount: 75 };
     return { queue: new sqs.Queue(stack, 'Own', { visibilityTimeout: Duration.seconds(200), deadLetterQueue }) };
   });
   assert.equal(gateway.deadLetterQueue.node.id, 'OwnDeadLetters');
