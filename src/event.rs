@@ -7,6 +7,8 @@
 //! different, as do `-0` and `-0.0`; `1e309` is seen; and the standard library rounds doubles exactly.
 
 mod base64;
+mod date_time;
+mod duration;
 mod entries;
 mod fields;
 mod message;
@@ -32,6 +34,8 @@ pub struct Event<'a> {
     pub timestamp: Timestamp,
     /// At least one; each name once.
     pub metrics: Vec<(MetricName<'a>, Value)>,
+    /// Metrics that were null, and are left out.
+    pub null_values: u32,
 }
 
 /// One event of a message, valid or rejected.
@@ -70,6 +74,7 @@ impl Event<'_> {
             labels: self.labels.into_owned(),
             timestamp: self.timestamp,
             metrics: self.metrics.into_iter().map(|(name, value)| (name.into_owned(), value)).collect(),
+            null_values: self.null_values,
         }
     }
 }

@@ -43,6 +43,13 @@ pub const MAX_ASYNC_BYTES: usize = 1 << 20;
 /// Wrappers around a message (SNS, EventBridge, Records, base64), one in another.
 pub const MAX_WRAPPERS: u8 = 4;
 
+/// The samples of one event as protobuf. An event that takes more is rejected before anything is sent: its parts would use up
+/// [`MAX_REQUESTS`] at every delivery.
+pub const MAX_EVENT_PROTOBUF_BYTES: usize = 10_000_000;
+
+/// A message that a gzip stream holds.
+pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
+
 /// Samples of one series in one request. A sample takes at most 24 bytes, and the labels of a series at most 0.5 MB: the
 /// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.
 pub const MAX_SERIES_SAMPLES: usize = 60_000;

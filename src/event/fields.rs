@@ -4,8 +4,10 @@ use super::entries::{self, Entries, Key};
 use super::path::{self, at, excerpt, kind};
 use super::wrappers::KEYS;
 use super::{Event, EventTimes, Rules, timestamp, value};
-use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS};
-use crate::model::{Label, LabelName, LabelSet, LabelSetError, MetricName, NameError, Reason, Rejection, Value};
+use crate::limits::{MAX_EVENT_PROTOBUF_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
+use crate::model::{
+    Label, LabelName, LabelSet, LabelSetError, METRIC_NAME_LABEL, MetricName, NameError, Reason, Rejection, Value,
+};
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
@@ -18,12 +20,17 @@ const FEW_METRICS: usize = 16;
 /// A part of an event, or its rejection although it is JSON.
 type Read<T> = Result<T, Rejection>;
 
-type Samples<'a> = Vec<(MetricName<'a>, Value)>;
+/// The metrics of an event that were measured, and how many were null.
+#[derive(Default)]
+struct Metrics<'a> {
+    samples: Vec<(MetricName<'a>, Value)>,
+    nulls: u32,
+}
 
 /// The values of an event's keys.
 #[derive(Default)]
 pub(super) struct Fields<'a> {
-    metrics: Option<Read<Samples<'a>>>,
+    metrics: Option<Read<Metrics<'a>>>,
     dimensions: Option<Read<LabelSet<'a>>>,
     timestamp: Option<&'a str>,
     /// The first of these three keys that is given twice.
@@ -65,10 +72,37 @@ impl<'a> Fields<'a> {
             let detail = format!("dimensions: {count} labels with __name__, at most {MAX_LABELS} are allowed");
             return Err(Rejection::new(Reason::TooManyLabels, detail));
         }
-        let metrics = metrics?;
+        let Metrics { samples, nulls } = metrics?;
+        check_size(&labels, &samples)?;
         let timestamp = timestamp::read(self.timestamp, times, rules)?;
-        Ok(Event { labels, timestamp, metrics })
+        Ok(Event { labels, timestamp, metrics: samples, null_values: nulls })
     }
+}
+
+/// Rejects an event that could never be delivered: each of its samples repeats all labels.
+fn check_size(labels: &LabelSet<'_>, samples: &[(MetricName<'_>, Value)]) -> Result<(), Rejection> {
+    const MAX_LABEL_BYTES: usize = MAX_NAME_BYTES + MAX_LABEL_VALUE_BYTES + 16;
+    // Nearly all events.
+    if samples.len() * (labels.as_slice().len() + 1) <= MAX_EVENT_PROTOBUF_BYTES / MAX_LABEL_BYTES {
+        return Ok(());
+    }
+    // Tag and length of the label, of its name, and of its value.
+    let of_label =
+        |name: usize, value: usize| name + value + 6 + usize::from(name > 127) + 2 * usize::from(value > 127);
+    // A sample takes up to 19 bytes, and the series itself 4 to 6.
+    let labels: usize =
+        labels.as_slice().iter().map(|label| of_label(label.name.as_str().len(), label.value.len())).sum();
+    let of_series = |name: &MetricName<'_>| 24 + of_label(METRIC_NAME_LABEL.len(), name.as_str().len()) + labels;
+    let bytes: usize = samples.iter().map(|(name, _)| of_series(name)).sum();
+    if bytes <= MAX_EVENT_PROTOBUF_BYTES {
+        return Ok(());
+    }
+    let detail = format!(
+        "metrics: {} metrics with their labels take {bytes} bytes when they are sent, at most {MAX_EVENT_PROTOBUF_BYTES} are \
+         allowed; send fewer metrics in an event",
+        samples.len(),
+    );
+    Err(Rejection::new(Reason::TooLarge, detail))
 }
 
 /// A typo in a key would silently merge series. So the event is rejected, and the detail names the likely key.
@@ -103,7 +137,7 @@ impl<'a> Visitor<'a> for FieldsOf<'a> {
         let mut fields = Fields::default();
         while let Some(Key(key)) = map.next_key()? {
             let repeats = match key.as_ref() {
-                "metrics" => fields.metrics.replace(self.samples(&key, &mut map)?).is_some().then_some("metrics"),
+                "metrics" => fields.metrics.replace(self.metrics(&key, &mut map)?).is_some().then_some("metrics"),
                 "dimensions" => {
                     fields.dimensions.replace(self.labels(&key, &mut map)?).is_some().then_some("dimensions")
                 }
@@ -137,26 +171,34 @@ impl<'a> FieldsOf<'a> {
         }))
     }
 
-    fn samples<A: MapAccess<'a>>(&self, key: &str, map: &mut A) -> Result<Read<Samples<'a>>, A::Error> {
-        let mut samples = Vec::new();
+    fn metrics<A: MapAccess<'a>>(&self, key: &str, map: &mut A) -> Result<Read<Metrics<'a>>, A::Error> {
+        let mut metrics = Metrics::default();
         let read = self.each_of(key, "metrics", map, |key, literal| {
             #[cfg(test)]
             assert_ne!((key.as_ref(), literal), ("panic", "\"test\""), "a panic, for the test of it");
-            let value = value::read(&key, literal)?;
-            samples.push((named("metrics", key, Reason::InvalidMetricName, MetricName::translate)?, value));
+            match value::read(&key, literal)? {
+                Some(value) => {
+                    let name = named("metrics", key, Reason::InvalidMetricName, MetricName::translate)?;
+                    metrics.samples.push((name, value));
+                }
+                None => metrics.nulls += 1,
+            }
             Ok(())
         })?;
         Ok(read.and_then(|()| {
-            if samples.is_empty() {
-                let detail = "metrics: empty; an event has at least one metric";
+            if metrics.samples.is_empty() {
+                let detail = match metrics.nulls {
+                    0 => "metrics: empty; an event has at least one metric",
+                    _ => "metrics: no metric has a value, each is null",
+                };
                 return Err(Rejection::new(Reason::InvalidEvent, detail));
             }
-            match repeated(&samples) {
+            match repeated(&metrics.samples) {
                 Some(name) => {
                     let detail = format!("metrics: more than one is named \"{}\"", excerpt(name.as_str()));
                     Err(Rejection::new(Reason::MetricCollision, detail))
                 }
-                None => Ok(samples),
+                None => Ok(metrics),
             }
         }))
     }

@@ -1,89 +1,108 @@
 //! The literal of an event's timestamp to a [`Timestamp`] that the rules accept.
 
+use super::date_time;
+use super::duration::Ago;
 use super::entries::unquote;
 use super::path::{excerpt, kind};
+use super::value::is_decimal;
 use super::{EventTimes, Rules};
 use crate::model::{Reason, Rejection, Timestamp};
 
 /// A smaller number is in seconds: as milliseconds it would be before 1973-03-03.
-const SECONDS_BELOW: i128 = 100_000_000_000;
-/// This number, or a larger one, is in microseconds: as milliseconds it would be after the year 5138.
-const MICROSECONDS_FROM: i128 = 100_000_000_000_000;
-/// This number, or a larger one, is in nanoseconds.
-const NANOSECONDS_FROM: i128 = 100_000_000_000_000_000;
+const SECONDS_BELOW: u128 = 100_000_000_000;
+/// A smaller number is in milliseconds: as microseconds it would be before 1973-03-03.
+const MILLISECONDS_BELOW: u128 = 100_000_000_000_000;
+/// A smaller number is in microseconds: as nanoseconds it would be before 1973-03-03. Others are in nanoseconds.
+const MICROSECONDS_BELOW: u128 = 100_000_000_000_000_000;
+/// No time has so many nanoseconds. Digits behind this are not read.
+const MAX_NANOSECONDS: u128 = 1 << 100;
 /// A number that begins with more zeros is zero. So `0e999999999` costs no time.
 const MAX_LEADING_ZEROS: i64 = 1_000;
 
-/// Returns the time in `literal`: milliseconds, as a number or a string of digits. Without it (missing or null), returns when
-/// the message was sent, or else the time of the invocation.
+/// The end of a detail about a time that cannot be read.
+const EXPECTED: &str =
+    "expected seconds, milliseconds, microseconds or nanoseconds since 1970-01-01, or a date and time with its zone";
+
+/// Returns the time in `literal`: a number, or a string with a number or with a date and time. Without it (missing or null), returns
+/// when the message was sent, or else the time of the invocation. A message is not sent after that: a clock of the queue that runs
+/// ahead is cut.
 pub(super) fn read(literal: Option<&str>, times: &EventTimes, rules: &Rules) -> Result<Timestamp, Rejection> {
     let timestamp = match literal {
-        None | Some("null") => times.sent.unwrap_or(times.now),
-        Some(literal) => milliseconds(literal)?,
+        None | Some("null") => times.sent.map_or(times.now, |sent| sent.min(times.now)),
+        Some(literal) => time(literal)?,
     };
     let age = times.now.since(timestamp);
     if age > rules.max_sample_age_ms {
-        return Err(Rejection::new(
-            Reason::TooOld,
-            format!("timestamp: {timestamp} is {age} ms old, at most {} ms are accepted", rules.max_sample_age_ms),
-        ));
+        let detail = format!(
+            "timestamp: {timestamp} is {} old ({age} ms), at most {} are accepted",
+            Ago(age),
+            Ago(rules.max_sample_age_ms)
+        );
+        return Err(Rejection::new(Reason::TooOld, detail));
     }
-    if -age > rules.max_sample_lead_ms {
-        return Err(Rejection::new(
-            Reason::InFuture,
-            format!(
-                "timestamp: {timestamp} is {} ms ahead, at most {} ms are accepted",
-                -age, rules.max_sample_lead_ms
-            ),
-        ));
+    if age < -rules.max_sample_lead_ms {
+        let ahead = age.saturating_neg();
+        let detail = format!(
+            "timestamp: {timestamp} is {} ahead ({ahead} ms), at most {} are accepted",
+            Ago(ahead),
+            Ago(rules.max_sample_lead_ms)
+        );
+        return Err(Rejection::new(Reason::InFuture, detail));
     }
     Ok(timestamp)
 }
 
-fn milliseconds(literal: &str) -> Result<Timestamp, Rejection> {
-    let rejected = |problem: &str| {
-        let detail = format!("timestamp: {} {problem}; expected milliseconds since 1970-01-01", excerpt(literal));
-        Rejection::new(Reason::InvalidEvent, detail)
+fn time(literal: &str) -> Result<Timestamp, Rejection> {
+    let rejected = |problem: String| {
+        Rejection::new(Reason::InvalidEvent, format!("timestamp: {} {problem}; {EXPECTED}", excerpt(literal)))
     };
-    let whole = match literal.as_bytes().first() {
+    let not_a_time = || rejected("is not a time".to_owned());
+    match literal.as_bytes().first() {
+        Some(b'-' | b'0'..=b'9') => milliseconds(literal).ok_or_else(not_a_time),
         Some(b'"') => {
-            unquote(literal).filter(|text| text.bytes().all(|b| b.is_ascii_digit())).and_then(|text| whole(&text))
+            let text = unquote(literal).ok_or_else(not_a_time)?;
+            let text = text.trim_ascii();
+            if is_decimal(text.as_bytes()) {
+                return milliseconds(text.strip_prefix('+').unwrap_or(text)).ok_or_else(not_a_time);
+            }
+            date_time::read(text).map_err(|error| rejected(error.to_string()))
         }
-        Some(b'-' | b'0'..=b'9') => whole(literal),
-        _ => return Err(rejected(&format!("is {}", kind(literal)))),
-    };
-    match whole {
-        None => Err(rejected("is not a time")),
-        Some(..SECONDS_BELOW) => Err(rejected("looks like seconds")),
-        Some(NANOSECONDS_FROM..) => Err(rejected("looks like nanoseconds")),
-        Some(MICROSECONDS_FROM..) => Err(rejected("looks like microseconds")),
-        Some(whole) => i64::try_from(whole).map(Timestamp).map_err(|_| rejected("is not a time")),
+        _ => Err(rejected(format!("is {}", kind(literal)))),
     }
 }
 
-/// Returns the number without its fraction, digit by digit: a double would round `1676398017000.9999999` up. Saturates.
-fn whole(number: &str) -> Option<i128> {
-    // Nearly all timestamps: digits only, and far from any limit.
-    if let 1..=18 = number.len()
-        && number.bytes().all(|byte| byte.is_ascii_digit())
-    {
-        return number.parse::<i64>().ok().map(i128::from);
+/// Returns the time in a number whose size gives the unit. Digit by digit: a double would round `1676398017000.9999999` up.
+/// The fraction of a millisecond is cut off.
+fn milliseconds(number: &str) -> Option<Timestamp> {
+    // Nearly all timestamps.
+    if number.len() == 13 && number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return number.parse().ok().map(Timestamp);
     }
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let whole = scaled(number, 0)?;
+    let milliseconds = match whole {
+        ..SECONDS_BELOW => scaled(number, 3)?,
+        ..MILLISECONDS_BELOW => whole,
+        ..MICROSECONDS_BELOW => whole / 1_000,
+        _ => whole / 1_000_000,
+    };
+    let milliseconds = i64::try_from(milliseconds).ok()?;
+    Some(Timestamp(if negative { -milliseconds } else { milliseconds }))
+}
+
+/// Returns the whole part of the number times ten to the power of `exponent`. Saturates above [`MAX_NANOSECONDS`].
+fn scaled(number: &str, exponent: i64) -> Option<u128> {
+    let (mantissa, own_exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (integer, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    if integer.is_empty() {
-        return None;
-    }
     // An exponent beyond i32 is as good as an infinite one.
-    let exponent =
-        exponent.parse().unwrap_or(if exponent.starts_with('-') { i64::from(i32::MIN) } else { i64::from(i32::MAX) });
+    let infinite = if own_exponent.starts_with('-') { i64::from(i32::MIN) } else { i64::from(i32::MAX) };
+    let exponent = own_exponent.parse().unwrap_or(infinite).saturating_add(exponent);
     let point = i64::try_from(integer.len()).ok()?.saturating_add(exponent);
-    let digits = integer.bytes().chain(fraction.bytes()).map(|digit| i128::from(digit - b'0'));
-    let mut whole: i128 = 0;
+    let digits = integer.bytes().chain(fraction.bytes()).map(|digit| u128::from(digit - b'0'));
+    let mut whole: u128 = 0;
     let mut index = 0;
     for digit in digits.chain(std::iter::repeat(0)) {
-        if index >= point || whole > NANOSECONDS_FROM {
+        if index >= point || whole > MAX_NANOSECONDS {
             break;
         }
         whole = whole * 10 + digit;
@@ -92,7 +111,7 @@ fn whole(number: &str) -> Option<i128> {
             break;
         }
     }
-    Some(if negative { -whole } else { whole })
+    Some(whole)
 }
 
 #[cfg(test)]
@@ -110,15 +129,28 @@ mod tests {
     }
 
     #[test]
-    fn reads_milliseconds_from_numbers_and_strings_of_digits() {
+    fn takes_the_unit_from_the_size_of_the_number_and_cuts_the_fraction() {
         let table = [
             ("1676398017000", "1676398017000"),
+            ("1676398017", "1676398017000"),
+            ("1676398017.25", "1676398017250"),
+            ("1676398017.9999999", "1676398017999"),
+            ("1676398017000000", "1676398017000"),
+            ("1676398017000999", "1676398017000"),
+            ("1676398017000999999", "1676398017000"),
             (r#""1676398017000""#, "1676398017000"),
+            (r#"" 1676398017 ""#, "1676398017000"),
+            (r#""1676398017.5""#, "1676398017500"),
+            (r#""+1676398017""#, "1676398017000"),
+            (r#""1.676398017e9""#, "1676398017000"),
             ("1676398017000.9999999", "1676398017000"),
             ("1.676398017e12", "1676398017000"),
+            ("1.676398017e9", "1676398017000"),
             ("1.6763980170009999E+12", "1676398017000"),
             ("1676398017000000e-3", "1676398017000"),
             (r#""0001676398017000""#, "1676398017000"),
+            (r#""2023-02-14T18:06:57.250Z""#, "1676398017250"),
+            (r#""2023-02-14 19:06:57+01:00""#, "1676398017000"),
         ];
         for (literal, expected) in table {
             assert_eq!(shown(Some(literal), None), expected, "{literal}");
@@ -126,22 +158,42 @@ mod tests {
     }
 
     #[test]
-    fn rejects_what_is_not_in_milliseconds_with_a_hint() {
+    fn rejects_a_time_that_is_too_old_or_ahead_in_any_unit() {
         let table = [
-            ("1676398017", "looks like seconds"),
-            (r#""1676398017""#, "looks like seconds"),
-            ("0", "looks like seconds"),
-            ("0e999999999999999999999", "looks like seconds"),
-            ("1e-999999999999999999999", "looks like seconds"),
-            ("-1676398017000", "looks like seconds"),
-            ("1676398017000000", "looks like microseconds"),
-            ("1676398017000000000", "looks like nanoseconds"),
-            ("1e400", "looks like nanoseconds"),
-            ("99999999999999999999999999999999999999999999", "looks like nanoseconds"),
+            ("0", "too_old: timestamp: 0 is 19402 d 18 h old (1676398020000 ms), at most 1 h are accepted"),
+            ("0e999999999999999999999", "too_old: "),
+            ("1e-999999999999999999999", "too_old: "),
+            ("-1676398017000", "too_old: "),
+            ("-1", "too_old: "),
+            ("99999999999", "in_future: "),
+            (
+                "1676386497000",
+                "too_old: timestamp: 1676386497000 is 3 h 12 min old (11523000 ms), at most 1 h are accepted",
+            ),
+            (
+                "1676398050500",
+                "in_future: timestamp: 1676398050500 is 30 s ahead (30500 ms), at most 10 s are accepted",
+            ),
+            (r#""9999-12-31T23:59:59Z""#, "in_future: "),
+            (r#""0001-01-01T00:00:00Z""#, "too_old: "),
+        ];
+        for (literal, expected) in table {
+            let shown = shown(Some(literal), None);
+            assert!(shown.starts_with(expected), "{literal}: {shown}");
+        }
+    }
+
+    #[test]
+    fn rejects_what_is_not_a_time_with_a_hint() {
+        let table = [
+            ("1e400", "is not a time"),
+            ("99999999999999999999999999999999999999999999", "is not a time"),
             (r#""""#, "is not a time"),
             (r#""abc""#, "is not a time"),
-            (r#""1676398017000.5""#, "is not a time"),
-            (r#"" 1676398017000""#, "is not a time"),
+            (r#""now""#, "is not a time"),
+            (r#""NaN""#, "is not a time"),
+            (r#""2023-02-14T18:06:57""#, "has no zone; append Z for UTC, or an offset such as +01:00"),
+            (r#""2023-02-30T18:06:57Z""#, "is not a day of the calendar"),
             ("true", "is a boolean"),
             ("{}", "is an object"),
         ];
@@ -155,6 +207,7 @@ mod tests {
     fn gives_an_event_without_a_time_that_of_the_queue_or_the_invocation() {
         for literal in [None, Some("null")] {
             assert_eq!(shown(literal, Some(NOW - 5)), (NOW - 5).to_string());
+            assert_eq!(shown(literal, Some(NOW + 5)), NOW.to_string(), "a clock that runs ahead");
             assert_eq!(shown(literal, None), NOW.to_string());
         }
     }

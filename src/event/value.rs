@@ -4,27 +4,71 @@ use super::entries::unquote;
 use super::path::{at, excerpt, kind};
 use crate::model::{Reason, Rejection, Value};
 
-/// Returns the value of the metric `name`: a JSON number, or a string that holds a decimal number, `NaN`, `Inf`, `+Inf` or
-/// `-Inf`. Anything else, and a number beyond the largest double, is `invalid_value`.
-pub(super) fn read(name: &str, literal: &str) -> Result<Value, Rejection> {
+/// Returns the value of the metric `name`; `None` if it is null, which says that nothing was measured.
+///
+/// A value is a JSON number, a boolean (1 or 0), or a string. The string holds a decimal number, or `nan`, `inf` or `infinity`
+/// in any case with an optional sign; blanks around it are ignored. Anything else, and a number beyond the largest double, is
+/// `invalid_value`.
+pub(super) fn read(name: &str, literal: &str) -> Result<Option<Value>, Rejection> {
     let rejected = |problem: String| Rejection::new(Reason::InvalidValue, at("metrics", name, problem));
-    let not_a_number = || rejected(format!("{} is not a number", excerpt(literal)));
     let value = match literal.as_bytes().first() {
         Some(b'"') => {
-            let text = unquote(literal).ok_or_else(not_a_number)?;
-            match text.as_ref() {
-                "NaN" => return Ok(Value::Float(f64::NAN)),
-                "Inf" | "+Inf" => return Ok(Value::Float(f64::INFINITY)),
-                "-Inf" => return Ok(Value::Float(f64::NEG_INFINITY)),
-                text if is_decimal(text.as_bytes()) => number(text),
-                _ => return Err(not_a_number()),
+            let text = unquote(literal).ok_or_else(|| rejected(format!("{} is not a number", excerpt(literal))))?;
+            let text = text.trim_ascii();
+            match is_decimal(text.as_bytes()) {
+                true => number(text),
+                false => match not_finite(text) {
+                    Some(float) => return Ok(Some(Value::Float(float))),
+                    None => return Err(rejected(format!("{} is not a number{}", excerpt(literal), hint(text)))),
+                },
             }
         }
         Some(b'-' | b'0'..=b'9') => number(literal),
-        Some(b'n') => return Err(not_a_number()),
+        Some(b't') => Some(Value::Integer(1)),
+        Some(b'f') => Some(Value::Integer(0)),
+        Some(b'n') => return Ok(None),
         _ => return Err(rejected(format!("{} is not a number, it is {}", excerpt(literal), kind(literal)))),
     };
-    value.ok_or_else(|| rejected(format!("{} is beyond the range of a double (about 1.8e308)", excerpt(literal))))
+    match value {
+        Some(value) => Ok(Some(value)),
+        None => Err(rejected(format!("{} is beyond the range of a double (about 1.8e308)", excerpt(literal)))),
+    }
+}
+
+/// Returns NaN or an infinity from its name, as Python, C, Java and firmware write it.
+fn not_finite(text: &str) -> Option<f64> {
+    let (sign, name) = match text.as_bytes() {
+        [b'-', ..] => (-1.0, &text[1..]),
+        [b'+', ..] => (1.0, &text[1..]),
+        _ => (1.0, text),
+    };
+    match name.to_ascii_lowercase().as_str() {
+        "nan" => Some(f64::NAN),
+        "inf" | "infinity" => Some(sign * f64::INFINITY),
+        _ => None,
+    }
+}
+
+/// Returns what may be the matter with a string that is not a number.
+fn hint(text: &str) -> &'static str {
+    let unsigned = text.trim_start_matches(['+', '-']);
+    let ends_in_unit = || {
+        let number = unsigned.trim_end_matches(|c: char| !c.is_ascii_digit() && c != '.');
+        number.len() < unsigned.len() && is_decimal(number.trim_ascii().as_bytes())
+    };
+    if text.is_empty() {
+        ", it is blank; send null for a metric that was not measured"
+    } else if unsigned.starts_with("0x") || unsigned.starts_with("0X") {
+        ", hexadecimal is not accepted"
+    } else if unsigned.contains(',') && is_decimal(unsigned.replace(',', "").as_bytes()) {
+        ", it has a comma; the decimal separator is a point"
+    } else if unsigned.contains('_') && is_decimal(unsigned.replace('_', "").as_bytes()) {
+        ", it has an underscore"
+    } else if ends_in_unit() {
+        ", it has a unit; send the number alone"
+    } else {
+        ""
+    }
 }
 
 /// `text` must be a JSON number, or pass [`is_decimal`]. Returns `None` if it is beyond the largest double.
@@ -40,7 +84,7 @@ fn number(text: &str) -> Option<Value> {
 
 /// Returns whether `text` is `[+-]? ([0-9]+ (\. [0-9]*)? | \. [0-9]+) ([eE] [+-]? [0-9]+)?`. `str::parse` takes more:
 /// `inf`, `infinity`, `nan`.
-fn is_decimal(text: &[u8]) -> bool {
+pub(super) fn is_decimal(text: &[u8]) -> bool {
     let unsigned = match text {
         [b'+' | b'-', rest @ ..] => rest,
         _ => text,
@@ -71,7 +115,8 @@ mod tests {
 
     fn shown(literal: &str) -> String {
         match read("ph", literal) {
-            Ok(value) => value.to_string(),
+            Ok(Some(value)) => value.to_string(),
+            Ok(None) => "nothing".to_owned(),
             Err(rejection) => rejection.to_string(),
         }
     }
@@ -99,10 +144,20 @@ mod tests {
             ("1e-400", "0.0"),
             ("5e-324", "5e-324"),
             (r#""NaN""#, "NaN"),
+            (r#""-nan""#, "NaN"),
+            (r#""NAN""#, "NaN"),
             (r#""Inf""#, "+Inf"),
             (r#""+Inf""#, "+Inf"),
             (r#""-Inf""#, "-Inf"),
+            (r#""-INFINITY""#, "-Inf"),
+            (r#"" infinity ""#, "+Inf"),
             (r#""\u0031""#, "1"),
+            (r#""  3.300""#, "3.3"),
+            (r#"" -0 ""#, "0"),
+            (r#""\t7\r\n""#, "7"),
+            ("true", "1"),
+            ("false", "0"),
+            ("null", "nothing"),
         ];
         for (literal, expected) in table {
             assert_eq!(shown(literal), expected, "{literal}");
@@ -113,8 +168,21 @@ mod tests {
     fn rejects_a_value_that_is_not_a_number() {
         let table = [
             (r#""abc""#, r#"invalid_value: metrics.ph: "abc" is not a number"#),
-            ("true", "invalid_value: metrics.ph: true is not a number, it is a boolean"),
-            ("null", "invalid_value: metrics.ph: null is not a number"),
+            (r#""true""#, r#"invalid_value: metrics.ph: "true" is not a number"#),
+            (
+                r#""""#,
+                r#"invalid_value: metrics.ph: "" is not a number, it is blank; send null for a metric that was not measured"#,
+            ),
+            (r#""0x1F""#, r#"invalid_value: metrics.ph: "0x1F" is not a number, hexadecimal is not accepted"#),
+            (
+                r#""21,5""#,
+                r#"invalid_value: metrics.ph: "21,5" is not a number, it has a comma; the decimal separator is a point"#,
+            ),
+            (r#""1_000""#, r#"invalid_value: metrics.ph: "1_000" is not a number, it has an underscore"#),
+            (
+                r#""-21.5 °C""#,
+                r#"invalid_value: metrics.ph: "-21.5 °C" is not a number, it has a unit; send the number alone"#,
+            ),
             ("[1]", "invalid_value: metrics.ph: [1] is not a number, it is an array"),
             ("1e309", "invalid_value: metrics.ph: 1e309 is beyond the range of a double (about 1.8e308)"),
         ];
@@ -122,8 +190,8 @@ mod tests {
             assert_eq!(shown(literal), expected, "{literal}");
         }
         let not_numbers = [
-            "", " ", " 1", "1 ", "0x1F", "1_000", "inf", "nan", "Infinity", "-NaN", "--5", "+", ".", "e5", "1e", "1e+",
-            "1.2.3", "1,5", "٣",
+            "", " ", "0x1F", "1_000", "--5", "+", "-", ".", "e5", "1e", "1e+", "1.2.3", "1,5", "٣", "infinite", "nano",
+            "--inf", "1 2", "true", "\u{a0}1",
         ];
         for text in not_numbers {
             let shown = shown(&format!("\"{text}\""));
@@ -137,13 +205,13 @@ mod tests {
         fn property_test_doubles_are_exact(bits: u64) {
             let double = f64::from_bits(bits);
             prop_assume!(double.is_finite());
-            let Ok(Value::Float(read)) = read("x", &format!("{double:e}")) else { panic!("not a float") };
+            let Ok(Some(Value::Float(read))) = read("x", &format!("{double:e}")) else { panic!("not a float") };
             prop_assert_eq!(read.to_bits(), double.to_bits());
         }
 
         #[test]
         fn property_test_integers_stay_integers(integer: i64) {
-            prop_assert!(matches!(read("x", &integer.to_string()), Ok(Value::Integer(read)) if read == integer));
+            prop_assert!(matches!(read("x", &integer.to_string()), Ok(Some(Value::Integer(read))) if read == integer));
         }
     }
 }

@@ -162,6 +162,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let times = EventTimes { now: batch.started, sent: message.sent };
         event::read_message(text, &times, &self.rules, &mut |parsed| match parsed.event {
             Ok(event) => {
+                ledger.null_values += u64::from(event.null_values);
                 let samples = event.metrics.into_iter().map(|(name, value)| (name, event.timestamp, value));
                 table.add(ledger.add(), event.labels, samples);
             }

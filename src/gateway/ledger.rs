@@ -24,6 +24,8 @@ pub struct Ledger {
     /// How many details of each [`Kind`] are kept.
     kept: [usize; 3],
     maybe_stored: BTreeSet<u32>,
+    /// Null metrics of the events that were read.
+    pub(super) null_values: u64,
     pub(super) actions: Vec<MessageAction>,
 }
 
@@ -74,6 +76,7 @@ impl Ledger {
             details: BTreeMap::new(),
             kept: [0; 3],
             maybe_stored: BTreeSet::new(),
+            null_values: 0,
             actions: Vec::new(),
         }
     }

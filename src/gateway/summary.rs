@@ -24,6 +24,8 @@ pub struct Summary {
     pub series: u64,
     /// Integers of delivered events that no double holds exactly.
     pub inexact: u64,
+    /// Metrics that were null in valid events, and left out.
+    pub null_values: u64,
     pub sent: Sent,
     /// Messages in the payload.
     pub messages: u64,
@@ -60,6 +62,7 @@ impl Summary {
             samples: outcomes.samples,
             series: outcomes.series,
             inexact: outcomes.inexact,
+            null_values: ledger.null_values,
             sent,
             stages,
             ..Self::default()

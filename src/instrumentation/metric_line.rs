@@ -86,6 +86,7 @@ fn numbers(summary: &Summary) -> Vec<(Cow<'static, str>, Number)> {
         ("samples", Number::Count(summary.samples)),
         ("series", Number::Count(summary.series)),
         ("inexact", Number::Count(summary.inexact)),
+        ("null_values", Number::Count(summary.null_values)),
         ("requests", Number::Count(sent.requests)),
         ("retries", Number::Count(sent.retries)),
         ("messages", Number::Count(summary.messages)),

@@ -53,6 +53,7 @@ fn report(ingested: &Ingested) -> String {
         series: summary.series,
         requests: summary.sent.requests,
         inexact: summary.inexact,
+        null_values: summary.null_values,
     })
 }
 

@@ -23,6 +23,8 @@ pub struct Report<'a> {
     pub requests: u64,
     /// Integers that a double does not hold exactly.
     pub inexact: u64,
+    /// Metrics that were null, and left out.
+    pub null_values: u64,
 }
 
 /// An event that was rejected or dropped.

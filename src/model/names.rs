@@ -1,8 +1,12 @@
 //! Metric and label names: in the classic character set by translation, or as they are.
 //!
-//! AMP rejects names outside of the classic set (`sample invalid metric name`), although Prometheus 3 takes any UTF-8. The
-//! translation is that of OpenTelemetry's Prometheus exporters: each run of other characters becomes one `_`, so that
-//! `battery-level` becomes `battery_level`.
+//! AMP rejects names outside of the classic set (`sample invalid metric name`), although Prometheus 3 takes any UTF-8.
+//!
+//! * The translation of an ASCII name is that of OpenTelemetry's Prometheus exporters: each run of other characters becomes one `_`,
+//!   so that `battery-level` becomes `battery_level`.
+//! * A name with any other character is escaped by Prometheus' reversible scheme `values`, so that two names never become one:
+//!   <https://prometheus.io/docs/instrumenting/escaping_schemes/>. `温度` becomes `U___6e29__5ea6_`.
+//!
 //! The sets: <https://prometheus.io/docs/concepts/data_model/#metric-names-and-labels>.
 
 use crate::limits::MAX_NAME_BYTES;
@@ -43,7 +47,7 @@ impl fmt::Display for NameError {
 impl std::error::Error for NameError {}
 
 impl<'a> MetricName<'a> {
-    /// Returns `raw` if it is `[a-zA-Z_:][a-zA-Z0-9_:]*`, and else its translation. Neither begins with `__`.
+    /// Returns `raw` if it is `[a-zA-Z_:][a-zA-Z0-9_:]*`, and else translates or escapes it. Neither begins with `__`.
     pub fn translate(raw: Cow<'a, str>) -> Result<Self, NameError> {
         translate(raw, "_", |byte| byte == b':').map(Self)
     }
@@ -63,7 +67,7 @@ impl<'a> MetricName<'a> {
 }
 
 impl<'a> LabelName<'a> {
-    /// Returns `raw` if it is `[a-zA-Z_][a-zA-Z0-9_]*`, and else its translation. Neither begins with `__`.
+    /// Returns `raw` if it is `[a-zA-Z_][a-zA-Z0-9_]*`, and else translates or escapes it. Neither begins with `__`.
     pub fn translate(raw: Cow<'a, str>) -> Result<Self, NameError> {
         translate(raw, "key_", |_| false).map(Self)
     }
@@ -104,7 +108,13 @@ fn translate<'a>(raw: Cow<'a, str>, digit_prefix: &str, also: impl Fn(u8) -> boo
         return Err(NameError::Reserved);
     }
     let classic = !first.is_ascii_digit() && bytes.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'_' || also(b));
-    let name = if classic { raw } else { Cow::Owned(squeeze(&raw, digit_prefix, also)) };
+    let name = if classic {
+        raw
+    } else if raw.is_ascii() {
+        Cow::Owned(squeeze(&raw, digit_prefix, also))
+    } else {
+        Cow::Owned(escape(&raw, also))
+    };
     if name.bytes().all(|b| b == b'_') {
         return Err(NameError::OnlyUnderscores);
     }
@@ -130,6 +140,21 @@ fn squeeze(raw: &str, digit_prefix: &str, also: impl Fn(u8) -> bool) -> String {
             name.push('_');
         }
         in_run = !keep;
+    }
+    name
+}
+
+/// Escapes by the scheme `values`: `U__` in front, `__` for `_`, and `_` hexadecimal `_` for each other character.
+fn escape(raw: &str, also: impl Fn(u8) -> bool) -> String {
+    let mut name = String::from("U__");
+    for (index, c) in raw.char_indices() {
+        match u8::try_from(c) {
+            Ok(b'_') => name.push_str("__"),
+            Ok(byte) if byte.is_ascii_alphabetic() || also(byte) || (byte.is_ascii_digit() && index > 0) => {
+                name.push(c)
+            }
+            _ => name.push_str(&format!("_{:x}_", u32::from(c))),
+        }
     }
     name
 }
@@ -160,14 +185,18 @@ mod tests {
             ("a..b", Ok("a_b")),
             ("a_-b", Ok("a_b")),
             ("a__b.c", Ok("a_b_c")),
-            ("température", Ok("temp_rature")),
+            ("température", Ok("U__temp_e9_rature")),
+            ("1é_a:b.c", Ok("U___31__e9___a:b_2e_c")),
+            ("日本", Ok("U___65e5__672c_")),
+            ("🌡", Ok("U___1f321_")),
+            ("U__x", Ok("U__x")),
             ("1abc", Ok("_1abc")),
             ("-1abc", Ok("_1abc")),
             ("a b ", Ok("a_b_")),
             ("", Err(NameError::Empty)),
             ("_", Err(NameError::OnlyUnderscores)),
             ("-", Err(NameError::OnlyUnderscores)),
-            ("日本", Err(NameError::OnlyUnderscores)),
+            ("__é", Err(NameError::Reserved)),
             ("__x", Err(NameError::Reserved)),
             ("__", Err(NameError::Reserved)),
         ];
@@ -184,6 +213,7 @@ mod tests {
             ("123x", Ok("key_123x")),
             ("__name__", Err(NameError::Reserved)),
             (":", Err(NameError::OnlyUnderscores)),
+            ("é:b", Ok("U___e9__3a_b")),
         ];
         for (raw, expected) in table {
             assert_eq!(label(raw), expected.map(str::to_owned), "{raw:?}");
@@ -195,6 +225,7 @@ mod tests {
         assert!(metric(&"a".repeat(1_024)).is_ok());
         assert_eq!(metric(&"a".repeat(1_025)), Err(NameError::TooLong(1_025)));
         assert_eq!(label(&"1".repeat(1_024)), Err(NameError::TooLong(1_028)));
+        assert_eq!(metric(&"é".repeat(300)), Err(NameError::TooLong(1_203)));
     }
 
     #[test]
@@ -225,7 +256,38 @@ mod tests {
         }
     }
 
+    /// Undoes [`escape`], as Prometheus' `UnescapeName` does.
+    fn unescape(name: &str) -> String {
+        let mut raw = String::new();
+        let mut rest = name.strip_prefix("U__").unwrap();
+        while let Some(c) = rest.chars().next() {
+            rest = &rest[c.len_utf8()..];
+            match c {
+                '_' if rest.starts_with('_') => {
+                    raw.push('_');
+                    rest = &rest[1..];
+                }
+                '_' => {
+                    let (code, after) = rest.split_once('_').unwrap();
+                    raw.push(char::from_u32(u32::from_str_radix(code, 16).unwrap()).unwrap());
+                    rest = after;
+                }
+                _ => raw.push(c),
+            }
+        }
+        raw
+    }
+
     proptest! {
+        /// Two names that are escaped never become one: the escaping can be undone.
+        #[test]
+        fn property_test_the_escaping_of_a_name_can_be_undone(raw in "[a_:.1é温🌡]{1,12}") {
+            prop_assume!(!raw.is_ascii() && !raw.starts_with("__"));
+            for name in [metric(&raw).unwrap(), label(&raw).unwrap()] {
+                prop_assert_eq!(unescape(&name), raw.as_str());
+            }
+        }
+
         /// A translation is classic, and translating it again changes nothing.
         #[test]
         fn property_test_translation_is_classic_and_stable(raw in ".{0,40}") {
