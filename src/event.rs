@@ -6,15 +6,18 @@
 //! Each number and dimension is read from the text that was sent (`serde_json`'s `RawValue`). So `12` and `12.0` stay
 //! different, as do `-0` and `-0.0`; `1e309` is seen; and the standard library rounds doubles exactly.
 
+mod bare_tokens;
 mod base64;
 mod date_time;
 mod duration;
 mod entries;
 mod fields;
+mod foreign;
 mod message;
 mod path;
 mod records;
 mod text;
+mod texts;
 mod timestamp;
 mod value;
 mod wrappers;
@@ -23,8 +26,7 @@ use crate::model::{LabelSet, MetricName, Rejection, Timestamp, Value};
 use std::borrow::Cow;
 
 pub use message::{Shape, read_message};
-pub(crate) use records::Record;
-pub(crate) use text::from_utf8;
+pub(crate) use text::{BYTE_ORDER_MARK, from_utf8};
 
 /// One event: samples of one time that share their labels.
 #[derive(Clone, Debug)]
@@ -68,6 +70,11 @@ pub struct Rules {
     pub external_labels: LabelSet<'static>,
 }
 
+/// Returns the time in the literal of an event's `timestamp`, whatever its age; `None` if it is not a time.
+pub fn read_timestamp(literal: &str) -> Option<Timestamp> {
+    timestamp::time(literal).ok()
+}
+
 impl Event<'_> {
     pub fn into_owned(self) -> Event<'static> {
         Event {
@@ -80,6 +87,11 @@ impl Event<'_> {
 }
 
 impl ParsedEvent<'_> {
+    /// Returns the one event of a message that has no text.
+    pub fn rejected(rejection: Rejection) -> Self {
+        Self { text: Cow::Borrowed(""), sent: None, event: Err(rejection) }
+    }
+
     pub fn into_owned(self) -> ParsedEvent<'static> {
         ParsedEvent {
             text: Cow::Owned(self.text.into_owned()),

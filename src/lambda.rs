@@ -6,6 +6,7 @@ mod answer;
 mod payload;
 pub mod report;
 pub mod runtime;
+mod sqs_record;
 
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
@@ -16,6 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use tokio::time::Instant;
 
+pub use payload::read as read_payload;
 pub use report::FunctionError;
 
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! A date and time to a [`Timestamp`]: RFC 3339, and the forms of ISO 8601 that senders write.
 //!
-//! `2023-02-14T18:06:57.250Z`: with `T`, `t` or a space; the zone `Z`, `z`, `+01:00`, `+0100` or `+01`; any number of digits in the
-//! fraction; seconds may be missing. A time without a zone is rejected: nobody knows which clock it is of.
+//! An example is `2023-02-14T18:06:57.250Z`. The separator is `T`, `t` or a space; the zone is `Z`, `z`, `+01:00`, `+0100` or `+01`.
+//! The fraction has any number of digits; seconds may be missing. A time without a zone is rejected: nobody knows which clock it is of.
 
 use crate::model::Timestamp;
 use std::fmt;

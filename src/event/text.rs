@@ -1,18 +1,42 @@
 //! Bytes to text, and what is not JSON.
 
+use super::foreign;
 use crate::model::{Reason, Rejection};
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::str::Utf8Error;
+use std::string::FromUtf8Error;
+
+const NOT_JSON: &str = "the message is not JSON: ";
 
 pub(super) fn invalid_json(error: impl Display) -> Rejection {
-    Rejection::new(Reason::InvalidJson, format!("the message is not JSON: {error}"))
+    Rejection::new(Reason::InvalidJson, format!("{NOT_JSON}{error}"))
 }
+
+/// Puts the cause in front of the words of the parser.
+pub(super) fn because(sentence: &str, rejection: &Rejection) -> Rejection {
+    let error = rejection.detail.strip_prefix(NOT_JSON).unwrap_or(&rejection.detail);
+    Rejection::new(rejection.reason, format!("{NOT_JSON}{sentence} ({error})"))
+}
+
+/// The byte-order mark of UTF-8, which Windows puts in front of files.
+pub(crate) const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// Returns `bytes` as text, or a rejection if they are not UTF-8.
 pub(crate) fn from_utf8(bytes: Cow<'_, [u8]>) -> Result<Cow<'_, str>, Rejection> {
+    let rejected = |bytes: &[u8], error: Utf8Error| {
+        let rejection = invalid_json(error);
+        match foreign::not_utf8(bytes) {
+            Some(sentence) => because(sentence, &rejection),
+            None => rejection,
+        }
+    };
     match bytes {
-        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(invalid_json),
-        Cow::Owned(bytes) => String::from_utf8(bytes).map(Cow::Owned).map_err(|error| invalid_json(error.utf8_error())),
+        Cow::Borrowed(bytes) => std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|error| rejected(bytes, error)),
+        Cow::Owned(bytes) => {
+            let error = |error: FromUtf8Error| rejected(error.as_bytes(), error.utf8_error());
+            String::from_utf8(bytes).map(Cow::Owned).map_err(error)
+        }
     }
 }
 

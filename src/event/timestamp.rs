@@ -52,7 +52,8 @@ pub(super) fn read(literal: Option<&str>, times: &EventTimes, rules: &Rules) -> 
     Ok(timestamp)
 }
 
-fn time(literal: &str) -> Result<Timestamp, Rejection> {
+/// Returns the time in `literal`, whatever its age.
+pub(super) fn time(literal: &str) -> Result<Timestamp, Rejection> {
     let rejected = |problem: String| {
         Rejection::new(Reason::InvalidEvent, format!("timestamp: {} {problem}; {EXPECTED}", excerpt(literal)))
     };
@@ -80,11 +81,14 @@ fn milliseconds(number: &str) -> Option<Timestamp> {
     }
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
     let whole = scaled(number, 0)?;
-    let milliseconds = match whole {
-        ..SECONDS_BELOW => scaled(number, 3)?,
-        ..MILLISECONDS_BELOW => whole,
-        ..MICROSECONDS_BELOW => whole / 1_000,
-        _ => whole / 1_000_000,
+    let milliseconds = if whole < SECONDS_BELOW {
+        scaled(number, 3)?
+    } else if whole < MILLISECONDS_BELOW {
+        whole
+    } else if whole < MICROSECONDS_BELOW {
+        whole / 1_000
+    } else {
+        whole / 1_000_000
     };
     let milliseconds = i64::try_from(milliseconds).ok()?;
     Some(Timestamp(if negative { -milliseconds } else { milliseconds }))

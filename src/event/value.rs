@@ -15,12 +15,12 @@ pub(super) fn read(name: &str, literal: &str) -> Result<Option<Value>, Rejection
         Some(b'"') => {
             let text = unquote(literal).ok_or_else(|| rejected(format!("{} is not a number", excerpt(literal))))?;
             let text = text.trim_ascii();
-            match is_decimal(text.as_bytes()) {
-                true => number(text),
-                false => match not_finite(text) {
-                    Some(float) => return Ok(Some(Value::Float(float))),
-                    None => return Err(rejected(format!("{} is not a number{}", excerpt(literal), hint(text)))),
-                },
+            if is_decimal(text.as_bytes()) {
+                number(text)
+            } else if let Some(float) = not_finite(text) {
+                return Ok(Some(Value::Float(float)));
+            } else {
+                return Err(rejected(format!("{} is not a number{}", excerpt(literal), hint(text))));
             }
         }
         Some(b'-' | b'0'..=b'9') => number(literal),

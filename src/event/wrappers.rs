@@ -2,14 +2,13 @@
 //!
 //! * SNS, to SQS without raw delivery or over HTTP: `{"Type": …, "TopicArn": …, "Message": "…"}`.
 //! * EventBridge: `{"detail-type": …, "source": …, "detail": …}`.
-//! * `{"Records": […]}` of SQS and SNS: see [`super::records`].
+//! * `{"Records": […]}` of SNS: see [`super::records`]. Records of SQS are the payload of an invocation, and no message.
 //!
 //! The times of SNS and EventBridge are not used: they say when the wrapper was made.
 
 use super::entries::unquote;
 use super::fields::Fields;
-use super::path::excerpt;
-use super::records::Record;
+use super::{foreign, records};
 use crate::model::{Reason, Rejection};
 use std::borrow::Cow;
 
@@ -21,13 +20,18 @@ pub(super) const EXPECTED: &str = "expected an event {\"metrics\": {…}}, an ar
 
 pub(super) enum Wrapped<'a> {
     Message(Cow<'a, str>),
-    /// Each has a message.
-    Records(Vec<Record<'a>>),
+    /// Records of SNS, each with a message.
+    Records(&'a str),
 }
 
-/// Returns what a wrapper with these keys holds; `None` if it is no known wrapper.
-pub(super) fn unwrap<'a>(fields: &Fields<'a>) -> Option<Result<Wrapped<'a>, Rejection>> {
+/// Returns what a wrapper with these keys holds; `None` if it is no known wrapper. `text` is the whole object.
+pub(super) fn unwrap<'a>(fields: &Fields<'a>, text: &str) -> Option<Result<Wrapped<'a>, Rejection>> {
     let has = |key| fields.other(key).is_some();
+    if let Some("\"SubscriptionConfirmation\"" | "\"UnsubscribeConfirmation\"") = fields.other("Type") {
+        let problem =
+            "the message is an SNS subscription confirmation and holds no event; open its SubscribeURL to confirm it";
+        return Some(Err(Rejection::new(Reason::InvalidEvent, problem)));
+    }
     let message = if has("Type") || has("TopicArn") {
         fields.other("Message").and_then(unquote)
     } else if has("detail-type") || has("source") {
@@ -35,27 +39,12 @@ pub(super) fn unwrap<'a>(fields: &Fields<'a>) -> Option<Result<Wrapped<'a>, Reje
     } else {
         None
     };
-    match message {
-        Some(message) => Some(Ok(Wrapped::Message(message))),
-        None => fields.other("Records").map(|text| records(text).map(Wrapped::Records)),
+    if let Some(message) = message {
+        return Some(Ok(Wrapped::Message(message)));
     }
-}
-
-fn records(text: &str) -> Result<Vec<Record<'_>>, Rejection> {
-    let records: Vec<Record<'_>> = serde_json::from_str(text).map_err(|error| {
-        // The text of the error itself quotes what was found, whole.
-        unknown(format_args!("not records of SQS or SNS (line {}, column {})", error.line(), error.column()))
-    })?;
-    match records.iter().find(|record| !record.has_message()) {
-        None => Ok(records),
-        Some(record) => Err(match record.event_source.as_ref() {
-            "" => unknown(format_args!("without eventSource")),
-            source @ ("aws:sqs" | "aws:sns") => unknown(format_args!("of {source}, but without a message")),
-            source => unknown(format_args!("of {} cannot be taken", excerpt(source))),
-        }),
+    if let Some(text) = fields.other("Records") {
+        return Some(records::check(text).map(|()| Wrapped::Records(text)));
     }
-}
-
-fn unknown(problem: std::fmt::Arguments<'_>) -> Rejection {
-    Rejection::new(Reason::InvalidEvent, format!("Records: {problem}; {EXPECTED}"))
+    let sentence = foreign::object(text)?;
+    Some(Err(Rejection::new(Reason::InvalidEvent, format!("the message is {sentence}"))))
 }

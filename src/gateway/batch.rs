@@ -42,4 +42,23 @@ pub struct Message<'a> {
     pub group: Option<Cow<'a, str>>,
     /// How often it was received, this time included.
     pub receive_count: u32,
+    /// The id that the message had at its first delivery, if it was redriven.
+    pub source_message_id: Option<Cow<'a, str>>,
+    /// Its position in that message.
+    pub source_index: Option<Cow<'a, str>>,
+}
+
+impl<'a> Message<'a> {
+    /// Returns the payload of a direct invocation.
+    pub fn direct(request_id: &'a str, body: Result<Cow<'a, str>, Rejection>) -> Self {
+        Self {
+            id: Cow::Borrowed(request_id),
+            body,
+            sent: None,
+            group: None,
+            receive_count: 1,
+            source_message_id: None,
+            source_index: None,
+        }
+    }
 }

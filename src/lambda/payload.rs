@@ -1,55 +1,146 @@
 //! The payload of an invocation to messages.
+//!
+//! The payload alone decides whether it is from a queue. `{"Records": […]}` is of an event source mapping; a bare array of the same
+//! records is of EventBridge Pipes (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html>).
+//! Records are read one by one. Reading stops at the first that is not of a queue: a million others would not fit into memory.
 
+use super::sqs_record::SqsRecord;
 use crate::aws::sqs::is_fifo;
-use crate::event::{Record, from_utf8};
+use crate::event::{BYTE_ORDER_MARK, from_utf8};
 use crate::gateway::{Message, Trigger};
-use serde::Deserialize;
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
+use std::fmt;
 
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow, default, rename = "Records")]
-    records: Option<Vec<Record<'a>>>,
-    // Records beside a key of an event are a mistake of the sender: the reader of messages rejects them.
-    metrics: Option<IgnoredAny>,
-    dimensions: Option<IgnoredAny>,
-    timestamp: Option<IgnoredAny>,
-}
-
-/// Returns the messages of an SQS batch, or else the payload as the one message of a direct caller. The payload alone
-/// decides which, so one function serves all triggers.
-pub(super) fn read<'a>(payload: &'a [u8], request_id: &'a str) -> (Trigger, Vec<Message<'a>>) {
-    if let Some(records) = sqs_records(payload) {
-        let fifo = records.iter().any(|record| is_fifo(&record.event_source_arn));
-        return (Trigger::Sqs { fifo }, records.into_iter().map(message).collect());
+/// Returns the messages of an SQS batch, or else the payload as the one message of a direct caller.
+pub fn read<'a>(payload: &'a [u8], request_id: &'a str) -> (Trigger, Vec<Message<'a>>) {
+    if let Some(Batch { messages, fifo }) = sqs_batch(payload) {
+        return (Trigger::Sqs { fifo }, messages);
     }
     let body = from_utf8(Cow::Borrowed(payload));
-    let message = Message { id: Cow::Borrowed(request_id), body, sent: None, group: None, receive_count: 1 };
-    (Trigger::Direct, vec![message])
+    (Trigger::Direct, vec![Message::direct(request_id, body)])
 }
 
-fn sqs_records(payload: &[u8]) -> Option<Vec<Record<'_>>> {
-    if payload.trim_ascii_start().first() != Some(&b'{') {
-        return None;
-    }
-    // Checked for UTF-8 at once if possible, and else string by string: one body that is not UTF-8 must not fail its batch.
-    let payload: serde_json::Result<Payload<'_>> = match std::str::from_utf8(payload) {
-        Ok(text) => serde_json::from_str(text),
-        Err(_) => serde_json::from_slice(payload),
+#[derive(Default)]
+struct Batch<'a> {
+    messages: Vec<Message<'a>>,
+    fifo: bool,
+}
+
+fn sqs_batch(payload: &[u8]) -> Option<Batch<'_>> {
+    let mut mark = [0; 4];
+    let payload = payload.strip_prefix(BYTE_ORDER_MARK.encode_utf8(&mut mark).as_bytes()).unwrap_or(payload);
+    let is_array = match payload.trim_ascii_start().first() {
+        Some(b'{') => false,
+        Some(b'[') => true,
+        _ => return None,
     };
-    let payload = payload.ok()?;
-    let event_keys = [&payload.metrics, &payload.dimensions, &payload.timestamp];
-    let records = payload.records.filter(|_| event_keys.iter().all(|key| key.is_none()))?;
-    records.iter().all(|record| record.is_of_sqs() && record.has_message()).then_some(records)
+    // Checked for UTF-8 at once if possible, and else string by string: one body that is not UTF-8 must not fail its batch.
+    let Ok(text) = std::str::from_utf8(payload) else {
+        return read_as::<SqsRecord<'_>, _>(serde_json::Deserializer::from_slice(payload), is_array).ok();
+    };
+    match read_as::<SqsRecord<'_>, _>(serde_json::Deserializer::from_str(text), is_array) {
+        Ok(batch) => Some(batch),
+        // A record with a part of an unexpected type, or anything else.
+        Err(error) if error.is_data() && text.contains("receiptHandle") => {
+            read_as::<&RawValue, _>(serde_json::Deserializer::from_str(text), is_array).ok()
+        }
+        Err(_) => None,
+    }
 }
 
-fn message(mut record: Record<'_>) -> Message<'_> {
-    Message {
-        id: std::mem::take(&mut record.message_id),
-        sent: record.sent(),
-        group: record.take_group(),
-        receive_count: record.receive_count(),
-        body: record.into_message(),
+fn read_as<'a, R, J>(mut json: serde_json::Deserializer<J>, is_array: bool) -> serde_json::Result<Batch<'a>>
+where
+    R: OfQueue<'a>,
+    J: serde_json::de::Read<'a>,
+{
+    let mut batch = Batch::default();
+    let records = Records::<R>(&mut batch, std::marker::PhantomData);
+    if is_array {
+        records.deserialize(&mut json)?;
+        if batch.messages.is_empty() {
+            return Err(serde_json::Error::custom("no record"));
+        }
+    } else {
+        json.deserialize_map(Object(records))?;
+    }
+    json.end()?;
+    Ok(batch)
+}
+
+/// A record, or its text.
+trait OfQueue<'a>: Deserialize<'a> {
+    fn record(self) -> Option<SqsRecord<'a>>;
+}
+
+impl<'a> OfQueue<'a> for SqsRecord<'a> {
+    fn record(self) -> Option<SqsRecord<'a>> {
+        Some(self)
+    }
+}
+
+impl<'a> OfQueue<'a> for &'a RawValue {
+    fn record(self) -> Option<SqsRecord<'a>> {
+        serde_json::from_str(self.get()).ok().or_else(|| SqsRecord::remains(self.get()))
+    }
+}
+
+/// The key `Records` of an object, which may be empty. Beside it there may be other keys, but none of an event: that would be a mistake of the sender.
+struct Object<'b, 'a, R>(Records<'b, 'a, R>);
+
+/// The records of an array.
+struct Records<'b, 'a, R>(&'b mut Batch<'a>, std::marker::PhantomData<R>);
+
+impl<'a, R: OfQueue<'a>> Visitor<'a> for Object<'_, 'a, R> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with Records")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
+        let Records(batch, marker) = self.0;
+        let mut has_records = false;
+        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
+            match key.as_ref() {
+                "Records" if has_records => return Err(A::Error::custom("Records twice")),
+                "Records" => {
+                    map.next_value_seed(Records::<R>(batch, marker))?;
+                    has_records = true;
+                }
+                "metrics" | "dimensions" | "timestamp" => return Err(A::Error::custom("an event")),
+                _ => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        if has_records { Ok(()) } else { Err(A::Error::custom("no Records")) }
+    }
+}
+
+impl<'a, R: OfQueue<'a>> DeserializeSeed<'a> for Records<'_, 'a, R> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'a, R: OfQueue<'a>> Visitor<'a> for Records<'_, 'a, R> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("records of SQS")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut records: A) -> Result<(), A::Error> {
+        let Batch { messages, fifo } = self.0;
+        while let Some(record) = records.next_element::<R>()? {
+            let record = record.record().filter(SqsRecord::is_of_a_queue);
+            let record = record.ok_or_else(|| A::Error::custom("a record that is not of a queue"))?;
+            *fifo |= is_fifo(record.queue_arn());
+            messages.push(record.into_message());
+        }
+        Ok(())
     }
 }

@@ -11,7 +11,7 @@
 
 use crate::limits::MAX_NAME_BYTES;
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 /// A metric's name: 1 to [`MAX_NAME_BYTES`] bytes.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -148,12 +148,14 @@ fn squeeze(raw: &str, digit_prefix: &str, also: impl Fn(u8) -> bool) -> String {
 fn escape(raw: &str, also: impl Fn(u8) -> bool) -> String {
     let mut name = String::from("U__");
     for (index, c) in raw.char_indices() {
-        match u8::try_from(c) {
-            Ok(b'_') => name.push_str("__"),
-            Ok(byte) if byte.is_ascii_alphabetic() || also(byte) || (byte.is_ascii_digit() && index > 0) => {
-                name.push(c)
-            }
-            _ => name.push_str(&format!("_{:x}_", u32::from(c))),
+        let keeps = |byte: u8| byte.is_ascii_alphabetic() || also(byte) || (byte.is_ascii_digit() && index > 0);
+        if c == '_' {
+            name.push_str("__");
+        } else if u8::try_from(c).is_ok_and(keeps) {
+            name.push(c);
+        } else {
+            // Writing to a string does not fail.
+            let _written = write!(name, "_{:x}_", u32::from(c));
         }
     }
     name

@@ -1,5 +1,6 @@
 """Names, collisions and limits (contract: the event, rows `names` and `limits`)."""
 import json
+import re
 
 import pytest
 
@@ -15,16 +16,22 @@ def labelled(name, value="x"):
     return with_dimensions(json.dumps({name: value}))
 
 
+def escaped(name, label=False):
+    """Returns a name in Prometheus' scheme `values` (https://prometheus.io/docs/instrumenting/escaping_schemes/)."""
+    kept = r"[A-Za-z]" if label else r"[A-Za-z:]"
+    return "U__" + "".join("__" if c == "_" else c if re.fullmatch(kept, c) or (c in "0123456789" and index) else f"_{ord(c):x}_"
+                           for index, c in enumerate(name))
+
+
 CLASSIC = ["temperature", "ph", "battery_level", "A", "a1", "_x", "a__b", "x_", "__"[:1] + "x__", "node:cpu:rate5m"]
 
 METRIC_NAMES = [(name, name) for name in CLASSIC] + [
     (":x", ":x"), (":", ":"), ("::", "::"), ("a:", "a:"), (":1", ":1"),
     ("battery-level", "battery_level"), ("a.b", "a_b"), ("a..b", "a_b"), ("a-_b", "a_b"), ("a_-b", "a_b"), ("a b", "a_b"),
-    ("a-__-b", "a_b"), ("a__b-c", "a_b_c"), ("x__-", "x_"), ("température", "temp_rature"), ("water.temperature (°C)", "water_temperature_C_"),
+    ("a-__-b", "a_b"), ("a__b-c", "a_b_c"), ("x__-", "x_"), 
     ("1abc", "_1abc"), ("1", "_1"), ("1:2", "_1:2"), ("1__x", "_1_x"), ("-1x", "_1x"), ("1-", "_1_"), ("-x", "_x"),
-    ("-_x", "_x"), ("_-x", "_x"), ("é1", "_1"), ("é", None), ("日本", None), ("🌡", None), ("日本1", "_1"), ("a日本b", "a_b"),
-    ("a🌡", "a_"), ("٣x", "_x"), ("a\u0000b", "a_b"), ("a\nb", "a_b"), ("a\"b", "a_b"), ("a\\b", "a_b"), ("%", None),
-    ("a:b-c", "a:b_c"), ("-:", "_:"), ("x-", "x_"), ("Ａ", None), ("ª1", "_1"), ("x²", "x_"), (" ", None), ("x ", "x_"),
+    ("-_x", "_x"), ("_-x", "_x"), ("a\u0000b", "a_b"), ("a\nb", "a_b"), ("a\"b", "a_b"), ("a\\b", "a_b"), ("%", None),
+    ("a:b-c", "a:b_c"), ("-:", "_:"), ("x-", "x_"), (" ", None), ("x ", "x_"),
     ("", None), ("-", None), ("_", None), ("__", None), ("___", None), ("_-", None), ("-_-", None), ("__x", None),
     ("__name__", None), ("__-x", None), ("__x-y", None), ("--x", "_x"), ("__日本", None),
 ]
@@ -33,11 +40,18 @@ LABEL_NAMES = [(name, name) for name in CLASSIC if ":" not in name] + [
     ("customerId", "customerId"), ("job", "job"), ("instance", "instance"), ("le", "le"),
     (":x", "_x"), ("a:b", "a_b"), ("a::b", "a_b"), (":", None), ("1:2", "key_1_2"), ("x:", "x_"),
     ("battery-level", "battery_level"), ("a.b", "a_b"), ("a..b", "a_b"), ("a-_b", "a_b"), ("a b", "a_b"),
-    ("température", "temp_rature"), ("1x", "key_1x"), ("1", "key_1"), ("1__x", "key_1_x"), ("-1x", "_1x"), ("1-", "key_1_"),
-    ("é", None), ("日本", None), ("🌡", None), ("日本1", "_1"), ("٣x", "_x"), ("customer-id", "customer_id"), ("1st-floor", "key_1st_floor"),
+    ("1x", "key_1x"), ("1", "key_1"), ("1__x", "key_1_x"), ("-1x", "_1x"), ("1-", "key_1_"),
+    ("customer-id", "customer_id"), ("1st-floor", "key_1st_floor"),
     ("", None), ("-", None), ("_", None), ("__", None), ("__x", None), ("__name__", None), ("__replica__", None),
     ("__x-y", None), ("--x", "_x"), (" ", None),
 ]
+
+
+METRIC_NAMES += [("U__x", "U__x"), ("温度1", "U___6e29__5ea6_1"), ("é_1:", "U___e9___1:")]
+LABEL_NAMES += [("U__x", "U__x"), ("温度:1", "U___6e29__5ea6__3a_1")]
+for other in ["température", "water.temperature (°C)", "é1", "é", "日本", "🌡", "日本1", "1日本", "a日本b", "a🌡", "٣x", "Ａ", "ª1", "x²", "湿度1", "_é", "é:"]:
+    METRIC_NAMES.append((other, escaped(other)))
+    LABEL_NAMES.append((other, escaped(other, label=True)))
 
 
 @pytest.mark.parametrize("name, translated", METRIC_NAMES, ids=ascii)
@@ -58,6 +72,11 @@ def test_translates_or_rejects_a_label_name(gateway, name, translated):
         assert detail
     else:
         assert gateway.accepted(labelled(name)).labels == {translated: "x"}
+
+
+def test_different_names_of_any_script_stay_different_series(gateway):
+    sent = gateway.accepted('[{"metrics":{"温度1":21.5}},{"metrics":{"湿度1":40}}]')
+    assert len(sent.samples) == 2
 
 
 def test_detail_shows_the_bad_name(gateway):
@@ -174,12 +193,15 @@ SIZES = [
     pytest.param(named("n" * 1023 + "-"), True, id="metric name of 1,024 to translate"),
     pytest.param(named("1" + "n" * 1022), True, id="metric name of 1,023 that gets one more"),
     pytest.param(named("1" + "n" * 1023), False, id="metric name of 1,024 that gets one more"),
-    pytest.param(named("n" + "é" * 600), True, id="metric name of 1,201 bytes that becomes two"),
+    pytest.param(named("n" + "é" * 255), True, id="metric name of 511 bytes that becomes 1,024"),
+    pytest.param(named("n" + "é" * 256), False, id="metric name of 513 bytes that becomes 1,028"),
     pytest.param(labelled("n" * 1024), True, id="label name of 1,024"),
     pytest.param(labelled("n" * 1025), False, id="label name of 1,025"),
     pytest.param(labelled("1" + "n" * 1019), True, id="label name of 1,020 that gets four more"),
     pytest.param(labelled("1" + "n" * 1020), False, id="label name of 1,021 that gets four more"),
-    pytest.param(labelled("n" + "é" * 600), True, id="label name of 1,201 bytes that becomes two"),
+    pytest.param(labelled("n" + "é" * 255), True, id="label name of 511 bytes that becomes 1,024"),
+    pytest.param(labelled("n" + "é" * 256), False, id="label name of 513 bytes that becomes 1,028"),
+    pytest.param(named("n" + "-" * 1200), True, id="metric name of 1,201 bytes that becomes two"),
     pytest.param(labelled("d", "v" * 2048), True, id="value of 2,048"),
     pytest.param(labelled("d", "v" * 2049), False, id="value of 2,049"),
     pytest.param(labelled("d", "é" * 1024), True, id="value of 1,024 characters of two bytes (in escapes)"),

@@ -20,7 +20,7 @@ def test_the_ancestors_readme_event_works_verbatim(gateway):
     sent = gateway.accepted(README_EVENT % now)
     assert sent.samples == readme_samples(now)
     assert sent.result.json == {"accepted": 1, "rejected_count": 0, "rejected": [], "samples": 2, "series": 2,
-                                "requests": 1, "inexact": 0}
+                                "requests": 1, "inexact": 0, "null_values": 0}
 
 
 def test_the_ancestors_readme_event_works_verbatim_by_sqs(gateway):
@@ -162,7 +162,7 @@ def test_the_report_of_an_array_names_each_rejected_event_by_index(gateway):
     assert [(one["index"], one["reason"]) for one in report["rejected"]] == [(1, "invalid_value"), (3, "invalid_event")]
     assert 'metrics.ph: "abc" is not a number' in report["rejected"][0]["detail"]
     assert {name: report[name] for name in report if name != "rejected"} == {
-        "accepted": 2, "rejected_count": 2, "samples": 2, "series": 2, "requests": 1, "inexact": 0}
+        "accepted": 2, "rejected_count": 2, "samples": 2, "series": 2, "requests": 1, "inexact": 0, "null_values": 0}
 
 
 def test_the_report_counts_only_rejections_if_nothing_was_sent(gateway):
@@ -170,7 +170,7 @@ def test_the_report_counts_only_rejections_if_nothing_was_sent(gateway):
     assert sent.writes == []
     report = sent.result.json
     assert {name: report[name] for name in report if name != "rejected"} == {
-        "accepted": 0, "rejected_count": 2, "samples": 0, "series": 0, "requests": 0, "inexact": 0}
+        "accepted": 0, "rejected_count": 2, "samples": 0, "series": 0, "requests": 0, "inexact": 0, "null_values": 0}
 
 
 def test_the_report_lists_the_first_thousand_and_counts_all(gateway):

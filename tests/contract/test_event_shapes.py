@@ -1,5 +1,6 @@
-"""The shapes of a message (contract: the event, "Shapes of a message", and the details of rejections)."""
+"""The shapes of a message (contract: the event, "A message", and the details of rejections)."""
 import base64
+import gzip
 import json
 
 import pytest
@@ -162,7 +163,7 @@ def test_recognises_a_shape_with_its_keys_in_any_order(gateway, payload, order):
         assert arrived(sent)
 
 
-@pytest.mark.parametrize("missing", ["messageAttributes", "attributes", "md5OfBody", "receiptHandle", "awsRegion"])
+@pytest.mark.parametrize("missing", ["messageAttributes", "attributes", "md5OfBody", "awsRegion"])
 def test_accepts_a_record_without_the_keys_that_are_not_needed(gateway, missing):
     one = record(TEXT)
     del one[missing]
@@ -213,7 +214,7 @@ OTHERS = {
     "Records that are a string": {"Records": "x"}, "Records of numbers": {"Records": [1, 2]},
     "Records of null": {"Records": [None]}, "Records of events": {"Records": [EVENT]}, "Records of nothing": {"Records": [{}]},
     "null": None, "a number": 14.3, "zero": 0, "a string": "temperature", "an empty string": "", "true": True,
-    "an event in a string": TEXT, "an empty object": {}, "something else": {"hello": "world"},
+    "text in a string": "temperature=14.3", "an empty object": {}, "something else": {"hello": "world"},
 }
 
 
@@ -247,10 +248,224 @@ def test_rejects_any_other_sqs_body(gateway, payload):
 def test_rejects_the_confirmation_of_an_sns_subscription(gateway):
     payload = {**notification("You have chosen to subscribe to the topic."), "Type": "SubscriptionConfirmation", "Token": "t",
                "SubscribeURL": "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription"}
-    assert gateway.refused(payload)[0] in ("invalid_event", "invalid_json")
+    reason, detail = gateway.refused(payload)
+    assert reason == "invalid_event"
+    assert "subscription confirmation" in detail and "SubscribeURL" in detail
 
 
-ELEMENTS = {"a number": "1", "null": "null", "true": "true", "a string": '"x"', "an event in a string": json.dumps(TEXT),
+POINTER = {"s3BucketName": "big-messages", "s3Key": "k-1"}
+FOREIGN = {
+    "an S3 pointer of Java": (["com.amazon.sqs.javamessaging.MessageS3Pointer", POINTER], "S3 pointer"),
+    "an S3 pointer of newer clients": (["software.amazon.payloadoffloading.PayloadS3Pointer", POINTER], "S3 pointer"),
+    "an S3 pointer alone": (POINTER, "S3 pointer"),
+    "the test event of S3": ({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}, "test event"),
+    "a subscription of CloudWatch Logs": ({"awslogs": {"data": "H4sI"}}, "CloudWatch Logs"),
+    "data of CloudWatch Logs": ({"messageType": "DATA_MESSAGE", "logGroup": "g", "logEvents": []}, "CloudWatch Logs"),
+    "S3": (S3, "S3 notification"), "Kinesis": (KINESIS, "Kinesis stream"), "DynamoDB": (DYNAMODB, "DynamoDB stream"),
+    "an HTTP request": ({"version": "2.0", "rawPath": "/", "requestContext": {"http": {"method": "POST"}}}, "HTTP request"),
+    "OpenTelemetry": ({"resourceMetrics": []}, "OpenTelemetry"),
+}
+
+
+@pytest.mark.parametrize("payload, words", FOREIGN.values(), ids=FOREIGN)
+def test_names_what_another_service_sent(gateway, payload, words):
+    sent = gateway.sqs(record(json.dumps(payload), message_id="other"), record(TEXT, message_id="good"))
+    assert sent.result.failures == ["other"]
+    assert arrived(sent)
+    reason, detail = gateway.refused(json.dumps(payload)) if "requestContext" not in payload else ("invalid_event", words)
+    assert reason == "invalid_event"
+    assert words in detail
+
+
+NOT_JSON = {
+    "single quotes": (str(EVENT), "single quotes"), "names without quotes": (TEXT.replace('"', ""), "no quotes"),
+    "a trailing comma": (TEXT[:-1] + ",}", "comma"), "typographic quotes": (TEXT.replace('"', "“"), "typographic quotes"),
+    "escaped quotes": (TEXT.replace('"', '\\"'), "escaped"), "HTML": ("<html><body>502</body></html>", "HTML"), "nothing": (" ", "empty"),
+    "text exposition": ("# TYPE ph gauge\nph 6.7\n", "text format"), "line protocol": ("pool,site=a ph=6.7 1676398017000000000", "line protocol"),
+    "a comment": ('{"metrics": {"v": 1} // ph\n}', "comments"),
+}
+
+
+@pytest.mark.parametrize("text, words", NOT_JSON.values(), ids=NOT_JSON)
+def test_names_the_cause_why_text_is_not_json(gateway, text, words):
+    reason, detail = gateway.refused(text)
+    assert reason == "invalid_json"
+    assert words in detail
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+def test_names_utf_16(gateway, encoding):
+    reason, detail = gateway.refused(TEXT.encode(encoding))
+    assert reason == "invalid_json"
+    assert "UTF-16" in detail
+
+
+def test_asks_for_base64_around_a_bare_gzip_stream(gateway):
+    reason, detail = gateway.refused(gzip.compress(TEXT.encode()))
+    assert reason == "invalid_json"
+    assert "gzip" in detail and "base64" in detail
+
+
+# --- several texts, strings and marks --------------------------------------------------------------------------------
+
+def numbered(number, value="1"):
+    return '{"dimensions":{"n":%d},"metrics":{"v":%s}}' % (number, value)
+
+
+PRETTY = json.dumps(json.loads(numbered(2)), indent=2)
+SEVERAL = {
+    "lines": f"{numbered(1)}\n{numbered(2)}\n", "lines of Windows": f"{numbered(1)}\r\n{numbered(2)}\r\n", "concatenated": numbered(1) + numbered(2),
+    "blank lines": f"\n{numbered(1)}\n\n \n{numbered(2)}", "one over several lines": f"{numbered(1)}\n{PRETTY}\n",
+    "marks in front": f"\ufeff{numbered(1)}\n\ufeff{numbered(2)}", "strings": f"{json.dumps(numbered(1))}\n{json.dumps(numbered(2))}",
+    "arrays": f"[{numbered(1)}]\n[{numbered(2)}]\n", "blanks between": f"{numbered(1)} \t {numbered(2)}",
+    "a bare token": f"{numbered(1)}\n{numbered(2, 'NaN')}",
+}
+
+
+@pytest.mark.parametrize("text", SEVERAL.values(), ids=SEVERAL)
+def test_takes_several_texts_of_one_message_as_an_array(gateway, text):
+    for each in (text, encoded(text)):
+        sent = gateway.accepted(each)
+        assert sent.result.json["accepted"] == 2
+        assert sorted(dict(labels)["n"] for _, labels in sent.samples) == ["1", "2"]
+        assert gateway.sqs(each).result.metrics["delivered"] == 2
+
+
+@pytest.mark.parametrize("text", [numbered(1) + "\n", numbered(1) + "\r\n\r\n", "\ufeff" + numbered(1), f" \ufeff {numbered(1)}"])
+def test_one_text_and_a_line_end_is_one_event(gateway, text):
+    assert gateway.accepted(text).result.json["accepted"] == 1
+    assert gateway.refused(text.replace('"v":1', '"v":"abc"'))[0] == "invalid_value"  # a function error: it is no array
+
+
+@pytest.mark.parametrize("broken", ["oops", '{"metrics":{"v":', "{'v': 1}", numbered(3)[:-2], "}", '{"metrics":{"v":"\\ud83c"}}', "null", "17"])
+def test_a_line_that_is_no_event_is_rejected_alone(gateway, broken):
+    for position in range(3):
+        lines = [numbered(1), numbered(2)]
+        lines.insert(position, broken)
+        sent = gateway.direct("\n".join(lines))
+        report = sent.result.json
+        assert report["accepted"] == 2, report
+        assert [one["index"] for one in report["rejected"]] == [position]
+        assert report["rejected"][0]["reason"] in ("invalid_json", "invalid_event")
+        assert report["rejected"][0]["detail"].startswith(f"[{position}]")
+        assert sorted(dict(labels)["n"] for _, labels in sent.samples) == ["1", "2"]
+
+
+@pytest.mark.parametrize("wrap", [json.dumps, lambda text: json.dumps(json.dumps(text)), lambda text: f"[{json.dumps(text)}]",
+                                  lambda text: json.dumps(encoded(text)), lambda text: json.dumps("\ufeff" + text),
+                                  lambda text: json.dumps(f"[{text}]"), lambda text: encoded(json.dumps(text))])
+def test_unwraps_a_json_string_that_holds_a_message(gateway, wrap):
+    assert arrived(gateway.accepted(wrap(TEXT)))
+    assert arrived(gateway.sqs(wrap(TEXT)))
+
+
+def test_counts_strings_as_wrappers(gateway):
+    text = TEXT
+    for _ in range(4):
+        text = json.dumps(text)
+    assert arrived(gateway.accepted(text))
+    reason, detail = gateway.refused(json.dumps(text))
+    assert reason == "invalid_event" and "4 deep" in detail
+
+
+def test_an_element_in_a_string_may_hold_several_events(gateway):
+    inner = json.dumps(f"[{numbered(1)},{numbered(2, chr(34) + 'abc' + chr(34))}]")
+    report = gateway.direct(f"[{inner},{numbered(3)}]").result.json
+    assert report["accepted"] == 2
+    assert [(one["index"], one["reason"]) for one in report["rejected"]] == [(1, "invalid_value")]
+
+
+WRAPPED_BASE64 = {
+    "lines of 64": base64.encodebytes(TEXT.encode()).decode(), "lines of Windows": encoded(TEXT)[:20] + "\r\n" + encoded(TEXT)[20:],
+    "URL-safe": base64.urlsafe_b64encode((TEXT + "\n" * 3).encode()).decode(),
+    "URL-safe, no padding": base64.urlsafe_b64encode(json.dumps({**EVENT, "dimensions": {"customerId": "customer1", "x": ""}}).encode()).decode().rstrip("="),
+    "gzip": encoded(gzip.compress(TEXT.encode())), "gzip of a mark": encoded(gzip.compress(("\ufeff" + TEXT).encode())),
+    "gzip in lines": base64.encodebytes(gzip.compress(TEXT.encode())).decode(),
+    "two gzip members": encoded(gzip.compress(TEXT[:9].encode()) + gzip.compress(TEXT[9:].encode())),
+    "base64 of base64": encoded(encoded(TEXT)), "gzip of base64 of gzip": encoded(gzip.compress(encoded(gzip.compress(TEXT.encode())).encode())),
+}
+
+
+@pytest.mark.parametrize("text", WRAPPED_BASE64.values(), ids=WRAPPED_BASE64)
+def test_decodes_base64_of_any_alphabet_with_line_breaks_and_gzip(gateway, text):
+    assert arrived(gateway.accepted(text))
+    assert arrived(gateway.sqs(text))
+
+
+@pytest.mark.parametrize("text, words", [
+    (encoded(gzip.compress(TEXT.encode())[:-4]), "cut off or damaged"), (encoded(b"\x1f\x8b\x08" + b"x" * 40), "cut off or damaged"),
+    (encoded(gzip.compress(b" " * (16 << 20) + b" ")), "16777216 bytes"), (encoded(gzip.compress(b"\xff\xfe")), "UTF-8"),
+])
+def test_rejects_a_gzip_stream_that_is_damaged_or_a_bomb(gateway, text, words):
+    reason, detail = gateway.refused(text)
+    assert reason == "invalid_json"
+    assert words in detail
+
+
+# --- who may speak as the queue --------------------------------------------------------------------------------------
+
+def test_a_bare_array_of_sqs_records_is_a_batch(gateway):
+    """EventBridge Pipes sends it."""
+    records = [record(TEXT, message_id="good"), record('{"metrics":{"v":"abc"}}', message_id="bad")]
+    for payload in (json.dumps(records), "\ufeff" + json.dumps(records, indent=1)):
+        sent = gateway.direct(payload)
+        assert sent.result.failures == ["bad"]
+        assert arrived(sent)
+
+
+@pytest.mark.parametrize("missing", ["receiptHandle", "eventSourceARN"])
+@pytest.mark.parametrize("bare", [False, True])
+def test_records_without_a_receipt_handle_or_queue_never_get_the_answer_of_a_batch(gateway, missing, bare):
+    one = record(TEXT)
+    for value in (None, ""):
+        one.pop(missing, None)
+        if value is not None:
+            one[missing] = value
+        sent = gateway.direct(json.dumps([one] if bare else {"Records": [record(TEXT), one]}))
+        assert sent.writes == []
+        assert "batchItemFailures" not in (sent.result.json or {})
+        if not bare:
+            assert sent.result.error_type == "invalid_event"
+            assert missing in sent.result.error_message
+
+
+@pytest.mark.parametrize("wrap", [notification, eventbridge, encoded, json.dumps])
+def test_rejects_sqs_records_inside_of_a_message(gateway, wrap):
+    wrapped = wrap(json.dumps(sqs_event(record(TEXT)))) if wrap is not eventbridge else eventbridge(sqs_event(record(TEXT)))
+    sent = gateway.sqs(record(wrapped, message_id="outer"))
+    assert sent.result.failures == ["outer"]
+    assert sent.writes == []
+    assert sent.result.metrics["rejected.invalid_event"] == 1
+
+
+UNREADABLE = {"missing": None, "null": "null", "a number": "17", "an object": TEXT, "an array": "[]", "true": "true"}
+
+
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("bare", [False, True])
+def test_a_record_without_a_readable_body_is_rejected_alone(gateway, body, bare):
+    bad = record("BODY", message_id="bad")
+    text = json.dumps([record(TEXT, message_id="good"), bad])
+    text = text.replace('"body": "BODY", ', "") if body is None else text.replace('"BODY"', body)
+    sent = gateway.direct(text if bare else '{"Records": %s}' % text)
+    assert sent.result.failures == ["bad"]
+    assert arrived(sent)
+    assert sent.result.metrics["rejected"] == 1
+
+
+# --- size ------------------------------------------------------------------------------------------------------------
+
+def test_rejects_an_event_that_takes_more_than_10_mb_encoded_before_anything_is_sent(gateway):
+    labels = {f"d{number:03}": "x" * 400 for number in range(148)}
+    text = json.dumps({"dimensions": labels, "metrics": {f"m{number}": 1 for number in range(7000)}})
+    reason, detail = gateway.refused(text)
+    assert reason == "too_large"
+    assert "7000 metrics" in detail
+    few = json.dumps({"dimensions": labels, "metrics": {f"m{number}": 1 for number in range(150)}})
+    assert gateway.accepted(few).result.json["samples"] == 150
+
+
+ELEMENTS = {"a number": "1", "null": "null", "true": "true", "a string": '"x"', "text in a string": '"temperature=14.3"',
             "an empty array": "[]", "an array of an event": f"[{TEXT}]", "an array of arrays": "[[[]]]", "an empty object": "{}"}
 
 
@@ -267,14 +482,14 @@ def test_rejects_elements_of_an_array_one_by_one(gateway, element):
 
 BROKEN = {
     "nothing": "", "white space": " \n", "an open brace": "{", "an open string": '{"metrics', "cut short": TEXT[:-1],
-    "garbage after": TEXT + "x", "a brace too many": TEXT + "}", "two events": TEXT + TEXT, "two events in lines": f"{TEXT}\n{TEXT}\n",
-    "a comma after": TEXT + ",", "null after": TEXT + " null", "a comma too many": '{"metrics":{"v":1,}}',
+    "garbage after": TEXT + "x", "a brace too many": TEXT + "}", "two broken lines": "x\ny\n", "a broken event in lines": '{\n  "metrics": {"v": 1},\n}',
+    "a comma after": TEXT + ",", "a comma too many": '{"metrics":{"v":1,}}',
     "a comma missing": '{"metrics":{"v":1 "w":2}}', "single quotes": "{'metrics':{'v':1}}", "no quotes": "{metrics:{v:1}}",
     "a comment": '{"metrics":{"v":1}} // one', "an array not closed": f"[{TEXT}", "a comma in an array": f"[{TEXT},]",
     "a control character in a string": '{"metrics":{"v\n":1}}', "a NUL": '{"metrics":{"v":1}}\x00',
     "an unknown escape": '{"metrics":{"\\x":1}}', "a short escape": '{"metrics":{"\\u00":1}}', "words": "temperature=14.3",
     "XML": "<metrics/>", "text exposition": "ph 6.7", "a key without value": '{"metrics"}',
-    "a byte order mark": "\ufeff" + TEXT, "a colon missing": '{"metrics" {"v":1}}', "a number as key": '{1:{"v":1}}',
+    "a colon missing": '{"metrics" {"v":1}}', "a number as key": '{1:{"v":1}}',
 }
 
 LONE = {
@@ -338,7 +553,7 @@ def test_rejects_invalid_utf_8_as_invalid_json(gateway, payload):
 @pytest.mark.parametrize("text, name, label", [
     ('{"dimensions":{"d":"\\ud83c\\udf21"},"metrics":{"v":1}}', "v", "🌡"),
     ('{"dimensions":{"d":"\\\\ud83c"},"metrics":{"v":1}}', "v", "\\ud83c"),
-    ('{"dimensions":{"d":"\\\\\\ud83c\\udf21"},"metrics":{"v\\ud83c\\udf21":1}}', "v_", "\\🌡"),
+    ('{"dimensions":{"d":"\\\\\\ud83c\\udf21"},"metrics":{"v\\ud83c\\udf21":1}}', "U__v_1f321_", "\\🌡"),
 ])
 def test_accepts_surrogate_pairs_and_escaped_backslashes(gateway, text, name, label):
     sent = gateway.accepted(text)

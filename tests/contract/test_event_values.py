@@ -3,12 +3,14 @@
 Only two results show the type of a value: `inexact` counts Integers alone, and `-0` loses its sign as an Integer. The tests take
 the expected double from Python's float(), which rounds correctly.
 """
+import base64
+import json
 import random
 import struct
 
 import pytest
 
-from support.event_values import BAD, GOOD
+from support.event_values import BAD, GOOD, INF, NAN, NEGATIVE_INF
 from support.gateway import with_metrics
 from support.receiver import bits, double
 
@@ -41,10 +43,61 @@ def test_rejects_values_that_are_not_numbers_in_an_array_too(gateway):
     assert sent.writes == []
 
 
-@pytest.mark.parametrize("literal", ["+5", ".5", "5.", "-.5", "01", "-01", "0x1F", "1_000", "NaN", "Infinity", "-Infinity",
-                                     "Inf", "--5", "1e", "-", "'1'", "1e+", "abc", "", "True", "None", "1.e5"])
+@pytest.mark.parametrize("literal", ["+5", ".5", "5.", "-.5", "01", "-01", "0x1F", "1_000", "NAN", "+Infinity",
+                                     "-nan", "-inf", "Inf", "INFINITY", "NaN5", "--5", "1e", "-", "'1'", "1e+", "abc", "", "True", "None", "1.e5"])
 def test_rejects_a_literal_that_json_does_not_know(gateway, literal):
     assert gateway.refused(with_metrics(literal))[0] == "invalid_json"
+
+
+@pytest.mark.parametrize("token, wire", [("NaN", NAN), ("nan", NAN), ("Infinity", INF), ("-Infinity", NEGATIVE_INF), ("inf", INF)])
+def test_accepts_the_bare_tokens_of_python_c_and_firmware(gateway, token, wire):
+    for text in (with_metrics(token), '{"metrics": {"v" :\n%s }}' % token, "\ufeff" + with_metrics(token),
+                 json.dumps(with_metrics(token)), base64.b64encode(with_metrics(token).encode()).decode()):
+        assert hex(gateway.accepted(text).bits) == hex(wire), text
+        assert hex(gateway.sqs(text).bits) == hex(wire), text
+
+
+def test_a_bare_token_leaves_the_rest_of_an_array_alone(gateway):
+    events = ['{"dimensions":{"n":%d},"metrics":{"v":%s}}' % (n, "NaN" if n == 3 else "abc" if n == 5 else n) for n in range(10)]
+    assert gateway.refused("[%s]" % ",".join(events))[0] == "invalid_json"  # abc is none of the tokens
+    events[5] = '{"dimensions":{"n":5},"metrics":{"v":"abc"}}'
+    sent = gateway.direct("[%s]" % ",".join(events))
+    assert [one["index"] for one in sent.result.json["rejected"]] == [5]
+    assert sent.result.json["accepted"] == 9
+
+
+@pytest.mark.parametrize("text", [
+    '{"dimensions":{"a":NaN},"metrics":{"v":1}}', '{"metrics":{"v":1},"timestamp":NaN}', '{"metrics":NaN}', "NaN", "[NaN]",
+    '{"metrics":{"v":[NaN]}}', '{"metrics":{"v":{"metrics":1,"w":NaN}}}', '{"metrics":{NaN:1}}', '{"metrics":{"v":NaN}',
+])
+def test_rejects_a_bare_token_at_any_other_place(gateway, text):
+    assert gateway.refused(text)[0] in ("invalid_json", "invalid_value")
+
+
+# --- null ------------------------------------------------------------------------------------------------------------
+
+def test_leaves_a_null_metric_out_and_counts_it(gateway):
+    sent = gateway.accepted('{"metrics":{"temperature":null,"humidity":48.0,"__reserved":null}}')
+    assert sent.names == ["humidity"]
+    assert sent.result.json["null_values"] == sent.result.metrics["null_values"] == 2
+
+
+def test_a_null_metric_collides_with_nothing(gateway):
+    assert gateway.accepted('{"metrics":{"a-b":null,"a_b":1,"a.b":null}}').names == ["a_b"]
+
+
+@pytest.mark.parametrize("metrics", ['{"v":null}', '{"v":null,"w":null}', '{"__v":null}'])
+def test_rejects_an_event_in_which_each_metric_is_null(gateway, metrics):
+    reason, detail = gateway.refused('{"metrics":%s}' % metrics)
+    assert reason == "invalid_event"
+    assert "no metric has a value" in detail
+
+
+@pytest.mark.parametrize("value, words", [
+    ('"0x1F"', "hexadecimal"), ('"14,3"', "comma"), ('"1_000"', "underscore"), ('"14.3 C"', "unit"), ('"5%"', "unit"), ('" "', "blank"),
+])
+def test_detail_says_what_may_be_the_matter_with_a_string(gateway, value, words):
+    assert words in gateway.refused(with_metrics(value))[1]
 
 
 @pytest.mark.parametrize("literal, detail", [('"abc"', 'metrics.ph: "abc" is not a number')])

@@ -7,9 +7,9 @@ use super::exit::CommandError;
 use super::input_file::{FileMessage, InputFile};
 use super::view;
 use amp_push_gateway::event::{EventTimes, ParsedEvent, Rules, read_message};
+use amp_push_gateway::lambda::read_payload;
 use amp_push_gateway::local::wall_clock;
 use event_view::EventView;
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -94,8 +94,16 @@ fn check(
             index += 1;
         };
         match text {
-            Ok(text) => _ = read_message(text, times, rules, &mut show),
-            Err(rejection) => show(ParsedEvent { text: Cow::Borrowed(""), sent: None, event: Err(rejection) }),
+            // As the function would read it: the file may hold the records of a queue.
+            Ok(text) => {
+                for message in read_payload(text.as_bytes(), "").1 {
+                    match message.body {
+                        Ok(body) => _ = read_message(&body, times, rules, &mut show),
+                        Err(rejection) => show(ParsedEvent::rejected(rejection)),
+                    }
+                }
+            }
+            Err(rejection) => show(ParsedEvent::rejected(rejection)),
         }
     }
     written

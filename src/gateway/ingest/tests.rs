@@ -114,7 +114,7 @@ pub(crate) fn sqs(fifo: bool, bodies: &[(&str, &str)]) -> String {
     let arn = if fifo { "arn:aws:sqs:eu-west-1:1:q.fifo" } else { "arn:aws:sqs:eu-west-1:1:q" };
     let record = |(number, (group, body)): (usize, &(&str, &str))| {
         serde_json::json!({
-            "messageId": number.to_string(), "body": body, "eventSource": "aws:sqs", "eventSourceARN": arn,
+            "messageId": number.to_string(), "receiptHandle": "r", "body": body, "eventSource": "aws:sqs", "eventSourceARN": arn,
             "attributes": {"SentTimestamp": NOW.to_string(), "ApproximateReceiveCount": "1", "MessageGroupId": group},
             "messageAttributes": {},
         })

@@ -80,17 +80,25 @@ GOOD = [
     decimal("9007199254740993." + "0" * 760, id="exactly a half, with 760 zeros"),
     decimal('"0.1%s"' % ("0" * 2000), id="0.1 and 2,000 zeros"),
     decimal("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798"),
-    # Exactly these four names.
-    pytest.param('"NaN"', NAN, 0, id="NaN"), pytest.param('"Inf"', INF, 0, id="Inf"),
-    pytest.param('"+Inf"', INF, 0, id="+Inf"), pytest.param('"-Inf"', NEGATIVE_INF, 0, id="-Inf"),
+    # NaN and infinity, as Python, C, Java and firmware spell them.
+    *(pytest.param(f'"{name}"', NAN, 0, id=repr(name)) for name in
+      ("NaN", "nan", "NAN", "Nan", "+NaN", "-NaN", "-nan", " NaN ")),
+    *(pytest.param(f'"{name}"', INF, 0, id=repr(name)) for name in
+      ("Inf", "+Inf", "inf", "INF", "infinity", "Infinity", "+Infinity", "INFINITY", " Inf\\n")),
+    *(pytest.param(f'"{name}"', NEGATIVE_INF, 0, id=repr(name)) for name in ("-Inf", "-inf", "-Infinity", "\\t-INFINITY")),
+    # Blanks around a string are ignored before its type is decided.
+    integer('" 1"', 1), integer('"1 "', 1), integer('"\\t1"', 1, wire=bits(1.0)), integer('"1\\r\\n"', 1, wire=bits(1.0)),
+    integer('" -0 "', 0, wire=POSITIVE_ZERO), decimal('"  3.300"'), decimal('" -0.0 "', NEGATIVE_ZERO),
+    # Booleans.
+    integer("true", 1), integer("false", 0),
     # A string may have escapes.
     decimal('"\\u0031\\u002e5"', bits(1.5), id="1.5 in escapes"), pytest.param('"N\\u0061N"', NAN, 0, id="NaN in escapes"),
     integer('"9007199254740993"'.replace("9", "\\u0039", 1), 2**53, 1),
 ]
 
 BAD = {
-    "empty string": '""', "a space": '" "', "spaces": '"   "', "space before": '" 1"', "space after": '"1 "',
-    "tab before": '"\\t1"', "newline after": '"1\\n"', "no-break space": '"\\u00a01"', "space in between": '"1 2"',
+    "empty string": '""', "a space": '" "', "spaces": '"   "', "tab and newline": '"\\t\\n"',
+    "no-break space": '"\\u00a01"', "space in between": '"1 2"', "space after the sign": '"- 1"', "space in infinity": '"in f"',
     "hex": '"0x1F"', "hex, capital": '"0X1F"', "hex float": '"0x1p3"', "octal": '"0o17"', "binary": '"0b1"',
     "underscore": '"1_000"', "comma": '"1,000"', "decimal comma": '"14,3"', "apostrophe": "\"1'000\"",
     "two minuses": '"--5"', "two pluses": '"++5"', "plus minus": '"+-5"', "minus space": '"- 5"', "minus after": '"5-"',
@@ -100,11 +108,9 @@ BAD = {
     "letters": '"abc"', "letters after": '"12abc"', "unit after": '"14.3 C"', "suffix f": '"1f"', "percent": '"5%"',
     "Arabic digits": '"١٢"', "full-width digits": '"１２"', "superscript": '"1²"', "a half": '"½"',
     "Unicode minus": '"−5"', "NUL after": '"1\\u0000"', "quoted": '"\\"1\\""', "parentheses": '"(1)"',
-    "inf": '"inf"', "INF": '"INF"', "infinity": '"infinity"', "Infinity": '"Infinity"', "+Infinity": '"+Infinity"',
-    "-Infinity": '"-Infinity"', "-inf": '"-inf"', "nan": '"nan"', "NAN": '"NAN"', "+NaN": '"+NaN"', "-NaN": '"-NaN"',
-    "NaN and a space": '"NaN "', "Inf in spaces": '" Inf "', "++Inf": '"++Inf"', "NaN(1)": '"NaN(1)"',
+    "infinit": '"infinit"', "infinite": '"infinite"', "nano": '"nano"', "++Inf": '"++Inf"', "NaN(1)": '"NaN(1)"', "-+inf": '"-+inf"',
     "1.#INF": '"1.#INF"', "true in a string": '"true"', "null in a string": '"null"',
-    "true": "true", "false": "false", "null": "null", "empty array": "[]", "array": "[1]", "empty object": "{}",
+    "empty array": "[]", "array": "[1]", "empty object": "{}",
     "object": '{"value": 1}', "object with a string": '{"v": "1"}',
     "1e309": "1e309", "1e309 in a string": '"1e309"', "-1e309": "-1e309", "-1e309 in a string": '"-1e309"',
     "just too large": "1.7976931348623159e308", "just too large in a string": '"1.7976931348623159e308"',

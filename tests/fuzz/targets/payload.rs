@@ -274,7 +274,7 @@ fn batch(bodies: &[String], flags: Flags) -> Bytes {
     let record = |(number, body): (usize, &String)| {
         let group = if number % 3 == 0 { "a" } else { "b" };
         json!({
-            "messageId": format!("m-{number}"), "body": body, "eventSource": "aws:sqs", "eventSourceARN": arn,
+            "messageId": format!("m-{number}"), "receiptHandle": "r", "body": body, "eventSource": "aws:sqs", "eventSourceARN": arn,
             "attributes": {"SentTimestamp": (NOW - 1_000).to_string(), "MessageGroupId": group},
         })
     };

@@ -175,6 +175,7 @@ impl Reading {
 mod tests {
     use super::*;
     use amp_push_gateway::event::{EventTimes, Rules, read_message};
+    use amp_push_gateway::lambda::read_payload;
     use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -218,9 +219,11 @@ mod tests {
         for invocation in invocations(6, 7, NOW) {
             let mut reasons = Vec::new();
             let times = EventTimes { now: NOW, sent: None };
-            read_message(&invocation.payload, &times, &Rules::default(), &mut |parsed| {
-                reasons.push(parsed.event.err().map(|rejection| rejection.reason));
-            });
+            for message in read_payload(invocation.payload.as_bytes(), "id").1 {
+                read_message(&message.body.unwrap(), &times, &Rules::default(), &mut |parsed| {
+                    reasons.push(parsed.event.err().map(|rejection| rejection.reason));
+                });
+            }
             let planned = expected(&invocation).map(|expected| match expected {
                 // Only the batch as a whole shows that a time stands twice.
                 Expected::Stored(_) | Expected::Rejected(Reason::DuplicateTimestamp) => None,
