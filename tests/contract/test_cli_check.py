@@ -55,6 +55,16 @@ def test_shows_names_as_they_would_be_sent(file):
     assert "battery_level" in done.stdout and "key_1st_floor" in done.stdout
 
 
+def test_warns_of_each_name_that_is_sent_as_another(file):
+    path = file('{"dimensions": {"1st-floor": "x", "site": "a"}, "metrics": {"温度": 87, "a.b": null, "ph": 6.7}}')
+    done = pushgw("check", path)
+    assert done.returncode == 0
+    assert "warning metrics.温度 is sent as U___6e29__5ea6_" in done.stdout
+    assert done.stdout.count("warning") == 2
+    shown = json.loads(pushgw("check", "--json", path).stdout)
+    assert shown["warnings"] == ["metrics.温度 is sent as U___6e29__5ea6_", "dimensions.1st-floor is sent as key_1st_floor"]
+
+
 @pytest.mark.parametrize("reason", REFUSED)
 def test_shows_reason_and_path_of_a_rejected_event_and_exits_with_1(file, reason):
     done = pushgw("check", file(REFUSED[reason]))

@@ -19,7 +19,7 @@ def test_invoke_prints_the_report():
     done = invoke(GOOD)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == {"accepted": 1, "rejected_count": 0, "rejected": [], "samples": 2, "series": 2,
-                                       "requests": 1, "inexact": 0}
+                                       "requests": 1, "inexact": 0, "null_values": 0}
 
 
 def test_invoke_reads_a_file(tmp_path):

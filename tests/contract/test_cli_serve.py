@@ -31,7 +31,7 @@ def test_boto3_invokes_and_gets_the_report(server):
     assert answer["ExecutedVersion"] == "$LATEST"
     assert answer["ResponseMetadata"]["HTTPHeaders"]["x-amzn-requestid"]
     assert json.loads(body) == {"accepted": 1, "rejected_count": 0, "rejected": [], "samples": 2, "series": 2,
-                                "requests": 1, "inexact": 0}
+                                "requests": 1, "inexact": 0, "null_values": 0}
 
 
 @pytest.mark.parametrize("name", ["amp-push-gateway", "other", "arn:aws:lambda:us-east-1:123456789012:function:f", "f:live",

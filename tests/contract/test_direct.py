@@ -7,8 +7,8 @@ from support.events import BROKEN, event, now_ms
 from support.receiver import Answer
 from support.sqs import SqsFront, refuse_bodies_with
 
-REPORT_KEYS = {"accepted", "rejected_count", "rejected", "samples", "series", "requests", "inexact"}
-NOTHING = {"accepted": 0, "rejected_count": 0, "rejected": [], "samples": 0, "series": 0, "requests": 0, "inexact": 0}
+REPORT_KEYS = {"accepted", "rejected_count", "rejected", "samples", "series", "requests", "inexact", "null_values"}
+NOTHING = {"accepted": 0, "rejected_count": 0, "rejected": [], "samples": 0, "series": 0, "requests": 0, "inexact": 0, "null_values": 0}
 
 
 def report(**changes):
@@ -62,7 +62,8 @@ def test_reports_an_empty_array_with_zeros(ingest):
     ({"metrics": {"ph": 1}, "dimensions": {"a-b": "1", "a.b": "1"}}, "label_collision", "a_b"),
     ({"metrics": {"ph": 1}, "dimensions": {f"l{i}": "x" for i in range(150)}}, "too_many_labels", "150"),
     ({"metrics": {"ph": 1}, "dimensions": {"a": "x" * 2049}}, "too_large", "dimensions.a"),
-    ({"metrics": {"ph": 1}, "timestamp": 1676398017}, "invalid_event", "seconds"),
+    ({"metrics": {"ph": 1}, "timestamp": 1676398017}, "too_old", "old"),
+    ({"metrics": {"ph": 1}, "timestamp": "2023-02-14T18:06:57"}, "invalid_event", "zone"),
     ({"metrics": {"ph": 1}, "timestamp": 1676398017000}, "too_old", "timestamp"),
     ({"metrics": {"ph": 1}, "timestamp": 4070908800000}, "in_future", "timestamp"),
     (b"not json", "invalid_json", ""),

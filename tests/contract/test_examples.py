@@ -81,12 +81,12 @@ def test_the_examples_of_typed_values_and_names_match_their_description(ingest, 
     assert sent == {name: (labels, raw) for name, raw in {
         "level_millimetres": bits(1200.0), "valve_turns": bits(1200.0), "temperature_celsius": bits(14.0),
         "flow_litres": bits(1000.0), "conductivity": bits(0.5), "drift": 1 << 63, "turbidity": 0x7FF8000000000001,
-        "pressure_limit": bits(float("inf"))}.items()}
+        "pressure_limit": bits(float("inf")), "lid_open": bits(1.0)}.items()}
 
 
 def test_the_example_of_names_shows_their_translation(ingest, receiver):
     assert ingest.invoke((EVENTS / "any-names.json").read_bytes()).ok
-    assert {name for name, _ in receiver.samples()} == {"battery_level", "water_temperature_C_", "_2nd_pump_rpm"}
+    assert {name for name, _ in receiver.samples()} == {"battery_level", "U__water_2e_temperature_20__28__b0_C_29_", "_2nd_pump_rpm"}
     assert {labels for _, labels in receiver.samples()} == {(("customer_id", "customer1"), ("key_1st_floor", "yes"))}
 
 

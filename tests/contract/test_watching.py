@@ -12,7 +12,7 @@ from support.sqs import record
 from support.sqs import event as batch
 
 COUNTS = ["received", "delivered", "errored", "rejected", "dropped", "maybe_stored", "samples", "series", "requests",
-          "retries", "bytes", "inexact", "messages", "acknowledged", "dead_lettered", "handed_back"]
+          "retries", "bytes", "inexact", "null_values", "messages", "acknowledged", "dead_lettered", "handed_back"]
 STAGES = ["read_ms", "merge_ms", "encode_ms", "send_ms", "dead_letter_ms", "total_ms"]
 
 

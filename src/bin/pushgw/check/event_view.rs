@@ -3,8 +3,11 @@
 use crate::input_file::Place;
 use crate::view::{self, Styled, series_name, utc, value_type};
 use amp_push_gateway::event::{Event, EventTimes, ParsedEvent};
-use amp_push_gateway::model::{METRIC_NAME_LABEL, MetricName, Value};
+use amp_push_gateway::model::{LabelName, METRIC_NAME_LABEL, MetricName, Value};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fmt;
 
 pub(super) struct EventView<'a> {
@@ -25,6 +28,7 @@ impl EventView<'_> {
                 "timestamp": event.timestamp.0,
                 "time": utc(event.timestamp),
                 "samples": event.metrics.iter().map(|sample| sample_json(event, sample)).collect::<Vec<_>>(),
+                "warnings": renamed(&self.parsed.text),
             }),
             Err(rejection) => json!({"ok": false, "reason": rejection.reason.as_str(), "detail": rejection.detail}),
         };
@@ -56,10 +60,35 @@ impl fmt::Display for EventView<'_> {
                         )?;
                     }
                 }
+                for warning in renamed(&self.parsed.text) {
+                    write!(f, "\n      {} {warning}", Styled(view::WARNING, "warning"))?;
+                }
                 Ok(())
             }
         }
     }
+}
+
+/// Returns a warning for each name in the event `text` that is sent as another one: queries must use the other.
+fn renamed(text: &str) -> Vec<String> {
+    #[derive(Deserialize, Default)]
+    #[serde(default)]
+    struct Names {
+        metrics: BTreeMap<String, Option<IgnoredAny>>,
+        dimensions: Option<BTreeMap<String, Option<IgnoredAny>>>,
+    }
+    let names: Names = serde_json::from_str(text).unwrap_or_default();
+    let metric = |raw: &str| MetricName::translate(raw.into()).ok().map(|name| name.as_str().to_owned());
+    let label = |raw: &str| LabelName::translate(raw.into()).ok().map(|name| name.as_str().to_owned());
+    let sent = |parent: &str, raw: &str, name: Option<String>| {
+        name.filter(|name| name != raw).map(|name| format!("{parent}.{raw} is sent as {name}"))
+    };
+    let of = |entries: BTreeMap<String, Option<IgnoredAny>>| {
+        entries.into_iter().filter(|(_, value)| value.is_some()).map(|(raw, _)| raw)
+    };
+    let metrics = of(names.metrics).filter_map(|raw| sent("metrics", &raw, metric(&raw)));
+    let dimensions = of(names.dimensions.unwrap_or_default()).filter_map(|raw| sent("dimensions", &raw, label(&raw)));
+    metrics.chain(dimensions).collect()
 }
 
 fn sample_json(event: &Event<'_>, (name, value): &(MetricName<'_>, Value)) -> serde_json::Value {
