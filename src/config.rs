@@ -88,7 +88,7 @@ pub enum LateSamples {
 /// The numbers of the metric line that CloudWatch makes metrics of.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum EmbeddedMetrics {
-    /// The metrics of the alarms, and those that show what was lost; eight at most.
+    /// The metrics of the alarms, and those that show what was lost; seven of them.
     #[default]
     Alarms,
     All,

@@ -34,8 +34,9 @@ CPU_MS_OF_AN_EVENT = 0.0015
 RECORD_BYTES = 780  # an SQS record: an event of two metrics and three dimensions
 EVENT_BYTES = 180  # the event in it
 WIRE_BYTES_OF_AN_EVENT = 23  # compressed, in large batches
-METRIC_LINE_BYTES = 1_440
-EMBEDDED_METRICS = 22  # in an invocation without rejected events [test]; each reason that occurs adds one
+METRIC_LINE_BYTES = 840  # [test]; with all metrics 1,440
+EMBEDDED_METRICS = 7  # [test]
+ALL_METRICS = 23  # with Metrics=all, in an invocation without rejected events [test]; each reason that occurs adds one
 
 # --- assumed, not measured -------------------------------------------------------------------------------------------------
 AMP_WAIT_MS = 50  # from request to answer

@@ -351,15 +351,23 @@ def test_the_page_shows_the_figures_that_are_computed_with():
 
 
 def test_counts_everything_that_is_charged_by_the_piece():
-    with Receiver() as receiver:
-        ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "METRICS": "all"})
-        try:
-            directive, = ingest.invoke([event()]).metrics["_aws"]["CloudWatchMetrics"]
-        finally:
-            ingest.close()
-    assert len(directive["Metrics"]) == cost.EMBEDDED_METRICS
+    for metrics, count in (("alarms", cost.EMBEDDED_METRICS), ("all", cost.ALL_METRICS)):
+        with Receiver() as receiver:
+            ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "METRICS": metrics})
+            try:
+                line = ingest.invoke([event()]).metrics
+            finally:
+                ingest.close()
+        directive, = line["_aws"]["CloudWatchMetrics"]
+        assert len(directive["Metrics"]) == count
+        if metrics == PARAMETERS["Metrics"]["Default"]:
+            assert len(json.dumps(line, separators=(",", ":"))) == pytest.approx(cost.METRIC_LINE_BYTES, rel=0.1)
     assert len(ALARMS) == cost.ALARMS
     assert cost.DASHBOARDS == (PARAMETERS["Dashboard"]["Default"] == "true")
+
+
+def test_a_gateway_with_an_event_a_minute_costs_at_most_four_dollars_a_month():
+    assert sum(cost.Load(1 / 60, batch=10).month().values()) <= 4
 
 
 def test_the_rules_read_the_counted_samples():

@@ -213,6 +213,7 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
             "", "90s", "2h", "500ms", "3d", "30m", "1", "1.5h", "1h30m", "-1h", "1 h", "1w", "h", "1H"]),
         ("MaxSampleLead", "MAX_SAMPLE_LEAD", ["", "90s", "0s", "500ms", "1", "1.5h", "1h30m", "1 h", "1w"]),
         ("LateSamples", "LATE_SAMPLES", ["dead-letter", "drop", "Drop", "keep"]),
+        ("Metrics", "METRICS", ["alarms", "all", "All", "none"]),
         ("LogLevel", "RUST_LOG", ["off", "error", "warn", "info", "debug", "trace", "INFO", "loud"]),
     ] for value in values])
 def test_the_template_rejects_values_that_the_function_would_reject(parameter, variable, value):

@@ -7,7 +7,7 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { App, Duration, Stack, aws_aps as aps, aws_lambda as lambda, aws_logs as logs, aws_sns as sns } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
-import { IotTarget, LateSamples, LogLevel, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
+import { EmbeddedMetrics, IotTarget, LateSamples, LogLevel, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
 
 export const EXISTING_WORKSPACE = 'arn:aws:aps:eu-central-1:210987654321:workspace/ws-12345678-abcd-1234-abcd-123456789012';
 
@@ -41,6 +41,7 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
     maxSampleAge: Duration.minutes(30),
     maxSampleLead: Duration.millis(500),
     lateSamples: LateSamples.DROP,
+    metrics: EmbeddedMetrics.ALL,
     logLevel: LogLevel.DEBUG,
     logRetention: logs.RetentionDays.ONE_WEEK,
     alarmTopic: sns.Topic.fromTopicArn(stack, 'OnCall', 'arn:aws:sns:eu-west-1:123456789012:on-call'),

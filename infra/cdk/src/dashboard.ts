@@ -53,7 +53,7 @@ export function makeDashboard(
         ofLog('Stages, p95 in milliseconds', percentiles('read_ms', 'merge_ms', 'encode_ms', 'send_ms', 'dead_letter_ms', 'total_ms')),
       ],
       [
-        ofLog('Stored samples and series', sums('samples', 'series', 'inexact')),
+        ofLog('Stored samples and series', sums('samples', 'series', 'inexact', 'null_values')),
         ofLog('Requests to the workspace', sums('requests', 'retries')),
         ofLog('Bytes sent', sums('bytes')),
       ],

@@ -1,5 +1,5 @@
 import { Token, type Duration } from 'aws-cdk-lib';
-import { LateSamples, LogLevel, type PrometheusPushGatewayProps } from './props';
+import { EmbeddedMetrics, LateSamples, LogLevel, type PrometheusPushGatewayProps } from './props';
 import type { PropErrors } from './validation';
 import type { Workspace } from './workspace';
 
@@ -24,6 +24,7 @@ export function environmentOf(
     MAX_SAMPLE_AGE: duration(props.maxSampleAge),
     MAX_SAMPLE_LEAD: duration(props.maxSampleLead),
     LATE_SAMPLES: props.lateSamples ?? LateSamples.DEAD_LETTER,
+    METRICS: props.metrics ?? EmbeddedMetrics.ALARMS,
     RUST_LOG: props.logLevel ?? LogLevel.INFO,
   };
   return Object.fromEntries(Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined));

@@ -106,8 +106,8 @@ export class PrometheusPushGateway extends Construct {
   }
 
   /**
-   * Returns a metric that the function prints, such as `received`. By default CloudWatch has only those that the project's README
-   * lists as embedded; all others are fields of the log.
+   * Returns a metric that the function prints, such as `received`. By default CloudWatch has only seven of
+   * them, which the project's README lists; for the others set the prop `metrics`.
    *
    * @param name one of the names in the project's README
    * @param options by default the sum over five minutes

@@ -19,6 +19,14 @@ export enum LateSamples {
   DROP = 'drop',
 }
 
+/** The numbers of the metric line that become CloudWatch metrics. Each costs 0.30 USD a month. The log has all of them. */
+export enum EmbeddedMetrics {
+  /** Seven: those of the alarms, and those that show what was lost. */
+  ALARMS = 'alarms',
+  /** All 23, and one for each reason. */
+  ALL = 'all',
+}
+
 /** How much the function logs. It prints the metric line of each invocation at every level. */
 export enum LogLevel {
   /** Only the metric lines. */
@@ -233,6 +241,13 @@ export interface PrometheusPushGatewayProps {
    * @default LateSamples.DEAD_LETTER
    */
   readonly lateSamples?: LateSamples;
+
+  /**
+   * The numbers of the metric line that become CloudWatch metrics.
+   *
+   * @default EmbeddedMetrics.ALARMS
+   */
+  readonly metrics?: EmbeddedMetrics;
 
   /**
    * How much the function logs.

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Duration, aws_lambda as lambda, aws_logs as logs, RemovalPolicies } from 'aws-cdk-lib';
-import { LateSamples, LogLevel, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
+import { EmbeddedMetrics, LateSamples, LogLevel, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
 import { stackWith, ofType } from './stack';
 
 const QUEUES = ['Queue', 'DeadLetterQueue', 'FailureQueue'];
@@ -163,6 +163,7 @@ test('the function gets every setting in the form that it reads', () => {
     maxSampleAge: Duration.minutes(30),
     maxSampleLead: Duration.millis(1_500),
     lateSamples: LateSamples.DROP,
+    metrics: EmbeddedMetrics.ALL,
     logLevel: LogLevel.DEBUG,
   }).resources.Function.Properties.Environment;
   assert.deepEqual(Variables, {
@@ -173,6 +174,7 @@ test('the function gets every setting in the form that it reads', () => {
     MAX_SAMPLE_AGE: '1800s',
     MAX_SAMPLE_LEAD: '1500ms',
     LATE_SAMPLES: 'drop',
+    METRICS: 'all',
     RUST_LOG: 'debug',
   });
 });
