@@ -13,7 +13,9 @@ mod signed;
 pub mod sqs;
 mod transport;
 
-pub use credentials::{CredentialsError, CredentialsSource};
+#[cfg(feature = "cli")]
+pub use credentials::region_of_profile;
+pub use credentials::{CredentialsError, CredentialsSource, credentials_of, is_region, region_of_environment};
 pub use http_client::{HttpTransport, causes};
 pub use sdk_http::sdk_http_client;
 pub use sign::{SignError, sign};

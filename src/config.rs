@@ -6,6 +6,7 @@ mod errors;
 mod parse;
 
 use crate::amp;
+use crate::aws::credentials_of;
 use crate::event::Rules;
 use aws_credential_types::Credentials;
 use std::collections::BTreeMap;
@@ -21,10 +22,13 @@ pub const ENV_REMOTE_WRITE_URL: &str = "REMOTE_WRITE_URL";
 pub const ENV_AWS_PROMETHEUS_ENDPOINT: &str = "AWS_PROMETHEUS_ENDPOINT";
 /// `sigv4` (default) or `none`.
 pub const ENV_REMOTE_WRITE_AUTH: &str = "REMOTE_WRITE_AUTH";
-/// The region to sign for. Default: the one in the AMP host's name, or else [`ENV_AWS_REGION`].
+/// The region to sign for. Default: the one in the AMP host's name, else [`ENV_AWS_REGION`], else
+/// [`ENV_AWS_DEFAULT_REGION`].
 pub const ENV_SIGV4_REGION: &str = "SIGV4_REGION";
 /// The region that Lambda runs in; known to every AWS SDK.
 pub const ENV_AWS_REGION: &str = "AWS_REGION";
+/// The same for SDKs of other languages, and for the AWS CLI.
+pub const ENV_AWS_DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
 /// The queue for dead letters. Default: none.
 pub const ENV_DEAD_LETTER_QUEUE_URL: &str = "DEAD_LETTER_QUEUE_URL";
 /// `env=prod,team=water`: labels for events that have none of that name. Default: none.
@@ -42,7 +46,7 @@ pub const ENV_RUST_LOG: &str = "RUST_LOG";
 
 /// A source of variables.
 pub trait Vars {
-    /// Returns the value of `name`, unless it is unset or empty.
+    /// Returns the value of `name`, unless it is unset or empty. Bytes that are not UTF-8 are U+FFFD, which no setting may have.
     fn get(&self, name: &str) -> Option<String>;
 }
 
@@ -103,7 +107,8 @@ pub struct Reader<'v, V> {
 
 impl Vars for Env {
     fn get(&self, name: &str) -> Option<String> {
-        std::env::var(name).ok().filter(|value| !value.is_empty())
+        let value = std::env::var_os(name)?.to_string_lossy().into_owned();
+        Some(value).filter(|value| !value.is_empty())
     }
 }
 
@@ -153,7 +158,7 @@ impl<'v, V: Vars> Reader<'v, V> {
             Some(true) => set_region.or_else(|| self.default_region(&url)),
             _ => None,
         };
-        Some(RemoteWriteSettings { url, signing_region, credentials: credentials(self.vars) })
+        Some(RemoteWriteSettings { url, signing_region, credentials: self.credentials() })
     }
 
     pub fn dead_letters(&mut self) -> DeadLetterSettings {
@@ -182,6 +187,8 @@ impl<'v, V: Vars> Reader<'v, V> {
 
     fn read<T>(&mut self, variable: &'static str, parse: impl Fn(&str) -> Result<T, Problem>) -> Option<T> {
         let value = self.vars.get(variable)?;
+        let is_text = !value.contains(char::REPLACEMENT_CHARACTER);
+        let parse = |text: &str| if is_text { parse(text) } else { Err(Problem::NotText) };
         parse(&value).map_err(|problem| self.error(variable, Some(value), problem)).ok()
     }
 
@@ -207,18 +214,25 @@ impl<'v, V: Vars> Reader<'v, V> {
         if self.vars.get(ENV_SIGV4_REGION).is_some() {
             return None;
         }
-        let of_url = url.host_str().and_then(amp::region_of).map(str::to_owned);
-        let region = of_url.or_else(|| self.read(ENV_AWS_REGION, parse::region));
-        if region.is_none() {
-            self.error(ENV_SIGV4_REGION, None, Problem::NoRegion);
+        if let Some(region) = url.host_str().and_then(amp::region_of) {
+            return Some(region.to_owned());
         }
-        region
+        let names = [ENV_AWS_REGION, ENV_AWS_DEFAULT_REGION];
+        let Some(variable) = names.into_iter().find(|name| self.vars.get(name).is_some()) else {
+            self.error(ENV_SIGV4_REGION, None, Problem::NoRegion);
+            return None;
+        };
+        self.read(variable, parse::region)
     }
-}
 
-fn credentials(vars: &impl Vars) -> Option<Credentials> {
-    let (key, secret) = (vars.get("AWS_ACCESS_KEY_ID")?, vars.get("AWS_SECRET_ACCESS_KEY")?);
-    Some(Credentials::new(key, secret, vars.get("AWS_SESSION_TOKEN"), None, "environment"))
+    fn credentials(&mut self) -> Option<Credentials> {
+        credentials_of(|name| self.vars.get(name)).unwrap_or_else(|variables| {
+            for variable in variables {
+                self.error(variable, None, Problem::UnusableCredentials);
+            }
+            None
+        })
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,15 @@
 //! Credentials from the environment as Lambda sets it, else from the usual chain of AWS SDKs.
+//!
+//! The crates that sign put credentials into headers, and panic if a header cannot carry them. So nothing leaves this file
+//! unchecked. Blanks and line ends around a variable are trimmed: secrets that were read from a file often end in one.
 
-use super::sdk_http_client;
+use super::{causes, sdk_http_client};
+use crate::limits::MAX_SERVICE_ERROR_CHARS;
 use aws_config::Region;
 use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
 use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -19,6 +23,8 @@ const EXPIRY_BUFFER: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub enum CredentialsSource {
+    /// Variables that are set and cannot be used.
+    Wrong(Vec<&'static str>),
     /// From the environment; Lambda never changes them during the life of an execution environment.
     Fixed(Credentials),
     /// Profile, web identity, container, instance: found when first needed.
@@ -33,9 +39,57 @@ pub struct Chain {
     last: Mutex<Option<Credentials>>,
 }
 
+/// The names of the usual variables, in the order key, secret, token.
+const VARIABLES: [&str; 3] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"];
+
+/// Returns the credentials in the usual variables, if key and secret are there. The error names those with characters that no
+/// header can carry.
+pub fn credentials_of(get: impl Fn(&str) -> Option<String>) -> Result<Option<Credentials>, Vec<&'static str>> {
+    let trimmed = |name| get(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+    let [key, secret, token] = VARIABLES.map(trimmed);
+    let (Some(key), Some(secret)) = (key, secret) else { return Ok(None) };
+    let values = [Some(&key), Some(&secret), token.as_ref()];
+    let is_unusable = |(_, value): &(&str, Option<&String>)| value.is_some_and(|value| !fits_into_a_header(value));
+    let unusable: Vec<_> = VARIABLES.into_iter().zip(values).filter(is_unusable).map(|(name, _)| name).collect();
+    if unusable.is_empty() {
+        Ok(Some(Credentials::new(key, secret, token, None, "environment")))
+    } else {
+        Err(unusable)
+    }
+}
+
+fn fits_into_a_header(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+/// Returns whether `text` has the form of a region.
+pub fn is_region(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    !text.is_empty() && text.bytes().all(allowed)
+}
+
+/// Returns the region in `AWS_REGION`, else in `AWS_DEFAULT_REGION`, if it has the form of one.
+pub fn region_of_environment() -> Option<String> {
+    let names = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+    let mut values = names.iter().filter_map(|name| Some(std::env::var(name).ok()?.trim().to_owned()));
+    values.find(|region| is_region(region))
+}
+
+/// Returns the region of the profile that `AWS_PROFILE` names, else of the default one.
+#[cfg(feature = "cli")]
+pub async fn region_of_profile() -> Option<String> {
+    use aws_config::meta::region::ProvideRegion as _;
+    let region = aws_config::profile::region::ProfileFileRegionProvider::new().region().await?;
+    Some(region.as_ref().trim().to_owned()).filter(|region| !region.is_empty())
+}
+
 /// Why the chain of AWS SDKs found no credentials.
 #[derive(Debug)]
 pub enum CredentialsError {
+    /// These variables have characters that no header can carry.
+    Variables(Vec<&'static str>),
+    /// A provider gave such characters.
+    Unusable,
     /// None of its providers has any.
     NotFound(provider::error::CredentialsError),
     /// No provider answered in time.
@@ -55,9 +109,18 @@ impl CredentialsSource {
         }
     }
 
+    /// Takes the credentials in the environment of this process, else the chain.
+    pub fn of_environment(region: &str) -> Self {
+        match credentials_of(|name| std::env::var(name).ok()) {
+            Ok(fixed) => Self::new(fixed, region),
+            Err(variables) => Self::Wrong(variables),
+        }
+    }
+
     /// Returns credentials that are valid now.
     pub async fn credentials(&self) -> Result<Credentials, CredentialsError> {
         match self {
+            Self::Wrong(variables) => Err(CredentialsError::Variables(variables.clone())),
             Self::Fixed(credentials) => Ok(credentials.clone()),
             // Boxed: the SDK's futures are large and rarely run.
             Self::Chain(chain) => Box::pin(chain.credentials()).await,
@@ -83,6 +146,7 @@ impl Chain {
             provider.provide_credentials().await
         };
         match tokio::time::timeout(CHAIN_TIMEOUT, provided).await {
+            Ok(Ok(credentials)) if !is_usable(&credentials) => Err(CredentialsError::Unusable),
             Ok(Ok(credentials)) => Ok(last.insert(credentials).clone()),
             Ok(Err(error)) => Err(CredentialsError::NotFound(error)),
             Err(_) => Err(CredentialsError::Timeout),
@@ -97,6 +161,21 @@ impl Chain {
     }
 }
 
+impl ProvideCredentials for CredentialsSource {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let checked = async { self.credentials().await.map_err(provider::error::CredentialsError::provider_error) };
+        future::ProvideCredentials::new(checked)
+    }
+}
+
+fn is_usable(credentials: &Credentials) -> bool {
+    let parts = [Some(credentials.access_key_id()), credentials.session_token()];
+    parts.into_iter().flatten().all(fits_into_a_header)
+}
+
 fn is_fresh(credentials: &Credentials) -> bool {
     credentials.expiry().is_none_or(|expiry| expiry > SystemTime::now() + EXPIRY_BUFFER)
 }
@@ -106,12 +185,48 @@ impl fmt::Display for CredentialsError {
         match self {
             // The cause says more than the error around it.
             Self::NotFound(error) => match error.source() {
-                Some(cause) => write!(f, "{cause}"),
+                Some(cause) => f.write_str(&causes(cause).chars().take(MAX_SERVICE_ERROR_CHARS).collect::<String>()),
                 None => write!(f, "{error}"),
             },
+            Self::Variables(names) => write!(f, "{} has characters that no header can carry", names.join(", ")),
+            Self::Unusable => f.write_str("their key or token has characters that no header can carry"),
             Self::Timeout => write!(f, "no provider answered within {} s", CHAIN_TIMEOUT.as_secs()),
         }
     }
 }
 
 impl Error for CredentialsError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(vars: &[(&str, &str)]) -> Result<Option<[String; 3]>, Vec<&'static str>> {
+        let get = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        let parts = |found: Credentials| {
+            [found.access_key_id(), found.secret_access_key(), found.session_token().unwrap_or("")].map(str::to_owned)
+        };
+        Ok(credentials_of(get)?.map(parts))
+    }
+
+    #[test]
+    fn trims_credentials_and_names_variables_that_no_header_can_carry() {
+        let [key, secret, token] = VARIABLES;
+        let expected = Ok(Some(["AKID", "s+/=", "t=="].map(str::to_owned)));
+        assert_eq!(read(&[(key, "AKID"), (secret, "s+/="), (token, "t==")]), expected);
+        assert_eq!(read(&[(key, " AKID\r\n"), (secret, "s+/=\n"), (token, "\tt==\n\n")]), expected);
+        assert_eq!(read(&[(key, "AKID"), (secret, "s"), (token, "a\nb")]), Err(vec![token]));
+        assert_eq!(read(&[(key, "A K"), (secret, "s\u{7f}"), (token, "é")]), Err(vec![key, secret, token]));
+        for incomplete in
+            [vec![], vec![(key, "AKID")], vec![(key, "AKID"), (secret, "\n")], vec![(secret, "s"), (token, "\n")]]
+        {
+            assert_eq!(read(&incomplete), Ok(None), "{incomplete:?}");
+        }
+    }
+
+    #[test]
+    fn knows_the_form_of_a_region() {
+        assert!(["eu-west-1", "us-gov-east-1", "cn-north-1"].into_iter().all(is_region));
+        assert!(!["", "EU-WEST-1", "eu west 1", "eu-west-1\n", "eu_west", "é"].into_iter().any(is_region));
+    }
+}

@@ -3,7 +3,8 @@
 //! Their own is a second one, with HTTP/2 and another TLS library (aws-lc-rs). It costs 0.6 MB in the zip, and 24 ms at
 //! its first handshake.
 
-use super::{BodyPolicy, HttpTransport, Transport as _, TransportError};
+use super::signed::{hide_all, secrets_of};
+use super::{BodyPolicy, HttpTransport, ReadBody, Transport as _, TransportError};
 use aws_smithy_runtime_api::client::http::{
     HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpClient, SharedHttpConnector,
 };
@@ -24,7 +25,13 @@ const CONNECT_TIMEOUT: Duration = Duration::from_millis(3_100);
 const LONGEST_CALL: Duration = Duration::from_mins(15);
 
 /// Ten messages of SQS, with every byte escaped, are 60 MiB.
-const MAX_BODY_BYTES: usize = 64 << 20;
+const MAX_MESSAGES_BYTES: usize = 64 << 20;
+
+/// Any other answer: the results of ten entries, an error, credentials.
+const MAX_BODY_BYTES: usize = 256 << 10;
+
+/// The header that names the operation of SQS.
+const TARGET: &str = "x-amz-target";
 
 /// Returns the HTTP client for AWS SDKs; one pool of connections. If reqwest or rustls rejects its configuration, which
 /// no input decides, each call reports it.
@@ -54,8 +61,16 @@ impl HttpConnector for SdkHttp {
         HttpConnectorFuture::new(async move {
             let transport = transport.map_err(|error| ConnectorError::user(error.into()))?;
             let request = with_bytes(request).map_err(ConnectorError::user)?;
-            let whole = |_| BodyPolicy::Required { max_bytes: MAX_BODY_BYTES };
-            let answer = transport.send(request, whole, timeout).await.map_err(connector_error)?;
+            let target = request.headers().get(TARGET).and_then(|target| target.to_str().ok());
+            let is_of_sqs = target.is_some();
+            let receives = target.is_some_and(|target| target.ends_with(".ReceiveMessage"));
+            let read_body: ReadBody = if receives { messages } else { whole };
+            let secrets = secrets_of(request.headers());
+            let mut answer = transport.send(request, read_body, timeout).await.map_err(connector_error)?;
+            // Messages and credentials must stay as they are.
+            if answer.status >= 300 || (is_of_sqs && !receives) {
+                hide_all(&mut answer, &secrets);
+            }
             let unusable = |error| ConnectorError::other(error, None);
             let response = Response::builder().status(answer.status).body(SdkBody::from(answer.body));
             let mut response = response.map_err(|error| unusable(error.into()))?;
@@ -63,6 +78,17 @@ impl HttpConnector for SdkHttp {
             HttpResponse::try_from(response).map_err(|error| unusable(error.into()))
         })
     }
+}
+
+fn messages(status: u16) -> BodyPolicy {
+    match status {
+        200..=299 => BodyPolicy::Required { max_bytes: MAX_MESSAGES_BYTES },
+        _ => whole(status),
+    }
+}
+
+fn whole(_: u16) -> BodyPolicy {
+    BodyPolicy::Required { max_bytes: MAX_BODY_BYTES }
 }
 
 fn with_bytes(request: HttpRequest) -> Result<Request<Bytes>, Box<dyn Error + Send + Sync>> {

@@ -3,12 +3,15 @@
 use super::{Answer, CredentialsSource, ReadBody, Transport, TransportError, causes, sign};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
-use http::{Request, Uri};
+use http::{HeaderMap, Request, Uri};
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
 /// Replaces a secret in an answer.
 const HIDDEN: &str = "(hidden)";
+
+/// Headers that are secret as a whole: of SigV4, the portal of SSO, and the instance metadata service.
+const SECRET_HEADERS: [&str; 3] = ["x-amz-security-token", "x-amz-sso_bearer_token", "x-aws-ec2-metadata-token"];
 
 /// Signs each request with the credentials and the time of its sending. Without a signer it only passes requests on.
 #[derive(Debug)]
@@ -46,18 +49,11 @@ impl<T: Transport> Transport for Signed<T> {
         let found = tokio::time::timeout(timeout, signer.credentials.credentials()).await;
         let found = found.map_err(|_| failed("no credentials in time".to_owned()))?;
         let credentials = found.map_err(|error| failed(error.to_string()))?;
-        let token = credentials.session_token().map(str::to_owned);
         sign(&mut request, signer.service, &signer.region, &credentials.into(), SystemTime::now())
             .map_err(|error| failed(causes(&error)))?;
-        let authorization = request.headers().get(AUTHORIZATION);
-        let signature = authorization.and_then(|value| value.to_str().ok()?.rsplit('=').next().map(str::to_owned));
+        let secrets = secrets_of(request.headers());
         let mut answer = self.transport.send(request, read_body, timeout.saturating_sub(started.elapsed())).await?;
-        // Front ends of AWS repeat the canonical request, token and all, if they do not agree with a signature.
-        for secret in [token, signature].into_iter().flatten() {
-            if let Some(hidden) = hide(&String::from_utf8_lossy(&answer.body), &secret) {
-                answer.body = hidden.into();
-            }
-        }
+        hide_all(&mut answer, &secrets);
         Ok(answer)
     }
 
@@ -68,6 +64,25 @@ impl<T: Transport> Transport for Signed<T> {
     async fn forget_credentials(&self) {
         if let Some(signer) = &self.signer {
             signer.credentials.forget().await;
+        }
+    }
+}
+
+/// Returns the parts of a request's headers that no log may show: tokens and the signature.
+pub(super) fn secrets_of(headers: &HeaderMap) -> Vec<String> {
+    let tokens = SECRET_HEADERS.iter().filter_map(|name| headers.get(*name)?.to_str().ok());
+    let authorization = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let signature =
+        authorization.map(|value| value.rsplit_once("Signature=").map_or(value, |(_, signature)| signature));
+    tokens.chain(signature).filter(|secret| !secret.is_empty()).map(str::to_owned).collect()
+}
+
+/// Hides secrets of the request in its answer. Front ends of AWS repeat the canonical request, token and all, if they do not
+/// agree with a signature.
+pub(super) fn hide_all(answer: &mut Answer, secrets: &[String]) {
+    for secret in secrets {
+        if let Some(hidden) = hide(&String::from_utf8_lossy(&answer.body), secret) {
+            answer.body = hidden.into();
         }
     }
 }

@@ -2,6 +2,9 @@
 //!
 //! * A batch call takes any number of entries and returns one result for each, in the order of the entries. An entry that
 //!   an answer does not name counts as failed.
+//! * An entry that failed by no mistake of the sender, or that the queue confirmed with another digest, is sent again. The SDK
+//!   repeats calls that fail. One that hangs ends early enough for another.
+//! * A queue whose URL is not of AWS is asked at that URL, unless the environment sets an endpoint.
 //! * The client is built with the first call: a queue costs the start of the function nothing.
 //! * Limits: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>.
 
@@ -11,9 +14,11 @@ mod message;
 pub use error::SqsError;
 pub use message::{Attribute, MAX_MESSAGE_BYTES, OutgoingMessage, ReceivedMessage, size_of_attributes};
 
-use super::sdk_http_client;
+use super::{CredentialsSource, region_of_environment, sdk_http_client};
 use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
+use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
@@ -33,6 +38,18 @@ pub use crate::limits::MAX_BATCH_MESSAGES as MAX_ENTRIES;
 /// Longest call, with all its tries, if nobody sets another time; a function runs no longer.
 const LONGEST_CALL: Duration = Duration::from_mins(15);
 
+/// Times that an entry is sent, if the queue fails to take it.
+const ENTRY_TRIES: u32 = 3;
+
+/// The wait before an entry is sent again; it doubles, and half of it is random.
+const ENTRY_WAIT: Duration = Duration::from_millis(100);
+
+/// Longest try of a call that may be tried again.
+const LONGEST_TRY: Duration = Duration::from_secs(30);
+
+/// The region for a queue that is not at AWS, if the environment has none: it must be in the signature.
+const ANY_REGION: &str = "us-east-1";
+
 /// A call that is given less time than this is not begun.
 const SHORTEST_CALL: Duration = Duration::from_millis(50);
 
@@ -46,7 +63,6 @@ pub struct Queue {
     client: OnceCell<Client>,
     tries: Option<u32>,
     timeout: Duration,
-    at_its_url: bool,
 }
 
 /// The attributes of a queue that somebody here needs.
@@ -66,15 +82,14 @@ pub fn is_fifo(queue: &str) -> bool {
 }
 
 impl Queue {
-    /// The queue at `url`, asked as the SDK's own settings say. Its region is the one in the URL, else the usual one.
+    /// The queue at `url`. Calls are tried as often as the SDK's own settings say.
     pub fn new(url: &Url) -> Self {
-        Self { url: url.clone(), client: OnceCell::new(), tries: None, timeout: LONGEST_CALL, at_its_url: false }
+        Self { url: url.clone(), client: OnceCell::new(), tries: None, timeout: LONGEST_CALL }
     }
 
-    /// The same for the command line: a call is tried `tries` times, within `timeout` in all. A queue whose URL is not of
-    /// AWS is asked at that URL, unless the environment sets an endpoint.
+    /// The same for the command line: a call is tried `tries` times, within `timeout` in all.
     pub fn at(url: &Url, tries: u32, timeout: Duration) -> Self {
-        Self { tries: Some(tries), timeout, at_its_url: true, ..Self::new(url) }
+        Self { tries: Some(tries), timeout, ..Self::new(url) }
     }
 
     pub fn url(&self) -> &Url {
@@ -86,7 +101,7 @@ impl Queue {
     }
 
     /// Sends messages, before `deadline` if there is one. A message that is too long, or whose turn comes too late, is not
-    /// sent.
+    /// sent. If the queue cannot be reached, it sends no more: the next call would wait as long.
     pub async fn send(
         &self,
         messages: impl IntoIterator<Item = OutgoingMessage>,
@@ -94,28 +109,72 @@ impl Queue {
     ) -> Vec<Result<(), SqsError>> {
         let mut messages = messages.into_iter().peekable();
         let mut results = Vec::new();
+        let mut unreachable = None;
         while let Some(first) = messages.next() {
             if first.size() > MAX_MESSAGE_BYTES {
                 results.push(Err(SqsError::TooLong));
+            } else if let Some(error) = &unreachable {
+                results.push(Err(SqsError::clone(error)));
             } else {
-                results.extend(self.send_batch(batch(first, &mut messages), deadline).await);
+                let sent = self.send_batch(&batch(first, &mut messages), deadline).await;
+                unreachable = sent.iter().find_map(|result| result.clone().err().filter(SqsError::is_queues));
+                results.extend(sent);
             }
         }
         results
     }
 
-    async fn send_batch(&self, batch: Vec<OutgoingMessage>, deadline: Option<Instant>) -> Vec<Result<(), SqsError>> {
-        let count = batch.len();
-        let entries: Vec<_> =
-            batch.into_iter().enumerate().filter_map(|(index, message)| message.into_entry(index)).collect();
+    async fn send_batch(&self, batch: &[OutgoingMessage], deadline: Option<Instant>) -> Vec<Result<(), SqsError>> {
+        let mut results = self.try_batch(&batch.iter().collect::<Vec<_>>(), deadline).await;
+        let mut wait = ENTRY_WAIT;
+        for _ in 1..self.tries.unwrap_or(ENTRY_TRIES).min(ENTRY_TRIES) {
+            let is_left =
+                |result: &Result<(), SqsError>| matches!(result, Err(error) if error.is_entrys_and_may_work());
+            let left: Vec<usize> = (0..batch.len()).filter(|&index| is_left(&results[index])).collect();
+            let jittered = wait.mul_f64(0.5 + fastrand::f64() / 2.0);
+            if left.is_empty() || deadline.is_some_and(|deadline| Instant::now() + jittered + SHORTEST_CALL > deadline)
+            {
+                break;
+            }
+            tokio::time::sleep(jittered).await;
+            wait *= 2;
+            let again: Vec<_> = left.iter().map(|&index| &batch[index]).collect();
+            for (index, result) in left.into_iter().zip(self.try_batch(&again, deadline).await) {
+                results[index] = result;
+            }
+        }
+        results
+    }
+
+    async fn try_batch(&self, batch: &[&OutgoingMessage], deadline: Option<Instant>) -> Vec<Result<(), SqsError>> {
+        let entries: Vec<_> = batch.iter().enumerate().filter_map(|(index, message)| message.entry(index)).collect();
+        let mut timeouts = TimeoutConfig::builder();
+        timeouts.set_operation_attempt_timeout(self.longest_try(deadline));
         let request = async {
             let request = self.client().await.send_message_batch().queue_url(self.url.as_str());
-            request.set_entries(Some(entries)).send().await
+            let config = aws_sdk_sqs::config::Builder::new().timeout_config(timeouts.build());
+            request.set_entries(Some(entries)).customize().config_override(config).send().await
         };
-        match self.call(Box::pin(request), deadline).await {
-            Ok(answer) => in_order(count, answer.successful().iter().map(Sent::id), answer.failed()),
-            Err(error) => vec![Err(error); count],
+        let answer = match self.call(Box::pin(request), deadline).await {
+            Ok(answer) => answer,
+            Err(error) => return vec![Err(error); batch.len()],
+        };
+        let mut results = in_order(batch.len(), answer.successful().iter().map(Sent::id), answer.failed());
+        for sent in answer.successful() {
+            let index = sent.id().parse().unwrap_or(usize::MAX);
+            let (Some(message), digits) = (batch.get(index), sent.md5_of_message_body()) else { continue };
+            // A stand-in for SQS may give none.
+            if !digits.is_empty() && !message.has_md5(digits) {
+                results[index] = Err(SqsError::Corrupted);
+            }
         }
+        results
+    }
+
+    /// Returns how long one try of a call may take: half of its time, if another may follow.
+    fn longest_try(&self, deadline: Option<Instant>) -> Option<Duration> {
+        let remaining = deadline.map_or(self.timeout, |deadline| deadline.saturating_duration_since(Instant::now()));
+        (self.tries != Some(1)).then(|| (remaining.min(self.timeout) / 2).clamp(SHORTEST_CALL, LONGEST_TRY))
     }
 
     /// Deletes messages by their receipts.
@@ -229,15 +288,15 @@ impl Queue {
     async fn client(&self) -> &Client {
         let build = || async {
             let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(sdk_http_client());
-            if let Some(tries) = self.tries {
-                loader = loader.retry_config(RetryConfig::standard().with_max_attempts(tries));
-            }
-            if let Some(region) = region_of(&self.url) {
-                loader = loader.region(Region::new(region.to_owned()));
-            } else if self.at_its_url && !has_endpoint() {
+            loader = loader.retry_config(retry_config(self.tries));
+            let host = self.url.host_str().unwrap_or_default();
+            let region = region_of(host).map(str::to_owned).or_else(region_of_environment);
+            if !has_usual_host(host) && !has_endpoint() {
                 loader = loader.endpoint_url(self.url.origin().ascii_serialization());
             }
-            Client::new(&loader.load().await)
+            let region = region.unwrap_or_else(|| ANY_REGION.to_owned());
+            let credentials = SharedCredentialsProvider::new(CredentialsSource::of_environment(&region));
+            Client::new(&loader.credentials_provider(credentials).region(Region::new(region)).load().await)
         };
         self.client.get_or_init(build).await
     }
@@ -256,11 +315,44 @@ fn batch(first: OutgoingMessage, rest: &mut Peekable<impl Iterator<Item = Outgoi
     batch
 }
 
-/// Returns the region in `https://sqs.<region>.amazonaws.com/…`, so that a queue of another region is asked there.
-fn region_of(url: &Url) -> Option<&str> {
-    let rest = url.host_str()?.strip_prefix("sqs.")?;
-    let (region, domain) = rest.split_once('.')?;
-    domain.starts_with("amazonaws.com").then_some(region)
+/// The names of AWS's hosts end in one of these.
+const DOMAINS_OF_AWS: [&str; 4] = [".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".api.amazonwebservices.com.cn"];
+
+/// Returns the region in the host of a queue at AWS, so that a queue of another region is asked there:
+/// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>, and VPC endpoints.
+fn region_of(host: &str) -> Option<&str> {
+    let name = DOMAINS_OF_AWS.iter().find_map(|domain| host.strip_suffix(domain))?;
+    if name == "queue" {
+        return Some("us-east-1");
+    }
+    let region = name.strip_prefix("sqs.").or_else(|| name.strip_prefix("sqs-fips."));
+    let region = region.or_else(|| name.strip_suffix(".queue"));
+    let region = region.or_else(|| Some(name.strip_suffix(".vpce")?.rsplit_once(".sqs.")?.1));
+    region.filter(|region| !region.is_empty() && !region.contains('.'))
+}
+
+/// Returns whether the SDK finds this host by its region. Other hosts (FIPS, dual stack, VPC endpoints, other services that speak
+/// as SQS does) are asked as the URL names them.
+fn has_usual_host(host: &str) -> bool {
+    let Some(region) = region_of(host) else { return false };
+    let domain = host.strip_prefix("sqs.").and_then(|rest| rest.strip_prefix(region));
+    matches!(domain, Some(".amazonaws.com" | ".amazonaws.com.cn"))
+        || host
+            .strip_suffix(".amazonaws.com")
+            .is_some_and(|name| name == "queue" || name.strip_suffix(".queue").is_some())
+}
+
+/// Returns the retries that the caller wants, else those of the environment. The SDK would panic if the variables are wrong.
+fn retry_config(tries: Option<u32>) -> RetryConfig {
+    let var = |name| std::env::var(name).unwrap_or_default();
+    let config = match var("AWS_RETRY_MODE").as_str() {
+        "adaptive" => RetryConfig::adaptive(),
+        _ => RetryConfig::standard(),
+    };
+    match tries.or_else(|| var("AWS_MAX_ATTEMPTS").parse().ok().filter(|tries| *tries > 0)) {
+        Some(tries) => config.with_max_attempts(tries),
+        None => config,
+    }
 }
 
 /// Returns whether the environment says where SQS is.

@@ -1,6 +1,6 @@
 //! Settings that are wrong, and what is allowed.
 
-use super::{ENV_AWS_PROMETHEUS_ENDPOINT, ENV_AWS_REGION, ENV_REMOTE_WRITE_AUTH, parse};
+use super::{ENV_AWS_DEFAULT_REGION, ENV_AWS_PROMETHEUS_ENDPOINT, ENV_AWS_REGION, ENV_REMOTE_WRITE_AUTH, parse};
 use crate::limits::MAX_LABEL_VALUE_BYTES;
 use crate::model::NameError;
 use std::fmt;
@@ -12,7 +12,7 @@ pub struct SettingsErrors(pub Vec<SettingsError>);
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SettingsError {
     pub variable: &'static str,
-    /// `None` if the variable is unset.
+    /// `None` if the variable is unset, or secret.
     pub value: Option<String>,
     pub problem: Problem,
 }
@@ -41,6 +41,9 @@ pub enum Problem {
     /// The label of this name has too long a value.
     LabelValueTooLong(String),
     NotALogFilter,
+    NotText,
+    /// Part of the credentials, with characters that no header can carry.
+    UnusableCredentials,
 }
 
 impl fmt::Display for SettingsErrors {
@@ -55,7 +58,11 @@ impl std::error::Error for SettingsErrors {}
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
-            Some(value) => write!(f, "{}={}: {}", self.variable, parse::without_password(value), self.problem),
+            Some(value) => {
+                // The value must not look like a line of its own.
+                let value = parse::without_password(value).replace(char::is_control, "\u{FFFD}");
+                write!(f, "{}={value}: {}", self.variable, self.problem)
+            }
             None => write!(f, "{}: {}", self.variable, self.problem),
         }
     }
@@ -80,7 +87,7 @@ impl fmt::Display for Problem {
             Self::NotARegion => f.write_str("expected a region such as eu-west-1"),
             Self::NoRegion => write!(
                 f,
-                "no region to sign for: it is not set, {ENV_AWS_REGION} is not either, and the host of the URL names \
+                "no region to sign for: it is not set, neither is {ENV_AWS_REGION} nor {ENV_AWS_DEFAULT_REGION}, and the host of the URL names \
                  none; expected a region such as eu-west-1, or {ENV_REMOTE_WRITE_AUTH}=none",
             ),
             Self::NotADuration => f.write_str("expected a whole number and one unit of ms, s, m, h, d, such as 90s"),
@@ -95,6 +102,10 @@ impl fmt::Display for Problem {
             Self::NoLabelValue(name) => write!(f, "\"{name}\" has no value"),
             Self::LabelValueTooLong(name) => {
                 write!(f, "the value of {name} is longer than {MAX_LABEL_VALUE_BYTES} bytes")
+            }
+            Self::NotText => f.write_str("expected UTF-8 text"),
+            Self::UnusableCredentials => {
+                f.write_str("it has characters that no header can carry; expected printable ASCII without blanks")
             }
             Self::NotALogFilter => {
                 f.write_str("expected a level (off, error, warn, info, debug, trace) or target=level,…")

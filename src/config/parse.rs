@@ -1,6 +1,7 @@
 //! Texts of settings to values.
 
 use super::{EmbeddedMetrics, LateSamples, Problem};
+use crate::aws::is_region;
 use crate::limits::MAX_LABEL_VALUE_BYTES;
 use crate::model::{Label, LabelName, LabelSet};
 use std::borrow::Cow;
@@ -51,8 +52,8 @@ pub(super) fn queue_url(text: &str) -> Result<Url, Problem> {
 }
 
 pub(super) fn region(text: &str) -> Result<String, Problem> {
-    let allowed = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    if text.bytes().all(allowed) { Ok(text.to_owned()) } else { Err(Problem::NotARegion) }
+    let text = text.trim();
+    if is_region(text) { Ok(text.to_owned()) } else { Err(Problem::NotARegion) }
 }
 
 /// Returns `text` without what is before the host of a URL, however wrong the URL is.

@@ -158,3 +158,32 @@ fn hides_secrets_in_debug_output() {
     let debug = format!("{settings:?}");
     assert!(!debug.contains("s3cr3t") && !debug.contains("t0k3n"), "{debug}");
 }
+
+#[test]
+fn names_a_part_of_the_credentials_that_no_header_can_carry_and_does_not_show_it() {
+    let pairs =
+        [("AWS_ACCESS_KEY_ID", "AKID"), ("AWS_SECRET_ACCESS_KEY", "s3cr3t\n"), ("AWS_SESSION_TOKEN", "t0k3n\nx")];
+    let text = read_with(&pairs).unwrap_err().to_string();
+    assert!(text.starts_with("AWS_SESSION_TOKEN: it has characters that no header can carry"), "{text}");
+    assert!(!text.contains("t0k3n") && !text.contains("SECRET") && text.lines().count() == 1, "{text}");
+    assert!(read_with(&pairs[..2]).unwrap().remote_write.credentials.is_some());
+}
+
+#[test]
+fn says_one_true_sentence_about_a_wrong_region() {
+    let table = [
+        (vec![("AWS_REGION", "EU-WEST-1")], "AWS_REGION=EU-WEST-1: expected a region such as eu-west-1"),
+        (
+            vec![("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "x y")],
+            "AWS_DEFAULT_REGION=x y: expected a region such as eu-west-1",
+        ),
+        (vec![("AWS_REGION", "a\nb")], "AWS_REGION=a\u{FFFD}b: expected a region such as eu-west-1"),
+        (vec![("SIGV4_REGION", "\u{FFFD}")], "SIGV4_REGION=\u{FFFD}: expected UTF-8 text"),
+    ];
+    for (pairs, expected) in table {
+        assert_eq!(read_with(&pairs).unwrap_err().to_string(), expected);
+    }
+    let region = |pairs| read_with(pairs).unwrap().remote_write.signing_region.unwrap();
+    assert_eq!(region(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "eu-north-1")]), "eu-north-1");
+    assert_eq!(region(&[("AWS_REGION", " us-east-2\n"), ("AWS_DEFAULT_REGION", "eu-north-1")]), "us-east-2");
+}

@@ -21,6 +21,8 @@ pub enum SqsError {
     },
     /// SQS did not take this entry of a batch.
     Entry { code: String, message: String, is_senders_fault: bool },
+    /// The queue confirmed another body than was sent.
+    Corrupted,
     /// The answer lacks something; an entry that it does not name may be done or not.
     Missing(&'static str),
     /// No answer in time.
@@ -37,15 +39,25 @@ impl SqsError {
         match self {
             Self::Call { may_work_later, .. } => *may_work_later,
             Self::Entry { is_senders_fault, .. } => !is_senders_fault,
-            Self::Missing(_) | Self::Timeout | Self::NotBegun => true,
+            Self::Corrupted | Self::Missing(_) | Self::Timeout | Self::NotBegun => true,
             Self::TooLong => false,
         }
     }
 
+    /// Returns whether one entry failed, in a call that succeeded, and may work if it is sent again.
+    pub(super) fn is_entrys_and_may_work(&self) -> bool {
+        matches!(self, Self::Entry { is_senders_fault: false, .. } | Self::Corrupted | Self::Missing(_))
+    }
+
+    /// Returns whether the queue cannot be reached now, whatever is sent to it.
+    pub(super) fn is_queues(&self) -> bool {
+        matches!(self, Self::Timeout | Self::Call { may_work_later: true, .. })
+    }
+
     pub(super) fn of_entry(entry: &BatchResultErrorEntry) -> Self {
         Self::Entry {
-            code: entry.code().to_owned(),
-            message: entry.message().unwrap_or("no message").to_owned(),
+            code: cut(entry.code()),
+            message: cut(entry.message().unwrap_or("no message")),
             is_senders_fault: entry.sender_fault(),
         }
     }
@@ -66,12 +78,12 @@ where
             Some(code) => format!("{code}: {}", error.message().unwrap_or("no message")),
             None => causes(&error),
         };
-        Self::Call {
-            text: text.chars().take(MAX_SERVICE_ERROR_CHARS).collect(),
-            may_work_later,
-            cause: Arc::new(error),
-        }
+        Self::Call { text: cut(&text), may_work_later, cause: Arc::new(error) }
     }
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(MAX_SERVICE_ERROR_CHARS).collect()
 }
 
 /// SQS answers throttling with 400 and 403 too.
@@ -84,6 +96,7 @@ impl fmt::Display for SqsError {
         match self {
             Self::Call { text, .. } => f.write_str(text),
             Self::Entry { code, message, .. } => write!(f, "{code}: {message}"),
+            Self::Corrupted => f.write_str("the queue confirmed another body than was sent"),
             Self::Missing(what) => write!(f, "the answer of the queue lacks {what}"),
             Self::Timeout => f.write_str("no answer of the queue in time"),
             Self::NotBegun => f.write_str("no time left to send it"),
@@ -143,6 +156,7 @@ mod tests {
             (entry("InvalidMessageContents", true), false, "InvalidMessageContents: text"),
             (entry("InternalError", false), true, "InternalError: text"),
             (SqsError::Missing("the result of this entry"), true, "lacks the result of this entry"),
+            (SqsError::Corrupted, true, "another body"),
             (SqsError::Timeout, true, "in time"),
             (SqsError::NotBegun, true, "no time left"),
             (SqsError::TooLong, false, "1048576 bytes"),

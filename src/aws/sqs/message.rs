@@ -2,6 +2,7 @@
 
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, SendMessageBatchRequestEntry};
+use md5::{Digest as _, Md5};
 use std::collections::BTreeMap;
 
 pub use crate::limits::MAX_MESSAGE_BYTES;
@@ -52,16 +53,23 @@ impl OutgoingMessage {
         self.body.len() + size_of_attributes(&self.attributes)
     }
 
+    /// Returns whether this is the MD5 digest of the body, in hexadecimal digits.
+    pub(super) fn has_md5(&self, digits: &str) -> bool {
+        let digest = Md5::digest(self.body.as_bytes());
+        let byte = |at: usize| digits.get(at..at + 2).and_then(|byte| u8::from_str_radix(byte, 16).ok());
+        digits.len() == 2 * digest.len() && digest.iter().enumerate().all(|(at, own)| byte(2 * at) == Some(*own))
+    }
+
     /// Returns the entry of a batch with `index` as its id. It is there: all that SQS demands of one is.
-    pub(super) fn into_entry(self, index: usize) -> Option<SendMessageBatchRequestEntry> {
+    pub(super) fn entry(&self, index: usize) -> Option<SendMessageBatchRequestEntry> {
         let mut entry = SendMessageBatchRequestEntry::builder()
             .id(index.to_string())
-            .message_body(self.body)
-            .set_message_group_id(self.group_id)
-            .set_message_deduplication_id(self.deduplication_id);
-        for (name, text) in self.attributes {
+            .message_body(self.body.clone())
+            .set_message_group_id(self.group_id.clone())
+            .set_message_deduplication_id(self.deduplication_id.clone());
+        for (name, text) in &self.attributes {
             let value = MessageAttributeValue::builder().data_type(STRING).string_value(text).build().ok()?;
-            entry = entry.message_attributes(name, value);
+            entry = entry.message_attributes(*name, value);
         }
         entry.build().ok()
     }
@@ -123,6 +131,22 @@ mod tests {
     }
 
     #[test]
+    fn knows_the_digest_of_its_body() {
+        let message = OutgoingMessage { body: "{}".to_owned(), ..OutgoingMessage::default() };
+        assert!(message.has_md5("99914b932bd37a50b983c5e7c90ae93b"));
+        assert!(message.has_md5("99914B932BD37A50B983C5E7C90AE93B"));
+        for wrong in [
+            "99914b932bd37a50b983c5e7c90ae93c",
+            "99914b932bd37a50b983c5e7c90ae9",
+            "",
+            "é",
+            "+99914b932bd37a50b983c5e7c90ae9b",
+        ] {
+            assert!(!message.has_md5(wrong), "{wrong}");
+        }
+    }
+
+    #[test]
     fn an_entry_carries_all_of_a_message() {
         let message = OutgoingMessage {
             body: "{}".to_owned(),
@@ -131,7 +155,7 @@ mod tests {
             deduplication_id: Some("d".to_owned()),
         };
         assert_eq!(message.size(), "{}".len() + "reason".len() + "String".len() + "invalid_json".len());
-        let entry = message.into_entry(7).unwrap();
+        let entry = message.entry(7).unwrap();
         let reason = &entry.message_attributes().unwrap()["reason"];
         assert_eq!((entry.id(), entry.message_body()), ("7", "{}"));
         assert_eq!((reason.data_type(), reason.string_value()), ("String", Some("invalid_json")));

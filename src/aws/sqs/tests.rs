@@ -59,13 +59,37 @@ async fn sends_no_message_that_is_too_long_or_too_late() {
 }
 
 #[test]
-fn reads_the_region_of_a_queue_from_its_url() {
+fn reads_the_region_of_a_queue_from_its_host() {
     let table = [
-        ("https://sqs.eu-west-1.amazonaws.com/123456789012/q", Some("eu-west-1")),
-        ("https://sqs.cn-north-1.amazonaws.com.cn/123456789012/q", Some("cn-north-1")),
-        ("http://127.0.0.1:5000/123456789012/q", None),
+        ("sqs.eu-west-1.amazonaws.com", Some("eu-west-1"), true),
+        ("sqs.cn-north-1.amazonaws.com.cn", Some("cn-north-1"), true),
+        ("eu-west-1.queue.amazonaws.com", Some("eu-west-1"), true),
+        ("queue.amazonaws.com", Some("us-east-1"), true),
+        ("sqs-fips.us-east-1.amazonaws.com", Some("us-east-1"), false),
+        ("sqs.eu-west-1.api.aws", Some("eu-west-1"), false),
+        ("vpce-0a1b.sqs.eu-west-1.vpce.amazonaws.com", Some("eu-west-1"), false),
+        ("127.0.0.1", None, false),
+        ("localhost", None, false),
+        ("sqs.eu-west-1.localhost.localstack.cloud", None, false),
+        ("sqs.eu-west-1.amazonaws.com.example.com", None, false),
+        ("sqs.amazonaws.com", None, false),
+        ("", None, false),
     ];
-    for (url, region) in table {
-        assert_eq!(region_of(&Url::parse(url).unwrap()), region, "{url}");
+    for (host, region, is_usual) in table {
+        assert_eq!((region_of(host), has_usual_host(host)), (region, is_usual), "{host}");
     }
+}
+
+#[test]
+fn a_try_that_hangs_leaves_time_for_another() {
+    let url = Url::parse("http://127.0.0.1:1/1/q").unwrap();
+    let now = Instant::now();
+    let seconds = |queue: Queue, deadline: Option<u64>| {
+        let deadline = deadline.map(|seconds| now + Duration::from_secs(seconds));
+        queue.longest_try(deadline).map(|longest| longest.as_secs_f64().round())
+    };
+    assert_eq!(seconds(Queue::new(&url), Some(6)), Some(3.0));
+    assert_eq!(seconds(Queue::new(&url), Some(900)), Some(30.0));
+    assert_eq!(seconds(Queue::at(&url, 4, Duration::from_secs(20)), None), Some(10.0));
+    assert_eq!(seconds(Queue::at(&url, 1, Duration::from_secs(20)), None), None);
 }

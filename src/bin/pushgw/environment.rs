@@ -3,12 +3,27 @@
 use super::exit::CommandError;
 use super::local_workspace::{ACCESS_KEY, LocalWorkspace, REGION};
 use amp_push_gateway::amp::region_of;
+use amp_push_gateway::aws::region_of_profile;
 use amp_push_gateway::config::{self, Env, Reader, Settings, Vars};
 use amp_push_gateway::event::Rules;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::OnceLock;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
+
+/// The region of the profile, if the environment has none.
+static REGION_OF_PROFILE: OnceLock<String> = OnceLock::new();
+
+/// Reads the region of the profile, if the environment has none. Later, it counts as `AWS_DEFAULT_REGION`.
+pub(crate) async fn read_profile() {
+    let has_region =
+        [config::ENV_AWS_REGION, config::ENV_AWS_DEFAULT_REGION].iter().any(|name| Env.get(name).is_some());
+    if !has_region && let Some(region) = region_of_profile().await {
+        // A second call changes nothing.
+        let _set = REGION_OF_PROFILE.set(region);
+    }
+}
 
 /// The environment and its overrides. An empty override hides a variable.
 #[derive(Clone, Default, Debug)]
@@ -16,7 +31,8 @@ pub(crate) struct Overrides(BTreeMap<&'static str, String>);
 
 impl Vars for Overrides {
     fn get(&self, name: &str) -> Option<String> {
-        let value = self.0.get(name).cloned().or_else(|| Env.get(name));
+        let of_profile = || REGION_OF_PROFILE.get().filter(|_| name == config::ENV_AWS_DEFAULT_REGION).cloned();
+        let value = self.0.get(name).cloned().or_else(|| Env.get(name)).or_else(of_profile);
         value.filter(|value| !value.is_empty())
     }
 }

@@ -58,6 +58,7 @@ fn main() -> ExitCode {
 }
 
 async fn run(verb: Verb) -> Result<ExitCode, CommandError> {
+    environment::read_profile().await;
     match verb {
         Verb::Demo(arguments) => demo::run(&arguments).await,
         Verb::Serve(arguments) => serve::run(arguments).await,

@@ -4,12 +4,12 @@ mod endpoint;
 
 use super::direct_invocation;
 use super::outcome::Outcome;
+use crate::environment::Overrides;
 use crate::exit::CommandError;
 use crate::view;
 use amp_push_gateway::aws::{
     Answer, BodyPolicy, CredentialsSource, HttpTransport, Signed, Signer, Transport as _, TransportError,
 };
-use amp_push_gateway::config::Env;
 use amp_push_gateway::lambda::FunctionError;
 use endpoint::Endpoint;
 use http::Request;
@@ -47,8 +47,8 @@ struct ServiceError {
 
 impl Function {
     pub(super) fn new(name: &str, endpoint: Option<Url>, timeout: Duration) -> Result<Self, CommandError> {
-        let endpoint = Endpoint::new(name, endpoint, &Env)?;
-        let credentials = CredentialsSource::new(None, &endpoint.region);
+        let endpoint = Endpoint::new(name, endpoint, &Overrides::default())?;
+        let credentials = CredentialsSource::of_environment(&endpoint.region);
         let signer = Signer { service: "lambda", region: endpoint.region.clone(), credentials };
         Self::of(endpoint, Some(signer), timeout)
     }

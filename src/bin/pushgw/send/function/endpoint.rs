@@ -1,6 +1,7 @@
 //! The endpoint at which a function is invoked.
 
 use crate::exit::CommandError;
+use amp_push_gateway::aws::is_region;
 use amp_push_gateway::config::Vars;
 use std::fmt::Write as _;
 use url::Url;
@@ -23,10 +24,13 @@ impl Endpoint {
     pub(super) fn new(name: &str, endpoint: Option<Url>, vars: &impl Vars) -> Result<Self, CommandError> {
         let get = |names: [&'static str; 2]| names.into_iter().find_map(|name| Some((name, vars.get(name)?)));
         let region = region_of(name).map(str::to_owned);
-        let region = region.or_else(|| get(["AWS_REGION", "AWS_DEFAULT_REGION"]).map(|(_, region)| region));
-        let expected = "expected AWS_REGION, or the ARN of the function";
+        let region = region.or_else(|| Some(get(["AWS_REGION", "AWS_DEFAULT_REGION"])?.1.trim().to_owned()));
+        let expected = "expected AWS_REGION, a profile with a region, or the ARN of the function";
         let missing = || CommandError::usage(format!("--function-name {name}: no region to sign for; {expected}"));
         let region = region.ok_or_else(missing)?;
+        if !is_region(&region) {
+            return Err(CommandError::usage(format!("{region:?} is no region; expected one such as eu-west-1")));
+        }
         let endpoint = match (endpoint, get(["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"])) {
             (Some(endpoint), _) => endpoint,
             (None, Some((variable, value))) => {
@@ -37,8 +41,7 @@ impl Endpoint {
             (None, None) => {
                 let domain = if region.starts_with("cn-") { "amazonaws.com.cn" } else { "amazonaws.com" };
                 let url = format!("https://lambda.{region}.{domain}");
-                let unusable = |error| format!("AWS_REGION: {region:?} is no region ({error}): {url}");
-                url.parse().map_err(|error: url::ParseError| CommandError::usage(unusable(error)))?
+                url.parse().map_err(|error: url::ParseError| CommandError::usage(format!("{url}: {error}")))?
             }
         };
         Ok(Self { name: name.to_owned(), url: invocations(&endpoint, name)?, region })
