@@ -5,6 +5,8 @@ import re
 import shutil
 import subprocess
 import zipfile
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,10 @@ from support.events import BROKEN_TEXT, event, now_ms
 from support.runtime_api import Ingest
 from support.sqs import event as batch
 from support.sqs import record
+
+_LOADER = SourceFileLoader("notices", str(ROOT / "infra/notices"))
+NOTICES = module_from_spec(spec_from_loader("notices", _LOADER))
+_LOADER.exec_module(NOTICES)
 
 both = pytest.mark.parametrize("arch", ARCHITECTURES)
 
@@ -56,13 +62,37 @@ def test_the_packaged_function_stores_a_batch_and_dead_letters_a_broken_message(
 
 
 @both
-def test_the_zip_holds_an_executable_bootstrap_and_nothing_else(arch):
+def test_the_zip_holds_an_executable_bootstrap_the_notices_and_nothing_else(arch):
     with zipfile.ZipFile(zip_of(arch)) as archive:
         assert archive.testzip() is None
-        only, = archive.infolist()
-    assert only.filename == "bootstrap"
-    assert oct(only.external_attr >> 16) == oct(0o100755)
-    assert only.create_system == 3, "the zip has no Unix modes: Lambda would not see the mode"
+        entries = archive.infolist()
+        notices = archive.read("THIRD-PARTY-NOTICES").decode()
+    assert [(one.filename, oct(one.external_attr >> 16)) for one in entries] == \
+        [("bootstrap", oct(0o100755)), ("THIRD-PARTY-NOTICES", oct(0o100644))]
+    assert {one.create_system for one in entries} == {3}, "the zip has no Unix modes: Lambda would not see the mode"
+    assert notices == NOTICES.notices(), "the zip is older than Cargo.lock: infra/package"
+
+
+def test_the_notices_have_every_linked_package_and_texts_of_their_licences():
+    text, linked = NOTICES.notices(), NOTICES.linked()
+    assert len(linked) > 100 and {"ring", "rustls", "serde_json", "tokio"} <= {name for name, _ in linked}
+    # Development dependencies and those of the command line are not linked into the function.
+    assert not {"clap", "criterion", "proptest", "syn"} & {name for name, _ in linked}
+    listed, texts = text.split("=" * 100, 1)
+    for name, version in linked:
+        assert f"- {name} {version}: " in listed
+        assert re.search(rf"(^|, ){re.escape(name)} {re.escape(version)}(,|$)", texts, re.M), f"no text for {name}"
+    assert "Permission is hereby granted" in texts and "Apache License" in texts
+    assert str(ROOT) not in text and str(Path.home()) not in text
+
+
+def test_a_changed_dependency_changes_the_notices(monkeypatch):
+    before, real = NOTICES.notices(), NOTICES.cargo
+    monkeypatch.setattr(NOTICES, "cargo", lambda *arguments: re.sub(
+        r'(snap v|"name":"snap","version":")[0-9.]+', r"\g<1>99.0.0", real(*arguments)))
+    assert "- snap 99.0.0: " in NOTICES.notices() and "- snap 99.0.0: " not in before
+    monkeypatch.setattr(NOTICES, "cargo", lambda *arguments: re.sub(r"^snap v.*\n", "", real(*arguments), flags=re.M))
+    assert "- snap " in before and "- snap " not in NOTICES.notices()
 
 
 @both

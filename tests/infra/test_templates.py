@@ -58,7 +58,7 @@ def test_cfn_lint_finds_nothing_in_the_constructs_template(variant, tmp_path):
 def test_sam_build_accepts_the_packaged_function(arch, tmp_path):
     run(templates.infra_tool("sam"), "build", *REGION, "--build-dir", str(tmp_path / "build"), "--cache-dir", str(tmp_path / "cache"),
         "--parameter-overrides", f"Architecture={arch}", cwd=ROOT / "infra/sam")
-    assert sorted(path.name for path in (tmp_path / "build/Function").iterdir()) == ["bootstrap"]
+    assert sorted(path.name for path in (tmp_path / "build/Function").iterdir()) == ["THIRD-PARTY-NOTICES", "bootstrap"]
     built = tmp_path / "build/Function/bootstrap"
     assert built.read_bytes() == (LAMBDA / arch / "bootstrap").read_bytes()
     assert built.stat().st_mode & 0o777 == 0o755

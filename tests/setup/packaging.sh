@@ -1,7 +1,7 @@
 # The inputs that decide how the function is packaged, and their record. For tests/run.
 
 # These decide which packages are compiled, how, and for which processor. Everything else is tested on this machine's processor.
-packaging_inputs=(infra/package Cargo.toml Cargo.lock)
+packaging_inputs=(infra/package infra/tools.txt Cargo.toml Cargo.lock)
 packaging_record=tests/infra/packaging-inputs.sha256
 
 # The record has the inputs of the last `tests/run --long` that passed.

@@ -8,7 +8,8 @@ need_python() {
     say "installing the Python packages of $requirements into tests/.env/$1"
     rm -rf "$folder" "$stamp"
     python3 -m venv "$folder" || return 1
+    # The lists are complete, and have the hash of each file: nothing else can be installed.
     # Python compiles what is imported; to compile all of it takes longer than to unpack it.
-    "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --requirement "$requirements" || return 1
+    "$folder/bin/python" -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes --no-deps --requirement "$requirements" || return 1
     printf '%s' "$wanted" > "$stamp"
 }

@@ -1,4 +1,5 @@
-// Copies the zips of `ingest` into lambda/, from where the npm package ships them, and the project's licence beside package.json.
+// Copies the zips of `ingest` into lambda/, from where the npm package ships them. The project's licence and the notices of
+// third parties come beside package.json.
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { dirname, join } from 'node:path';
@@ -40,3 +41,7 @@ for (const arch of ['arm64', 'x86_64']) {
   replace(join(built, name), join(here, 'lambda', name));
 }
 replace(join(root, 'LICENSE'), join(here, 'LICENSE'));
+if (!existsSync(join(built, 'THIRD-PARTY-NOTICES'))) {
+  stop(`${join(built, 'THIRD-PARTY-NOTICES')} is missing`);
+}
+replace(join(built, 'THIRD-PARTY-NOTICES'), join(here, 'THIRD-PARTY-NOTICES'));
