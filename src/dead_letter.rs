@@ -7,6 +7,7 @@ pub use attributes::{DeadLetter, NO_GROUP};
 pub use sqs::SqsDeadLetters;
 
 use crate::aws::sqs::SqsError;
+use crate::limits::MAX_EVENT_DEAD_LETTERS;
 use std::error::Error;
 use std::fmt;
 use tokio::time::Instant;
@@ -30,9 +31,9 @@ pub enum DeadLetterError {
         bytes: usize,
     },
     NotConfigured,
-    /// There was no time to read the events of an array again, from this index on.
-    NoTime {
-        first_index: usize,
+    /// So many events of a direct payload are rejected that it becomes one dead letter, and it is longer than SQS takes.
+    PayloadTooLong {
+        bytes: usize,
     },
 }
 
@@ -42,7 +43,11 @@ impl fmt::Display for DeadLetterError {
             Self::Sqs(error) => error.fmt(f),
             Self::Full { bytes } => write!(f, "the dead-letter queue in memory holds {bytes} bytes and is full"),
             Self::NotConfigured => f.write_str("no dead-letter queue is configured"),
-            Self::NoTime { first_index } => write!(f, "no time left to dead-letter the events from [{first_index}] on"),
+            Self::PayloadTooLong { bytes } => write!(
+                f,
+                "more than {MAX_EVENT_DEAD_LETTERS} rejected events make the payload one dead letter, and its {bytes} bytes are \
+                 more than SQS takes"
+            ),
         }
     }
 }
@@ -51,7 +56,7 @@ impl Error for DeadLetterError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Sqs(error) => error.source(),
-            Self::Full { .. } | Self::NotConfigured | Self::NoTime { .. } => None,
+            Self::Full { .. } | Self::NotConfigured | Self::PayloadTooLong { .. } => None,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod batch;
 mod dead_letters;
+mod event_texts;
 mod fifo;
 pub mod ingest;
 mod ledger;

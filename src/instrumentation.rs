@@ -8,6 +8,7 @@ mod metric_line;
 
 pub use metric_line::{Invoked, metric_line};
 
+use std::borrow::Cow;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -25,10 +26,46 @@ fn log_panics() {
     }));
 }
 
+/// Returns foreign text for a log line: at most `max_chars`. Characters that steer a terminal or reorder what it shows become
+/// U+FFFD; JSON escapes only those below U+0020.
+pub fn log_text(text: &str, max_chars: usize) -> Cow<'_, str> {
+    let end = text.char_indices().nth(max_chars).map_or(text.len(), |(end, _)| end);
+    let text = &text[..end];
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| if steers(c) { char::REPLACEMENT_CHARACTER } else { c };
+    Cow::Owned(text.chars().map(shown).collect())
+}
+
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// Writes log lines that pass `filter`, and panics, to standard output.
 pub fn init(filter: Targets) {
     let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_target(false).with_ansi(false);
     // A second call, in tests, changes nothing.
     let _set = tracing_subscriber::registry().with(filter).with(lines).try_init();
     log_panics();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn foreign_text_in_a_log_line_is_cut_and_steers_no_terminal() {
+        let table = [
+            ("m-1", 128, "m-1"),
+            ("ééé", 2, "éé"),
+            ("a\u{1b}[31mb\nc", 99, "a\u{FFFD}[31mb\u{FFFD}c"),
+            ("\u{9b}31m \u{202e}gpj.exe \u{2066} \u{2028}", 99, "\u{FFFD}31m \u{FFFD}gpj.exe \u{FFFD} \u{FFFD}"),
+            ("Wörth \u{1F41F}", 99, "Wörth \u{1F41F}"),
+        ];
+        for (text, max_chars, expected) in table {
+            assert_eq!(log_text(text, max_chars), expected);
+        }
+    }
 }

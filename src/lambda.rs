@@ -11,8 +11,11 @@ mod sqs_record;
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::{Batch, Gateway, Ledger, MessageAction, Summary, Trigger};
+use crate::instrumentation::log_text;
+use crate::limits::{MAX_DETAIL_CHARS, MAX_LOGGED_DETAIL_BYTES, MAX_LOGGED_ID_CHARS, MAX_LOGGED_MESSAGES};
 use crate::model::{DEFECT, Timestamp};
 use bytes::Bytes;
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
 use tokio::time::Instant;
@@ -91,17 +94,40 @@ fn defect(batch: &Batch<'_>, trigger: &'static str) -> Handled {
     Handled { answer: Err(error), summary: Summary::all_returned(batch.messages.len() as u64), trigger }
 }
 
+/// Logs a line for each message, in bounds: of all messages that a batch of SQS can have, but not with all their details.
 fn log_actions(batch: &Batch<'_>, ledger: &Ledger) {
+    let request_id = log_text(batch.request_id, MAX_LOGGED_ID_CHARS);
+    let request_id = request_id.as_ref();
+    let mut bytes_left = MAX_LOGGED_DETAIL_BYTES;
+    let mut lines = 0;
     for (message, action) in batch.messages.iter().zip(ledger.actions()) {
-        let (message_id, request_id) = (message.id.as_ref(), batch.request_id);
+        let (is_debug, reason, detail) = match action {
+            MessageAction::Acknowledge => (true, "", ""),
+            MessageAction::DeadLetter { reason, detail } => (false, reason.as_str(), detail.as_str()),
+            MessageAction::Return { reason, detail } => (false, *reason, detail.as_str()),
+        };
+        if is_debug && !tracing::enabled!(tracing::Level::DEBUG) {
+            continue;
+        }
+        lines += 1;
+        if lines > MAX_LOGGED_MESSAGES {
+            continue;
+        }
+        let message_id = log_text(&message.id, MAX_LOGGED_ID_CHARS);
+        let message_id = message_id.as_ref();
+        let detail = log_text(detail, MAX_DETAIL_CHARS);
+        let detail = if detail.len() <= bytes_left { detail } else { Cow::Borrowed("left out: too many") };
+        bytes_left = bytes_left.saturating_sub(detail.len());
+        let detail = detail.as_ref();
         match action {
             MessageAction::Acknowledge => tracing::debug!(request_id, message_id, "message acknowledged"),
-            MessageAction::DeadLetter { reason, detail } => {
-                tracing::warn!(request_id, message_id, reason = reason.as_str(), detail, "message dead-lettered");
+            MessageAction::DeadLetter { .. } => {
+                tracing::warn!(request_id, message_id, reason, detail, "message dead-lettered");
             }
-            MessageAction::Return { reason, detail } => {
-                tracing::warn!(request_id, message_id, reason, detail, "message returned");
-            }
+            MessageAction::Return { .. } => tracing::warn!(request_id, message_id, reason, detail, "message returned"),
         }
+    }
+    if let Some(more @ 1..) = lines.checked_sub(MAX_LOGGED_MESSAGES) {
+        tracing::warn!(request_id, more, "more messages than are logged");
     }
 }

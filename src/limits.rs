@@ -73,6 +73,9 @@ pub const MAX_EXCERPT_CHARS: usize = 64;
 /// The detail of a dead letter, in characters.
 pub const MAX_DETAIL_CHARS: usize = 1_000;
 
+/// Dead letters of the events of one direct payload. If more of its events are rejected, the payload is one dead letter.
+pub const MAX_EVENT_DEAD_LETTERS: usize = 5_000;
+
 /// Details that an invocation keeps of each kind of rejection. A payload of 6 MB can hold two million rejected events.
 pub const MAX_KEPT_DETAILS: usize = 5_000;
 
@@ -81,6 +84,15 @@ pub const MAX_BUILT_DEAD_LETTERS: usize = 5_000;
 
 /// Rejections that a report lists.
 pub const MAX_LISTED_REJECTIONS: usize = 1_000;
+
+/// Log lines about messages in one invocation, which is as many as a batch of SQS has.
+pub const MAX_LOGGED_MESSAGES: usize = 10_000;
+
+/// The details in these lines, all together. Later lines name the message and the reason alone.
+pub const MAX_LOGGED_DETAIL_BYTES: usize = 1 << 20;
+
+/// The id of a message or a request in a log line, in characters.
+pub const MAX_LOGGED_ID_CHARS: usize = 128;
 
 /// Log lines about failed requests in one invocation.
 pub const MAX_LOGGED_FAILURES: u32 = 20;

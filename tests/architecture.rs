@@ -436,3 +436,20 @@ fn reports_impure_paths_whatever_their_alias() {
     }
     assert_eq!(impure_words("async fn f() { x.await } // Future"), ["async", "await"]);
 }
+
+/// The features of the AWS crates that only `pushgw` needs must stay out of the function: each adds a service's SDK.
+#[test]
+fn ingest_is_built_without_the_sources_of_credentials_that_only_people_use() {
+    let tree = |features: &[&str]| {
+        let mut cargo = std::process::Command::new(env!("CARGO"));
+        cargo.args(["tree", "--offline", "--locked", "--edges", "normal,features", "--prefix", "none"]).args(features);
+        let output = cargo.current_dir(env!("CARGO_MANIFEST_DIR")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (ingest, pushgw) = (tree(&["--no-default-features"]), tree(&[]));
+    for part in ["aws-sdk-sso ", "aws-sdk-ssooidc ", "sha1 "] {
+        assert!(pushgw.contains(part), "{part}");
+        assert!(!ingest.contains(part), "{part}");
+    }
+}

@@ -113,6 +113,8 @@ impl Queue {
         while let Some(first) = messages.next() {
             if first.size() > MAX_MESSAGE_BYTES {
                 results.push(Err(SqsError::TooLong));
+            } else if deadline.is_some_and(|deadline| Instant::now() + SHORTEST_CALL > deadline) {
+                results.push(Err(SqsError::NotBegun));
             } else if let Some(error) = &unreachable {
                 results.push(Err(SqsError::clone(error)));
             } else {

@@ -14,8 +14,10 @@ pub struct DeadLetter {
     pub body: String,
     pub reason: Reason,
     pub detail: String,
-    /// The id of the SQS message; of the Lambda request for events that came directly.
+    /// The id of the SQS message; of the Lambda request for events that came directly. A message that was redriven keeps the first.
     pub source_message_id: String,
+    /// The position in that message of an element of an array.
+    pub source_index: Option<String>,
     /// When it was sent first, so that a redriven event without a time keeps it.
     pub sent_timestamp: Option<Timestamp>,
     /// True if the receiver may hold it although it was not confirmed.
@@ -33,6 +35,9 @@ impl DeadLetter {
         let mut attributes = vec![("reason", self.reason.as_str().to_owned())];
         if !self.source_message_id.is_empty() {
             attributes.push(("source_message_id", allowed(&self.source_message_id)));
+        }
+        if let Some(index) = self.source_index.as_deref().filter(|index| !index.is_empty()) {
+            attributes.push(("source_index", allowed(index)));
         }
         if let Some(sent) = self.sent_timestamp {
             attributes.push(("sent_timestamp", sent.to_string()));
@@ -80,6 +85,7 @@ mod tests {
             reason: Reason::InvalidValue,
             detail: detail.to_owned(),
             source_message_id: "m-1".to_owned(),
+            source_index: None,
             sent_timestamp: Some(Timestamp(1_676_398_017_000)),
             maybe_stored: false,
             group_id: None,
@@ -101,6 +107,8 @@ mod tests {
             ("detail", "metrics: missing"),
         ];
         assert_eq!(attributes, expected.map(|(name, value)| (name, value.to_owned())));
+        let element = DeadLetter { source_index: Some("3".to_owned()), ..dead_letter("{}".to_owned(), "x") };
+        assert!(element.attributes().contains(&("source_index", "3".to_owned())));
         let stored = DeadLetter { maybe_stored: true, ..dead_letter("{}".to_owned(), "x") };
         assert!(stored.attributes().contains(&("maybe_stored", "true".to_owned())));
     }

@@ -1,33 +1,28 @@
 //! Rejected messages to the dead-letter queue.
 
+use super::event_texts::EventTexts;
 use super::ledger::RejectedEvent;
 use super::{Batch, Gateway, Ledger, Message, MessageAction, Trigger};
+use crate::aws::sqs::SqsError;
 use crate::dead_letter::{DeadLetter, DeadLetterError, DeadLetterQueue};
-use crate::event::{self, EventTimes, ParsedEvent, Shape};
-use crate::limits::MAX_BUILT_DEAD_LETTERS;
+use crate::event::Shape;
+use crate::limits::{MAX_BUILT_DEAD_LETTERS, MAX_EVENT_DEAD_LETTERS, MAX_MESSAGE_BYTES};
 use std::borrow::Cow;
-use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time of dead-lettering.
-#[derive(Clone, Copy)]
-pub(super) struct Timing {
-    pub(super) deadline: Instant,
-    /// How long it took to read the payload, which is read again for the dead letters of an array.
-    pub(super) read_took: Duration,
-}
-
 impl<T, D: DeadLetterQueue> Gateway<T, D> {
-    /// Dead-dead_letters what is rejected; returns messages for which that fails. Returns the first failure.
+    /// Dead-letters what is rejected, before `deadline`; returns messages for which that fails. `texts` are those of the events of
+    /// a direct payload. Returns the first failure.
     pub(super) async fn dead_letter(
         &self,
         batch: &Batch<'_>,
         ledger: &mut Ledger,
-        timing: Timing,
+        texts: Option<EventTexts<'_>>,
+        deadline: Instant,
     ) -> Option<DeadLetterError> {
         match batch.trigger {
-            Trigger::Sqs { .. } => self.dead_letter_messages(batch, ledger, timing).await,
-            Trigger::Direct => self.dead_letter_events(batch, ledger, timing).await,
+            Trigger::Sqs { .. } => self.dead_letter_messages(batch, ledger, deadline).await,
+            Trigger::Direct => self.dead_letter_events(batch, ledger, texts, deadline).await,
         }
     }
 
@@ -36,7 +31,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         &self,
         batch: &Batch<'_>,
         ledger: &mut Ledger,
-        timing: Timing,
+        deadline: Instant,
     ) -> Option<DeadLetterError> {
         let is_rejected = |message: &usize| matches!(ledger.actions[*message], MessageAction::DeadLetter { .. });
         let rejected: Vec<usize> = (0..batch.messages.len()).filter(is_rejected).collect();
@@ -52,7 +47,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
                     None => ledger.actions[number].return_instead("its body is not text, which SQS would not take"),
                 }
             }
-            let results = self.put(dead_letters, timing.deadline).await;
+            let results = self.put(dead_letters, deadline).await;
             for (number, result) in numbers.into_iter().zip(results) {
                 if let Err(error) = result {
                     ledger.actions[number].return_instead(&error.to_string());
@@ -68,7 +63,8 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         &self,
         batch: &Batch<'_>,
         ledger: &mut Ledger,
-        timing: Timing,
+        texts: Option<EventTexts<'_>>,
+        deadline: Instant,
     ) -> Option<DeadLetterError> {
         let mut failure = None;
         for (number, message) in batch.messages.iter().enumerate() {
@@ -80,7 +76,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
                 let request_id = batch.request_id;
                 tracing::warn!(request_id, message_id, reason, detail, "events rejected, reported only");
                 ledger.actions[number] = MessageAction::Acknowledge;
-            } else if let Err(error) = self.dead_letter_array(batch, ledger, number, timing).await {
+            } else if let Err(error) = self.dead_letter_array(batch, ledger, number, texts.as_ref(), deadline).await {
                 ledger.actions[number].return_instead(&error.to_string());
                 failure.get_or_insert(error);
             }
@@ -88,38 +84,46 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         failure
     }
 
+    /// Makes one dead letter of each rejected event, or of the payload if they are too many.
     async fn dead_letter_array(
         &self,
         batch: &Batch<'_>,
         ledger: &Ledger,
         number: usize,
-        timing: Timing,
+        texts: Option<&EventTexts<'_>>,
+        deadline: Instant,
     ) -> Result<(), DeadLetterError> {
-        let message = &batch.messages[number];
-        let Ok(text) = &message.body else { return Ok(()) };
-        let times = EventTimes { now: batch.started, sent: message.sent };
-        let mut from = 0;
-        loop {
-            let rejected = ledger.rejected_in(number).filter(|event| event.index >= from);
-            let wanted: Vec<_> = rejected.take(MAX_BUILT_DEAD_LETTERS).collect();
-            let Some(last) = wanted.last() else { return Ok(()) };
-            // Reading may take longer this time, since others share the processor.
-            if Instant::now() + timing.read_took * 2 >= timing.deadline {
-                return Err(DeadLetterError::NoTime { first_index: from });
-            }
-            from = last.index + 1;
-            let mut dead_letters = Vec::with_capacity(wanted.len());
-            let mut wanted = wanted.into_iter().peekable();
-            let mut index = 0;
-            // Read again, since texts and details of all rejected events would not fit into memory.
-            event::read_message(text, &times, &self.rules, &mut |parsed| {
-                if let Some(rejected) = wanted.next_if(|rejected| rejected.index == index) {
-                    dead_letters.push(dead_letter_of_event(batch, parsed, &rejected));
-                }
-                index += 1;
-            });
-            self.put(dead_letters, timing.deadline).await.into_iter().collect::<Result<Vec<()>, _>>()?;
+        let dead_letters = if ledger.rejected_count_in(number) <= MAX_EVENT_DEAD_LETTERS {
+            let of_event =
+                |event: RejectedEvent<'_>| Some(dead_letter_of_event(batch, texts?.text(event.index)?, &event));
+            ledger.rejected_in(number).map(of_event).collect()
+        } else {
+            None
+        };
+        let Some(dead_letters) = dead_letters else {
+            return self.dead_letter_payload(batch, ledger, number, deadline).await;
+        };
+        self.put(dead_letters, deadline).await.into_iter().collect()
+    }
+
+    async fn dead_letter_payload(
+        &self,
+        batch: &Batch<'_>,
+        ledger: &Ledger,
+        number: usize,
+        deadline: Instant,
+    ) -> Result<(), DeadLetterError> {
+        let bytes = batch.messages[number].body.as_ref().map_or(0, |body| body.len());
+        if bytes > MAX_MESSAGE_BYTES {
+            return Err(DeadLetterError::PayloadTooLong { bytes });
         }
+        let Some(dead_letter) = dead_letter_of_message(batch, ledger, number) else { return Ok(()) };
+        let put: Result<(), _> = self.put(vec![dead_letter], deadline).await.into_iter().collect();
+        put.map_err(|error| match error {
+            // Its attributes do not fit beside it.
+            DeadLetterError::Sqs(SqsError::TooLong) => DeadLetterError::PayloadTooLong { bytes },
+            error => error,
+        })
     }
 
     async fn put(&self, dead_letters: Vec<DeadLetter>, deadline: Instant) -> Vec<Result<(), DeadLetterError>> {
@@ -132,29 +136,30 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
 
 fn dead_letter_of_message(batch: &Batch<'_>, ledger: &Ledger, number: usize) -> Option<DeadLetter> {
     let MessageAction::DeadLetter { reason, detail } = &ledger.actions[number] else { return None };
-    let Message { id, body: Ok(body), sent, group, .. } = &batch.messages[number] else { return None };
+    let message = &batch.messages[number];
+    let Message { id, body: Ok(body), sent, group, source_message_id, source_index, .. } = message else { return None };
     Some(DeadLetter {
         body: body.clone().into_owned(),
         reason: *reason,
         detail: detail.clone(),
-        source_message_id: id.clone().into_owned(),
-        sent_timestamp: *sent,
+        source_message_id: source_message_id.as_ref().filter(|id| !id.is_empty()).unwrap_or(id).clone().into_owned(),
+        source_index: source_index.clone().map(Cow::into_owned),
+        sent_timestamp: sent.or((batch.trigger == Trigger::Direct).then_some(batch.started)),
         maybe_stored: ledger.maybe_stored_in(number),
         group_id: group.clone().map(Cow::into_owned),
         deduplication_id: id.clone().into_owned(),
     })
 }
 
-fn dead_letter_of_event(batch: &Batch<'_>, parsed: ParsedEvent<'_>, rejected: &RejectedEvent<'_>) -> DeadLetter {
-    let read_again = parsed.event.err().map(|rejection| rejection.detail.into_owned());
-    let own = rejected.own_detail.map(str::to_owned).or(read_again);
+fn dead_letter_of_event(batch: &Batch<'_>, text: &str, rejected: &RejectedEvent<'_>) -> DeadLetter {
     DeadLetter {
-        body: parsed.text.into_owned(),
+        body: text.to_owned(),
         reason: rejected.reason,
-        detail: own.unwrap_or_else(|| rejected.detail().into_owned()),
+        detail: rejected.detail().into_owned(),
         source_message_id: batch.request_id.to_owned(),
+        source_index: Some(rejected.index.to_string()),
         // An event without a time got this one; it keeps it when it is redriven.
-        sent_timestamp: Some(parsed.sent.unwrap_or(batch.started)),
+        sent_timestamp: Some(batch.started),
         maybe_stored: rejected.maybe_stored,
         group_id: None,
         deduplication_id: format!("{}-{}", batch.request_id, rejected.index),

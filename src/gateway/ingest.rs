@@ -1,6 +1,6 @@
 //! Ingest: a batch of messages to one outcome for each event and one action for each message.
 
-use super::dead_letters::Timing;
+use super::event_texts::EventTexts;
 use super::{Batch, Ledger, Message, Stages, Summary, Trigger, message_action};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
@@ -15,11 +15,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Outcomes are returned at least this long before the end of the invocation, and [`MARGIN_PER_MESSAGE`] for each message.
+/// Outcomes are returned at least this long before the end of the invocation. [`MARGIN_PER_MESSAGE`] and [`MARGIN_PER_EVENT`] come
+/// on top; the latter takes at most half of the time that is left.
 const MARGIN: Duration = Duration::from_millis(300);
 
 /// How long the log line and the answer of a message take in a function of 128 MB, which has a fourteenth of a processor.
 const MARGIN_PER_MESSAGE: Duration = Duration::from_micros(150);
+
+/// How long counting and reporting an event take in such a function.
+const MARGIN_PER_EVENT: Duration = Duration::from_micros(2);
 
 /// Few events have less text for each sample. Memory that is reserved and not used costs nothing.
 const MIN_TEXT_OF_SAMPLE: usize = 16;
@@ -108,13 +112,13 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let text: usize =
             batch.messages.iter().filter_map(|message| message.body.as_ref().ok()).map(|text| text.len()).sum();
         let mut table = SampleTableBuilder::with_capacity(text / MIN_TEXT_OF_SAMPLE);
-        self.read(batch, &mut ledger, &mut table);
+        let texts = self.read(batch, &mut ledger, &mut table);
         stages.read = watch.lap();
 
         let table = table.finish(&mut |contradiction| ledger.reject(contradiction.item, rejection(contradiction)));
         stages.merge = watch.lap();
 
-        let answer_deadline = batch.deadline - margin(batch);
+        let answer_deadline = answer_deadline(batch, ledger.len());
         let mut sender = Sender::new(&self.client, batch.request_id, self.send_deadline(answer_deadline));
         let mut encoder = std::mem::take(&mut *self.encoder());
         let (delivery, encoding) = deliver(&mut sender, &table, &self.limits, &mut encoder).await;
@@ -127,8 +131,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         stages.send = watch.lap().saturating_sub(encoding);
 
         ledger.actions = message_action::actions(batch, &ledger, outcomes.failure.as_deref());
-        let timing = Timing { deadline: answer_deadline, read_took: stages.read };
-        let dead_letter_failure = self.dead_letter(batch, &mut ledger, timing).await;
+        let dead_letter_failure = self.dead_letter(batch, &mut ledger, texts, answer_deadline).await;
         stages.dead_letter = watch.lap();
         stages.total = watch.total();
 
@@ -136,13 +139,26 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         Ingested { ledger, summary, failure: outcomes.failure.take(), dead_letter_failure }
     }
 
-    /// Reads the events of all messages into the table; rejected ones have their outcome in the ledger.
-    fn read<'b>(&'b self, batch: &'b Batch<'_>, ledger: &mut Ledger, table: &mut SampleTableBuilder<'b>) {
+    /// Reads the events of all messages into the table; rejected ones have their outcome in the ledger. Returns the texts of the
+    /// events of a direct payload, if they may become dead letters.
+    fn read<'b>(
+        &'b self,
+        batch: &'b Batch<'_>,
+        ledger: &mut Ledger,
+        table: &mut SampleTableBuilder<'b>,
+    ) -> Option<EventTexts<'b>> {
+        let mut texts = match batch.messages.as_slice() {
+            [Message { body: Ok(payload), .. }] if batch.trigger == Trigger::Direct && self.has_dead_letter_queue() => {
+                Some(EventTexts::new(payload))
+            }
+            _ => None,
+        };
         for message in &batch.messages {
             ledger.open_message();
-            let shape = self.read_message(batch, message, ledger, table);
+            let shape = self.read_message(batch, message, ledger, table, texts.as_mut());
             ledger.close_message(shape);
         }
+        texts
     }
 
     fn read_message<'b>(
@@ -151,6 +167,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         message: &'b Message<'_>,
         ledger: &mut Ledger,
         table: &mut SampleTableBuilder<'b>,
+        mut texts: Option<&mut EventTexts<'b>>,
     ) -> Shape {
         let text = match &message.body {
             Ok(text) => text,
@@ -160,13 +177,19 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             }
         };
         let times = EventTimes { now: batch.started, sent: message.sent };
-        event::read_message(text, &times, &self.rules, &mut |parsed| match parsed.event {
-            Ok(event) => {
-                ledger.null_values += u64::from(event.null_values);
-                let samples = event.metrics.into_iter().map(|(name, value)| (name, event.timestamp, value));
-                table.add(ledger.add(), event.labels, samples);
+        event::read_message(text, &times, &self.rules, &mut |parsed| {
+            if let Some(texts) = &mut texts {
+                let reason = parsed.event.as_ref().err().map(|rejection| rejection.reason);
+                texts.keep(&parsed.text, reason.is_some_and(|reason| !ledger.drops(reason)));
             }
-            Err(rejection) => ledger.add_rejected(rejection),
+            match parsed.event {
+                Ok(event) => {
+                    ledger.null_values += u64::from(event.null_values);
+                    let samples = event.metrics.into_iter().map(|(name, value)| (name, event.timestamp, value));
+                    table.add(ledger.add(), event.labels, samples);
+                }
+                Err(rejection) => ledger.add_rejected(rejection),
+            }
         })
     }
 
@@ -184,8 +207,10 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
     }
 }
 
-fn margin(batch: &Batch<'_>) -> Duration {
-    MARGIN + MARGIN_PER_MESSAGE * u32::try_from(batch.messages.len()).unwrap_or(u32::MAX)
+fn answer_deadline(batch: &Batch<'_>, events: usize) -> Instant {
+    let times = |time: Duration, count: usize| time * u32::try_from(count).unwrap_or(u32::MAX);
+    let end = batch.deadline - MARGIN - times(MARGIN_PER_MESSAGE, batch.messages.len());
+    end - times(MARGIN_PER_EVENT, events).min(end.saturating_duration_since(Instant::now()) / 2)
 }
 
 fn rejection(contradiction: &Contradiction<'_>) -> Rejection {

@@ -3,7 +3,7 @@
 //! * An event has one entry of one byte. Entries are in the order of the payload; an event's [`ItemId`] is its position.
 //! * A message is a range of events, its [`Shape`], and one action.
 //! * Details are kept within a bound. A payload of 6 MB can hold two million rejected events, and their details would not fit into
-//!   memory. The first detail of each message is always kept; dead letters read the others again.
+//!   memory. The first detail of each message is always kept.
 
 use super::MessageAction;
 use crate::config::LateSamples;
@@ -203,9 +203,25 @@ impl Ledger {
         rejected.map(move |event| RejectedEvent { index: event.index - first, ..event })
     }
 
+    /// Returns how many events of a message are rejected, without those that are dropped.
+    pub(super) fn rejected_count_in(&self, message: usize) -> usize {
+        let outcomes = self.outcomes[self.events(message)].iter();
+        outcomes.filter(|outcome| matches!(outcome, Outcome::Rejected(reason) if !self.drops(*reason))).count()
+    }
+
+    /// Returns how many rejected events may be stored, without those that are dropped.
+    pub(super) fn maybe_stored_count(&self) -> usize {
+        let is_rejected = |event: &&u32| match self.outcomes[**event as usize] {
+            Outcome::Rejected(reason) => !self.drops(reason),
+            _ => false,
+        };
+        self.maybe_stored.iter().filter(is_rejected).count()
+    }
+
     /// Reports whether a rejected or dropped event of a message may be stored.
     pub(super) fn maybe_stored_in(&self, message: usize) -> bool {
-        self.rejected_or_dropped(self.events(message)).any(|event| event.maybe_stored)
+        let events = self.events(message);
+        self.maybe_stored.range(number(events.start)..number(events.end)).next().is_some()
     }
 
     /// Returns the worst outcome of a message's events; a dropped event counts as delivered.

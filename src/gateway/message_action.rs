@@ -49,7 +49,7 @@ fn dead_letter(ledger: &Ledger, message: usize) -> MessageAction {
     let mut rejected = ledger.rejected_in(message);
     let Some(first) = rejected.next() else { return MessageAction::Acknowledge };
     let mut detail = first.detail().into_owned();
-    let more = rejected.count();
+    let more = ledger.rejected_count_in(message).saturating_sub(1);
     if more > 0 {
         // A detail is cut to 1,000 characters; the count must survive.
         detail = detail.chars().take(900).collect();

@@ -58,7 +58,7 @@ impl Summary {
     pub(super) fn of(ledger: &Ledger, outcomes: &Outcomes, sent: Sent, stages: Stages) -> Self {
         let mut summary = Self {
             received: ledger.len() as u64,
-            maybe_stored: ledger.rejected().filter(|event| event.maybe_stored).count() as u64,
+            maybe_stored: ledger.maybe_stored_count() as u64,
             samples: outcomes.samples,
             series: outcomes.series,
             inexact: outcomes.inexact,

@@ -1,6 +1,7 @@
 //! Outcomes to the answer that the caller of each trigger expects.
 
 use super::report::{BatchItemFailure, FunctionError, ListedEvent, PartialBatchResponse, Report};
+use crate::dead_letter::DeadLetterError;
 use crate::gateway::{Batch, Ingested, MessageAction, RejectedEvent};
 use crate::limits::MAX_LISTED_REJECTIONS;
 use serde::Serialize;
@@ -35,6 +36,13 @@ pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
         return Err(FunctionError { error_type: rejected.reason.as_str().to_owned(), error_message });
     }
     let report = report(ingested);
+    if let Some(error @ DeadLetterError::PayloadTooLong { .. }) = &ingested.dead_letter_failure {
+        let error_message = format!(
+            "{} of {} events are rejected, {} were delivered: {error}",
+            summary.rejected, summary.received, summary.delivered,
+        );
+        return Err(FunctionError { error_type: "delivery_failed".to_owned(), error_message });
+    }
     if ingested.dead_letter_failure.is_some() {
         return Err(FunctionError { error_type: "dead_letter_failed".to_owned(), error_message: report });
     }

@@ -74,6 +74,7 @@ mod tests {
             reason: Reason::InvalidJson,
             detail: "not JSON".to_owned(),
             source_message_id: "m".to_owned(),
+            source_index: None,
             sent_timestamp: None,
             maybe_stored: false,
             group_id: None,

@@ -40,17 +40,24 @@ def test_dead_letter_has_reason_detail_source_and_time_and_nothing_else(ingest_w
     }
 
 
-def test_redriven_message_that_is_rejected_again_keeps_its_first_time(ingest_with_queue, dead_letters):
+def test_redriven_message_that_is_rejected_again_keeps_its_first_time_and_source(ingest_with_queue, dead_letters):
     first = now_ms() - 600_000
     old = {"sent_timestamp": str(first), "reason": "too_old", "detail": "old", "source_message_id": "m-0",
-           "maybe_stored": "true"}
+           "source_index": "17", "maybe_stored": "true"}
     ingest_with_queue.invoke(batch(record(BROKEN_TEXT, "m-1", attributes=old)))
     assert dead_letters.letter().attributes == {
         "reason": "invalid_value",
         "detail": 'metrics.ph: "abc" is not a number',
-        "source_message_id": "m-1",
+        "source_message_id": "m-0",
+        "source_index": "17",
         "sent_timestamp": str(first),
     }
+
+
+def test_an_empty_source_counts_as_none(ingest_with_queue, dead_letters):
+    ingest_with_queue.invoke(batch(record(BROKEN_TEXT, "m-1", attributes={"source_message_id": "", "source_index": ""})))
+    attributes = dead_letters.letter().attributes
+    assert attributes["source_message_id"] == "m-1" and "source_index" not in attributes
 
 
 def test_maybe_stored_is_absent_if_the_gateway_rejected_the_event(ingest_with_queue, dead_letters):

@@ -1,5 +1,7 @@
 """Direct invocation: the report, and the end of events that are rejected or could not be stored."""
+import base64
 import json
+import time
 
 import pytest
 
@@ -125,7 +127,8 @@ def test_dead_letters_each_rejected_event_of_an_array_with_its_own_text(ingest_w
         assert letter.attributes["source_message_id"] == result.request_id
         # A direct payload has no time of its own. The time of the invocation lets a redriven event keep its time.
         assert int(letter.attributes["sent_timestamp"]) == pytest.approx(now_ms(), abs=10_000)
-        assert set(letter.attributes) == {"reason", "detail", "source_message_id", "sent_timestamp"}
+        assert set(letter.attributes) == {"reason", "detail", "source_message_id", "source_index", "sent_timestamp"}
+    assert [letters[text].attributes["source_index"] for text in (first, second)] == ["0", "2"]
     assert '"abc" is not a number' in letters[first].attributes["detail"]
 
 
@@ -182,6 +185,50 @@ def test_answers_an_error_if_the_queue_refuses_one_of_many_dead_letters(start, s
         ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=front.url)
         result = ingest.invoke([BROKEN, {"metrics": {"ph": "poison"}}], deadline_s=8)
     assert result.error_type == "dead_letter_failed"
+
+
+def test_dead_letters_more_than_five_thousand_events_as_one_payload(start, sqs):
+    queue = sqs.queue(fifo=True)
+    ingest = start(DEAD_LETTER_QUEUE_URL=queue.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
+    texts = [b'{"x" :%d}' % number for number in range(5_001)]
+    few, many = b"[" + b", ".join(texts[:50]) + b"]", b" [" + b" ,".join([json.dumps(event()).encode(), *texts]) + b"]\n"
+    assert ingest.invoke(few).ok
+    assert [letter.body.encode() for letter in queue.letters()] == texts[:50]
+    result = ingest.invoke(many)
+    assert (result.json["accepted"], result.json["rejected_count"]) == (1, 5_001)
+    letter = queue.letter()
+    assert letter.body.encode() == many
+    assert letter.attributes["reason"] == "invalid_event" and letter.attributes["detail"].endswith("; and 5000 more")
+    assert letter.attributes["source_message_id"] == result.request_id and "source_index" not in letter.attributes
+    assert (letter.system["MessageGroupId"], letter.system["MessageDeduplicationId"]) == ("rejected", result.request_id)
+
+
+def test_answers_delivery_failed_if_the_payload_is_too_long_for_one_dead_letter(ingest_with_queue, dead_letters):
+    result = ingest_with_queue.invoke([event()] + ["x" * 200] * 6_000)
+    assert result.error_type == "delivery_failed"
+    assert all(text in result.error_message for text in ("6000 of 6001", "1 were delivered", "more than SQS takes"))
+    assert dead_letters.letters() == []
+
+
+def test_makes_a_dead_letter_of_an_event_that_only_the_receiver_rejects(start, sqs, dead_letters, receiver):
+    receiver.answer_with(lambda write: Answer(400, "out of bounds") if b"bad" in write.request.body else Answer(204))
+    ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=sqs.endpoint)
+    bad = '{ "metrics":{"bad" : 1},"dimensions":{"a":"\\u00e9"}}'
+    text = f'[{json.dumps(event())},{bad} , {json.dumps(event({"ph": 2}))}]'
+    for payload in (text, base64.b64encode(text.encode()).decode()):
+        assert ingest.invoke(payload.encode(), deadline_s=10).json["rejected_count"] == 1
+        assert dead_letters.letter().body == bad
+
+
+@pytest.mark.parametrize("wrap", [lambda text: text, lambda text: base64.b64encode(text)], ids=["plain", "base64"])
+def test_answers_in_time_if_the_queue_hangs_after_390_000_rejected_events(start, sqs, dead_letters, wrap):
+    payload = wrap(b"[" + b",".join([b"1"] * 390_000) + b"]")
+    with SqsFront(sqs, hook=lambda call: time.sleep(30)) as front:
+        ingest = start(DEAD_LETTER_QUEUE_URL=dead_letters.url, AWS_ENDPOINT_URL_SQS=front.url)
+        result = ingest.invoke(payload, deadline_s=8)
+    assert result.error_type == "dead_letter_failed", result
+    assert result.seconds < 8
+    assert len(json.loads(result.error_message)["rejected"]) == 1000
 
 
 @pytest.mark.parametrize("status", [500, 503, 403, 404, 301])

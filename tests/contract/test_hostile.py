@@ -207,8 +207,8 @@ def test_answers_two_million_broken_events_in_time_and_little_memory_with_a_dead
         if result.seconds < 4:
             break  # the work fills the whole time; a busy machine is late now and then, a defect is late always
     assert result.seconds < 4
-    assert result.error_type == "dead_letter_failed"  # no queue takes them all in that time
-    assert json.loads(result.error_message)["rejected_count"] == count
+    assert result.error_type == "delivery_failed"  # above 5,000 the payload is one dead letter, and this one is too long
+    assert f"{count} of {count} events are rejected" in result.error_message
     assert ingest_with_queue.peak_memory() < MEMORY
     works(ingest_with_queue)
 

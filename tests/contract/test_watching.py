@@ -259,3 +259,30 @@ def test_lines_of_an_invocation_carry_its_id(ingest, receiver):
     receiver.answer_with(lambda write: Answer(404))
     result = ingest.invoke(batch(record(event(), "m-1")), deadline_s=5)
     assert [line["request_id"] for line in result.warnings(message_id="m-1")] == [result.request_id]
+
+
+# --- bounds ----------------------------------------------------------------------------------------------------------
+
+def test_a_full_batch_has_a_line_for_each_message_in_a_bounded_log(start):
+    records = [record('{"metrics":{"%s":"abc"}}' % ("é" * 60), f"m-{number}") for number in range(10_000)]
+    result = start().invoke(batch(*records), deadline_s=60)
+    assert len(result.failures) == 10_000
+    warned = {field(line, "message_id"): field(line, "reason") for line in result.warnings() if field(line, "message_id")}
+    assert set(warned) == set(result.failures) and set(warned.values()) == {"invalid_value"}
+    assert len(result.raw_log.encode()) < 5_000_000
+
+
+def test_more_messages_than_a_queue_gives_have_one_line_that_counts_them(start):
+    records = [record("{", f"m-{number}") for number in range(10_050)]
+    result = start().invoke(batch(*records), deadline_s=60)
+    assert len(result.failures) == 10_050
+    assert len([line for line in result.warnings() if field(line, "message_id")]) == 10_000
+    assert [field(line, "more") for line in result.warnings() if field(line, "more")] == [50]
+
+
+def test_ids_in_log_lines_are_cut_and_steer_no_terminal(start):
+    result = start().invoke(batch(record("{", "\x1b[31m\n\x9b\u202e" + "m" * 100_000)), deadline_s=20)
+    [line] = [line for line in result.warnings() if field(line, "message_id")]
+    assert len(field(line, "message_id")) == 128
+    assert not re.search("[\x00-\x1f\x7f-\x9f\u202e]", result.raw_log.replace("\n", ""))
+    assert max(map(len, result.raw_log.splitlines())) < 20_000

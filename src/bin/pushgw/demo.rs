@@ -137,6 +137,7 @@ mod tests {
             reason: Reason::TooOld,
             detail: String::new(),
             source_message_id: id.to_owned(),
+            source_index: None,
             sent_timestamp: None,
             maybe_stored: false,
             group_id: None,

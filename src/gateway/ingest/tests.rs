@@ -192,14 +192,26 @@ async fn sends_nothing_and_returns_everything_when_there_is_no_time() {
 
 #[tokio::test]
 async fn makes_dead_letters_of_an_array_from_the_text_of_each_event() {
-    let events: Vec<_> = (0..2_500).map(|i| format!("{{\"x\" : {i}}}")).collect();
+    let events: Vec<_> = (0..5_000).map(|i| format!("{{\"x\" : {i}}}")).collect();
     let rig = Rig::new();
     let handled = rig.handle(&rig.gateway(stored), &format!("[{}]", events.join(" ,\n"))).await;
     assert!(handled.answer.is_ok());
     let dead_letters = rig.dead_letters.taken.lock().unwrap();
     assert!(dead_letters.iter().map(|dead_letter| &dead_letter.body).eq(&events));
-    assert_eq!(dead_letters[2_499].deduplication_id, "request-1-2499");
-    assert!(dead_letters[2_499].detail.starts_with("[2499].x: unknown key"), "{}", dead_letters[2_499].detail);
+    assert_eq!(dead_letters[4_999].deduplication_id, "request-1-4999");
+    assert!(dead_letters[4_999].detail.starts_with("[4999].x: unknown key"), "{}", dead_letters[4_999].detail);
+}
+
+#[tokio::test]
+async fn makes_one_dead_letter_of_a_payload_with_more_than_5000_rejected_events() {
+    let payload = format!(" [{}]\n", vec!["{}"; 5_001].join(" ,"));
+    let rig = Rig::new();
+    let handled = rig.handle(&rig.gateway(stored), &payload).await;
+    assert!(handled.answer.is_ok());
+    let dead_letters = rig.dead_letters.taken.lock().unwrap();
+    assert_eq!(dead_letters.len(), 1);
+    assert_eq!((&dead_letters[0].body, dead_letters[0].deduplication_id.as_str()), (&payload, "request-1"));
+    assert!(dead_letters[0].detail.ends_with("; and 5000 more"), "{}", dead_letters[0].detail);
 }
 
 #[tokio::test]
