@@ -9,8 +9,9 @@ SELECT
   -- The time at which AWS IoT received the message, in milliseconds: the clock of a device may be wrong.
   timestamp() AS timestamp,
   -- Choose the metrics by name, so that a key of a new firmware does not become a new series.
-  -- Numbers may be strings. AWS IoT omits a reading that is missing, so the others still arrive.
+  -- Numbers may be strings. AWS IoT omits a reading that is missing, and the gateway one that is null, so the others still arrive.
   {'temperature': temperature, 'ph': ph} AS metrics
 FROM 'sensors/+/+/water'
--- The gateway would reject an event without metrics, so the rule ignores a message with neither reading.
-WHERE isUndefined(temperature) = false OR isUndefined(ph) = false
+-- The gateway would reject an event without a value, so the rule ignores a message in which each reading is missing or null.
+WHERE (isUndefined(temperature) = false AND isNull(temperature) = false) OR
+  (isUndefined(ph) = false AND isNull(ph) = false)

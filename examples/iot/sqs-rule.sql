@@ -12,4 +12,6 @@ SELECT
   -- A dot selects a nested reading.
   {'temperature': temperature, 'ph': ph, 'battery_level': battery.level} AS metrics
 FROM 'sensors/+/+/water'
-WHERE isUndefined(temperature) = false OR isUndefined(ph) = false OR isUndefined(battery.level) = false
+WHERE (isUndefined(temperature) = false AND isNull(temperature) = false) OR
+  (isUndefined(ph) = false AND isNull(ph) = false) OR
+  (isUndefined(battery.level) = false AND isNull(battery.level) = false)

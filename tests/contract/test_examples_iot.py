@@ -2,7 +2,7 @@
 
 No program outside of AWS runs a topic rule. `Rule` evaluates the subset of AWS IoT SQL (version 2016-03-23) that the examples use,
 as the reference of AWS IoT describes it:
-  - object literals, `topic(n)`, `clientid()`, `timestamp()`, `isUndefined(x)`, dotted paths, `=`, `OR`;
+  - object literals, `topic(n)`, `clientid()`, `timestamp()`, `isUndefined(x)`, `isNull(x)`, dotted paths, `=`, `AND`, `OR`, parentheses;
   - a key that the payload does not have is Undefined, and an object leaves Undefined members out;
   - a whole number, such as 15.0, is an Int.
 Anything else in a rule fails the test, so that nobody extends the subset by accident.
@@ -83,12 +83,22 @@ class Rule:
         return without_undefined(selected) if wanted else None
 
     def _condition(self):
-        holds = self._comparison()
+        holds = self._conjunction()
         while self._take("OR"):
-            holds = self._comparison() or holds
+            holds = self._conjunction() or holds
+        return holds
+
+    def _conjunction(self):
+        holds = self._comparison()
+        while self._take("AND"):
+            holds = self._comparison() and holds
         return holds
 
     def _comparison(self):
+        if self._take("("):
+            holds = self._condition()
+            self._next(")")
+            return holds
         left = self._value()
         self._next("=")
         return left == self._value()
@@ -132,6 +142,8 @@ class Rule:
                 return self.message["receivedAt"]
             case "isundefined", [value]:
                 return value is UNDEFINED
+            case "isnull", [value]:
+                return value is None
         raise AssertionError(f"not in the subset of AWS IoT SQL that the test knows: {name}({arguments})")
 
     def _path(self, name):
@@ -263,4 +275,4 @@ def test_function_delivers_the_payload(patient_gateway, path):
     labels = tuple(sorted(payload["dimensions"].items()))
     assert sent.samples == {
         (name, labels): [(payload["timestamp"], bits(float(value)))]
-        for name, value in payload["metrics"].items()}
+        for name, value in payload["metrics"].items() if value is not None}
