@@ -121,7 +121,8 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let answer_deadline = answer_deadline(batch, ledger.len());
         let mut sender = Sender::new(&self.client, batch.request_id, self.send_deadline(answer_deadline));
         let mut encoder = std::mem::take(&mut *self.encoder());
-        let (delivery, encoding) = deliver(&mut sender, &table, &self.limits, &mut encoder).await;
+        let messages = ledger.first_events();
+        let (delivery, encoding) = deliver(&mut sender, &table, &messages, &self.limits, &mut encoder).await;
         *self.encoder() = encoder.trimmed();
         let mut outcomes = delivery.outcomes(|item| {
             batch.trigger == Trigger::Direct || batch.messages[ledger.message_of(item)].receive_count > 1

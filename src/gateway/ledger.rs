@@ -176,6 +176,11 @@ impl Ledger {
         matches!(self.messages.as_slice(), [Entry { shape: Shape::Single, .. }])
     }
 
+    /// Returns the first event of each message.
+    pub(super) fn first_events(&self) -> Vec<ItemId> {
+        self.messages.iter().map(|message| ItemId(message.first_event)).collect()
+    }
+
     pub(super) fn shape(&self, message: usize) -> Shape {
         self.messages[message].shape
     }

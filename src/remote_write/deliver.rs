@@ -3,7 +3,7 @@
 use super::Sender;
 use super::delivery::Delivery;
 use crate::aws::Transport;
-use crate::model::DEFECT;
+use crate::model::{DEFECT, ItemId};
 use crate::series::SampleTable;
 use crate::wire::{Encoder, Limits, encode, encode_selection};
 use bytes::Bytes;
@@ -12,19 +12,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Sends all samples of `table`, one request after another, each encoded at its turn. Requests that cannot be answered in time are not
-/// begun. Returns what is known of each sample, and the time that encoding took.
+/// begun. `messages` has the first item of each message. Returns what is known of each sample, and the time that encoding took.
 pub async fn deliver<'t, 'a, T: Transport>(
     sender: &mut Sender<'_, T>,
     table: &'t SampleTable<'a>,
+    messages: &'t [ItemId],
     limits: &Limits,
     encoder: &mut Encoder,
 ) -> (Delivery<'t, 'a>, Duration) {
-    let mut delivery = Delivery::new(table);
+    let mut delivery = Delivery::new(table, messages);
     let mut encoding = Duration::ZERO;
     let mut requests = encode(table, limits, encoder);
     loop {
         if let Err(out_of) = sender.may_send() {
-            delivery.fail(out_of.to_string());
+            delivery.run_out(out_of);
             break;
         }
         let before = Instant::now();
@@ -50,7 +51,7 @@ pub async fn deliver<'t, 'a, T: Transport>(
                     }
                 }
                 Err(out_of) => {
-                    delivery.fail(out_of.to_string());
+                    delivery.run_out(out_of);
                     break;
                 }
             }

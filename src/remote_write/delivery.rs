@@ -19,18 +19,25 @@
 //!    of order, too old, duplicate. And an earlier request may have stored it: one of this delivery, or of an earlier one, which only
 //!    the caller knows.
 //! 6. If two answers refuse samples of one item, a reason that no setting drops wins over lateness.
+//! 7. If a sample alone is refused as out of order or too old, the older samples of its series are so, too.
+//! 8. No message takes more than its share of the requests while others wait. Messages that no answer suspects are settled first. If
+//!    the share ends, the rest of the message is given up: its items are rejected, and marked maybe stored, if one of its items is
+//!    rejected. So every delivery settles something, and one message cannot hold up the others.
 
 mod items;
 mod outcomes;
 mod sample_state;
+mod shares;
 
-use super::bisect::{Bisection, PartAnswer, Step};
+use super::bisect::{Bisection, PartAnswer, Step, Suspect};
 use super::error_text::{self, NamedSample, names_a_limit, reason};
+use super::sender::OutOf;
 use super::{Answered, Disposition, describe, may_be_stored};
 use crate::model::{ItemId, Reason, Rejection};
 use crate::series::{Sample, SampleTable};
 use items::Items;
 use sample_state::SampleState;
+use shares::Shares;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
@@ -46,6 +53,7 @@ pub struct Delivery<'t, 'a> {
     refusals: Vec<Rejection>,
     refused: BTreeMap<ItemId, Refused>,
     failure: Option<String>,
+    shares: Shares<'t>,
 }
 
 /// The request that is under way.
@@ -70,9 +78,11 @@ struct Refused {
 }
 
 impl<'t, 'a> Delivery<'t, 'a> {
-    pub fn new(table: &'t SampleTable<'a>) -> Self {
+    /// A message is a range of items; `messages` has the first item of each, in ascending order.
+    pub fn new(table: &'t SampleTable<'a>, messages: &'t [ItemId]) -> Self {
         Self {
             table,
+            shares: Shares::new(messages),
             states: vec![SampleState::default(); table.samples().len()],
             current: None,
             refusals: Vec::new(),
@@ -88,7 +98,9 @@ impl<'t, 'a> Delivery<'t, 'a> {
         let series = samples[request.start].series;
         let mut earlier = (0..request.start).rev().take_while(|&sample| samples[sample].series == series);
         let overtakes = earlier.any(|sample| self.states[sample].is_pending());
-        self.current = (!overtakes).then(|| Current { part: request.clone().collect(), request, bisection: None });
+        let part: Vec<usize> =
+            request.clone().filter(|&sample| !self.shares.is_given_up(samples[sample].item)).collect();
+        self.current = (!overtakes && !part.is_empty()).then_some(Current { part, request, bisection: None });
     }
 
     /// Returns the samples to send next, in ascending order: first the whole request, then parts of it if it was refused. `None` when
@@ -113,6 +125,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
 
     /// Takes an answer after which the same part is sent again.
     pub fn retrying(&mut self, answer: &Answered) {
+        self.shares.requests += 1;
         if let Some(current) = &self.current {
             let named = self.named(answer, &current.part);
             mark_maybe_stored(self.table.samples(), &mut self.states, answer, &current.part, &named);
@@ -121,6 +134,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
 
     /// Takes the last answer to the part. Returns whether it settled items that are not stored, which is worth a line in the log.
     pub fn answered(&mut self, answer: &Answered) -> bool {
+        self.shares.requests += 1;
         let Some(Current { request, part, bisection }) = self.current.take() else { return false };
         let (items, mut bisection) = match (bisection, part_answer(answer, None)) {
             (None, PartAnswer::Stored) => {
@@ -133,14 +147,22 @@ impl<'t, 'a> Delivery<'t, 'a> {
             }
             (Some(under_way), _) => under_way,
             (None, _) => {
-                let items = Items::of(self.table.samples(), request.clone());
-                let bisection = Bisection::new(items.count());
+                let samples = self.table.samples();
+                let items = Items::of(samples, request.clone());
+                let bisection = Bisection::new(items.clusters(samples, |item| self.shares.message_of(item)));
                 (items, bisection)
             }
         };
         let settles = self.part_answered(answer, &part, &items, &mut bisection);
         self.current = Some(Current { request, part, bisection: Some((items, bisection)) });
         settles
+    }
+
+    /// Notes that no further request may begin: messages with a refused item are given up.
+    pub fn run_out(&mut self, out_of: OutOf) {
+        self.fail(out_of.to_string());
+        let refused: Vec<u32> = self.refused.keys().map(|&item| self.shares.message_of(item)).collect();
+        self.shares.given_up.extend(refused);
     }
 
     /// Notes why not everything was sent.
@@ -152,7 +174,10 @@ impl<'t, 'a> Delivery<'t, 'a> {
         let samples = self.table.samples();
         let named = self.named(answer, part);
         let asked = bisection.part().unwrap_or_default();
-        let suspect = named.first().and_then(|&sample| items.position_of(samples[sample].item, asked));
+        let message = self.one_message(items, asked);
+        let position = named.first().and_then(|&sample| items.position_of(samples[sample].item, asked));
+        let is_late = || answer.as_ref().is_ok_and(|answer| reason(&error_text::of(answer)).is_late());
+        let suspect = position.map(|position| Suspect { position, is_late: is_late() });
         let part_answer = part_answer(answer, suspect);
         if part_answer == PartAnswer::Stored {
             self.stored(part);
@@ -173,7 +198,31 @@ impl<'t, 'a> Delivery<'t, 'a> {
             }
         };
         mark_maybe_stored(samples, &mut self.states, answer, part, &named);
+        if let Some(message) = message {
+            self.spend(message, items, bisection);
+        }
         settles
+    }
+
+    /// Returns the message that all of these items are of.
+    fn one_message(&self, items: &Items, part: &[u32]) -> Option<u32> {
+        let mut messages = part.iter().map(|&number| self.shares.message_of(items.ids()[number as usize]));
+        let first = messages.next()?;
+        messages.all(|message| message == first).then_some(first)
+    }
+
+    /// Counts a request that was for one message, and gives the message up when its share ends.
+    fn spend(&mut self, message: u32, items: &Items, bisection: &mut Bisection) {
+        let samples = self.table.samples();
+        let (shares, states) = (&mut self.shares, &self.states);
+        let waiting = || {
+            let pending = samples.iter().zip(states).filter(|(_, state)| state.is_pending());
+            pending.map(|(sample, _)| sample.item)
+        };
+        if shares.spend(message, waiting) {
+            let of_message = |number: &u32| shares.message_of(items.ids()[*number as usize]) == message;
+            bisection.withhold(&(0..).take(items.ids().len()).filter(of_message).collect());
+        }
     }
 
     /// One item was alone in a part that was refused or too large. Returns the items that must not or need not be sent any more.
@@ -209,9 +258,20 @@ impl<'t, 'a> Delivery<'t, 'a> {
             self.states[sample].set_refused();
             self.refuse(samples[sample].item, refusal, maybe_stored);
         }
+        let mut others: Vec<ItemId> = samples[equal.clone()].iter().map(|sample| sample.item).collect();
+        if reason.is_late() && !equal.is_empty() {
+            let is_older = |&older: &usize| samples[older].series == samples[equal.start].series;
+            for older in (0..equal.start).rev().take_while(is_older) {
+                if self.states[older].is_pending() {
+                    let maybe_stored = self.states[older].is_maybe_stored();
+                    self.states[older].set_refused();
+                    self.refuse(samples[older].item, refusal, maybe_stored);
+                    others.push(samples[older].item);
+                }
+            }
+        }
         let own = samples[part[0]].item;
-        let others = samples[equal].iter().map(|sample| sample.item).filter(|&other| other != own);
-        items.without(others, |sample| self.states[sample].is_pending())
+        items.without(others.into_iter().filter(|&other| other != own), |sample| self.states[sample].is_pending())
     }
 
     fn refuse(&mut self, item: ItemId, refusal: u32, maybe_stored: bool) {
@@ -275,7 +335,7 @@ fn mark_maybe_stored(
     }
 }
 
-fn part_answer(answer: &Answered, suspect: Option<usize>) -> PartAnswer {
+fn part_answer(answer: &Answered, suspect: Option<Suspect>) -> PartAnswer {
     match Disposition::of(answer) {
         Disposition::Stored => PartAnswer::Stored,
         Disposition::TooLarge => PartAnswer::TooLarge,

@@ -14,7 +14,7 @@ from support.faults import REPLAY_REASONS, Stand, maybe_stored_of, search_bound
 from support.receiver import Answer
 from support.remote_write import bits
 from support.sqs import record
-from support.tsdb import HOUR, Tsdb
+from support.tsdb import HOUR, Tsdb, go_labels, go_time
 
 FLAVOURS = ["amp", "prometheus"]
 WORDS = ["amp", "prometheus", "empty", "other"]
@@ -518,3 +518,103 @@ def test_reports_and_dead_letters_each_culprit_of_a_direct_array(sqs, flavour):
         # The contract, `maybe_stored` (c): a direct invocation may be the caller's second try.
         assert {letter.attributes.get("maybe_stored") for letter in letters} == {"true"}
         assert result.metrics["maybe_stored"] == 3
+
+
+# --- fair shares -----------------------------------------------------------------------------------------------------
+
+def late_array(tsdb, now, name, count, series):
+    """Returns an array of `count` events that the receiver refuses as out of order, over so many series."""
+    events = []
+    for n in range(count):
+        dimensions = {"array": name, "sensor": str(n % series)}
+        tsdb.put(labels_of("ph", dimensions), now - 1000, bits(1.5))
+        events.append(event({"ph": n}, dimensions, now - 600_000 + 1000 * (n // series)))
+    return events
+
+
+def settle(stand, records, deadline_s=60):
+    """Delivers until no message is returned. Returns the number of deliveries, and all dead letters."""
+    result, letters, deliveries = stand.deliver(*records, deadline_s=deadline_s), stand.letters(), 1
+    while result.failures:
+        deliveries += 1
+        assert deliveries <= 6, f"{len(result.failures)} messages are returned again and again"
+        result = stand.deliver_again(records, result, deliveries, deadline_s=deadline_s)
+        letters.update(stand.letters())
+    return deliveries, letters
+
+
+@pytest.mark.parametrize("series", [1, 300], ids=["one series", "300 series"])
+@pytest.mark.parametrize("words", ["amp", "empty"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("fifo", [False, True], ids=["standard", "fifo"])
+def test_an_array_of_late_readings_holds_no_message_up(sqs, flavour, words, series, fifo):
+    tsdb = Tsdb(flavour, words, max_age_ms=HOUR)
+    now = now_ms()
+    array = late_array(tsdb, now, "a", 300, series)
+    good = [event({"ph": n}, {"pond": str(n)}, now - 5000) for n in range(49)]
+    # In a FIFO queue some of them are of the array's own group, and wait behind it.
+    groups = ["a", *("a" if n % 2 else f"g{n}" for n in range(49))] if fifo else [None] * 50
+    records = [record(one, f"m-{n}", group=group) for n, (one, group) in enumerate(zip([array, *good], groups))]
+    with Stand(sqs, tsdb) as stand:
+        deliveries, letters = settle(stand, records)
+        assert deliveries == 1
+        assert set(letters) == {"m-0"}, "only the array is dead-lettered"
+        assert letters["m-0"].attributes["reason"] == ("out_of_order" if words == "amp" else "refused_by_receiver")
+        assert all(tsdb.holds(samples_of(one)[0]) for one in good)
+
+
+@pytest.mark.parametrize("words", ["amp", "empty"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_ten_arrays_of_late_readings_are_settled_in_one_delivery(sqs, flavour, words):
+    tsdb = Tsdb(flavour, words, max_age_ms=HOUR)
+    now = now_ms()
+    arrays = [late_array(tsdb, now, f"a{n}", 100, 100) for n in range(10)]
+    good = event({"ph": 6.7}, {"pond": "a"}, now - 5000)
+    records = [record(one, f"m-{n}") for n, one in enumerate([*arrays, good])]
+    with Stand(sqs, tsdb) as stand:
+        deliveries, letters = settle(stand, records)
+        assert deliveries == 1
+        assert set(letters) == {f"m-{n}" for n in range(10)}
+        reason = "out_of_order" if words == "amp" else "refused_by_receiver"
+        assert {letter.attributes["reason"] for letter in letters.values()} == {reason}
+        assert tsdb.holds(samples_of(good)[0])
+
+
+@pytest.mark.parametrize("words", ["amp", "empty"])
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_a_direct_array_of_late_readings_is_settled_in_one_invocation(sqs, flavour, words):
+    tsdb = Tsdb(flavour, words, max_age_ms=HOUR)
+    now = now_ms()
+    good = [event({"ph": n}, {"pond": str(n)}, now - 5000) for n in range(49)]
+    with Stand(sqs, tsdb) as stand:
+        result = stand.invoke([*late_array(tsdb, now, "a", 300, 300), *good], deadline_s=60)
+        assert result.ok, result
+        report = result.json
+        assert report["requests"] <= 500
+        # Those that were not settled are dead-lettered, too: they may be stored, and nothing is lost.
+        assert len(stand.dead_letters.letters()) == report["rejected_count"] >= 300
+        assert report["accepted"] + report["rejected_count"] == 349
+
+
+def test_one_answer_settles_the_older_samples_of_a_series(sqs):
+    """Prometheus' text names no sample; the receiver here names the newest."""
+    tsdb = Tsdb("amp", "amp", max_age_ms=HOUR)
+    now = now_ms()
+    labels = {"sensor": "s"}
+    tsdb.put(labels_of("ph", labels), now - 1000, bits(1.5))
+    row = [event({"ph": n}, labels, now - 600_000 + 1000 * n) for n in range(200)]
+
+    def names_the_newest(write):
+        answer = tsdb.judge(write)
+        if answer.status != 400:
+            return answer
+        series = write.series[-1]
+        when = max(time for time, _ in series.samples)
+        return Answer(400, body=f"err: out of order sample. timestamp={go_time(when)}, series={go_labels(series.labels)}".encode())
+
+    with Stand(sqs, tsdb) as stand:
+        stand.receiver.answer_with(names_the_newest)
+        result = stand.deliver(*(record(one, f"m-{n}") for n, one in enumerate(row)), deadline_s=30)
+        assert result.failures == []
+        assert result.metrics["requests"] <= 4
+        assert len(stand.letters()) == 200

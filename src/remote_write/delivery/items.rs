@@ -9,6 +9,8 @@ use std::ops::Range;
 #[derive(Debug)]
 pub(super) struct Items {
     numbers: HashMap<ItemId, u32>,
+    /// The item of each number.
+    ids: Vec<ItemId>,
     /// For each sample of the request, the number of its item, and the sample.
     samples: Vec<(u32, usize)>,
 }
@@ -18,17 +20,36 @@ impl Items {
         let mut by_time: Vec<_> =
             samples[request.clone()].iter().map(|sample| (sample.timestamp, sample.item)).collect();
         by_time.sort_unstable();
-        let mut numbers = HashMap::new();
+        let (mut numbers, mut ids) = (HashMap::new(), Vec::new());
         for (_, item) in by_time {
-            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-            numbers.entry(item).or_insert(next);
+            let next = u32::try_from(ids.len()).unwrap_or(u32::MAX);
+            if *numbers.entry(item).or_insert(next) == next {
+                ids.push(item);
+            }
         }
         let samples = request.map(|sample| (numbers[&samples[sample].item], sample)).collect();
-        Self { numbers, samples }
+        Self { numbers, ids, samples }
     }
 
-    pub(super) fn count(&self) -> u32 {
-        u32::try_from(self.numbers.len()).unwrap_or(u32::MAX)
+    /// Returns the cluster of each item: items of one message, and items that share a series, must keep their order. `message_of`
+    /// numbers the messages from 0.
+    pub(super) fn clusters(&self, samples: &[Sample], message_of: impl Fn(ItemId) -> u32) -> Vec<u32> {
+        let messages: Vec<u32> = self.ids.iter().map(|&item| message_of(item)).collect();
+        let count = messages.iter().max().map_or(0, |last| last + 1);
+        let mut parents: Vec<u32> = (0..count).collect();
+        // The samples of a series stand beside one another.
+        for pair in self.samples.windows(2) {
+            let [(a, sample_a), (b, sample_b)] = [pair[0], pair[1]];
+            if samples[sample_a].series == samples[sample_b].series {
+                let roots = [a, b].map(|item| root(&mut parents, messages[item as usize]));
+                parents[roots[0] as usize] = roots[1];
+            }
+        }
+        messages.into_iter().map(|message| root(&mut parents, message)).collect()
+    }
+
+    pub(super) fn ids(&self) -> &[ItemId] {
+        &self.ids
     }
 
     /// Returns the position of the item in `part`, which is in ascending order.
@@ -80,4 +101,14 @@ impl Items {
         }
         without
     }
+}
+
+/// Returns the root of a message in the forest of merged messages, and shortens the way to it.
+fn root(parents: &mut [u32], message: u32) -> u32 {
+    let mut root = message;
+    while parents[root as usize] != root {
+        parents[root as usize] = parents[parents[root as usize] as usize];
+        root = parents[root as usize];
+    }
+    root
 }

@@ -39,7 +39,7 @@ fn deliver(
     table: &SampleTable<'_>,
     mut receiver: impl FnMut(&[Sample]) -> Answered,
 ) -> (Vec<(u32, &'static str)>, Vec<Vec<Sample>>) {
-    let mut delivery = Delivery::new(table);
+    let mut delivery = Delivery::new(table, &[ItemId(0)]);
     let mut requests = Vec::new();
     delivery.begin(0..table.samples().len());
     while let Some(part) = delivery.next_part() {
@@ -70,7 +70,7 @@ fn delivers_an_item_of_several_times_and_asks_for_the_oldest_items_first() {
 #[test]
 fn skips_a_request_that_would_overtake_an_unsettled_sample() {
     let table = table(&[vec![(0, 1)], vec![(0, 2)]]);
-    let mut delivery = Delivery::new(&table);
+    let mut delivery = Delivery::new(&table, &[ItemId(0)]);
     delivery.begin(0..1);
     assert!(delivery.next_part().is_some());
     assert!(delivery.answered(&Err(TransportError::Timeout)));
@@ -88,7 +88,7 @@ fn marks_a_refused_item_that_an_earlier_delivery_may_have_sent() {
     for (text, sent_before, expected) in
         [("out of order sample", true, true), ("out of order sample", false, false), ("invalid label", true, false)]
     {
-        let mut delivery = Delivery::new(&table);
+        let mut delivery = Delivery::new(&table, &[ItemId(0)]);
         delivery.begin(0..1);
         assert!(delivery.next_part().is_some() && delivery.answered(&status(400, text)));
         let outcomes = delivery.outcomes(|_| sent_before);
