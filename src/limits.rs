@@ -54,6 +54,10 @@ pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
 /// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.
 pub const MAX_SERIES_SAMPLES: usize = 60_000;
 
+/// Series of one request. The compliance tests of Prometheus recommend at most so many:
+/// <https://github.com/prometheus/compliance/tree/main/remotewrite>.
+pub const MAX_REQUEST_SERIES: usize = 10_000;
+
 /// HTTP requests of one invocation. Events that are not settled by then are returned.
 pub const MAX_REQUESTS: u64 = 500;
 

@@ -58,7 +58,14 @@ impl<T: Transport> Transport for Signed<T> {
     }
 
     async fn warm(&self, url: Uri, timeout: Duration) {
-        self.transport.warm(url, timeout).await;
+        // Receivers other than AMP may take the request for a write.
+        if self.signer.is_some() {
+            self.transport.warm(url, timeout).await;
+        }
+    }
+
+    fn has_credentials(&self) -> bool {
+        self.signer.is_some()
     }
 
     async fn forget_credentials(&self) {

@@ -16,11 +16,16 @@ pub trait Transport: Send + Sync {
         timeout: Duration,
     ) -> impl Future<Output = Result<Answer, TransportError>> + Send;
 
-    /// Opens a connection to the host of `url`, within `timeout`, for the requests that follow. It reports no error: a
-    /// later request meets the same one.
+    /// Opens a connection to the host of `url`, within `timeout`, for the requests that follow, if they are signed. It reports no
+    /// error: a later request meets the same one.
     fn warm(&self, url: Uri, timeout: Duration) -> impl Future<Output = ()> + Send {
         let _nothing_to_open = (url, timeout);
         async {}
+    }
+
+    /// Reports whether requests are signed with credentials that can be reloaded.
+    fn has_credentials(&self) -> bool {
+        false
     }
 
     /// Forgets credentials, so that the next request is signed with fresh ones.

@@ -8,7 +8,7 @@
 //!   the text names none, the part is split in halves. A refused part of one cluster waits until the parts of all others are settled.
 //! * A part of one cluster is split at the item that the error text names, else in halves. Such parts are sent oldest first: a newer sample
 //!   that is stored may put an older one out of order. Only an item that the text calls late is sent before older ones.
-//! * k culprits among n items take at most 4k·log2 n + 3k + 1 requests, and never more than the 2n - 1 nodes of the tree by halves.
+//! * By halves, k culprits among n items take at most 4k·log2 n + 3k + 1 requests, and at most the 2n - 1 nodes of the tree.
 //! * Error texts are followed while they prove right: at most [`MAX_UNPROVEN`] hints before a suspect was sent alone. After a suspect
 //!   turned out innocent, none is followed. All of it stays within min(k·(4·log2 n + 8), 2n + 8) requests.
 

@@ -57,6 +57,11 @@ impl<T: Transport> RemoteWriteClient<T> {
         }
     }
 
+    /// Reports whether requests are signed with credentials that can be reloaded.
+    pub fn has_credentials(&self) -> bool {
+        self.transport.has_credentials()
+    }
+
     /// Forgets credentials, so that the next request is signed with fresh ones.
     pub async fn forget_credentials(&self) {
         self.transport.forget_credentials().await;

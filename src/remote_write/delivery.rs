@@ -21,8 +21,8 @@
 //! 6. If two answers refuse samples of one item, a reason that no setting drops wins over lateness.
 //! 7. If a sample alone is refused as out of order or too old, the older samples of its series are so, too.
 //! 8. No message takes more than its share of the requests while others wait. Messages that no answer suspects are settled first. If
-//!    the share ends, the rest of the message is given up: its items are rejected, and marked maybe stored, if one of its items is
-//!    rejected. So every delivery settles something, and one message cannot hold up the others.
+//!    the share ends, the message is given up. If one of its items is rejected, the others are rejected, too, and marked maybe stored.
+//!    So every delivery settles something, and one message cannot hold up the others.
 
 mod items;
 mod outcomes;
@@ -161,6 +161,9 @@ impl<'t, 'a> Delivery<'t, 'a> {
     /// Notes that no further request may begin: messages with a refused item are given up.
     pub fn run_out(&mut self, out_of: OutOf) {
         self.fail(out_of.to_string());
+        if out_of == OutOf::SameAnswer {
+            return;
+        }
         let refused: Vec<u32> = self.refused.keys().map(|&item| self.shares.message_of(item)).collect();
         self.shares.given_up.extend(refused);
     }
@@ -176,7 +179,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
         let asked = bisection.part().unwrap_or_default();
         let message = self.one_message(items, asked);
         let position = named.first().and_then(|&sample| items.position_of(samples[sample].item, asked));
-        let is_late = || answer.as_ref().is_ok_and(|answer| reason(&error_text::of(answer)).is_late());
+        let is_late = || answer.as_ref().is_ok_and(|answer| reason(&error_text::judged(answer)).is_late());
         let suspect = position.map(|position| Suspect { position, is_late: is_late() });
         let part_answer = part_answer(answer, suspect);
         if part_answer == PartAnswer::Stored {
@@ -235,7 +238,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
         items: &Items,
     ) -> HashSet<u32> {
         let Ok(received) = answer else { return HashSet::new() };
-        let (status, text) = (received.status, error_text::of(received));
+        let (status, text) = (received.status, error_text::judged(received));
         let samples = self.table.samples();
         // The refused sample, if it is known.
         let sample = if named.is_empty() && part.len() == 1 { part } else { named };
@@ -294,7 +297,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
     /// Returns those of `part` that are the one sample that the error text names. A text without a time that fits several samples names
     /// none of them.
     fn named(&self, answer: &Answered, part: &[usize]) -> Vec<usize> {
-        let Some(named) = answer.as_ref().ok().and_then(|answer| NamedSample::find(&error_text::of(answer))) else {
+        let Some(named) = answer.as_ref().ok().and_then(|answer| NamedSample::find(&error_text::judged(answer))) else {
             return Vec::new();
         };
         let samples = self.table.samples();

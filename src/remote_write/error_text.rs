@@ -14,6 +14,35 @@ pub fn of(answer: &Answer) -> String {
     String::from_utf8_lossy(&answer.body).trim().to_owned()
 }
 
+/// Returns the text that decides: that of a JSON object's `message`, if it names a sample or a limit; else all of it.
+pub fn judged(answer: &Answer) -> String {
+    let text = of(answer);
+    match json_message(&text) {
+        Some(message) if is_about_samples(&message) => message,
+        _ => text,
+    }
+}
+
+/// Reports whether the answer is a web page or the error of an AWS service, and not about samples. A proxy or a front end gives it.
+pub fn is_foreign(answer: &Answer) -> bool {
+    let text = of(answer);
+    let is_service_error = || text.starts_with('{') && text.contains("\"__type\"");
+    let is_other_message = || json_message(&text).is_some_and(|message| !is_about_samples(&message));
+    text.starts_with('<') || is_service_error() || is_other_message()
+}
+
+fn is_about_samples(text: &str) -> bool {
+    reason(text) != Reason::RefusedByReceiver || names_a_limit(text) || NamedSample::find(text).is_some()
+}
+
+/// Returns the string of `message` or `Message` in a JSON object, which may be cut off behind it.
+fn json_message(text: &str) -> Option<String> {
+    let object = text.strip_prefix('{')?;
+    let (_, after) = ["\"message\"", "\"Message\""].iter().find_map(|key| object.split_once(key))?;
+    let string = after.trim_start().strip_prefix(':')?.trim_start().strip_prefix('"')?;
+    quoted(string).map(|(message, _)| message)
+}
+
 pub(super) fn cut(text: &str) -> String {
     text.chars().take(MAX_ERROR_TEXT_CHARS).collect()
 }
@@ -32,15 +61,17 @@ pub fn names_a_limit(text: &str) -> bool {
 /// |---|---|
 /// | `too new`, `too far in the future` | `in_future` |
 /// | `out of order`, `too old sample` | `out_of_order` |
-/// | `duplicate sample`, `new value for timestamp` | `duplicate_timestamp` |
-/// | `timestamp too old`, `max sample age`, `out of bounds` | `too_old` |
+/// | `duplicate sample`, `duplicate timestamp`, `same timestamp, but a different value`, `new value for timestamp` | `duplicate_timestamp` |
+/// | `timestamp too old`, `timestamp is too old`, `max sample age`, `out of bounds` | `too_old` |
 /// | any other | `refused_by_receiver` |
 pub fn reason(text: &str) -> Reason {
+    const DUPLICATE: [&str; 4] =
+        ["duplicate sample", "duplicate timestamp", "same timestamp, but a different value", "new value for timestamp"];
     const TABLE: [(Reason, &[&str]); 4] = [
         (Reason::InFuture, &["too new", "too far in the future"]),
         (Reason::OutOfOrder, &["out of order", "too old sample"]),
-        (Reason::DuplicateTimestamp, &["duplicate sample", "new value for timestamp"]),
-        (Reason::TooOld, &["timestamp too old", "max sample age", "out of bounds"]),
+        (Reason::DuplicateTimestamp, &DUPLICATE),
+        (Reason::TooOld, &["timestamp too old", "timestamp is too old", "max sample age", "out of bounds"]),
     ];
     let own = own_text(text);
     let row = TABLE.iter().find(|(_, phrases)| phrases.iter().any(|phrase| own.contains(phrase)));
@@ -194,6 +225,13 @@ mod tests {
             ("timestamp too old: 1 metric: \"x\"", Reason::TooOld),
             ("greater_than_max_sample_age", Reason::TooOld),
             ("out of bounds", Reason::TooOld),
+            (
+                "the sample was rejected because another sample with the same timestamp, but a different value, has already been ingested",
+                Reason::DuplicateTimestamp,
+            ),
+            ("(err-mimir-sample-duplicate-timestamp)", Reason::DuplicateTimestamp),
+            ("(err-mimir-sample-out-of-order)", Reason::OutOfOrder),
+            ("the sample has been rejected because its timestamp is too old", Reason::TooOld),
             ("sample invalid metric name: \"a.b\"", Reason::RefusedByReceiver),
             ("", Reason::RefusedByReceiver),
         ];

@@ -18,11 +18,12 @@ const ERROR_TEXT_PATIENCE: Duration = Duration::from_millis(500);
 /// | answer | disposition | then | if it stays |
 /// |---|---|---|---|
 /// | 2xx | `Stored` (202: a replica's sample that AMP leaves out on purpose) | – | delivered |
-/// | 400, 409, 422, and 429 whose text names a workspace limit (AMP has used both) | `Refused`: some sample of it | bisect | rejected; errored if the text names a workspace limit |
+/// | 400, 409, 422 with a web page, or with the error of an AWS service that names no sample | `Foreign`: it is not about samples | no retry now | errored |
+/// | other 400, 409, 422, and 429 whose text names a workspace limit (AMP has used both) | `Refused`: some sample of it | bisect | rejected; errored if the text names a workspace limit |
 /// | 413 | `TooLarge` | split in two | one event alone: `too_large` |
 /// | 401, 403 | `Unauthorized` | reload credentials and sign again, once | errored |
 /// | 408, 429, 5xx, no answer in time, network error, not HTTP | `Recoverable` | wait longer each time; `Retry-After` up to 30 s | errored |
-/// | anything else (3xx, 404, 405, 415), no credentials | `Unrecoverable` | no retry now | errored |
+/// | anything else (3xx, 404, 405, 415), no credentials | `Unrecoverable` | no retry, and no further request now | errored |
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disposition {
     /// All samples are stored.
@@ -38,7 +39,9 @@ pub enum Disposition {
         /// Try at once: the connection was found dead, as after the function was frozen.
         at_once: bool,
     },
-    /// A retry would not help.
+    /// The answer is of something before the receiver, such as a proxy.
+    Foreign,
+    /// A retry would not help, and neither would another request.
     Unrecoverable,
 }
 
@@ -46,8 +49,9 @@ impl Disposition {
     pub fn of(answer: &Answered) -> Self {
         match answer {
             Ok(Answer { status: 200..=299, .. }) => Self::Stored,
+            Ok(answer @ Answer { status: 400 | 409 | 422, .. }) if error_text::is_foreign(answer) => Self::Foreign,
             Ok(Answer { status: 400 | 409 | 422, .. }) => Self::Refused,
-            Ok(answer @ Answer { status: 429, .. }) if error_text::names_a_limit(&error_text::of(answer)) => {
+            Ok(answer @ Answer { status: 429, .. }) if error_text::names_a_limit(&error_text::judged(answer)) => {
                 Self::Refused
             }
             Ok(Answer { status: 413, .. }) => Self::TooLarge,
@@ -60,12 +64,13 @@ impl Disposition {
     }
 }
 
-/// Returns how much of a body is read. The error text of 400, 409, 422 and 429 decides the outcome of items, so it must arrive whole.
-/// Other error texts are only reported, and the body of a success is not read.
+/// Returns how much of a body is read. The error text of 400, 409 and 422 decides the outcome of items, so it must arrive whole. A 429
+/// keeps its status and its `Retry-After` if its text breaks off. Other error texts are only reported, and the body of a success is
+/// not read.
 pub(super) fn body_policy(status: u16) -> BodyPolicy {
     match status {
         200..=299 => BodyPolicy::Skip,
-        400 | 409 | 422 | 429 => BodyPolicy::Required { max_bytes: MAX_ERROR_BODY_BYTES },
+        400 | 409 | 422 => BodyPolicy::Required { max_bytes: MAX_ERROR_BODY_BYTES },
         _ => BodyPolicy::Excerpt { max_bytes: MAX_ERROR_BODY_BYTES, patience: ERROR_TEXT_PATIENCE },
     }
 }
@@ -73,14 +78,15 @@ pub(super) fn body_policy(status: u16) -> BodyPolicy {
 /// Reports whether samples of a request may be stored although this was the answer.
 pub fn may_be_stored(answer: &Answered) -> bool {
     match answer {
-        Ok(answer @ Answer { status: 429, .. }) => error_text::names_a_limit(&error_text::of(answer)),
+        Ok(answer @ Answer { status: 429, .. }) => error_text::names_a_limit(&error_text::judged(answer)),
         Ok(Answer { status, .. }) => matches!(status, 400 | 408 | 409 | 422 | 500..=599),
         Err(TransportError::Timeout | TransportError::Network(_)) => true,
         Err(TransportError::Connect(_) | TransportError::Credentials(_)) => false,
     }
 }
 
-/// Returns how long the receiver wants to be left alone: its `Retry-After`, in seconds or as a date, at most [`MAX_RETRY_AFTER`].
+/// Returns how long the receiver wants to be left alone: its `Retry-After`, in seconds or as a date, at most [`MAX_RETRY_AFTER`]. Zero and
+/// a date that has passed are no wish.
 pub fn retry_after(answer: &Answered, now: SystemTime) -> Option<Duration> {
     let text = answer.as_ref().ok()?.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
@@ -89,7 +95,7 @@ pub fn retry_after(answer: &Answered, now: SystemTime) -> Option<Duration> {
     } else {
         httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()
     };
-    Some(wait.min(MAX_RETRY_AFTER))
+    Some(wait.min(MAX_RETRY_AFTER)).filter(|wait| !wait.is_zero())
 }
 
 /// Returns a sentence such as `the receiver answered 400: out of order sample`, cut to a bound.
@@ -149,11 +155,11 @@ mod tests {
     fn reads_retry_after_as_seconds_or_a_date_of_at_most_half_a_minute() {
         let table = [
             (Some("7"), Some(7)),
-            (Some(" 0 "), Some(0)),
+            (Some(" 0 "), None),
             (Some("86400"), Some(30)),
             (Some("99999999999999999999999999"), Some(30)),
             (Some("Tue, 14 Feb 2023 18:07:05 GMT"), Some(5)),
-            (Some("Tue, 14 Feb 2023 18:00:00 GMT"), Some(0)),
+            (Some("Tue, 14 Feb 2023 18:00:00 GMT"), None),
             (Some("Fri, 14 Feb 2200 18:00:00 GMT"), Some(30)),
             (Some("soon"), None),
             (Some("-1"), None),
@@ -182,10 +188,10 @@ mod tests {
         for status in [200, 204, 299] {
             assert_eq!(body_policy(status), BodyPolicy::Skip, "{status}");
         }
-        for status in [400, 409, 422, 429] {
+        for status in [400, 409, 422] {
             assert_eq!(body_policy(status), BodyPolicy::Required { max_bytes: 1_024 }, "{status}");
         }
-        for status in [301, 401, 403, 404, 408, 413, 500, 503] {
+        for status in [301, 401, 403, 404, 408, 413, 429, 500, 503] {
             let patience = Duration::from_millis(500);
             assert_eq!(body_policy(status), BodyPolicy::Excerpt { max_bytes: 1_024, patience }, "{status}");
         }

@@ -28,6 +28,8 @@ pub struct Sender<'c, T> {
     exhausted: bool,
     /// Credentials were reloaded after a 401 or 403.
     reloaded: bool,
+    /// An answer was [`Disposition::Unrecoverable`].
+    stopped: bool,
 }
 
 /// Counts of what was sent.
@@ -45,6 +47,8 @@ pub struct Sent {
 pub enum OutOf {
     Time,
     Requests,
+    /// An answer was [`Disposition::Unrecoverable`]: others would be, too.
+    SameAnswer,
 }
 
 impl<'c, T: Transport> Sender<'c, T> {
@@ -59,6 +63,7 @@ impl<'c, T: Transport> Sender<'c, T> {
             logged: 0,
             exhausted: false,
             reloaded: false,
+            stopped: false,
         }
     }
 
@@ -72,6 +77,9 @@ impl<'c, T: Transport> Sender<'c, T> {
     }
 
     fn may_send_after(&self, wait: Duration) -> Result<(), OutOf> {
+        if self.stopped {
+            return Err(OutOf::SameAnswer);
+        }
         if Instant::now() + wait + SHORTEST_TRY >= self.deadline {
             return Err(OutOf::Time);
         }
@@ -95,7 +103,10 @@ impl<'c, T: Transport> Sender<'c, T> {
                 self.sent.retries += u64::from(tries > 1);
                 self.sent.bytes += body.len() as u64;
             }
-            let Some(wait) = self.wait_before_retry(&answer, tries) else { return Ok(answer) };
+            let Some(wait) = self.wait_before_retry(&answer, tries) else {
+                self.stopped = Disposition::of(&answer) == Disposition::Unrecoverable;
+                return Ok(answer);
+            };
             self.log(&answer);
             retrying(&answer);
             if Disposition::of(&answer) == Disposition::Unauthorized {
@@ -111,7 +122,7 @@ impl<'c, T: Transport> Sender<'c, T> {
     /// Returns how long to wait before the same body is sent again; `None` if this answer is the last.
     fn wait_before_retry(&mut self, answer: &Answered, tries: u32) -> Option<Duration> {
         let wait = match Disposition::of(answer) {
-            Disposition::Unauthorized if !self.reloaded => {
+            Disposition::Unauthorized if !self.reloaded && self.client.has_credentials() => {
                 self.reloaded = true;
                 Duration::ZERO
             }
@@ -119,7 +130,10 @@ impl<'c, T: Transport> Sender<'c, T> {
             Disposition::Recoverable { at_once: true } if tries == 1 => Duration::ZERO,
             Disposition::Recoverable { .. } => {
                 let backoff = self.backoff.wait(tries, fastrand::f64());
-                let wait = backoff.map(|wait| retry_after(answer, SystemTime::now()).unwrap_or(wait));
+                // Jittered upward: senders that were sent away together must not come back together.
+                let asked =
+                    retry_after(answer, SystemTime::now()).map(|wait| wait.mul_f64(1.0 + fastrand::f64() / 10.0));
+                let wait = backoff.map(|wait| asked.unwrap_or(wait));
                 let in_time = wait.filter(|wait| self.may_send_after(*wait).is_ok());
                 self.exhausted = in_time.is_none();
                 in_time?
@@ -140,11 +154,11 @@ impl<'c, T: Transport> Sender<'c, T> {
 
 impl fmt::Display for OutOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = match self {
-            Self::Time => "time",
-            Self::Requests => "requests",
-        };
-        write!(f, "the invocation ran out of {what} before all was sent")
+        match self {
+            Self::Time => f.write_str("the invocation ran out of time before all was sent"),
+            Self::Requests => f.write_str("the invocation ran out of requests before all was sent"),
+            Self::SameAnswer => f.write_str("no further request was tried: it would have had the same answer"),
+        }
     }
 }
 

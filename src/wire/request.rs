@@ -8,7 +8,7 @@
 //! * Equal samples of several items are never in two requests.
 
 use super::write_request::Writer;
-use crate::limits::{MAX_REQUEST_BLOCK_BYTES, MAX_REQUEST_PROTOBUF_BYTES, MAX_SERIES_SAMPLES};
+use crate::limits::{MAX_REQUEST_BLOCK_BYTES, MAX_REQUEST_PROTOBUF_BYTES, MAX_REQUEST_SERIES, MAX_SERIES_SAMPLES};
 use crate::series::{Sample, SampleTable};
 use bytes::Bytes;
 use std::ops::Range;
@@ -98,7 +98,7 @@ impl Encoder {
         self.protobuf.reserve(decoded.min(samples.len() * SAMPLE_BYTES).min(MAX_REQUEST_PROTOBUF_BYTES));
         let mut writer = Writer::new(table, &mut self.protobuf);
         let (mut taken, mut last_series) = (0, None);
-        for piece in pieces(samples) {
+        for piece in pieces(samples).take(MAX_REQUEST_SERIES) {
             let series = samples[piece.start].series;
             if last_series == Some(series) || !writer.series(&samples[piece.clone()], decoded) {
                 break;

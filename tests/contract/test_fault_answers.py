@@ -143,6 +143,19 @@ def test_ignores_retry_after_of_answers_that_are_not_retried(stand):
 
 # --- 400, 409, 422: one event ----------------------------------------------------------------------------------------
 
+@pytest.mark.parametrize("status", [400, 409, 422])
+@pytest.mark.parametrize("text", ["<!DOCTYPE html><h1>400 Bad Request</h1>", '{"__type":"IncompleteSignatureException","message":"no signature"}',
+                                  '{"message":"Bad Request"}', '{"Message":"Forbidden"}'])
+def test_returns_what_something_before_the_receiver_refused(sqs, status, text):
+    with Stand(sqs) as stand:
+        stand.proxy.fault_with(lambda exchange: proxy.answer(status, text))
+        records = [record(event({"ph": n}, {"pond": str(n)}), f"m-{n}") for n in range(20)]
+        result = stand.deliver(*records)
+        assert len(result.failures) == 20
+        assert stand.letters() == {}
+        assert len(stand.proxy.exchanges) == 1
+
+
 @pytest.mark.parametrize("words", WORDS, ids=[words.split(". timestamp")[0].split(": ", 1)[-1].strip()[:40] or "(empty)"
                                               for words in WORDS])
 def test_takes_the_reason_of_a_rejection_from_the_error_text(stand, words):

@@ -591,7 +591,7 @@ def test_a_direct_array_of_late_readings_is_settled_in_one_invocation(sqs, flavo
         assert result.ok, result
         report = result.json
         assert report["requests"] <= 500
-        # Those that were not settled are dead-lettered, too: they may be stored, and nothing is lost.
+        # Events that were not settled are dead-lettered, too: they may be stored, and nothing is lost.
         assert len(stand.dead_letters.letters()) == report["rejected_count"] >= 300
         assert report["accepted"] + report["rejected_count"] == 349
 

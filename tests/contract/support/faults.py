@@ -85,15 +85,16 @@ WORDS = {
     "duplicate sample for timestamp 1767225600000; overrides not allowed: existing 1, new value 2\n": "duplicate_timestamp",
     # Thanos and others
     "store locally for endpoint 10.0.0.1:10901: add 1 samples: out of order sample": "out_of_order",
-    '{"message":"Bad Request"}': "refused_by_receiver",
+    'sample with the same timestamp, but a different value (err-mimir-sample-duplicate-timestamp)': "duplicate_timestamp",
+    '{"message":"the sample has been rejected because its timestamp is too old (err-mimir-sample-timestamp-too-old)"}': "too_old",
     "nein": "refused_by_receiver",
     "\x00\x01\x1b[31mred\u2028": "refused_by_receiver",
     "": "refused_by_receiver",
 }
 
 _BY_TEXT = [(("too new", "too far in the future"), "in_future"), (("out of order", "too old sample"), "out_of_order"),
-            (("duplicate sample", "new value for timestamp"), "duplicate_timestamp"),
-            (("timestamp too old", "max sample age", "out of bounds"), "too_old")]
+            (("duplicate sample", "new value for timestamp", "same timestamp"), "duplicate_timestamp"),
+            (("timestamp too old", "timestamp is too old", "max sample age", "out of bounds"), "too_old")]
 
 
 def reason_of(text):
