@@ -75,8 +75,8 @@ pub(super) fn time(literal: &str) -> Result<Timestamp, Rejection> {
 /// Returns the time in a number whose size gives the unit. Digit by digit: a double would round `1676398017000.9999999` up.
 /// The fraction of a millisecond is cut off.
 fn milliseconds(number: &str) -> Option<Timestamp> {
-    // Nearly all timestamps.
-    if number.len() == 13 && number.bytes().all(|byte| byte.is_ascii_digit()) {
+    // Nearly all timestamps. A leading zero, which only a string has, makes the number smaller than its length says.
+    if number.len() == 13 && !number.starts_with('0') && number.bytes().all(|byte| byte.is_ascii_digit()) {
         return number.parse().ok().map(Timestamp);
     }
     let (negative, number) = number.strip_prefix('-').map_or((false, number), |rest| (true, rest));
@@ -153,6 +153,7 @@ mod tests {
             ("1.6763980170009999E+12", "1676398017000"),
             ("1676398017000000e-3", "1676398017000"),
             (r#""0001676398017000""#, "1676398017000"),
+            (r#""0001676398017""#, "1676398017000"),
             (r#""2023-02-14T18:06:57.250Z""#, "1676398017250"),
             (r#""2023-02-14 19:06:57+01:00""#, "1676398017000"),
         ];
