@@ -38,7 +38,8 @@ pub fn log_text(text: &str, max_chars: usize) -> Cow<'_, str> {
     Cow::Owned(text.chars().map(shown).collect())
 }
 
-fn steers(c: char) -> bool {
+/// Reports whether a character steers a terminal, or reorders what it shows.
+pub fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

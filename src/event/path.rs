@@ -2,9 +2,13 @@
 
 use crate::limits::MAX_EXCERPT_CHARS;
 
+/// Returns the beginning of foreign text on one line: control characters are escaped.
 pub(super) fn excerpt(text: &str) -> String {
     let mut chars = text.chars();
-    let mut cut: String = chars.by_ref().take(MAX_EXCERPT_CHARS).collect();
+    let mut cut = String::new();
+    for c in chars.by_ref().take(MAX_EXCERPT_CHARS) {
+        if c.is_control() { cut.extend(c.escape_default()) } else { cut.push(c) }
+    }
     if chars.next().is_some() {
         cut.push('…');
     }

@@ -1,12 +1,17 @@
 //! An HTTP/1.1 server: it bounds bodies and connections, and lets requests end before it stops.
+//!
+//! On a loopback address it answers programs of this machine and no web page. A browser sends a request of any page to any port;
+//! so requests with `Origin`, from another site, or with the name of another host (DNS rebinding) are 403.
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response};
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +44,7 @@ pub(super) async fn serve<A, F>(
     A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send,
 {
+    let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     let (stop, stopped) = watch::channel(());
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
@@ -52,7 +58,7 @@ pub(super) async fn serve<A, F>(
         let Some((stream, permit)) = accepted else { continue };
         let (answer, stopped) = (answer.clone(), stopped.clone());
         connections.spawn(async move {
-            connection(stream, stopped, max_body_bytes, answer).await;
+            connection(stream, stopped, is_loopback, max_body_bytes, answer).await;
             drop(permit);
         });
     }
@@ -78,8 +84,13 @@ async fn accept(
     }
 }
 
-async fn connection<A, F>(stream: TcpStream, mut stopped: watch::Receiver<()>, max_body_bytes: usize, answer: A)
-where
+async fn connection<A, F>(
+    stream: TcpStream,
+    mut stopped: watch::Receiver<()>,
+    is_loopback: bool,
+    max_body_bytes: usize,
+    answer: A,
+) where
     A: Fn(Request<Body>) -> F,
     F: Future<Output = Response<Bytes>>,
 {
@@ -88,11 +99,14 @@ where
     let answer = &answer;
     let service = service_fn(move |request: Request<Incoming>| async move {
         let (parts, body) = request.into_parts();
+        if let Some(refusal) = of_a_web_page(&parts.headers).filter(|_| is_loopback) {
+            return Ok(plain(403, refusal));
+        }
         let received = tokio::time::timeout(READ_TIMEOUT, read(body, max_body_bytes)).await;
         let Ok(Some(body)) = received else {
-            return Ok::<_, Infallible>(plain(408, "the body did not arrive whole within 30 seconds"));
+            return Ok(plain(408, "the body did not arrive whole within 30 seconds"));
         };
-        Ok(answer(Request::from_parts(parts, body)).await.map(Full::new))
+        Ok::<_, Infallible>(answer(Request::from_parts(parts, body)).await.map(Full::new))
     });
     let mut connection = pin!(
         hyper::server::conn::http1::Builder::new()
@@ -110,6 +124,28 @@ where
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
     }
+}
+
+/// Returns why a request may be of a web page.
+fn of_a_web_page(headers: &HeaderMap) -> Option<&'static str> {
+    if headers.contains_key(ORIGIN) {
+        return Some("requests of web pages (with the header Origin) are not answered on a loopback address");
+    }
+    let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+    if site.is_some_and(|site| !matches!(site, b"none" | b"same-origin")) {
+        return Some("requests from other sites (Sec-Fetch-Site) are not answered on a loopback address");
+    }
+    let host = headers.get(HOST)?.to_str().unwrap_or("");
+    (!is_loopback_host(host)).then_some("the header Host names another machine; expected localhost, 127.0.0.1 or [::1]")
+}
+
+fn is_loopback_host(host: &str) -> bool {
+    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    let name =
+        authority.host().trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
+    name == "localhost"
+        || name.ends_with(".localhost")
+        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// Returns `None` if the connection broke.

@@ -101,6 +101,14 @@ impl Reason {
         }
     }
 
+    /// Returns whether the event itself is wrong, whoever receives it and whenever: it would only be rejected again.
+    pub fn is_of_the_event(self) -> bool {
+        !matches!(
+            self,
+            Self::TooOld | Self::InFuture | Self::OutOfOrder | Self::DuplicateTimestamp | Self::RefusedByReceiver
+        )
+    }
+
     /// Returns whether `LATE_SAMPLES=drop` applies.
     pub fn is_late(self) -> bool {
         matches!(self, Self::TooOld | Self::OutOfOrder)

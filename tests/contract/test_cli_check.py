@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from support.command_line import pushgw
+from support.command_line import on_a_terminal, pushgw
 from support.event_values import GOOD as GOOD_VALUES
 from support.event_values import NAN
 from support.events import now_ms
@@ -214,3 +214,24 @@ def test_exits_with_2_for_a_wrong_setting(file):
 def test_checks_a_large_file(file):
     done = pushgw("check", file("\n".join([GOOD] * 20_000)))
     assert done.returncode == 0
+
+
+HOSTILE = "a\x1b]0;owned\x07\x1b[2J\u009b8m\u202eb\r\u2028c\nok event: d"
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+@pytest.mark.parametrize("text", [
+    json.dumps({"metrics": {HOSTILE: 1}}), json.dumps({"metrics": {"v": HOSTILE}}), json.dumps({HOSTILE: 1}),
+    json.dumps({"dimensions": {"d": HOSTILE}, "metrics": {"v": 1}}), json.dumps({"metrics": {"__" + HOSTILE: 1}}), HOSTILE,
+])
+def test_foreign_text_steers_no_terminal(file, text, options):
+    path = file(text)
+    _, shown = on_a_terminal("check", *options, path)
+    for piece in (shown, pushgw("check", *options, path).stdout):
+        ours = re.sub(r"\x1b\[[0-9;]*m", "", piece.replace("\r\n", "\n"))
+        found = [c for c in ours if c != "\n" and (ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\u202e\u2028")]
+        assert found == [], (found, piece)
+        assert "\x1b[8m" not in piece and "\x1b[2J" not in piece
+        assert not re.search(r"^ok event", piece, re.M), "a line that the text has made up"
+    if options:
+        json.loads(pushgw("check", *options, path).stdout.splitlines()[0])

@@ -185,7 +185,7 @@ def test_redrive_loses_no_dead_letter_if_the_file_cannot_be_written(dead_letters
 
 def test_redrive_counts_messages_that_are_too_old_and_sends_them_only_on_request(sqs, dead_letters, redrive, tmp_path):
     dead_letters.send(event({"ph": 1}, timestamp=now_ms() - 2 * HOUR))
-    dead_letters.send({"metrics": {"ph": 2}}, ours("invalid_value", sent_timestamp=now_ms() - 2 * HOUR))
+    dead_letters.send({"metrics": {"ph": 2}}, ours("refused_by_receiver", sent_timestamp=now_ms() - 2 * HOUR))
     dead_letters.send(event({"ph": 3}))
     source = sqs.queue()
     assert (redrive()[0]["too_old"], redrive(MAX_SAMPLE_AGE="3h")[0]["too_old"]) == (2, 0)
@@ -196,6 +196,28 @@ def test_redrive_counts_messages_that_are_too_old_and_sends_them_only_on_request
     shown, status = redrive("--to", source.url, "--all", "--include-too-old")
     assert status == 0 and shown["sent"] == 2
     assert len(source.letters()) == 3
+
+
+def test_redrive_sends_what_can_only_be_rejected_again_only_on_request(sqs, dead_letters, redrive, tmp_path):
+    dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
+    source = sqs.queue()
+    shown, status = redrive("--to", source.url, "--reason", "invalid_value")
+    assert status == 1 and (shown["sent"], shown["left"]) == (0, {"invalid": 1})
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", source.url, "--all")
+    assert "--include-invalid" in done.stdout
+    assert source.letters() == []
+    shown, status = redrive("--to", source.url, "--reason", "invalid_value", "--include-invalid")
+    assert status == 0 and shown["sent"] == 1
+    assert source.letter().body == BROKEN_TEXT
+
+
+def test_redrive_writes_a_file_for_its_owner_alone_and_not_to_standard_output(sqs, dead_letters, redrive, tmp_path):
+    dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to-file", "-", "--all")
+    assert done.returncode == 2 and "standard output" in done.stderr
+    path = tmp_path / "file"
+    assert redrive("--to-file", path, "--all")[1] == 0
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_redrive_sends_maybe_stored_messages_only_on_request(sqs, dead_letters, redrive, tmp_path):

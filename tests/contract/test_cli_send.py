@@ -1,4 +1,5 @@
 """`pushgw send` sends events to a queue, to a function, or directly to a receiver."""
+import fcntl
 import json
 import re
 import signal
@@ -218,17 +219,41 @@ def test_wants_a_group_for_a_fifo_queue(sqs, file):
     assert "--group-id" in done.stderr
 
 
-def test_keeps_the_order_on_a_fifo_queue_and_sends_nothing_twice(sqs, file):
+def test_keeps_the_order_on_a_fifo_queue_and_a_resumed_run_sends_nothing_twice(sqs, file, tmp_path):
     queue = sqs.queue(fifo=True)
     same = json.dumps(event({"same": 1}))
     texts = [*(json.dumps(one) for one in numbered(23)), same, same]
-    path = file(texts)
-    for _ in range(2):
-        done = pushgw("send", path, "--queue-url", queue.url, "--group-id", "device-1")
+    path, state = file(texts), tmp_path / "state"
+    for run in range(2):
+        done = pushgw("send", path, "--queue-url", queue.url, "--group-id", "device-1", "--resume", state)
         assert done.returncode == 0, done.stdout + done.stderr
+        # As if the end of the machine had lost all lines but the first, which names the run.
+        state.write_text(state.read_text().splitlines(keepends=True)[0])
     letters = queue.letters()
     assert [letter.body for letter in letters] == texts
     assert {letter.system["MessageGroupId"] for letter in letters} == {"device-1"}
+
+
+def test_each_run_of_a_cron_job_reaches_a_fifo_queue(sqs):
+    """SQS drops a message whose deduplication id came in the last five minutes, and says that it was sent."""
+    queue = sqs.queue(fifo=True)
+    for _ in range(3):
+        done = pushgw("send", "--metric", "up=1", "--queue-url", queue.url, "--group-id", "cron")
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert left_on(queue) == 3
+
+
+def test_a_second_run_with_the_same_progress_is_an_error(sqs, file, tmp_path):
+    path, state = file(numbered(3)), tmp_path / "state"
+    assert pushgw("send", path, "--queue-url", sqs.queue().url, "--resume", state).returncode == 0
+    link = tmp_path / "link"
+    link.symlink_to(state)
+    with open(state) as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        done = pushgw("send", path, "--queue-url", sqs.queue().url, "--resume", state)
+    assert done.returncode == 2 and "another run" in done.stderr
+    done = pushgw("send", path, "--queue-url", sqs.queue().url, "--resume", link)
+    assert done.returncode == 2 and "symbolic link" in done.stderr
 
 
 def test_prints_one_object_as_json(sqs, file):

@@ -1,4 +1,5 @@
 """`pushgw serve` is a local endpoint for Lambda's Invoke API. boto3 and the AWS CLI work with it unchanged."""
+import http.client
 import json
 import signal
 import threading
@@ -22,6 +23,21 @@ BAD = {"metrics": {"temperature": 14.3, "ph": "abc"}}
 def server():
     with serving() as one:
         yield one
+
+
+@pytest.mark.parametrize("headers, status", [
+    ({}, 200), ({"Host": "localhost"}, 200), ({"Host": "[::1]:9001"}, 200), ({"Host": "evil.example"}, 403), ({"Host": "localhost.evil.example"}, 403),
+    ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ({"Sec-Fetch-Site": "none"}, 200), ({"Content-Type": "text/plain", "Origin": "http://localhost:9001"}, 403),
+])
+def test_answers_programs_and_no_web_page(server, headers, status):
+    """A page of any site can send text/plain to a port of this machine; by DNS rebinding it can do so under its own name."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection.request("POST", "/2015-03-31/functions/f/invocations", json.dumps(GOOD), headers)
+    answer = connection.getresponse()
+    assert answer.status == status
+    assert answer.read()
+    connection.close()
 
 
 def test_boto3_invokes_and_gets_the_report(server):

@@ -65,7 +65,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
         }
     }
     if !arguments.json {
-        is_unheard(writeln!(out, "{totals}"))?;
+        is_unheard(writeln!(out, "{}", view::shown(&totals.to_string())))?;
     }
     is_unheard(out.flush())?;
     if all_readable { Ok(totals.status()) } else { Err(CommandError::usage("not all files could be read")) }
@@ -80,7 +80,7 @@ fn check(
     out: &mut impl Write,
 ) -> io::Result<()> {
     if !json {
-        writeln!(out, "{}", view::Styled(view::HEADING, &file.name))?;
+        writeln!(out, "{}", view::shown(&view::Styled(view::HEADING, &file.name).to_string()))?;
     }
     let mut written = Ok(());
     for FileMessage { place, text } in file.messages() {
@@ -89,7 +89,8 @@ fn check(
             totals.count(&parsed);
             let shown = EventView { place, index, times, parsed: &parsed };
             if written.is_ok() {
-                written = if json { writeln!(out, "{}", shown.json()) } else { writeln!(out, "{shown}") };
+                let text = if json { shown.json().to_string() } else { shown.to_string() };
+                written = writeln!(out, "{}", view::shown(&text));
             }
             index += 1;
         };

@@ -7,7 +7,6 @@ use amp_push_gateway::aws::region_of_profile;
 use amp_push_gateway::config::{self, Env, Reader, Settings, Vars};
 use amp_push_gateway::event::Rules;
 use std::collections::BTreeMap;
-use std::io;
 use std::sync::OnceLock;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
@@ -121,7 +120,8 @@ pub(crate) fn log_to_stderr(filter: &Targets, default: LevelFilter, json: bool) 
         Some(_) => filter.clone(),
         None => Targets::new().with_default(default),
     };
-    let lines = tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(io::stderr);
+    let lines =
+        tracing_subscriber::fmt::layer().with_target(false).with_ansi(false).with_writer(|| crate::view::LogWriter);
     let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // A second call changes nothing.
     let _set = tracing_subscriber::registry().with(filter).with(lines).try_init();

@@ -24,7 +24,7 @@ use indicatif::ProgressBar;
 use outcome::Outcome;
 use packing::{Parcel, pack};
 use precheck::{Checked, precheck};
-use progress::Progress;
+use progress::{Kind, Progress};
 use report::{Ended, Report};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -84,8 +84,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         arguments.files.iter().map(|path| InputFile::read(path)).collect::<Result<_, _>>()?
     };
     let messages: Vec<_> = inputs.iter().flat_map(InputFile::messages).collect();
-    let target = Target::new(&arguments.target)?;
+    let mut target = Target::new(&arguments.target)?;
     let mut progress = Progress::open(arguments.resume.as_deref(), &inputs, &target.name())?;
+    target.set_run(&progress.run);
 
     let times = EventTimes { now: wall_clock(), sent: None };
     let rules = (!arguments.no_check).then_some(&rules);
@@ -102,11 +103,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     for (number, (message, checked)) in messages.iter().zip(&checked).enumerate() {
         if let Some(rejection) = checked.rejection.as_ref().filter(|_| !progress.has(number)) {
             report.refused.add(message.place, rejection);
-            progress.settle(number, |totals| &mut totals.refused);
+            progress.settle(number, Kind::Refused);
         }
     }
     progress.keep()?;
     send(&messages, &checked, &target, &stop, &mut progress, &mut report).await?;
+    progress.finish()?;
     (report.totals, report.took) = (progress.totals, started.elapsed());
 
     view::line(&if arguments.json { report.json().to_string() } else { report.to_string() });
@@ -144,14 +146,14 @@ async fn send(
         for (position, outcome) in outcomes.iter().enumerate() {
             let (number, message) = (numbers[position], &messages[numbers[position]]);
             match outcome {
-                Outcome::Sent | Outcome::Stored => progress.settle(number, |totals| &mut totals.sent),
+                Outcome::Sent | Outcome::Stored => progress.settle(number, Kind::Sent),
                 Outcome::Rejected { reason, detail } => {
                     report.rejected.add(message.place, format_args!("{reason}: {detail}"));
-                    progress.settle(number, |totals| &mut totals.rejected);
+                    progress.settle(number, Kind::Rejected);
                 }
                 Outcome::Failed(error_text) => {
                     report.failed.add(message.place, error_text);
-                    progress.settle(number, |totals| &mut totals.failed);
+                    progress.settle(number, Kind::Failed);
                 }
                 Outcome::Unsent { error_text, .. } => {
                     let first = || Ended { place: place(position), reason: error_text.clone() };

@@ -5,6 +5,7 @@ mod sparkline;
 mod table;
 
 use amp_push_gateway::dead_letter::DeadLetter;
+use amp_push_gateway::instrumentation::steers;
 use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
 use amp_push_gateway::model::{METRIC_NAME_LABEL, Timestamp, Value};
 use anstyle::{AnsiColor, Style};
@@ -12,6 +13,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use std::fmt;
 use std::io::{self, Write};
+use std::sync::LazyLock;
 use std::time::Duration;
 use time::OffsetDateTime;
 use time::macros::format_description;
@@ -28,20 +30,64 @@ const MAX_TEXT_CHARS: usize = 300;
 
 pub(crate) struct Styled<T>(pub(crate) Style, pub(crate) T);
 
+/// Stands for ESC in a style of ours until [`shown`]. No foreign text can have it: it is drawn at each start.
+static ESCAPE: LazyLock<String> = LazyLock::new(|| format!("\u{10FFFE}{:016x}", fastrand::u64(..)));
+
 impl<T: fmt::Display> fmt::Display for Styled<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}{}", self.0.render(), self.1, self.0.render_reset())
+        let ours = |style: &dyn fmt::Display| style.to_string().replace('\x1b', &ESCAPE);
+        write!(f, "{}{}{}", ours(&self.0.render()), self.1, ours(&self.0.render_reset()))
     }
+}
+
+/// Returns text as it may leave the program. Names, values and error texts are foreign: a device or a receiver chose them. Their
+/// characters that steer a terminal are shown as `\u001b`, which is right in JSON too. Line breaks and our own styles stay.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (number, part) in text.split(ESCAPE.as_str()).enumerate() {
+        if number > 0 {
+            shown.push('\x1b');
+        }
+        for c in part.chars() {
+            if c != '\n' && steers(c) {
+                // Writing to a string does not fail; all these characters have four digits.
+                let _written = fmt::Write::write_fmt(&mut shown, format_args!("\\u{:04x}", u32::from(c)));
+            } else {
+                shown.push(c);
+            }
+        }
+    }
+    shown
 }
 
 pub(crate) fn line(text: &str) {
     // The reader may have gone away.
-    let _is_heard = writeln!(anstream::stdout().lock(), "{text}").is_ok();
+    let _is_heard = writeln!(anstream::stdout().lock(), "{}", shown(text)).is_ok();
 }
 
 /// A remark, on standard error.
 pub(crate) fn note(text: &str) {
-    let _is_heard = writeln!(anstream::stderr().lock(), "{text}").is_ok();
+    let _is_heard = writeln!(anstream::stderr().lock(), "{}", shown(text)).is_ok();
+}
+
+/// Standard error for the log.
+pub(crate) struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        io::stderr().write_all(shown(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
+}
+
+/// Returns text as it is shown without styles.
+#[cfg(test)]
+pub(crate) fn plain(text: &str) -> String {
+    anstream::adapter::strip_str(&shown(text)).to_string()
 }
 
 pub(crate) fn error(text: &str) {
@@ -142,6 +188,16 @@ mod tests {
         assert_eq!(series_name([("__name__", "ph")]), "ph");
         let labels = [("A", "1"), ("__name__", "ph"), ("b", "say \"x\"")];
         assert_eq!(series_name(labels), r#"ph{A="1", b="say \"x\""}"#);
+    }
+
+    #[test]
+    fn foreign_text_steers_no_terminal_and_our_styles_stay() {
+        let hostile = "a\x1b]0;title\x07\u{9b}2J\u{202e}b\r\tc";
+        assert_eq!(shown(hostile), r"a\u001b]0;title\u0007\u009b2J\u202eb\u000d\u0009c");
+        assert_eq!(shown(&Styled(BAD, "x").to_string()), format!("{}x{}", BAD.render(), BAD.render_reset()));
+        assert_eq!(plain(&Styled(BAD, "\x1b[8mx\ny").to_string()), "\\u001b[8mx\ny");
+        let json = shown(&json!({"key": hostile}).to_string());
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["key"], hostile);
     }
 
     #[test]

@@ -28,13 +28,14 @@ async fn exchange(request: &[u8]) -> String {
 #[tokio::test]
 async fn passes_on_a_body_up_to_the_limit() {
     let answer =
-        exchange(b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 10\r\n\r\n0123456789").await;
+        exchange(b"POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-length: 10\r\n\r\n0123456789")
+            .await;
     assert!(answer.starts_with("HTTP/1.1 200 OK") && answer.ends_with("10 bytes"), "{answer}");
 }
 
 #[tokio::test]
 async fn passes_on_too_large_for_a_body_over_the_limit() {
-    let chunked = b"POST / HTTP/1.1\r\nhost: a\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
+    let chunked = b"POST / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n\
         6\r\n012345\r\n6\r\n012345\r\n0\r\n\r\n";
     let answer = exchange(chunked).await;
     assert!(answer.ends_with("too large"), "{answer}");
@@ -59,11 +60,35 @@ async fn waits_for_a_request_that_has_begun_before_it_stops() {
     };
     let server = tokio::spawn(serve(listener, async { drop(stopped.await) }, 10, slow));
     let mut stream = TcpStream::connect(address).await.unwrap();
-    stream.write_all(b"GET / HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
     begun.notified().await;
     drop(stop);
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
     assert!(answer.ends_with("done"), "{answer}");
     server.await.unwrap();
+}
+
+#[test]
+fn answers_programs_of_this_machine_and_no_web_page() {
+    let table: [(&[(&str, &str)], bool); 14] = [
+        (&[], true),
+        (&[("host", "localhost:9001")], true),
+        (&[("host", "LOCALHOST.")], true),
+        (&[("host", "127.8.9.1:80")], true),
+        (&[("host", "[::1]:9001")], true),
+        (&[("host", "app.localhost")], true),
+        (&[("host", "localhost"), ("sec-fetch-site", "none")], true),
+        (&[("host", "evil.example:9001")], false),
+        (&[("host", "localhost.evil.example")], false),
+        (&[("host", "127.0.0.1.evil.example")], false),
+        (&[("host", "")], false),
+        (&[("host", "localhost"), ("origin", "http://localhost:9001")], false),
+        (&[("host", "localhost"), ("origin", "null")], false),
+        (&[("host", "localhost"), ("sec-fetch-site", "cross-site")], false),
+    ];
+    for (headers, is_answered) in table {
+        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        assert_eq!(of_a_web_page(&headers).is_none(), is_answered, "{headers:?}");
+    }
 }

@@ -39,7 +39,7 @@ async fn invoke(invocation_type: &str, payload: &str) -> (String, Vec<bool>) {
     let shutdown = async { drop(stopped.await) };
     let endpoint = tokio::spawn(run(listener, shutdown, Arc::new(Obedient), settings, observer));
     let request = format!(
-        "POST /2015-03-31/functions/ingest/invocations HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\
+        "POST /2015-03-31/functions/ingest/invocations HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\
          x-amz-invocation-type: {invocation_type}\r\ncontent-length: {}\r\n\r\n{payload}",
         payload.len()
     );

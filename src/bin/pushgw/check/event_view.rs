@@ -81,7 +81,7 @@ fn renamed(text: &str) -> Vec<String> {
     let metric = |raw: &str| MetricName::translate(raw.into()).ok().map(|name| name.as_str().to_owned());
     let label = |raw: &str| LabelName::translate(raw.into()).ok().map(|name| name.as_str().to_owned());
     let sent = |parent: &str, raw: &str, name: Option<String>| {
-        name.filter(|name| name != raw).map(|name| format!("{parent}.{raw} is sent as {name}"))
+        name.filter(|name| name != raw).map(|name| format!("{parent}.{} is sent as {name}", raw.escape_debug()))
     };
     let of = |entries: BTreeMap<String, Option<IgnoredAny>>| {
         entries.into_iter().filter(|(_, value)| value.is_some()).map(|(raw, _)| raw)

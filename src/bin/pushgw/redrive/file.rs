@@ -4,6 +4,7 @@ use crate::exit::CommandError;
 use serde::de::IgnoredAny;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
@@ -16,12 +17,17 @@ pub(super) struct JsonLines {
 
 impl JsonLines {
     pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
+        if path == Path::new("-") {
+            return Err(CommandError::usage(
+                "--to-file: standard output is no file that keeps messages; expected a path".to_owned(),
+            ));
+        }
         let opened = Self::opened(path);
         opened.map_err(|error| CommandError::usage(format!("{} cannot be appended to: {error}", path.display())))
     }
 
     fn opened(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
         let mut length = file.seek(SeekFrom::End(0))?;
         if length > 0 {
             let mut last = [0];

@@ -1,6 +1,7 @@
 //! Decides where a dead letter goes. Pure.
 
-use super::dead_letter::{DeadLetter, Message};
+use super::dead_letter::{DeadLetter, Message, Origin};
+use amp_push_gateway::model::Reason;
 use serde::Serialize;
 use std::path::PathBuf;
 use url::Url;
@@ -8,6 +9,7 @@ use url::Url;
 /// The options that select dead letters, and where they go to.
 #[derive(clap::Args, Clone, Default, Debug)]
 #[group(skip)]
+#[expect(clippy::struct_excessive_bools, reason = "options of the command line")]
 pub(super) struct Selection {
     /// Send dead letters back to this queue.
     #[arg(long, value_name = "QUEUE_URL")]
@@ -24,6 +26,9 @@ pub(super) struct Selection {
     /// Send back even what is too old to be accepted.
     #[arg(long, requires = "to")]
     pub(super) include_too_old: bool,
+    /// Send back even what is wrong in itself, for example after an update of the gateway that accepts it.
+    #[arg(long, requires = "to")]
+    pub(super) include_invalid: bool,
     /// Send even what the receiver may hold already.
     #[arg(long, requires = "where_to")]
     pub(super) include_maybe_stored: bool,
@@ -45,6 +50,8 @@ pub(super) enum StayReason {
     NotChosen,
     MaybeStored,
     TooOld,
+    /// The event is wrong in itself.
+    Invalid,
     /// It can only go to a file, but none is given.
     OnlyToFile,
     /// There is nothing in it to send.
@@ -74,6 +81,7 @@ impl Selection {
             Message::Missing(_) => return Route::Stays(StayReason::NoMessage),
             Message::ForAFile(_) => Some(StayReason::OnlyToFile),
             Message::Whole(_) if too_old && !self.include_too_old => Some(StayReason::TooOld),
+            Message::Whole(_) if !self.include_invalid && is_invalid(dead_letter) => Some(StayReason::Invalid),
             Message::Whole(_) if !fits_the_queue => Some(StayReason::TooLong),
             Message::Whole(_) => None,
         };
@@ -84,6 +92,12 @@ impl Selection {
             None => Route::Stays(StayReason::DryRun),
         }
     }
+}
+
+/// Returns true if the gateway would only reject the message again, whenever it comes.
+fn is_invalid(dead_letter: &DeadLetter) -> bool {
+    dead_letter.origin == Origin::Gateway
+        && Reason::ALL.iter().any(|reason| reason.as_str() == dead_letter.reason && reason.is_of_the_event())
 }
 
 impl StayReason {
@@ -101,6 +115,9 @@ impl StayReason {
             Self::TooOld => {
                 "too old: it would only be rejected again; --to-file takes it, --include-too-old sends it all the same"
             }
+            Self::Invalid => {
+                "it would only be rejected again; mend it with --to-file, or send it all the same with --include-invalid"
+            }
             Self::OnlyToFile => {
                 "it holds what the device published, not the event that the rule makes of it; --to-file takes it"
             }
@@ -112,14 +129,13 @@ impl StayReason {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dead_letter::Origin;
     use super::*;
 
     fn dead_letter(message: Message, maybe_stored: bool) -> DeadLetter {
         DeadLetter {
             id: "m".to_owned(),
             origin: Origin::Gateway,
-            reason: "invalid_value".to_owned(),
+            reason: "refused_by_receiver".to_owned(),
             detail: String::new(),
             message,
             sent: None,
@@ -139,10 +155,16 @@ mod tests {
         let file = Selection { to_file: Some("f".into()), ..Selection::default() };
         let both = Selection { to_file: Some("f".into()), ..queue.clone() };
         let other = Selection { reason: vec!["too_old".to_owned()], ..both.clone() };
-        let own = Selection { reason: vec!["x".to_owned(), "invalid_value".to_owned()], ..queue.clone() };
+        let own = Selection { reason: vec!["x".to_owned(), "refused_by_receiver".to_owned()], ..queue.clone() };
         let old = Selection { include_too_old: true, ..queue.clone() };
         let asked = Selection { include_maybe_stored: true, ..queue.clone() };
+        let invalid = DeadLetter { reason: "invalid_value".to_owned(), ..whole() };
+        let anyhow = Selection { include_invalid: true, ..queue.clone() };
         let table = [
+            (&queue, invalid.clone(), false, true, Route::Stays(StayReason::Invalid)),
+            (&both, invalid.clone(), false, true, Route::ToFile),
+            (&anyhow, invalid.clone(), false, true, Route::ToQueue),
+            (&queue, DeadLetter { origin: Origin::Queue, ..invalid }, false, true, Route::ToQueue),
             (&dry, whole(), false, true, Route::Stays(StayReason::DryRun)),
             (&queue, whole(), false, true, Route::ToQueue),
             (&file, whole(), false, true, Route::ToFile),

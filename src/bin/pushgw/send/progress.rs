@@ -1,52 +1,103 @@
 //! Saves the settled messages in a file, so that a run that was ended goes on from there.
+//!
+//! * The file is a journal: a line about the run, then a line for each settled message. It only grows, by a few bytes a message.
+//! * A line that was cut off by the end of a process or of the machine is left out: its message is sent again.
+//! * One run at a time has the lock of the file. A symbolic link is not followed.
 
 use crate::exit::CommandError;
 use crate::input_file::InputFile;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// The file reaches the disk at least so often.
+const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What became of a message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    Sent,
+    /// Rejected before sending.
+    Refused,
+    /// Rejected by the function or the receiver.
+    Rejected,
+    /// Nobody can send it as it is.
+    Failed,
+}
 
 /// Messages by their outcome.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Totals {
     pub(super) sent: u64,
-    /// Rejected before sending.
     pub(super) refused: u64,
-    /// Rejected by the function or the receiver.
     pub(super) rejected: u64,
-    /// Nobody can send them as they are.
     pub(super) failed: u64,
 }
 
 /// The settled messages: all below a number, and some beyond.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
-pub(super) struct Settled {
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct Settled {
     below: usize,
     beyond: BTreeSet<usize>,
 }
 
-/// The file's content.
+/// The first line of the file.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Progress {
-    #[serde(skip)]
-    path: Option<PathBuf>,
+struct Header {
     /// A hash of what is sent.
     input: String,
     target: String,
+    run: String,
+}
+
+#[derive(Debug)]
+pub(super) struct Progress {
+    journal: Option<Journal>,
+    /// Tells this run from others; a run that is resumed keeps it.
+    pub(super) run: String,
     settled: Settled,
     pub(super) totals: Totals,
 }
 
+#[derive(Debug)]
+struct Journal {
+    path: PathBuf,
+    file: File,
+    /// Lines that are not written yet.
+    lines: String,
+    synced: Instant,
+}
+
+/// Returns a name that no other run has.
+pub(super) fn new_run() -> String {
+    format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..))
+}
+
+impl Kind {
+    const ALL: [Self; 4] = [Self::Sent, Self::Refused, Self::Rejected, Self::Failed];
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Refused => "refused",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 impl Settled {
-    pub(super) fn has(&self, number: usize) -> bool {
+    fn has(&self, number: usize) -> bool {
         number < self.below || self.beyond.contains(&number)
     }
 
-    pub(super) fn add(&mut self, number: usize) {
+    fn add(&mut self, number: usize) {
         if number >= self.below {
             self.beyond.insert(number);
         }
@@ -59,41 +110,77 @@ impl Settled {
 impl Progress {
     /// Reads the file at `path` if it exists; else nothing is settled.
     pub(super) fn open(path: Option<&Path>, inputs: &[InputFile], target: &str) -> Result<Self, CommandError> {
-        let mut progress = Self {
-            path: path.map(Path::to_owned),
-            input: if path.is_some() { hash(inputs) } else { String::new() },
-            target: target.to_owned(),
-            settled: Settled::default(),
-            totals: Totals::default(),
-        };
+        let mut progress =
+            Self { journal: None, run: new_run(), settled: Settled::default(), totals: Totals::default() };
         let Some(path) = path else { return Ok(progress) };
-        match fs::read(path) {
-            Ok(bytes) => progress.resume(path, &bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(CommandError::unreadable(path, &error)),
-        }
-        // Reported before anything is sent.
-        progress.save(CommandError::usage)?;
-        Ok(progress)
-    }
-
-    /// Takes over what `bytes`, the content of the file at `path`, have settled.
-    fn resume(&mut self, path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
         let usage = |what: &str| {
             CommandError::usage(format!(
                 "--resume {}: {what}; name another file, or delete this one to send everything from the beginning",
                 path.display()
             ))
         };
-        let saved: Self =
-            serde_json::from_slice(bytes).map_err(|error| usage(&format!("it is no progress of `send`: {error}")))?;
-        if saved.input != self.input {
-            return Err(usage("it belongs to other events"));
+        let unusable = |error: &io::Error| usage(&format!("it cannot be written: {error}"));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| unusable(&error))?;
+        // After it was opened, so that nobody can put a link there in between.
+        let named = fs::symlink_metadata(path).map_err(|error| unusable(&error))?;
+        let opened = file.metadata().map_err(|error| unusable(&error))?;
+        if named.is_symlink() || (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
+            return Err(usage("it is a symbolic link, which is not followed"));
         }
-        if saved.target != self.target {
-            return Err(usage(&format!("it belongs to a sending to {}, not to {}", saved.target, self.target)));
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(usage("another run of `send` is using it")),
+            Err(TryLockError::Error(error)) => return Err(unusable(&error)),
         }
-        (self.settled, self.totals) = (saved.settled, saved.totals);
+        let mut text = Vec::new();
+        file.read_to_end(&mut text).map_err(|error| CommandError::unreadable(path, &error))?;
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = str::from_utf8(&text[..whole]).map_err(|_| usage("it is no progress of `send`"))?;
+        let header = Header { input: hash(inputs), target: target.to_owned(), run: progress.run.clone() };
+        let mut journal = Journal { path: path.to_owned(), file, lines: String::new(), synced: Instant::now() };
+        if lines.is_empty() {
+            if !text.is_empty() && !text.starts_with(b"{\"input\":") {
+                return Err(usage("it is no progress of `send`"));
+            }
+            // These types hold strings, which always serialise.
+            journal.lines = serde_json::to_string(&header).unwrap_or_default() + "\n";
+        } else {
+            progress.resume(lines, &header).map_err(|what| usage(&what))?;
+        }
+        // Without a line that was cut off.
+        journal.file.set_len(whole as u64).map_err(|error| unusable(&error))?;
+        // Reported before anything is sent.
+        journal.write(true).map_err(|error| unusable(&error))?;
+        progress.journal = Some(journal);
+        Ok(progress)
+    }
+
+    /// Takes over what the lines of a file have settled. Returns what is wrong with them, for people.
+    fn resume(&mut self, lines: &str, own: &Header) -> Result<(), String> {
+        let mut lines = lines.lines();
+        let header: Header = serde_json::from_str(lines.next().unwrap_or_default())
+            .map_err(|error| format!("it is no progress of `send`: {error}"))?;
+        if header.input != own.input {
+            return Err("it belongs to other events".to_owned());
+        }
+        if header.target != own.target {
+            return Err(format!("it belongs to a sending to {}, not to {}", header.target, own.target));
+        }
+        self.run = header.run;
+        for line in lines {
+            let read = line.split_once(' ').and_then(|(name, number)| {
+                let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name)?;
+                Some((kind, number.parse().ok()?))
+            });
+            let (kind, number) = read.ok_or_else(|| format!("{line:?} is no line of a progress of `send`"))?;
+            self.count(number, kind);
+        }
         Ok(())
     }
 
@@ -101,25 +188,52 @@ impl Progress {
         self.settled.has(number)
     }
 
-    pub(super) fn settle(&mut self, number: usize, count: impl FnOnce(&mut Totals) -> &mut u64) {
+    pub(super) fn settle(&mut self, number: usize, kind: Kind) {
+        self.count(number, kind);
+        if let Some(journal) = &mut self.journal {
+            journal.lines.push_str(&format_args!("{} {number}\n", kind.as_str()).to_string());
+        }
+    }
+
+    fn count(&mut self, number: usize, kind: Kind) {
         self.settled.add(number);
-        *count(&mut self.totals) += 1;
+        *match kind {
+            Kind::Sent => &mut self.totals.sent,
+            Kind::Refused => &mut self.totals.refused,
+            Kind::Rejected => &mut self.totals.rejected,
+            Kind::Failed => &mut self.totals.failed,
+        } += 1;
     }
 
-    /// Replaces the file, so that it is whole at any time.
-    pub(super) fn keep(&self) -> Result<(), CommandError> {
-        self.save(CommandError::failed)
+    /// Appends what was settled to the file, so that it survives the end of this process. The machine's end may cost the last second.
+    pub(super) fn keep(&mut self) -> Result<(), CommandError> {
+        self.write(false)
     }
 
-    fn save(&self, error_of: fn(String) -> CommandError) -> Result<(), CommandError> {
-        let Some(path) = &self.path else { return Ok(()) };
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".new");
-        let content = serde_json::to_vec(self).map_err(io::Error::from);
-        content
-            .and_then(|content| fs::write(&beside, content))
-            .and_then(|()| fs::rename(&beside, path))
-            .map_err(|error| error_of(format!("--resume {}: it cannot be written: {error}", path.display())))
+    /// Appends what was settled, and waits until it is on the disk.
+    pub(super) fn finish(&mut self) -> Result<(), CommandError> {
+        self.write(true)
+    }
+
+    fn write(&mut self, syncs: bool) -> Result<(), CommandError> {
+        let Some(journal) = &mut self.journal else { return Ok(()) };
+        let path = journal.path.clone();
+        let written = journal.write(syncs);
+        written.map_err(|error| {
+            CommandError::failed(format!("--resume {}: it cannot be written: {error}", path.display()))
+        })
+    }
+}
+
+impl Journal {
+    fn write(&mut self, syncs: bool) -> io::Result<()> {
+        self.file.write_all(self.lines.as_bytes())?;
+        self.lines.clear();
+        if syncs || self.synced.elapsed() >= SYNC_INTERVAL {
+            self.file.sync_data()?;
+            self.synced = Instant::now();
+        }
+        Ok(())
     }
 }
 
@@ -168,11 +282,18 @@ mod tests {
         let file = folder.file();
         let mut first = Progress::open(Some(&file), &input("x"), "queue q").unwrap();
         for number in [0, 1, 3] {
-            first.settle(number, |totals| &mut totals.sent);
+            first.settle(number, Kind::Sent);
         }
-        first.settle(4, |totals| &mut totals.refused);
+        first.settle(4, Kind::Refused);
         first.keep().unwrap();
+        let error = Progress::open(Some(&file), &input("x"), "queue q").unwrap_err();
+        assert!(error.to_string().contains("another run"), "{error}");
+        let run = first.run.clone();
+        drop(first);
+        // The end of a process can cut a line off.
+        fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(b"sent 2").unwrap();
         let second = Progress::open(Some(&file), &input("x"), "queue q").unwrap();
+        assert_eq!(second.run, run);
         assert_eq!((0..6).map(|number| second.has(number)).collect::<Vec<_>>(), [true, true, false, true, true, false]);
         assert_eq!(second.totals, Totals { sent: 3, refused: 1, ..Totals::default() });
     }
@@ -187,7 +308,32 @@ mod tests {
         assert!(error("x", "queue r").to_string().contains("to queue q, not to queue r"));
         fs::write(&file, "{}").unwrap();
         assert!(error("x", "queue q").to_string().contains("no progress"));
+        fs::write(&file, "{}\n").unwrap();
+        assert!(error("x", "queue q").to_string().contains("no progress"));
         assert_eq!(error("x", "queue q").exit_code, 2);
+    }
+
+    #[test]
+    fn follows_no_symbolic_link_and_gives_the_file_to_its_owner_alone() {
+        let folder = Folder::new("link");
+        let (file, link) = (folder.file(), folder.0.join("link"));
+        Progress::open(Some(&file), &input("x"), "queue q").unwrap();
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        let error = Progress::open(Some(&link), &input("x"), "queue q").unwrap_err();
+        assert!(error.exit_code == 2 && error.to_string().contains("symbolic link"), "{error}");
+    }
+
+    #[test]
+    fn writes_a_few_bytes_for_each_message() {
+        let folder = Folder::new("bytes");
+        let mut progress = Progress::open(Some(&folder.file()), &input("x"), "queue q").unwrap();
+        // The last first: all but one are beyond the settled beginning.
+        for number in (0..10_000).rev() {
+            progress.settle(number, Kind::Sent);
+            progress.keep().unwrap();
+        }
+        assert!(fs::metadata(folder.file()).unwrap().len() < 120_000);
     }
 
     #[test]
@@ -207,8 +353,6 @@ mod tests {
             for number in 0..41 {
                 prop_assert_eq!(settled.has(number), numbers.contains(&number));
             }
-            let read: Settled = serde_json::from_str(&serde_json::to_string(&settled).unwrap()).unwrap();
-            prop_assert_eq!(read, settled);
         }
     }
 }

@@ -11,33 +11,35 @@ use url::Url;
 /// A queue, and the group of what is sent to it.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    pub(super) queue: sqs::Queue,
+    pub(super) inner: sqs::Queue,
     group: Option<String>,
+    /// What makes the deduplication ids of this run differ from those of another one.
+    pub(super) run: String,
 }
 
 impl Queue {
     /// The queue at `url`. A call that takes longer than `timeout` is given up.
     pub(crate) fn new(url: &Url, group: Option<String>, timeout: Duration) -> Result<Self, CommandError> {
         // Tries are counted for each message, not for each call.
-        let queue = sqs::Queue::at(url, 1, timeout);
-        if queue.is_fifo() && group.is_none() {
+        let inner = sqs::Queue::at(url, 1, timeout);
+        if inner.is_fifo() && group.is_none() {
             return Err(CommandError::usage(format!(
                 "{url} is a FIFO queue: each message needs a group; expected --group-id, for example the device's id"
             )));
         }
-        Ok(Self { queue, group })
+        Ok(Self { inner, group, run: super::progress::new_run() })
     }
 
     pub(crate) async fn send(&self, messages: &[Numbered<'_>]) -> Vec<Outcome> {
-        let is_fifo = self.queue.is_fifo();
+        let is_fifo = self.inner.is_fifo();
         let outgoing = |message: &Numbered<'_>| OutgoingMessage {
             body: message.text.to_owned(),
             attributes: Vec::new(),
             group_id: self.group.clone(),
-            deduplication_id: is_fifo.then(|| deduplication_id(message)),
+            deduplication_id: is_fifo.then(|| deduplication_id(&self.run, message)),
         };
         let outgoing: Vec<_> = messages.iter().map(outgoing).collect();
-        self.queue.send(outgoing, None).await.into_iter().map(outcome).collect()
+        self.inner.send(outgoing, None).await.into_iter().map(outcome).collect()
     }
 }
 
@@ -51,10 +53,11 @@ fn outcome(result: Result<(), SqsError>) -> Outcome {
     }
 }
 
-/// Is the same for the same message at the same position: a run that is repeated sends nothing twice. Two equal messages
-/// have different ids.
-fn deduplication_id(message: &Numbered<'_>) -> String {
+/// Is the same for the same message at the same position of the same run: a message that is tried again, or whose run is resumed, arrives
+/// once. Another run has other ids: a job that sends `up=1` each minute sends it each minute.
+fn deduplication_id(run: &str, message: &Numbered<'_>) -> String {
     let mut hash = Sha256::new();
+    hash.update(run);
     hash.update(message.number.to_le_bytes());
     hash.update(message.text);
     hex::encode(hash.finalize())
@@ -65,11 +68,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_deduplication_id_is_made_of_content_and_position() {
-        let id = |number, text| deduplication_id(&Numbered { number, text });
-        assert_eq!(id(1, "a"), id(1, "a"));
-        assert_ne!(id(1, "a"), id(2, "a"));
-        assert_ne!(id(1, "a"), id(1, "b"));
-        assert!(id(1, "a").len() == 64, "SQS takes up to 128 letters and digits");
+    fn a_deduplication_id_is_made_of_run_content_and_position() {
+        let id = |run, number, text| deduplication_id(run, &Numbered { number, text });
+        assert_eq!(id("r", 1, "a"), id("r", 1, "a"));
+        assert_ne!(id("r", 1, "a"), id("s", 1, "a"));
+        assert_ne!(id("r", 1, "a"), id("r", 2, "a"));
+        assert_ne!(id("r", 1, "a"), id("r", 1, "b"));
+        assert!(id("r", 1, "a").len() == 64, "SQS takes up to 128 letters and digits");
     }
 }

@@ -152,7 +152,7 @@ mod tests {
     fn a_good_sending_is_one_line() {
         let report = report(Totals { sent: 30, ..Totals::default() }, None);
         assert!(report.is_good());
-        let shown = anstream::adapter::strip_str(&report.to_string()).to_string();
+        let shown = crate::view::plain(&report.to_string());
         assert_eq!(shown, "sent 30 of 30 messages (31 events) to the queue q in 3 ms");
     }
 
@@ -162,7 +162,7 @@ mod tests {
         let mut report = report(Totals { sent: 4, refused: 22, ..Totals::default() }, Some(ended));
         (0..22).for_each(|line| report.refused.add(format_args!("f:{line}"), "too_old: x"));
         assert!(!report.is_good());
-        let shown = anstream::adapter::strip_str(&report.to_string()).to_string();
+        let shown = crate::view::plain(&report.to_string());
         for part in [
             "sent 4 of 30",
             "rejected before sending: 22",

@@ -78,10 +78,17 @@ impl Target {
         Ok(Self::Receiver(Box::new(Receiver::new(&vars.settings()?, timeout)?)))
     }
 
+    /// Takes over the name of the run that is resumed.
+    pub(super) fn set_run(&mut self, run: &str) {
+        if let Self::Queue(queue) = self {
+            run.clone_into(&mut queue.run);
+        }
+    }
+
     /// A file of progress belongs to it.
     pub(super) fn name(&self) -> String {
         match self {
-            Self::Queue(queue) => format!("the queue {}", queue.queue.url()),
+            Self::Queue(queue) => format!("the queue {}", queue.inner.url()),
             Self::Function(function) => format!("the function {}", function.name()),
             Self::Receiver(receiver) => format!("the receiver {}", receiver.url),
         }
