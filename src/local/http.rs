@@ -1,7 +1,7 @@
 //! An HTTP/1.1 server: it bounds bodies and connections, and lets requests end before it stops.
 //!
-//! On a loopback address it answers programs of this machine and no web page. A browser sends a request of any page to any port;
-//! so requests with `Origin`, from another site, or with the name of another host (DNS rebinding) are 403.
+//! On a loopback address it answers programs of this machine and no web page. A browser sends a request of any page to any port.
+//! Requests with `Origin`, from another site, or with the name of another host (DNS rebinding) are therefore 403.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, ORIGIN};

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 /// The file reaches the disk at least so often.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What became of a message.
+/// The outcome of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Kind {
     Sent,

@@ -13,7 +13,7 @@ use url::Url;
 pub(crate) struct Queue {
     pub(super) inner: sqs::Queue,
     group: Option<String>,
-    /// What makes the deduplication ids of this run differ from those of another one.
+    /// The name of the run, which makes its deduplication ids differ from those of another run.
     pub(super) run: String,
 }
 
@@ -53,8 +53,8 @@ fn outcome(result: Result<(), SqsError>) -> Outcome {
     }
 }
 
-/// Is the same for the same message at the same position of the same run: a message that is tried again, or whose run is resumed, arrives
-/// once. Another run has other ids: a job that sends `up=1` each minute sends it each minute.
+/// Returns the same id for the same message at the same position of the same run. A message that is tried again, or whose run is
+/// resumed, arrives once. Another run has other ids: a job that sends `up=1` each minute sends it each minute.
 fn deduplication_id(run: &str, message: &Numbered<'_>) -> String {
     let mut hash = Sha256::new();
     hash.update(run);
