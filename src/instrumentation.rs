@@ -41,7 +41,7 @@ pub fn log_text(text: &str, max_chars: usize) -> Cow<'_, str> {
 /// Reports whether a character steers a terminal, or reorders what it shows.
 pub fn steers(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// Writes log lines that pass `filter`, and panics, to standard output.

@@ -14,7 +14,7 @@ mod table;
 
 pub use builder::SampleTableBuilder;
 pub use contradiction::Contradiction;
-pub use table::{Sample, SampleTable, SeriesId};
+pub use table::{Labels, Sample, SampleTable, SeriesId};
 
 #[cfg(test)]
 mod tests;

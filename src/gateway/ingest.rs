@@ -111,7 +111,8 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
 
         let text: usize =
             batch.messages.iter().filter_map(|message| message.body.as_ref().ok()).map(|text| text.len()).sum();
-        let mut table = SampleTableBuilder::with_capacity(text / MIN_TEXT_OF_SAMPLE);
+        let mut table = SampleTableBuilder::with_capacity(text / MIN_TEXT_OF_SAMPLE)
+            .with_common_labels(&self.rules.external_labels);
         let texts = self.read(batch, &mut ledger, &mut table);
         stages.read = watch.lap();
 

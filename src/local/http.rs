@@ -44,7 +44,7 @@ pub(super) async fn serve<A, F>(
     A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send,
 {
-    let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let (stop, stopped) = watch::channel(());
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();

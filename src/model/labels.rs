@@ -44,6 +44,14 @@ impl<'a> LabelSet<'a> {
         }
     }
 
+    /// Removes the labels that are in `others` with the same value.
+    pub fn remove_all(&mut self, others: &[Label<'_>]) {
+        self.0.retain(|own| {
+            let other = others.binary_search_by(|other| other.name.as_str().cmp(own.name.as_str()));
+            other.map_or(true, |index| others[index].value != own.value)
+        });
+    }
+
     pub fn as_slice(&self) -> &[Label<'a>] {
         &self.0
     }

@@ -6,7 +6,8 @@
 
 use crate::aws::Answer;
 use crate::limits::MAX_ERROR_TEXT_CHARS;
-use crate::model::{Label, METRIC_NAME_LABEL, Reason, Timestamp};
+use crate::model::{METRIC_NAME_LABEL, Reason, Timestamp};
+use crate::series::Labels;
 use std::collections::BTreeMap;
 
 /// Returns the error text of an answer.
@@ -107,8 +108,8 @@ impl NamedSample {
         Some(Self { labels, timestamp })
     }
 
-    pub fn is_series(&self, name: &str, labels: &[Label<'_>]) -> bool {
-        self.labels.len() == labels.len() + 1
+    pub fn is_series(&self, name: &str, labels: Labels<'_, '_>) -> bool {
+        self.labels.len() == labels.iter().count() + 1
             && self.labels.get(METRIC_NAME_LABEL).is_some_and(|own| own == name)
             && labels.iter().all(|label| self.labels.get(label.name.as_str()).is_some_and(|own| *own == label.value))
     }
@@ -200,7 +201,7 @@ fn rfc3339(text: &str) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{LabelName, LabelSet};
+    use crate::model::{Label, LabelName, LabelSet};
     use std::borrow::Cow;
 
     fn labels(pairs: &[(&'static str, &'static str)]) -> LabelSet<'static> {
@@ -275,18 +276,22 @@ mod tests {
         ];
         for text in table {
             let named = NamedSample::find(text).unwrap();
-            assert!(named.is_series("x", set.as_slice()), "{text}: {named:?}");
+            assert!(named.is_series("x", set.as_slice().into()), "{text}: {named:?}");
             assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{text}");
         }
         let named = NamedSample::find(table[0]).unwrap();
-        assert!(!named.is_series("y", set.as_slice()) && !named.is_series("x", labels(&[("a", "b")]).as_slice()));
+        assert!(
+            !named.is_series("y", set.as_slice().into())
+                && !named.is_series("x", labels(&[("a", "b")]).as_slice().into())
+        );
     }
 
     #[test]
     fn finds_no_sample_in_a_text_that_names_none() {
         for text in ["metric “{a=\"b\"}", "", "out of order sample", "{", "{a=", "{a=\"b", "{a=\"b\\", "}{", "{}{}"] {
             assert!(
-                NamedSample::find(text).is_none_or(|named| !named.is_series("x", labels(&[("a", "b")]).as_slice())),
+                NamedSample::find(text)
+                    .is_none_or(|named| !named.is_series("x", labels(&[("a", "b")]).as_slice().into())),
                 "{text}"
             );
         }

@@ -29,6 +29,13 @@ impl<'a> SampleTableBuilder<'a> {
         builder
     }
 
+    /// Keeps `common` once instead of in each label set. Every item must have these names, with these values or its own.
+    #[must_use]
+    pub fn with_common_labels(mut self, common: &'a LabelSet<'a>) -> Self {
+        self.table.common = common.as_slice();
+        self
+    }
+
     /// Adds samples of one item that share their labels. Items must come in the order of the payload. An item may have samples of
     /// several times and may be added several times in a row.
     pub fn add(
@@ -55,11 +62,14 @@ impl<'a> SampleTableBuilder<'a> {
         self.table
     }
 
-    fn labels_number(&mut self, new: LabelSet<'a>) -> u32 {
+    fn labels_number(&mut self, mut new: LabelSet<'a>) -> u32 {
+        if !self.table.common.is_empty() {
+            new.remove_all(self.table.common);
+        }
         let Self { table, hasher, label_sets, .. } = self;
         let next = number(table.label_sets.len());
-        let is_it = |i| table.label_set(i) == new.as_slice();
-        let hash_of = |i| hasher.hash_one(table.label_set(i));
+        let is_it = |i| table.own_labels(i) == new.as_slice();
+        let hash_of = |i| hasher.hash_one(table.own_labels(i));
         let found = find_or_insert(label_sets, hasher.hash_one(new.as_slice()), next, is_it, hash_of);
         if found == next {
             table.labels.extend(new.into_labels());

@@ -1,6 +1,7 @@
 //! The table of samples: what each series is called, and its samples in order.
 
 use crate::model::{ItemId, Label, MetricName, Timestamp, Value};
+use std::cmp::Ordering;
 
 /// One sample of one item, in 32 bytes: a payload of 6 MB can hold 400,000 of them.
 #[derive(Clone, Copy, Debug)]
@@ -33,10 +34,54 @@ pub struct SeriesId {
 pub struct SampleTable<'a> {
     /// The labels of all label sets, one set after another.
     pub(super) labels: Vec<Label<'a>>,
+    /// Labels of every label set that has no other value for their names. They are kept once: ten external labels would take more
+    /// memory than all the rest.
+    pub(super) common: &'a [Label<'a>],
     /// The end of each label set in `labels`.
     pub(super) label_sets: Vec<u32>,
     pub(super) names: Vec<MetricName<'a>>,
     pub(super) samples: Vec<Sample>,
+}
+
+/// The labels of a series.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels<'t, 'a> {
+    own: &'t [Label<'a>],
+    common: &'t [Label<'a>],
+}
+
+impl<'t, 'a> Labels<'t, 'a> {
+    /// Returns all labels, in the bytewise order of their names.
+    pub fn iter(self) -> impl Iterator<Item = &'t Label<'a>> {
+        let (mut own, mut common) = (self.own.iter().peekable(), self.common.iter().peekable());
+        std::iter::from_fn(move || {
+            let order = match (own.peek(), common.peek()) {
+                (Some(own), Some(common)) => own.name.cmp(&common.name),
+                (Some(_), None) => Ordering::Less,
+                (None, _) => Ordering::Greater,
+            };
+            if order == Ordering::Equal {
+                common.next();
+            }
+            if order == Ordering::Greater { common.next() } else { own.next() }
+        })
+    }
+
+    /// Returns the labels if they stand in one piece: if there are none that label sets share.
+    pub fn as_slice(self) -> Option<&'t [Label<'a>]> {
+        self.common.is_empty().then_some(self.own)
+    }
+
+    /// Reports whether these are the labels of the same set of the same table.
+    pub fn is_same(self, other: Self) -> bool {
+        std::ptr::eq(self.own, other.own) && std::ptr::eq(self.common, other.common)
+    }
+}
+
+impl<'t, 'a> From<&'t [Label<'a>]> for Labels<'t, 'a> {
+    fn from(own: &'t [Label<'a>]) -> Self {
+        Self { own, common: &[] }
+    }
 }
 
 impl Sample {
@@ -72,11 +117,13 @@ impl<'a> SampleTable<'a> {
     ///
     /// # Panics
     /// If `series` is not of this table.
-    pub fn series(&self, series: SeriesId) -> (&MetricName<'a>, &[Label<'a>]) {
-        (&self.names[series.name as usize], self.label_set(series.labels))
+    pub fn series(&self, series: SeriesId) -> (&MetricName<'a>, Labels<'_, 'a>) {
+        let labels = Labels { own: self.own_labels(series.labels), common: self.common };
+        (&self.names[series.name as usize], labels)
     }
 
-    pub(super) fn label_set(&self, number: u32) -> &[Label<'a>] {
+    /// Returns the labels of a set without the common ones.
+    pub(super) fn own_labels(&self, number: u32) -> &[Label<'a>] {
         let end = |number: u32| self.label_sets[number as usize] as usize;
         &self.labels[number.checked_sub(1).map_or(0, end)..end(number)]
     }

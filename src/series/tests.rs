@@ -35,7 +35,7 @@ fn finish(builder: SampleTableBuilder<'static>) -> (SampleTable<'static>, Vec<u3
 fn lines(table: &SampleTable<'_>) -> Vec<String> {
     let line = |sample: &Sample| {
         let (name, labels) = table.series(sample.series);
-        format!("{}{{{}}} {} {}", name.as_str(), labels[0].value, sample.timestamp, sample.value())
+        format!("{}{{{}}} {} {}", name.as_str(), labels.iter().next().unwrap().value, sample.timestamp, sample.value())
     };
     table.samples().iter().map(line).collect()
 }
@@ -109,5 +109,43 @@ proptest! {
         prop_assert_eq!(table.samples().len(), expected_samples);
         let keys: Vec<_> = table.samples().iter().map(|sample| (sample.series, sample.timestamp)).collect();
         prop_assert!(keys.is_sorted());
+    }
+}
+
+proptest! {
+    /// Labels that are kept once change no series, whether an event has them with the same value, with another, or not at all.
+    #[test]
+    fn property_test_common_labels_are_those_of_each_series(
+        sets in proptest::collection::vec(proptest::collection::vec(("[A-Ca-c_]", "[xy]"), 0..5), 1..12),
+        common in proptest::collection::vec(("[A-Ca-c_]", "[xy]"), 0..4),
+    ) {
+        let set = |pairs: &[(String, String)]| {
+            let pairs: std::collections::BTreeMap<_, _> = pairs.iter().cloned().collect();
+            let label = |(name, value): (String, String)| {
+                Label { name: LabelName::as_is(Cow::Owned(name)).unwrap(), value: Cow::Owned(value) }
+            };
+            LabelSet::new(pairs.into_iter().map(label).collect()).unwrap()
+        };
+        let common = set(&common);
+        let build = |mut builder: SampleTableBuilder<'static>| {
+            for (item, pairs) in (0..).map(ItemId).zip(&sets) {
+                let mut labels = set(pairs);
+                labels.add_missing(&common);
+                builder.add(item, labels.into_owned(), samples(i64::from(item.0), &[("m", 1.0)]));
+            }
+            let (table, _) = finish(builder);
+            let series = |sample: &Sample| {
+                let labels = table.series(sample.series).1.iter();
+                labels.map(|label| (label.name.as_str().to_owned(), label.value.to_string())).collect::<Vec<_>>()
+            };
+            let all: Vec<_> = table.samples().iter().map(|sample| (sample.item, series(sample))).collect();
+            let mut distinct: Vec<_> = table.samples().iter().map(|sample| sample.series.labels).collect();
+            distinct.sort_unstable();
+            distinct.dedup();
+            (all, distinct.len())
+        };
+        let leaked: &'static LabelSet<'static> = Box::leak(Box::new(common.clone().into_owned()));
+        let plain = build(SampleTableBuilder::default());
+        prop_assert_eq!(build(SampleTableBuilder::default().with_common_labels(leaked)), plain);
     }
 }

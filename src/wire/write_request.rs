@@ -4,7 +4,7 @@
 //! `wire/tests.rs` holds the two against each other.
 
 use crate::model::{Label, METRIC_NAME_LABEL, MetricName};
-use crate::series::{Sample, SampleTable};
+use crate::series::{Labels, Sample, SampleTable};
 use prost::encoding::{encode_varint, encoded_len_varint};
 use std::ops::Range;
 
@@ -26,7 +26,7 @@ pub(super) struct Writer<'w, 'a> {
 
 /// The label set that was written last, and its position in the output. The metrics of an event share one and follow each other.
 struct Written<'w, 'a> {
-    labels: &'w [Label<'a>],
+    labels: Labels<'w, 'a>,
     /// The labels before `__name__`.
     before: Range<usize>,
     /// The labels after it.
@@ -44,7 +44,7 @@ impl<'w, 'a> Writer<'w, 'a> {
     pub(super) fn series(&mut self, samples: &[Sample], limit: usize) -> bool {
         let Some(first) = samples.first() else { return true };
         let (name, labels) = self.table.series(first.series);
-        let known = self.last.take().filter(|last| std::ptr::eq(last.labels, labels));
+        let known = self.last.take().filter(|last| last.labels.is_same(labels));
         let own_len = known.as_ref().map_or_else(|| labels_len(labels), |known| known.before.len() + known.after.len());
         let name_len = framed(label_len(METRIC_NAME_LABEL, name.as_str()));
         let len = own_len + name_len + distinct(samples).map(sample_len).sum::<usize>();
@@ -64,7 +64,7 @@ impl<'w, 'a> Writer<'w, 'a> {
     fn labels(
         &mut self,
         name: &MetricName<'a>,
-        labels: &'w [Label<'a>],
+        labels: Labels<'w, 'a>,
         known: Option<Written<'w, 'a>>,
     ) -> Written<'w, 'a> {
         let out = &mut *self.out;
@@ -74,10 +74,18 @@ impl<'w, 'a> Writer<'w, 'a> {
             out.extend_from_within(known.after.clone());
             return known;
         }
-        let split = labels.partition_point(|label| label.name.as_str() < METRIC_NAME_LABEL);
-        let before = write_labels(&labels[..split], out);
-        write_label(METRIC_NAME_LABEL, name.as_str(), out);
-        let after = write_labels(&labels[split..], out);
+        let is_before = |label: &Label<'_>| label.name.as_str() < METRIC_NAME_LABEL;
+        let (before, after);
+        if let Some(slice) = labels.as_slice() {
+            let split = slice.partition_point(is_before);
+            before = write_labels(slice[..split].iter(), out);
+            write_label(METRIC_NAME_LABEL, name.as_str(), out);
+            after = write_labels(slice[split..].iter(), out);
+        } else {
+            before = write_labels(labels.iter().take_while(|label| is_before(label)), out);
+            write_label(METRIC_NAME_LABEL, name.as_str(), out);
+            after = write_labels(labels.iter().skip_while(|label| is_before(label)), out);
+        }
         Written { labels, before, after }
     }
 }
@@ -88,12 +96,16 @@ fn distinct(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
     samples.iter().enumerate().filter(move |(i, sample)| !repeats(*i, sample)).map(|(_, sample)| sample)
 }
 
-fn labels_len(labels: &[Label<'_>]) -> usize {
-    labels.iter().map(|label| framed(label_len(label.name.as_str(), &label.value))).sum()
+fn labels_len(labels: Labels<'_, '_>) -> usize {
+    let len = |label: &Label<'_>| framed(label_len(label.name.as_str(), &label.value));
+    match labels.as_slice() {
+        Some(slice) => slice.iter().map(len).sum(),
+        None => labels.iter().map(len).sum(),
+    }
 }
 
 /// Returns their position in `out`.
-fn write_labels(labels: &[Label<'_>], out: &mut Vec<u8>) -> Range<usize> {
+fn write_labels<'l, 'a: 'l>(labels: impl Iterator<Item = &'l Label<'a>>, out: &mut Vec<u8>) -> Range<usize> {
     let start = out.len();
     for label in labels {
         write_label(label.name.as_str(), &label.value, out);

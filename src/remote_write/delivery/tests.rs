@@ -108,7 +108,7 @@ proptest! {
     ) {
         let table = table(&items);
         let is_bad: BTreeSet<_> = table.samples().iter().filter(|sample| {
-            let series: u8 = table.series(sample.series).1[0].value.parse().unwrap();
+            let series: u8 = table.series(sample.series).1.iter().next().unwrap().value.parse().unwrap();
             bad.contains(&(series, sample.timestamp.0))
         }).map(key).collect();
         let (mut stored, mut acknowledged) = (BTreeSet::new(), BTreeSet::new());

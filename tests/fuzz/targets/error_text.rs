@@ -49,6 +49,6 @@ fn check_label_value(value: &str) {
     let named = NamedSample::find(&text).expect("a series");
     let name = LabelName::translate(Cow::Borrowed("a")).expect("a label name");
     let labels = LabelSet::new(vec![Label { name, value: Cow::Borrowed(value) }]).expect("one label");
-    assert!(named.is_series("x", labels.as_slice()), "{text}");
+    assert!(named.is_series("x", labels.as_slice().into()), "{text}");
     assert_eq!(named.timestamp, Some(Timestamp(1_638_288_775_053)), "{text}");
 }

@@ -6,6 +6,7 @@
 
 use crate::exit::CommandError;
 use crate::input_file::InputFile;
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
@@ -145,7 +146,9 @@ impl Progress {
         let header = Header { input: hash(inputs), target: target.to_owned(), run: progress.run.clone() };
         let mut journal = Journal { path: path.to_owned(), file, lines: String::new(), synced: Instant::now() };
         if lines.is_empty() {
-            if !text.is_empty() && !text.starts_with(b"{\"input\":") {
+            // A whole object without a line end is no header that was cut off.
+            let is_cut_off = text.starts_with(b"{\"input\":") && serde_json::from_slice::<IgnoredAny>(&text).is_err();
+            if !text.is_empty() && !is_cut_off {
                 return Err(usage("it is no progress of `send`"));
             }
             // These types hold strings, which always serialise.
@@ -308,6 +311,10 @@ mod tests {
         assert!(error("x", "queue r").to_string().contains("to queue q, not to queue r"));
         fs::write(&file, "{}").unwrap();
         assert!(error("x", "queue q").to_string().contains("no progress"));
+        let of_old = r#"{"input":"a","target":"queue q","settled":{"below":2,"beyond":[]},"totals":{"sent":2}}"#;
+        fs::write(&file, of_old).unwrap();
+        assert!(error("x", "queue q").to_string().contains("no progress"));
+        assert_eq!(fs::read_to_string(&file).unwrap(), of_old);
         fs::write(&file, "{}\n").unwrap();
         assert!(error("x", "queue q").to_string().contains("no progress"));
         assert_eq!(error("x", "queue q").exit_code, 2);
