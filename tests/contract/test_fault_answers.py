@@ -9,7 +9,7 @@ import pytest
 
 from support import proxy
 from support.events import BROKEN_TEXT, event, now_ms
-from support.faults import CATALOGUE, NEVER_STORED_WORDS, WORDS
+from support.faults import CATALOGUE, NEVER_STORED_WORDS, WORDS, Stand
 from support.receiver import Answer
 from support.remote_write import bits
 from support.runtime_api import field
