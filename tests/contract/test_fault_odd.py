@@ -5,6 +5,7 @@ The function answers truly, and its next invocation works.
 """
 import contextlib
 import gzip
+import hashlib
 import os
 import signal
 import socket
@@ -189,9 +190,15 @@ def test_treats_a_message_that_is_in_a_batch_twice_as_one(stand):
 # --- unusual places --------------------------------------------------------------------------------------------------
 
 def test_acknowledges_only_messages_that_the_queue_confirms_by_a_known_entry(sqs):
+    calls = []
+
     def spoil(call, answer):
-        taken = {"MessageId": "x", "MD5OfMessageBody": "y"}
-        first, second = (entry["Id"] for entry in call.request["Entries"][:2])
+        calls.append(call)
+        entries = call.request["Entries"]
+        if len(calls) > 1:  # those that no known entry confirmed are sent again
+            return {"Successful": [], "Failed": [{"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"} for entry in entries]}
+        taken = {"MessageId": "x", "MD5OfMessageBody": hashlib.md5(BROKEN_TEXT.encode()).hexdigest()}
+        first, second = (entry["Id"] for entry in entries[:2])
         return {"Successful": [{"Id": one, **taken} for one in ("banana", "", "4294967296", first, first, second)],
                 "Failed": [{"Id": one, "SenderFault": False, "Code": "InternalError"} for one in (second, "-1")]}
 
