@@ -195,7 +195,7 @@ def test_acknowledges_only_messages_that_the_queue_confirms_by_a_known_entry(sqs
     def spoil(call, answer):
         calls.append(call)
         entries = call.request["Entries"]
-        if len(calls) > 1:  # those that no known entry confirmed are sent again
+        if len(calls) > 1:  # the gateway sends again what no known entry confirmed
             return {"Successful": [], "Failed": [{"Id": entry["Id"], "SenderFault": False, "Code": "InternalError"} for entry in entries]}
         taken = {"MessageId": "x", "MD5OfMessageBody": hashlib.md5(BROKEN_TEXT.encode()).hexdigest()}
         first, second = (entry["Id"] for entry in entries[:2])
