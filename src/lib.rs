@@ -23,6 +23,7 @@
 //! * [`config`]: settings from the environment, one struct for each owner.
 //! * [`gateway`]: the use cases, such as a batch of messages to an outcome for each event and an action for each message.
 //! * [`instrumentation`]: logs, and the metric line of an invocation.
+//! * [`http`]: the HTTP door, from a request to an answer.
 //! * [`lambda`]: which trigger a payload is from, and which answer its caller expects.
 //! * [`local`] (feature `cli`): an AMP-like workspace in memory, an invoke endpoint and an event source for a queue, to try and
 //!   to test with.
@@ -47,6 +48,7 @@ pub mod config;
 pub mod gateway;
 pub mod instrumentation;
 
+pub mod http;
 pub mod lambda;
 
 #[cfg(feature = "cli")]

@@ -5,11 +5,15 @@
 //! * A [`Value`] knows whether it was written as an integer, and only [`Value::StaleMarker`] is sent as a stale marker.
 
 mod labels;
+mod metric_type;
 mod names;
+mod native_histogram;
 mod outcome;
 mod sample;
 
 pub use labels::{Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
+pub use metric_type::MetricType;
 pub use names::{LabelName, MetricName, NameError};
+pub use native_histogram::{Counts, NativeHistogram, ResetHint, Span};
 pub use outcome::{DEFECT, ItemId, Outcome, Reason, Rejection};
 pub use sample::{CANONICAL_NAN, STALE_MARKER, Timestamp, Value};

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 14] = [
+const LADDER: [&str; 15] = [
     "limits",
     "model",
     "event",
@@ -21,6 +21,7 @@ const LADDER: [&str; 14] = [
     "config",
     "gateway",
     "instrumentation",
+    "http",
     "lambda",
     "local",
 ];

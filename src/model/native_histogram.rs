@@ -1,0 +1,44 @@
+//! Native histograms: <https://prometheus.io/docs/specs/native_histograms/>.
+
+/// A native histogram, with every field of remote write's `Histogram` message but the timestamp.
+#[derive(Clone, PartialEq, Debug)]
+pub struct NativeHistogram {
+    pub sum: f64,
+    /// The resolution, from -4 to 8; -53 for custom bounds.
+    pub schema: i32,
+    pub zero_threshold: f64,
+    pub counts: Counts,
+    pub negative_spans: Vec<Span>,
+    pub positive_spans: Vec<Span>,
+    pub reset_hint: ResetHint,
+    /// The upper bounds of the buckets if the schema is -53.
+    pub custom_values: Vec<f64>,
+}
+
+/// The counts of a native histogram.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Counts {
+    /// Each bucket as the difference to the bucket before.
+    Integer { count: u64, zero: u64, negative_deltas: Vec<i64>, positive_deltas: Vec<i64> },
+    /// Each bucket as it is.
+    Float { count: f64, zero: f64, negative: Vec<f64>, positive: Vec<f64> },
+}
+
+/// A run of buckets that follow each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Span {
+    /// The gap to the span before; for the first span the index of its first bucket.
+    pub offset: i32,
+    pub length: u32,
+}
+
+/// What the sender knows about a reset of the counts.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+#[repr(u8)]
+pub enum ResetHint {
+    #[default]
+    Unknown = 0,
+    Yes = 1,
+    No = 2,
+    Gauge = 3,
+}
