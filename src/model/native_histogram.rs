@@ -32,7 +32,7 @@ pub struct Span {
     pub length: u32,
 }
 
-/// What the sender knows about a reset of the counts.
+/// The sender's knowledge of a reset of the counts.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 #[repr(u8)]
 pub enum ResetHint {
