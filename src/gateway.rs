@@ -13,6 +13,8 @@ pub mod ingest;
 mod ledger;
 mod message_action;
 mod summary;
+mod watch;
+mod writer;
 
 pub use batch::{Batch, Message, Trigger};
 pub use ingest::{Gateway, Ingested, from_settings, signed_transport};

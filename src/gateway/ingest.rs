@@ -1,6 +1,8 @@
 //! Ingest: a batch of messages to one outcome for each event and one action for each message.
 
 use super::event_texts::EventTexts;
+use super::watch::Watch;
+use super::writer::Writer;
 use super::{Batch, Ledger, Message, Stages, Summary, Trigger, message_action};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
@@ -8,10 +10,8 @@ use crate::config::{LateSamples, Settings};
 use crate::dead_letter::{DeadLetterError, DeadLetterQueue, SqsDeadLetters};
 use crate::event::{self, EventTimes, Rules, Shape};
 use crate::model::{Reason, Rejection};
-use crate::remote_write::{Answered, RemoteWriteClient, Sender, deliver};
+use crate::remote_write::Answered;
 use crate::series::{Contradiction, SampleTableBuilder};
-use crate::wire;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -36,11 +36,8 @@ const RESERVE_FOR_DEAD_LETTERS: Duration = Duration::from_secs(2);
 pub struct Gateway<T, D> {
     pub(super) rules: Rules,
     late_samples: LateSamples,
-    limits: wire::Limits,
-    client: RemoteWriteClient<T>,
+    pub(super) writer: Writer<T>,
     pub(super) dead_letters: Option<D>,
-    /// The encoder of the last invocation, for its memory.
-    encoder: Mutex<wire::Encoder>,
 }
 
 /// The outcomes and numbers of a batch.
@@ -86,21 +83,19 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         Ok(Self {
             rules: settings.rules.clone(),
             late_samples: settings.dead_letters.late_samples,
-            limits: wire::Limits::default(),
-            client: RemoteWriteClient::new(&settings.remote_write.url, transport)?,
+            writer: Writer::new(&settings.remote_write.url, transport)?,
             dead_letters,
-            encoder: Mutex::default(),
         })
     }
 
     /// Opens a connection to the receiver before there is anything to send.
     pub async fn warm(&self) {
-        self.client.warm().await;
+        self.writer.warm().await;
     }
 
     /// Sends a request without series: it tests URL, signature and permission and stores nothing.
     pub async fn ping(&self, timeout: Duration) -> Answered {
-        self.client.ping(timeout).await
+        self.writer.ping(timeout).await
     }
 
     /// Brings each event of a batch to an outcome, before its deadline.
@@ -120,24 +115,22 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         stages.merge = watch.lap();
 
         let answer_deadline = answer_deadline(batch, ledger.len());
-        let mut sender = Sender::new(&self.client, batch.request_id, self.send_deadline(answer_deadline));
-        let mut encoder = std::mem::take(&mut *self.encoder());
         let messages = ledger.first_events();
-        let (delivery, encoding) = deliver(&mut sender, &table, &messages, &self.limits, &mut encoder).await;
-        *self.encoder() = encoder.trimmed();
-        let mut outcomes = delivery.outcomes(|item| {
+        let send_deadline = self.send_deadline(answer_deadline);
+        let written = self.writer.write(&table, &messages, batch.request_id, send_deadline).await;
+        let mut outcomes = written.delivery.outcomes(|item| {
             batch.trigger == Trigger::Direct || batch.messages[ledger.message_of(item)].receive_count > 1
         });
         ledger.settle(&outcomes);
-        stages.encode = encoding;
-        stages.send = watch.lap().saturating_sub(encoding);
+        stages.encode = written.encoding;
+        stages.send = watch.lap().saturating_sub(written.encoding);
 
         ledger.actions = message_action::actions(batch, &ledger, outcomes.failure.as_deref());
         let dead_letter_failure = self.dead_letter(batch, &mut ledger, texts, answer_deadline).await;
         stages.dead_letter = watch.lap();
         stages.total = watch.total();
 
-        let summary = Summary::of(&ledger, &outcomes, sender.sent(), stages);
+        let summary = Summary::of(&ledger, &outcomes, written.sent, stages);
         Ingested { ledger, summary, failure: outcomes.failure.take(), dead_letter_failure }
     }
 
@@ -195,10 +188,6 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         })
     }
 
-    fn encoder(&self) -> MutexGuard<'_, wire::Encoder> {
-        self.encoder.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Returns when sending must end, so that dead letters have their time.
     fn send_deadline(&self, answer_deadline: Instant) -> Instant {
         if self.dead_letters.is_none() {
@@ -221,28 +210,6 @@ fn rejection(contradiction: &Contradiction<'_>) -> Rejection {
     let detail =
         format!("metrics.{name}: {value} at {timestamp} contradicts {earlier} of an earlier event of the same series");
     Rejection::new(Reason::DuplicateTimestamp, detail)
-}
-
-/// Measures the time of stages.
-struct Watch {
-    start: Instant,
-    last: Instant,
-}
-
-impl Watch {
-    fn start() -> Self {
-        let now = Instant::now();
-        Self { start: now, last: now }
-    }
-
-    fn lap(&mut self) -> Duration {
-        let now = Instant::now();
-        now - std::mem::replace(&mut self.last, now)
-    }
-
-    fn total(&self) -> Duration {
-        self.start.elapsed()
-    }
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub struct Sender<'c, T> {
     deadline: Instant,
     backoff: Backoff,
     sent: Sent,
+    /// Of the last answer that had one.
+    retry_after: Option<Duration>,
     logged: u32,
     /// The receiver failed every try of a request: others are tried once.
     exhausted: bool,
@@ -60,6 +62,7 @@ impl<'c, T: Transport> Sender<'c, T> {
             deadline,
             backoff: Backoff::default(),
             sent: Sent::default(),
+            retry_after: None,
             logged: 0,
             exhausted: false,
             reloaded: false,
@@ -69,6 +72,11 @@ impl<'c, T: Transport> Sender<'c, T> {
 
     pub fn sent(&self) -> Sent {
         self.sent
+    }
+
+    /// Returns the last `Retry-After` of the receiver.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 
     /// Returns an error if no further request may begin.
@@ -121,7 +129,13 @@ impl<'c, T: Transport> Sender<'c, T> {
 
     /// Returns how long to wait before the same body is sent again; `None` if this answer is the last.
     fn wait_before_retry(&mut self, answer: &Answered, tries: u32) -> Option<Duration> {
-        let wait = match Disposition::of(answer) {
+        let disposition = Disposition::of(answer);
+        if disposition == Disposition::Stored {
+            return None;
+        }
+        let asked = retry_after(answer, SystemTime::now());
+        self.retry_after = asked.or(self.retry_after);
+        let wait = match disposition {
             Disposition::Unauthorized if !self.reloaded && self.client.has_credentials() => {
                 self.reloaded = true;
                 Duration::ZERO
@@ -131,8 +145,7 @@ impl<'c, T: Transport> Sender<'c, T> {
             Disposition::Recoverable { .. } => {
                 let backoff = self.backoff.wait(tries, fastrand::f64());
                 // Jittered upward: senders that were sent away together must not come back together.
-                let asked =
-                    retry_after(answer, SystemTime::now()).map(|wait| wait.mul_f64(1.0 + fastrand::f64() / 10.0));
+                let asked = asked.map(|wait| wait.mul_f64(1.0 + fastrand::f64() / 10.0));
                 let wait = backoff.map(|wait| asked.unwrap_or(wait));
                 let in_time = wait.filter(|wait| self.may_send_after(*wait).is_ok());
                 self.exhausted = in_time.is_none();

@@ -3,6 +3,7 @@ use crate::aws::{Answer, ReadBody, TransportError};
 use crate::dead_letter::DeadLetter;
 use crate::lambda::{FunctionError, Handled, Invocation, handle};
 use crate::model::Timestamp;
+use crate::wire;
 use crate::wire::messages::WriteRequest;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -83,7 +84,7 @@ impl Rig {
         let settings = Settings::from_vars(&vars).unwrap();
         let receiver = Receiver { answer, requests: Arc::clone(&self.requests) };
         let mut gateway = Gateway::new(&settings, receiver, Some(self.dead_letters.clone())).unwrap();
-        gateway.limits = self.limits;
+        gateway.writer.limit(self.limits);
         gateway
     }
 

@@ -1,0 +1,66 @@
+//! Writes sample tables to the receiver. Every use case with samples ends here.
+
+use crate::aws::Transport;
+use crate::model::ItemId;
+use crate::remote_write::{Answered, Delivery, RemoteWriteClient, Sender, Sent, deliver};
+use crate::series::SampleTable;
+use crate::wire;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// One for the life of the process.
+#[derive(Debug)]
+pub(super) struct Writer<T> {
+    client: RemoteWriteClient<T>,
+    limits: wire::Limits,
+    /// The encoder of the last invocation, for its memory.
+    encoder: Mutex<wire::Encoder>,
+}
+
+/// What became of a table.
+#[derive(Debug)]
+pub(super) struct Written<'t, 'a> {
+    pub(super) delivery: Delivery<'t, 'a>,
+    pub(super) sent: Sent,
+    /// The receiver's last `Retry-After`, if an answer had one.
+    #[expect(dead_code, reason = "the HTTP door answers with it")]
+    pub(super) retry_after: Option<Duration>,
+    /// The time that encoding took.
+    pub(super) encoding: Duration,
+}
+
+impl<T: Transport> Writer<T> {
+    pub(super) fn new(url: &url::Url, transport: T) -> Result<Self, http::uri::InvalidUri> {
+        let client = RemoteWriteClient::new(url, transport)?;
+        Ok(Self { client, limits: wire::Limits::default(), encoder: Mutex::default() })
+    }
+
+    /// Sends all samples of `table` before `deadline`. `messages` has the first item of each message.
+    pub(super) async fn write<'t, 'a>(
+        &self,
+        table: &'t SampleTable<'a>,
+        messages: &'t [ItemId],
+        request_id: &str,
+        deadline: Instant,
+    ) -> Written<'t, 'a> {
+        let mut sender = Sender::new(&self.client, request_id, deadline);
+        let mut encoder = std::mem::take(&mut *self.encoder.lock().unwrap_or_else(PoisonError::into_inner));
+        let (delivery, encoding) = deliver(&mut sender, table, messages, &self.limits, &mut encoder).await;
+        *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = encoder.trimmed();
+        Written { delivery, sent: sender.sent(), retry_after: sender.retry_after(), encoding }
+    }
+
+    pub(super) async fn warm(&self) {
+        self.client.warm().await;
+    }
+
+    pub(super) async fn ping(&self, timeout: Duration) -> Answered {
+        self.client.ping(timeout).await
+    }
+
+    #[cfg(test)]
+    pub(super) fn limit(&mut self, limits: wire::Limits) {
+        self.limits = limits;
+    }
+}
