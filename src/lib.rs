@@ -8,12 +8,13 @@
 //!                         +--> dead_letter -> SQS         one outcome per event, back as return values
 //! ```
 //!
-//! The rooms, from the lowest to the highest. None uses a higher one; `limits`, `model`, `event`, `series` and `wire` are pure:
-//! they know no clock, environment, random numbers, network or async (`tests/architecture.rs`).
+//! The rooms, from the lowest to the highest. None uses a higher one; `limits`, `model`, `event`, `exposition`, `series` and `wire`
+//! are pure: they know no clock, environment, random numbers, network or async (`tests/architecture.rs`).
 //!
 //! * [`limits`]: sizes and counts, who sets them, and where they are documented.
 //! * [`model`]: names, label sets, values, timestamps, outcomes and rejections.
 //! * [`event`]: JSON text to [`event::Event`]: the producers' contract.
+//! * [`exposition`]: the text formats of Prometheus to metric families.
 //! * [`series`]: samples of many items to ordered, distinct series.
 //! * [`wire`]: series to requests by size: protobuf, snappy block.
 //! * [`aws`]: HTTP, credentials, SigV4 and SQS; the [`aws::Transport`] seam.
@@ -35,6 +36,7 @@ pub mod limits;
 pub mod model;
 
 pub mod event;
+pub mod exposition;
 pub mod series;
 pub mod wire;
 

@@ -50,6 +50,9 @@ pub const MAX_EVENT_PROTOBUF_BYTES: usize = 10_000_000;
 /// A message that a gzip stream holds.
 pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
 
+/// Series of a pushed body.
+pub const MAX_PUSHED_SERIES: usize = 1_000_000;
+
 /// Samples of one series in one request. A sample takes at most 24 bytes, and the labels of a series at most 0.5 MB: the
 /// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.
 pub const MAX_SERIES_SAMPLES: usize = 60_000;

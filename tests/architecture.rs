@@ -8,10 +8,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 15] = [
+const LADDER: [&str; 16] = [
     "limits",
     "model",
     "event",
+    "exposition",
     "series",
     "wire",
     "aws",
@@ -26,7 +27,7 @@ const LADDER: [&str; 15] = [
     "local",
 ];
 
-const PURE: [&str; 5] = ["limits", "model", "event", "series", "wire"];
+const PURE: [&str; 6] = ["limits", "model", "event", "exposition", "series", "wire"];
 
 /// The other crates that a pure room may name: none of them reads a clock or the environment, or has async.
 const PURE_CRATES: [&str; 10] =
