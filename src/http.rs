@@ -3,5 +3,7 @@
 //! * [`Request`], [`Response`]: what a front hands over and takes back.
 
 mod message;
+mod percent;
 
 pub use message::{PathError, Request, Response};
+pub use percent::{check_path, decode_path};

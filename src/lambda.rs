@@ -3,6 +3,7 @@
 //! [`handle`] is a plain function that knows nothing of the runtime. [`runtime`] is the loop that `ingest` runs.
 
 mod answer;
+pub mod http;
 mod payload;
 pub mod report;
 pub mod runtime;

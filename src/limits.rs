@@ -32,11 +32,15 @@ pub const MAX_BATCH_MESSAGES: usize = 10;
 
 // --- Lambda: <https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html>
 
-/// The payload of a synchronous invocation.
+/// The payload of a synchronous invocation, and its answer.
 pub const MAX_SYNC_BYTES: usize = 6 << 20;
 
 /// The payload of an asynchronous invocation (256 KB until October 2025).
 pub const MAX_ASYNC_BYTES: usize = 1 << 20;
+
+/// The answer to an Application Load Balancer
+/// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html>).
+pub const MAX_LOAD_BALANCER_ANSWER_BYTES: usize = 1_000_000;
 
 // --- The gateway
 

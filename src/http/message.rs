@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use std::borrow::Cow;
+use std::fmt;
 
 /// A request whose body is as long as its front allows, and still encoded as `Content-Encoding` says.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request<'a> {
     /// In capitals.
     pub method: Cow<'a, str>,
@@ -38,9 +39,61 @@ pub struct Response {
     pub body: Bytes,
 }
 
+/// Headers whose values no log may show.
+const SECRET_HEADERS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "x-amz-security-token"];
+
+/// Shows no credential and no body.
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |(name, value): &(Cow<'_, str>, Cow<'_, str>)| {
+            let value = if SECRET_HEADERS.contains(&name.as_ref()) { "(hidden)" } else { value };
+            format!("{name}: {value}")
+        };
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("query", &self.query)
+            .field("headers", &self.headers.iter().map(shown).collect::<Vec<_>>())
+            .field("body_bytes", &self.body.len())
+            .field("authorised_by_aws", &self.authorised_by_aws)
+            .finish()
+    }
+}
+
+impl Response {
+    /// Returns the value of the first header of this name, which must be in lower case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(other, _)| *other == name).map(|(_, value)| value.as_str())
+    }
+}
+
 impl Request<'_> {
     /// Returns the value of the last header of this name, which must be in lower case.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.as_ref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_no_credential_in_a_log() {
+        let headers =
+            ["authorization", "cookie", "accept"].map(|name| (name.into(), format!("value of {name}").into()));
+        let request = Request {
+            method: "PUT".into(),
+            path: Ok("/".into()),
+            query: "".into(),
+            headers: headers.to_vec(),
+            body: Cow::Borrowed(b"temperature"),
+            authorised_by_aws: false,
+        };
+        let shown = format!("{request:?}");
+        assert!(shown.contains("accept: value of accept"), "{shown}");
+        for hidden in ["value of authorization", "value of cookie", "temperature"] {
+            assert!(!shown.contains(hidden), "{shown}");
+        }
     }
 }
