@@ -8,11 +8,12 @@
 //!                         +--> dead_letter -> SQS         one outcome per event, back as return values
 //! ```
 //!
-//! The rooms, from the lowest to the highest. None uses a higher one; `limits`, `model`, `event`, `exposition`, `series` and `wire`
-//! are pure: they know no clock, environment, random numbers, network or async (`tests/architecture.rs`).
+//! The rooms, from the lowest to the highest. None uses a higher one; `limits`, `model`, `protobuf`, `event`, `exposition`, `series`
+//! and `wire` are pure: they know no clock, environment, random numbers, network or async (`tests/architecture.rs`).
 //!
 //! * [`limits`]: sizes and counts, who sets them, and where they are documented.
 //! * [`model`]: names, label sets, values, timestamps, outcomes and rejections.
+//! * [`protobuf`]: a walker over the fields of a message.
 //! * [`event`]: JSON text to [`event::Event`]: the producers' contract.
 //! * [`exposition`]: the text formats of Prometheus to metric families.
 //! * [`series`]: samples of many items to ordered, distinct series.
@@ -34,6 +35,7 @@
 
 pub mod limits;
 pub mod model;
+pub mod protobuf;
 
 pub mod event;
 pub mod exposition;

@@ -61,6 +61,9 @@ pub const MAX_PUSHED_SERIES: usize = 1_000_000;
 /// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.
 pub const MAX_SERIES_SAMPLES: usize = 60_000;
 
+/// Native histograms of one series in one request. The last of them may be over it.
+pub const MAX_SERIES_HISTOGRAM_BYTES: usize = 1_000_000;
+
 /// Series of one request. The compliance tests of Prometheus recommend at most so many:
 /// <https://github.com/prometheus/compliance/tree/main/remotewrite>.
 pub const MAX_REQUEST_SERIES: usize = 10_000;

@@ -3,12 +3,17 @@
 //!
 //! * [`Requests`]: which samples go into which request.
 //! * `write_request`: samples to the bytes of a `WriteRequest`.
+//! * [`metadata`]: metadata to a `WriteRequest` without samples.
 //! * [`messages`]: the same messages for reading, with `prost`.
 
+mod histogram;
 pub mod messages;
+mod metadata;
 mod request;
+mod varint;
 mod write_request;
 
+pub use metadata::{Metadata, metadata};
 pub use request::{EncodedRequest, Encoder, Limits, Requests, encode, encode_selection};
 
 #[cfg(test)]

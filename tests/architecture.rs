@@ -8,9 +8,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 16] = [
+const LADDER: [&str; 17] = [
     "limits",
     "model",
+    "protobuf",
     "event",
     "exposition",
     "series",
@@ -27,7 +28,7 @@ const LADDER: [&str; 16] = [
     "local",
 ];
 
-const PURE: [&str; 6] = ["limits", "model", "event", "exposition", "series", "wire"];
+const PURE: [&str; 7] = ["limits", "model", "protobuf", "event", "exposition", "series", "wire"];
 
 /// The other crates that a pure room may name: none of them reads a clock or the environment, or has async.
 const PURE_CRATES: [&str; 10] =

@@ -61,7 +61,7 @@ fn run(message: &str) -> Stages {
             stages.series,
             "{}{{{labels}}} {} @{} of event {}",
             name.as_str(),
-            sample.value(),
+            table.value(sample),
             sample.timestamp,
             sample.item.0
         )

@@ -205,10 +205,8 @@ fn answer_deadline(batch: &Batch<'_>, events: usize) -> Instant {
 }
 
 fn rejection(contradiction: &Contradiction<'_>) -> Rejection {
-    let Contradiction { name, timestamp, value, earlier, .. } = contradiction;
-    let name: String = name.as_str().chars().take(64).collect();
-    let detail =
-        format!("metrics.{name}: {value} at {timestamp} contradicts {earlier} of an earlier event of the same series");
+    let name: String = contradiction.name.as_str().chars().take(64).collect();
+    let detail = format!("metrics.{name}: {contradiction} of an earlier event of the same series");
     Rejection::new(Reason::DuplicateTimestamp, detail)
 }
 

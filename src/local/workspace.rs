@@ -8,6 +8,7 @@ use super::signature::Verifier;
 use super::tsdb::{Rules, StoredSeries, Tsdb};
 use super::wall_clock;
 use crate::model::Timestamp;
+use crate::protobuf::{self, ProtobufError};
 use crate::wire::messages::WriteRequest;
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
@@ -22,6 +23,8 @@ use tokio::net::TcpListener;
 pub const MAX_BODY_BYTES: usize = 1_000_000;
 /// Decoded bytes of a request. A label or a sample takes at most 24 times its two bytes on the wire in memory.
 pub const MAX_DECODED_BYTES: usize = 4 << 20;
+/// Series, histograms and metadata of a request: each takes up to 300 bytes in memory for two on the wire.
+const MAX_LARGE_MESSAGES: usize = 200_000;
 /// Bytes of an answer: error texts name series, and labels can be long.
 const MAX_ANSWER_BYTES: usize = 8 << 10;
 
@@ -42,6 +45,9 @@ pub enum DecodeError {
     TooLarge(usize),
     Snappy(snap::Error),
     Protobuf(prost::DecodeError),
+    Fields(ProtobufError),
+    /// Series, histograms and metadata together.
+    TooMany(usize),
 }
 
 impl Workspace {
@@ -134,7 +140,26 @@ pub fn decode(body: &[u8]) -> Result<WriteRequest, DecodeError> {
         return Err(DecodeError::TooLarge(length));
     }
     let decoded = snap::raw::Decoder::new().decompress_vec(body).map_err(DecodeError::Snappy)?;
+    let messages = large_messages(&decoded).map_err(DecodeError::Fields)?;
+    if messages > MAX_LARGE_MESSAGES {
+        return Err(DecodeError::TooMany(messages));
+    }
     WriteRequest::decode(decoded.as_slice()).map_err(DecodeError::Protobuf)
+}
+
+/// Returns the number of the messages that take more than [`MAX_DECODED_BYTES`] allows for: series, histograms and metadata.
+fn large_messages(request: &[u8]) -> Result<usize, ProtobufError> {
+    let (mut count, mut request) = (0, protobuf::Message::new(request));
+    while let Some(field) = request.field()? {
+        count += usize::from(matches!(field.number, 1 | 3));
+        if field.number == 1 {
+            let mut series = field.message()?;
+            while let Some(field) = series.field()? {
+                count += usize::from(field.number == 4);
+            }
+        }
+    }
+    Ok(count)
 }
 
 impl fmt::Display for DecodeError {
@@ -143,6 +168,10 @@ impl fmt::Display for DecodeError {
             Self::TooLarge(length) => write!(f, "received message larger than max ({length} vs {MAX_DECODED_BYTES})"),
             Self::Snappy(error) => write!(f, "snappy: {error}"),
             Self::Protobuf(error) => write!(f, "protobuf: {error}"),
+            Self::Fields(error) => write!(f, "protobuf: {error}"),
+            Self::TooMany(count) => {
+                write!(f, "{count} series, histograms and metadata, at most {MAX_LARGE_MESSAGES} are allowed")
+            }
         }
     }
 }

@@ -15,6 +15,47 @@ pub struct NativeHistogram {
     pub custom_values: Vec<f64>,
 }
 
+impl NativeHistogram {
+    /// Reports whether both are the same to the bit: NaN equals NaN, and 0 does not equal -0.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let Self { sum, schema, zero_threshold, counts, negative_spans, positive_spans, reset_hint, custom_values } =
+            self;
+        sum.to_bits() == other.sum.to_bits()
+            && *schema == other.schema
+            && zero_threshold.to_bits() == other.zero_threshold.to_bits()
+            && counts.is_same(&other.counts)
+            && *negative_spans == other.negative_spans
+            && *positive_spans == other.positive_spans
+            && *reset_hint == other.reset_hint
+            && same_bits(custom_values, &other.custom_values)
+    }
+}
+
+impl Counts {
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (
+                Self::Float { count, zero, negative, positive },
+                Self::Float {
+                    count: other_count,
+                    zero: other_zero,
+                    negative: other_negative,
+                    positive: other_positive,
+                },
+            ) => {
+                same_bits(&[*count, *zero], &[*other_count, *other_zero])
+                    && same_bits(negative, other_negative)
+                    && same_bits(positive, other_positive)
+            }
+            _ => self == other,
+        }
+    }
+}
+
+fn same_bits(a: &[f64], b: &[f64]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits())
+}
+
 /// The counts of a native histogram.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Counts {

@@ -5,7 +5,7 @@
 
 use super::contradiction::{Contradiction, contradictions};
 use super::table::{Sample, SampleTable, SeriesId};
-use crate::model::{ItemId, LabelSet, MetricName, Timestamp, Value};
+use crate::model::{ItemId, LabelSet, MetricName, NativeHistogram, Timestamp, Value};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use std::hash::BuildHasher;
@@ -48,6 +48,22 @@ impl<'a> SampleTableBuilder<'a> {
         for (position, (name, timestamp, value)) in samples.into_iter().enumerate() {
             let name = self.name_number(position, name);
             self.table.samples.push(Sample::new(timestamp, value, SeriesId { labels, name }, item));
+        }
+    }
+
+    /// Adds native histograms, as [`Self::add`] adds numbers. An item may have both.
+    pub fn add_histograms(
+        &mut self,
+        item: ItemId,
+        labels: LabelSet<'a>,
+        histograms: impl IntoIterator<Item = (MetricName<'a>, Timestamp, NativeHistogram)>,
+    ) {
+        let labels = self.labels_number(labels);
+        for (position, (name, timestamp, histogram)) in histograms.into_iter().enumerate() {
+            let name = self.name_number(position, name);
+            let SampleTable { samples, histograms, .. } = &mut self.table;
+            samples.push(Sample::of_histogram(timestamp, number(histograms.len()), SeriesId { labels, name }, item));
+            histograms.push(histogram);
         }
     }
 

@@ -1,8 +1,9 @@
 //! Items whose samples contradict those of an earlier item.
 
-use super::table::{Sample, SampleTable};
-use crate::model::{ItemId, MetricName, Timestamp, Value};
+use super::table::{Sample, SampleTable, SampleValue};
+use crate::model::{ItemId, MetricName, Timestamp};
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 
 /// A second value for the series and time of an earlier item, or of an earlier sample of the same item.
 #[derive(Debug)]
@@ -11,9 +12,15 @@ pub struct Contradiction<'t> {
     pub item: ItemId,
     pub name: &'t MetricName<'t>,
     pub timestamp: Timestamp,
-    pub value: Value,
+    pub value: SampleValue<'t>,
     /// The value that was there first.
-    pub earlier: Value,
+    pub earlier: SampleValue<'t>,
+}
+
+impl fmt::Display for Contradiction<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at {} contradicts {}", self.value, self.timestamp, self.earlier)
+    }
 }
 
 /// Returns the items that contradict an earlier one, and reports the first contradiction of each.
@@ -21,9 +28,9 @@ pub struct Contradiction<'t> {
 /// Only disputed samples decide anything. They are compared item by item, in the order of the payload: the samples of a rejected item
 /// settle nothing for the items after it.
 pub(super) fn contradictions(table: &SampleTable<'_>, report: &mut dyn FnMut(&Contradiction<'_>)) -> HashSet<ItemId> {
-    let differ = |a: &Sample, b: &Sample| a.value().wire_bits() != b.value().wire_bits();
+    let differ = |a: &Sample, b: &Sample| !table.value(a).is_same(table.value(b));
     let same_sample = table.samples().chunk_by(Sample::is_same_sample);
-    let disputed = same_sample.filter(|samples| samples.iter().any(|sample| differ(sample, &samples[0])));
+    let disputed = same_sample.filter(|samples| samples[1..].iter().any(|sample| differ(sample, &samples[0])));
     let mut disputed: Vec<(usize, &Sample)> =
         disputed.enumerate().flat_map(|(id, samples)| samples.iter().map(move |sample| (id, sample))).collect();
     disputed.sort_by_key(|(_, sample)| sample.item);
@@ -40,8 +47,8 @@ pub(super) fn contradictions(table: &SampleTable<'_>, report: &mut dyn FnMut(&Co
         match contradicted {
             Some((sample, earlier)) => {
                 let (name, _) = table.series(sample.series);
-                let (item, timestamp, value) = (sample.item, sample.timestamp, sample.value());
-                report(&Contradiction { item, name, timestamp, value, earlier: earlier.value() });
+                let (item, timestamp, value) = (sample.item, sample.timestamp, table.value(sample));
+                report(&Contradiction { item, name, timestamp, value, earlier: table.value(earlier) });
                 rejected.insert(item);
             }
             None => settled.extend(item.iter().copied()),

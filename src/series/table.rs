@@ -1,7 +1,8 @@
 //! The table of samples: what each series is called, and its samples in order.
 
-use crate::model::{ItemId, Label, MetricName, Timestamp, Value};
+use crate::model::{ItemId, Label, MetricName, NativeHistogram, Timestamp, Value};
 use std::cmp::Ordering;
+use std::fmt;
 
 /// One sample of one item, in 32 bytes: a payload of 6 MB can hold 400,000 of them.
 #[derive(Clone, Copy, Debug)]
@@ -10,16 +11,24 @@ pub struct Sample {
     pub series: SeriesId,
     pub item: ItemId,
     kind: Kind,
-    /// The integer, or the bits of the double.
+    /// The integer, the bits of the double, or the position of the histogram.
     bits: u64,
 }
 
-/// How the bits of a sample are read. A kind whose value is larger than eight bytes (a histogram) keeps an index there.
+/// How the bits of a sample are read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     Integer,
     Float,
     StaleMarker,
+    Histogram,
+}
+
+/// The value of a sample: a number, or a histogram of the table.
+#[derive(Clone, Copy, Debug)]
+pub enum SampleValue<'t> {
+    Number(Value),
+    Histogram(&'t NativeHistogram),
 }
 
 /// The number of a label set and of a metric name. There can be as many series as samples, but there are few names.
@@ -41,6 +50,8 @@ pub struct SampleTable<'a> {
     pub(super) label_sets: Vec<u32>,
     pub(super) names: Vec<MetricName<'a>>,
     pub(super) samples: Vec<Sample>,
+    /// In the order in which they came. None of them is removed with its sample.
+    pub(super) histograms: Vec<NativeHistogram>,
 }
 
 /// The labels of a series.
@@ -94,12 +105,23 @@ impl Sample {
         Self { timestamp, series, item, kind, bits }
     }
 
-    pub fn value(&self) -> Value {
+    /// `index` is the position of the histogram in the table.
+    pub(super) fn of_histogram(timestamp: Timestamp, index: u32, series: SeriesId, item: ItemId) -> Self {
+        Self { timestamp, series, item, kind: Kind::Histogram, bits: u64::from(index) }
+    }
+
+    /// Returns the number; `None` if the sample is a histogram.
+    pub fn number(&self) -> Option<Value> {
         match self.kind {
-            Kind::Integer => Value::Integer(self.bits.cast_signed()),
-            Kind::Float => Value::Float(f64::from_bits(self.bits)),
-            Kind::StaleMarker => Value::StaleMarker,
+            Kind::Integer => Some(Value::Integer(self.bits.cast_signed())),
+            Kind::Float => Some(Value::Float(f64::from_bits(self.bits))),
+            Kind::StaleMarker => Some(Value::StaleMarker),
+            Kind::Histogram => None,
         }
+    }
+
+    pub fn is_histogram(&self) -> bool {
+        self.kind == Kind::Histogram
     }
 
     /// Reports whether the two are the same sample. Samples of one table that differ in value alone do not exist.
@@ -111,6 +133,27 @@ impl Sample {
 impl<'a> SampleTable<'a> {
     pub fn samples(&self) -> &[Sample] {
         &self.samples
+    }
+
+    /// Reports whether a sample may be a histogram. If not, nobody needs to ask each one.
+    pub fn has_histograms(&self) -> bool {
+        !self.histograms.is_empty()
+    }
+
+    /// Returns the value of a sample of this table.
+    ///
+    /// # Panics
+    /// If `sample` is not of this table.
+    pub fn value(&self, sample: &Sample) -> SampleValue<'_> {
+        match sample.number() {
+            Some(number) => SampleValue::Number(number),
+            None => SampleValue::Histogram(self.histogram(sample)),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "the position was a u32")]
+    fn histogram(&self, sample: &Sample) -> &NativeHistogram {
+        &self.histograms[sample.bits as usize]
     }
 
     /// Returns the name and the labels of a series of this table.
@@ -126,5 +169,25 @@ impl<'a> SampleTable<'a> {
     pub(super) fn own_labels(&self, number: u32) -> &[Label<'a>] {
         let end = |number: u32| self.label_sets[number as usize] as usize;
         &self.labels[number.checked_sub(1).map_or(0, end)..end(number)]
+    }
+}
+
+impl SampleValue<'_> {
+    /// Reports whether the receiver would get the same value.
+    pub fn is_same(self, other: SampleValue<'_>) -> bool {
+        match (self, other) {
+            (Self::Number(a), SampleValue::Number(b)) => a.wire_bits() == b.wire_bits(),
+            (Self::Histogram(a), SampleValue::Histogram(b)) => a.is_same(b),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for SampleValue<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(value) => value.fmt(f),
+            Self::Histogram(_) => f.write_str("a native histogram"),
+        }
     }
 }

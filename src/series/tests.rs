@@ -35,7 +35,13 @@ fn finish(builder: SampleTableBuilder<'static>) -> (SampleTable<'static>, Vec<u3
 fn lines(table: &SampleTable<'_>) -> Vec<String> {
     let line = |sample: &Sample| {
         let (name, labels) = table.series(sample.series);
-        format!("{}{{{}}} {} {}", name.as_str(), labels.iter().next().unwrap().value, sample.timestamp, sample.value())
+        format!(
+            "{}{{{}}} {} {}",
+            name.as_str(),
+            labels.iter().next().unwrap().value,
+            sample.timestamp,
+            table.value(sample)
+        )
     };
     table.samples().iter().map(line).collect()
 }

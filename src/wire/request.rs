@@ -7,9 +7,13 @@
 //! * A series that does not fit into one request goes on in the next one, so requests must be sent one after another.
 //! * Equal samples of several items are never in two requests.
 
+use super::histogram;
 use super::write_request::Writer;
-use crate::limits::{MAX_REQUEST_BLOCK_BYTES, MAX_REQUEST_PROTOBUF_BYTES, MAX_REQUEST_SERIES, MAX_SERIES_SAMPLES};
-use crate::series::{Sample, SampleTable};
+use crate::limits::{
+    MAX_REQUEST_BLOCK_BYTES, MAX_REQUEST_PROTOBUF_BYTES, MAX_REQUEST_SERIES, MAX_SERIES_HISTOGRAM_BYTES,
+    MAX_SERIES_SAMPLES,
+};
+use crate::series::{Sample, SampleTable, SampleValue};
 use bytes::Bytes;
 use std::ops::Range;
 
@@ -98,7 +102,7 @@ impl Encoder {
         self.protobuf.reserve(decoded.min(samples.len() * SAMPLE_BYTES).min(MAX_REQUEST_PROTOBUF_BYTES));
         let mut writer = Writer::new(table, &mut self.protobuf);
         let (mut taken, mut last_series) = (0, None);
-        for piece in pieces(samples).take(MAX_REQUEST_SERIES) {
+        for piece in pieces(table, samples).take(MAX_REQUEST_SERIES) {
             let series = samples[piece.start].series;
             if last_series == Some(series) || !writer.series(&samples[piece.clone()], decoded) {
                 break;
@@ -158,12 +162,16 @@ impl std::fmt::Debug for Requests<'_, '_> {
     }
 }
 
-/// Returns the runs of samples of one series, cut at [`MAX_SERIES_SAMPLES`] but never between equal samples.
-fn pieces(samples: &[Sample]) -> impl Iterator<Item = Range<usize>> {
+/// Returns the runs of samples of one series, cut at [`MAX_SERIES_SAMPLES`] and [`MAX_SERIES_HISTOGRAM_BYTES`] but never between equal
+/// samples.
+fn pieces(table: &SampleTable<'_>, samples: &[Sample]) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     std::iter::from_fn(move || {
         let first = samples.get(start)?;
-        let longest = samples.len().min(start + MAX_SERIES_SAMPLES);
+        let mut longest = samples.len().min(start + MAX_SERIES_SAMPLES);
+        if table.has_histograms() {
+            longest = start + within_histogram_bytes(table, &samples[start..longest]);
+        }
         let mut end = start + samples[start..longest].iter().take_while(|sample| sample.series == first.series).count();
         while end < samples.len() && samples[end].is_same_sample(&samples[end - 1]) {
             end += 1;
@@ -172,6 +180,19 @@ fn pieces(samples: &[Sample]) -> impl Iterator<Item = Range<usize>> {
         start = end;
         Some(piece)
     })
+}
+
+/// Returns how many samples of the first series reach [`MAX_SERIES_HISTOGRAM_BYTES`], or all of `samples` if they never do.
+fn within_histogram_bytes(table: &SampleTable<'_>, samples: &[Sample]) -> usize {
+    let mut bytes = 0;
+    let of_series = samples.iter().take_while(|sample| sample.series == samples[0].series);
+    let reaches = |sample: &Sample| {
+        if let SampleValue::Histogram(histogram) = table.value(sample) {
+            bytes += histogram::len(sample.timestamp, histogram);
+        }
+        bytes >= MAX_SERIES_HISTOGRAM_BYTES
+    };
+    of_series.map(reaches).position(|reached| reached).map_or(samples.len(), |position| position + 1)
 }
 
 /// Returns the position at which `range` is cut in two: between two series near its middle, else between two samples of its one

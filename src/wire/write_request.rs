@@ -3,15 +3,18 @@
 //! Building the structs of [`super::messages`] instead costs nine times as much, nearly all of it in a `String` for each label.
 //! `wire/tests.rs` holds the two against each other.
 
-use crate::model::{Label, METRIC_NAME_LABEL, MetricName};
-use crate::series::{Labels, Sample, SampleTable};
-use prost::encoding::{encode_varint, encoded_len_varint};
+use super::histogram;
+use super::varint::{framed, varint, write_varint};
+use crate::model::{Label, METRIC_NAME_LABEL, MetricName, NativeHistogram, Timestamp, Value};
+use crate::series::{Labels, Sample, SampleTable, SampleValue};
+use prost::encoding::encoded_len_varint;
 use std::ops::Range;
 
 // Keys of the protobuf fields: (number << 3) | wire type.
 const TIMESERIES: u8 = 0x0A; // WriteRequest.timeseries = 1
 const LABELS: u8 = 0x0A; // TimeSeries.labels = 1
 const SAMPLES: u8 = 0x12; // TimeSeries.samples = 2
+const HISTOGRAMS: u8 = 0x22; // TimeSeries.histograms = 4
 const NAME: u8 = 0x0A; // Label.name = 1
 const VALUE: u8 = 0x12; // Label.value = 2
 const SAMPLE_VALUE: u8 = 0x09; // Sample.value = 1, a double
@@ -47,7 +50,7 @@ impl<'w, 'a> Writer<'w, 'a> {
         let known = self.last.take().filter(|last| last.labels.is_same(labels));
         let own_len = known.as_ref().map_or_else(|| labels_len(labels), |known| known.before.len() + known.after.len());
         let name_len = framed(label_len(METRIC_NAME_LABEL, name.as_str()));
-        let len = own_len + name_len + distinct(samples).map(sample_len).sum::<usize>();
+        let len = own_len + name_len + self.samples_len(samples);
         if !self.out.is_empty() && self.out.len() + framed(len) > limit {
             return false;
         }
@@ -57,7 +60,23 @@ impl<'w, 'a> Writer<'w, 'a> {
         for sample in distinct(samples) {
             write_sample(sample, self.out);
         }
+        if self.table.has_histograms() {
+            for (timestamp, histogram) in histograms(self.table, samples) {
+                self.out.push(HISTOGRAMS);
+                varint(histogram::len(timestamp, histogram), self.out);
+                histogram::write(timestamp, histogram, self.out);
+            }
+        }
         true
+    }
+
+    fn samples_len(&self, samples: &[Sample]) -> usize {
+        let numbers = distinct(samples).map(sample_len).sum();
+        if !self.table.has_histograms() {
+            return numbers;
+        }
+        let len = |(timestamp, histogram)| framed(histogram::len(timestamp, histogram));
+        numbers + histograms(self.table, samples).map(len).sum::<usize>()
     }
 
     /// Writes all labels in bytewise order: names that begin with a capital or with `_0` to `_Z` come before `__name__`.
@@ -128,46 +147,45 @@ fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(value.as_bytes());
 }
 
-/// Returns the length of a sample with its key and length. Proto3 leaves out fields that are zero; -0.0 is not zero, although `prost`
-/// leaves it out.
-fn sample_len(sample: &Sample) -> usize {
-    framed(sample_body_len(sample))
+/// Returns the histograms, each once.
+fn histograms<'t>(
+    table: &'t SampleTable<'_>,
+    samples: &'t [Sample],
+) -> impl Iterator<Item = (Timestamp, &'t NativeHistogram)> {
+    distinct(samples).filter_map(|sample| match table.value(sample) {
+        SampleValue::Histogram(histogram) => Some((sample.timestamp, histogram)),
+        SampleValue::Number(_) => None,
+    })
 }
 
-fn sample_body_len(sample: &Sample) -> usize {
-    let value = if sample.value().wire_bits() == 0 { 0 } else { 9 };
-    let timestamp = if sample.timestamp.0 == 0 { 0 } else { 1 + encoded_len_varint(wire_timestamp(sample)) };
+/// Returns the length of a sample with its key and length, and 0 for a histogram. Proto3 leaves out fields that are zero; -0.0 is not
+/// zero, although `prost` leaves it out.
+fn sample_len(sample: &Sample) -> usize {
+    sample.number().map_or(0, |number| framed(sample_body_len(sample, number)))
+}
+
+fn sample_body_len(sample: &Sample, number: Value) -> usize {
+    let value = if number.wire_bits() == 0 { 0 } else { 9 };
+    let timestamp = if sample.timestamp.0 == 0 { 0 } else { 1 + encoded_len_varint(wire_timestamp(sample.timestamp)) };
     value + timestamp
 }
 
 fn write_sample(sample: &Sample, out: &mut Vec<u8>) {
+    let Some(number) = sample.number() else { return };
     out.push(SAMPLES);
-    varint(sample_body_len(sample), out);
-    let bits = sample.value().wire_bits();
+    varint(sample_body_len(sample, number), out);
+    let bits = number.wire_bits();
     if bits != 0 {
         out.push(SAMPLE_VALUE);
         out.extend_from_slice(&bits.to_le_bytes());
     }
     if sample.timestamp.0 != 0 {
         out.push(SAMPLE_TIMESTAMP);
-        encode_varint(wire_timestamp(sample), out);
+        write_varint(wire_timestamp(sample.timestamp), out);
     }
 }
 
 /// An int64 is sent as the varint of its two's complement.
-fn wire_timestamp(sample: &Sample) -> u64 {
-    sample.timestamp.0.cast_unsigned()
-}
-
-/// Nearly all lengths take one byte.
-fn varint(len: usize, out: &mut Vec<u8>) {
-    match u8::try_from(len) {
-        Ok(short @ ..0x80) => out.push(short),
-        _ => encode_varint(len as u64, out),
-    }
-}
-
-/// Returns the length of a length-delimited field: key, length, contents.
-fn framed(len: usize) -> usize {
-    1 + encoded_len_varint(len as u64) + len
+fn wire_timestamp(timestamp: Timestamp) -> u64 {
+    timestamp.0.cast_unsigned()
 }

@@ -16,11 +16,12 @@ fn series(device: &str, samples: &[(i64, f64)]) -> TimeSeries {
     TimeSeries {
         labels: vec![label("__name__", "ph"), label("device", device)],
         samples: samples.iter().map(sample).collect(),
+        ..TimeSeries::default()
     }
 }
 
 fn request(timeseries: Vec<TimeSeries>) -> WriteRequest {
-    WriteRequest { timeseries }
+    WriteRequest { timeseries, ..WriteRequest::default() }
 }
 
 fn stored(tsdb: &Tsdb) -> Vec<Vec<(i64, f64)>> {

@@ -13,7 +13,9 @@ fn workspace() -> Workspace {
 
 fn series(timestamp: i64) -> WriteRequest {
     let labels = vec![Label { name: "__name__".to_owned(), value: "ph".to_owned() }];
-    WriteRequest { timeseries: vec![TimeSeries { labels, samples: vec![Sample { value: 6.7, timestamp }] }] }
+    let samples = vec![Sample { value: 6.7, timestamp }];
+    let timeseries = vec![TimeSeries { labels, samples, ..TimeSeries::default() }];
+    WriteRequest { timeseries, ..WriteRequest::default() }
 }
 
 fn block(decoded: &[u8]) -> Body {

@@ -2,7 +2,7 @@
 
 use super::Delivery;
 use super::sample_state::Settled;
-use crate::model::{ItemId, Outcome, Rejection};
+use crate::model::{ItemId, Outcome, Rejection, Value};
 use crate::series::Sample;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -73,7 +73,7 @@ impl Delivery<'_, '_> {
             series += u64::from(!is_of_series);
             distinct += u64::from(!(is_of_series && last.is_some_and(|last| last.timestamp == sample.timestamp)));
             let is_delivered = all_stored || by_item[sample.item.0 as usize] == Some(Outcome::Delivered);
-            inexact += u64::from(is_delivered && sample.value().is_inexact());
+            inexact += u64::from(is_delivered && sample.number().is_some_and(Value::is_inexact));
             last = Some(sample);
         }
         Outcomes {
