@@ -15,6 +15,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
 use std::hash::{BuildHasher, Hasher};
+use std::ops::Range;
 
 #[derive(Debug)]
 pub(super) struct Builder<'a> {
@@ -24,6 +25,8 @@ pub(super) struct Builder<'a> {
     place: fn(u32) -> Place,
     pub(super) hasher: RandomState,
     families: HashTable<u32>,
+    names: HashTable<u32>,
+    last_name: u32,
 }
 
 impl<'a> Builder<'a> {
@@ -37,7 +40,8 @@ impl<'a> Builder<'a> {
             labels: Vec::new(),
             histograms: Vec::new(),
         };
-        Self { exposition, open: 0, place, hasher: RandomState::default(), families: HashTable::new() }
+        let (families, names) = (HashTable::new(), HashTable::new());
+        Self { exposition, open: 0, place, hasher: RandomState::default(), families, names, last_name: 0 }
     }
 
     pub(super) fn error(&self, line: u32, series: Option<Excerpt>, problem: Problem) -> ParseError {
@@ -77,24 +81,39 @@ impl<'a> Builder<'a> {
     }
 
     /// Gives the family a type. It may have the same one already.
-    pub(super) fn set_type(&mut self, family: u32, metric_type: MetricType, line: u32) -> Result<(), ParseError> {
-        let record = &mut self.exposition.families[family as usize];
-        match record.metric_type {
-            Some(first) if first != metric_type => {
-                let name = Excerpt::new(self.exposition.texts.get(record.name));
-                Err(self.error(line, Some(name), Problem::TypeConflict { first, second: metric_type }))
-            }
+    pub(super) fn set_type(&mut self, family: u32, metric_type: MetricType) -> Result<(), Problem> {
+        let known = &mut self.exposition.families[family as usize].metric_type;
+        match *known {
+            Some(first) if first != metric_type => Err(Problem::TypeConflict { first, second: metric_type }),
             _ => {
-                record.metric_type = Some(metric_type);
+                *known = Some(metric_type);
                 Ok(())
             }
         }
     }
 
     /// Adds a full name of series of `family`. The same name again is a new index.
+    #[expect(dead_code, reason = "for protobuf")]
     pub(super) fn name(&mut self, name: Span, family: u32) -> u32 {
         self.exposition.names.push(NameRecord { name, family });
         index(self.exposition.names.len() - 1)
+    }
+
+    /// Returns the index of this full name, which gets its family at the end.
+    pub(super) fn interned_name(&mut self, name: Span) -> u32 {
+        let Self { exposition: Exposition { texts, names, .. }, hasher, names: table, last_name, .. } = self;
+        let text = texts.get(name);
+        let is_it = |i: u32| texts.get(names[i as usize].name) == text;
+        if (*last_name as usize) < names.len() && is_it(*last_name) {
+            return *last_name;
+        }
+        let hash_of = |&i: &u32| hash_str(hasher, texts.get(names[i as usize].name));
+        let next = index(names.len());
+        *last_name = *table.entry(hash_str(hasher, text), |&i| is_it(i), hash_of).or_insert(next).get();
+        if *last_name == next {
+            names.push(NameRecord { name, family: 0 });
+        }
+        *last_name
     }
 
     /// Adds a label to the set that is open.
@@ -122,6 +141,7 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds the label that only the next series has, besides those that it shares. Returns its index.
+    #[expect(dead_code, reason = "for protobuf")]
     pub(super) fn bound(&mut self, name: Span, value: Span) -> u32 {
         self.label(name, value);
         self.open = self.exposition.labels.len();
@@ -136,9 +156,9 @@ impl<'a> Builder<'a> {
         bound: u32,
         (timestamp, value): (Option<Timestamp>, f64),
         line: u32,
-    ) -> Result<(), ParseError> {
+    ) -> Result<(), Problem> {
         if self.exposition.series.len() == MAX_PUSHED_SERIES {
-            return Err(self.error(line, None, Problem::TooManySeries));
+            return Err(Problem::TooManySeries);
         }
         labels.is_histogram = false;
         let timestamp = timestamp.unwrap_or(NO_TIMESTAMP);
@@ -148,13 +168,14 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a series whose value is a native histogram.
+    #[expect(dead_code, reason = "for protobuf")]
     pub(super) fn histogram(
         &mut self,
         name: u32,
         labels: LabelRange,
         (timestamp, value): (Option<Timestamp>, NativeHistogram),
         line: u32,
-    ) -> Result<(), ParseError> {
+    ) -> Result<(), Problem> {
         self.series(name, labels, NO_BOUND, (timestamp, 0.0), line)?;
         if let Some(series) = self.exposition.series.last_mut() {
             series.labels.is_histogram = true;
@@ -305,6 +326,11 @@ pub(super) fn index(number: usize) -> u32 {
 }
 
 impl Span {
+    pub(super) fn range(self) -> Range<usize> {
+        let start = self.start as usize;
+        start..start + self.len as usize
+    }
+
     pub(super) fn new(start: usize, end: usize) -> Self {
         Self { start: index(start), len: index(end - start) }
     }
