@@ -1,6 +1,7 @@
 """`pushgw send` sends events to a queue, to a function, or directly to a receiver."""
 import fcntl
 import json
+import os
 import re
 import signal
 import subprocess
@@ -322,6 +323,40 @@ def test_stopped_run_finishes_its_batch_and_reports_its_position(sqs, file, tmp_
     assert left_on(queue) == 30
     assert pushgw("send", path, "--queue-url", queue.url, "--resume", state).returncode == 0
     assert left_on(queue) == 95, "a message was sent twice"
+
+
+def test_sends_from_a_pipe_while_it_is_open_and_a_stopped_run_does_not_wait_for_its_end(sqs):
+    queue = sqs.queue()
+    reached = threading.Event()
+    with SqsFront(sqs, slow_after(2, reached)) as front:
+        process = subprocess.Popen([components.pushgw(), "send", "-", "--queue-url", queue.url], stdin=subprocess.PIPE,
+                                   stdout=subprocess.PIPE, text=True, env=environment(AWS_ENDPOINT_URL_SQS=front.url))
+        # Beyond what the pipe holds, and it stays open.
+        text = lines(event({"a": n}, {"d": "x" * 1_000}) for n in range(2_000))
+        threading.Thread(target=os.write, args=(process.stdin.fileno(), text.encode()), daemon=True).start()
+        assert reached.wait(20)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 1
+    said = process.stdout.read()
+    assert re.search(r"sent 30 of \d+ messages", said) and "from -:31 on: it was asked to stop" in said
+    assert left_on(queue) == 30
+
+
+def test_resumes_what_a_pipe_brings_again(sqs, tmp_path):
+    queue, state, text = sqs.queue(), tmp_path / "events.progress", lines(numbered(12))
+    for _ in range(2):
+        done = pushgw("send", "/dev/stdin", "--queue-url", queue.url, "--resume", state, stdin=text)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert "12 of them settled before" in done.stdout
+    assert left_on(queue) == 12
+
+
+def test_sends_nothing_if_one_of_several_files_cannot_be_read(sqs, file, tmp_path):
+    queue, path = sqs.queue(), file(numbered(3))
+    for other in tmp_path / "missing", tmp_path:
+        done = pushgw("send", path, other, "--queue-url", queue.url)
+        assert done.returncode == 2 and str(other) in done.stderr and done.stdout == ""
+    assert left_on(queue) == 0
 
 
 def test_failed_run_resumes_and_a_finished_one_sends_nothing(sqs, file, tmp_path):

@@ -18,7 +18,8 @@ ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent / "contract"))
 
 from support import components  # noqa: E402
-from support.runtime_api import CREDENTIALS, LAMBDA_ENV, Ingest  # noqa: E402
+from support.command_line import environment as environment_of_programs  # noqa: E402
+from support.runtime_api import CREDENTIALS, LAMBDA_ENV, Ingest, peak_memory  # noqa: E402
 
 #: Built as the function is, from the same dependencies; keeps the names of functions for callgrind.
 BUILD_YARDSTICK = ["infra/package", "--arch", components.ARCH, "--yardstick"]
@@ -294,6 +295,18 @@ def memory(name):
             # A message that is no event is rejected: a direct caller gets a function error.
             assert (result.ok or result.metrics["rejected"] == 1) and result.metrics["errored"] == 0, repr(result)
         return Memory(len(payload), ingest.peak_memory(), seconds)
+
+
+def memory_of_pushgw(arguments, blocks, **env):
+    """Returns the peak memory of `pushgw` in bytes (VmHWM), which gets `blocks` through a pipe, and its exit code."""
+    peak = 0
+    with subprocess.Popen([components.pushgw(), *arguments], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          env=environment_of_programs(**env)) as process:
+        for block in blocks:
+            process.stdin.write(block)
+            peak = peak_memory(process.pid)
+        process.stdin.close()
+        return peak, process.wait(60)
 
 
 def growth(rounds):

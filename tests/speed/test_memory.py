@@ -1,9 +1,9 @@
-"""Limits the peak memory of the process (VmHWM) for each payload, each in a process of its own."""
+"""Limits the peak memory of the function (VmHWM) for each payload, each in a process of its own; and of `pushgw` for a long pipe."""
 import os
 
 import pytest
 
-from measure import PAYLOADS, growth, memory
+from measure import PAYLOADS, Sink, growth, memory, memory_of_pushgw
 
 SMALL, LARGE = 10_000_000, 40_000_000
 CEILINGS = {name: SMALL if name in ("nothing (at rest)", "SQS batches of 50 events") else LARGE for name in PAYLOADS}
@@ -18,3 +18,19 @@ def test_full_batches_do_not_make_the_process_grow():
     # The longer run: SPEED_ROUNDS=1000. Fragmentation adds 2 MB in the first thousand rounds, and nothing in the next 1,500.
     first, last = growth(int(os.environ.get("SPEED_ROUNDS", "50")))
     assert last <= first + 4_000_000
+
+
+def json_lines():
+    """Yields 200 MB: for each megabyte twenty events, and a line that is rejected."""
+    events = b'{"dimensions":{"customerId":"customer1"},"metrics":{"temperature":"14.3","ph":6.7}}\n' * 20
+    block = events + b'{"metrics":{"ph":"%s"}}\n' % (b"x" * 1_000_000)
+    yield from [block] * 200
+
+
+@pytest.mark.parametrize("command", [["check", "-"], ["check", "-", "--json"], ["send", "-", "--function-name", "f"]], ids=" ".join)
+def test_pushgw_holds_no_json_lines(command):
+    with Sink() as sink:
+        peak, status = memory_of_pushgw(command, json_lines(), AWS_ENDPOINT_URL_LAMBDA=sink.url.removesuffix("/api/v1/write"))
+        assert sink.requests == (8 if command[0] == "send" else 0), "4,000 good events in arrays of 500"
+    assert status == 1, "a line is rejected"
+    assert peak <= 50_000_000

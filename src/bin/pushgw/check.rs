@@ -17,7 +17,8 @@ use std::process::ExitCode;
 /// Show for each event the series, typed values and time that would be sent, or why it is rejected. Nothing is sent.
 ///
 /// A file holds one message, or JSON lines: one message a line. A message is an event, an array of events, Records of SQS
-/// or SNS, or one of these wrapped or in base64. Settings that decide what is accepted come from the environment as for
+/// or SNS, or one of these wrapped or in base64. JSON lines may have any number of lines of at most 8 MiB, other files
+/// have at most 256 MiB. Settings that decide what is accepted come from the environment as for
 /// the Lambda function: MAX_SAMPLE_AGE (default 1h), MAX_SAMPLE_LEAD (10s), EXTERNAL_LABELS. Only the receiver can check
 /// some rules, such as samples out of order.
 ///
@@ -51,10 +52,10 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let mut out = view::out();
     let mut totals = Totals::default();
     let mut all_readable = true;
-    for path in &arguments.files {
-        match InputFile::read(path) {
-            Ok(file) => {
-                if is_unheard(check(&file, &times, &rules, arguments.json, &mut totals, &mut out))? {
+    for file in arguments.files.iter().map(|path| InputFile::at(path)) {
+        match check(&file, &times, &rules, arguments.json, &mut totals, &mut out) {
+            Ok(written) => {
+                if is_unheard(written)? {
                     return Ok(totals.status());
                 }
             }
@@ -71,6 +72,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     if all_readable { Ok(totals.status()) } else { Err(CommandError::usage("not all files could be read")) }
 }
 
+/// Fails if the file cannot be read. Returns whether the output could be written.
 fn check(
     file: &InputFile,
     times: &EventTimes,
@@ -78,16 +80,19 @@ fn check(
     json: bool,
     totals: &mut Totals,
     out: &mut impl Write,
-) -> io::Result<()> {
-    if !json {
-        writeln!(out, "{}", view::shown(&view::Styled(view::HEADING, &file.name).to_string()))?;
-    }
+) -> Result<io::Result<()>, CommandError> {
+    let mut messages = file.messages()?;
     let mut written = Ok(());
-    for FileMessage { place, text } in file.messages() {
+    if !json {
+        written = writeln!(out, "{}", view::shown(&view::Styled(view::HEADING, file.name()).to_string()));
+    }
+    while written.is_ok()
+        && let Some(FileMessage { place, text }) = messages.next().map_err(|error| file.unreadable(&error))?
+    {
         let mut index = 0;
         let mut show = |parsed: ParsedEvent<'_>| {
             totals.count(&parsed);
-            let shown = EventView { place, index, times, parsed: &parsed };
+            let shown = EventView { place: &place, index, times, parsed: &parsed };
             if written.is_ok() {
                 let text = if json { shown.json().to_string() } else { shown.to_string() };
                 written = writeln!(out, "{}", view::shown(&text));
@@ -107,7 +112,7 @@ fn check(
             Err(rejection) => show(ParsedEvent::rejected(rejection)),
         }
     }
-    written
+    Ok(written)
 }
 
 /// Returns true if the reader of the output went away, which ends the work and is no error.
@@ -155,8 +160,8 @@ mod tests {
 
     fn checked(text: &[u8], json: bool) -> (Totals, String) {
         let (mut totals, mut out) = (Totals::default(), Vec::new());
-        let file = InputFile { name: "e.json".to_owned(), bytes: text.to_vec() };
-        check(&file, &TIMES, &Rules::default(), json, &mut totals, &mut out).unwrap();
+        let file = InputFile::text("e.json", text);
+        check(&file, &TIMES, &Rules::default(), json, &mut totals, &mut out).unwrap().unwrap();
         (totals, String::from_utf8(out).unwrap())
     }
 

@@ -36,7 +36,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
-    let payload = InputFile::read(&arguments.file)?.bytes;
+    let payload = InputFile::at(&arguments.file).read()?;
     if payload.len() > MAX_SYNC_BYTES {
         let text = format!("the payload has {} bytes; Lambda takes at most {MAX_SYNC_BYTES}", payload.len());
         return Err(CommandError::usage(text));

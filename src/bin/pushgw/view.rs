@@ -8,6 +8,7 @@ use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::instrumentation::steers;
 use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
 use amp_push_gateway::model::{METRIC_NAME_LABEL, Timestamp, Value};
+use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
@@ -134,8 +135,16 @@ pub(crate) fn dead_letter_json(dead_letter: &DeadLetter) -> serde_json::Value {
 
 /// Returns a bar, hidden by itself if standard error is no terminal.
 pub(crate) fn progress(length: u64, template: &str) -> ProgressBar {
-    let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-    ProgressBar::new(length).with_style(style)
+    ProgressBar::new(length).with_style(style(template))
+}
+
+/// Returns a counter of something whose end nobody knows.
+pub(crate) fn endless_progress(template: &str) -> ProgressBar {
+    ProgressBar::no_length().with_style(style(template))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
 pub(crate) fn value_type(value: Value) -> &'static str {
@@ -152,8 +161,11 @@ pub(crate) fn utc(timestamp: Timestamp) -> String {
     time.and_then(|time| time.format(&format).ok()).unwrap_or_else(|| timestamp.to_string())
 }
 
-pub(crate) fn out() -> io::BufWriter<anstream::AutoStream<io::StdoutLock<'static>>> {
-    io::BufWriter::with_capacity(64 << 10, anstream::stdout().lock())
+/// Standard output for many lines. Colours are decided in front of the buffer: behind it, each partial write would scan it again.
+pub(crate) fn out() -> AutoStream<Box<dyn Write>> {
+    let stdout = io::stdout().lock();
+    let choice = AutoStream::choice(&stdout);
+    AutoStream::new(Box::new(io::BufWriter::with_capacity(64 << 10, stdout)), choice)
 }
 
 /// `1 event`, `2 events`.

@@ -164,6 +164,15 @@ class Result:
         return f"<{what}: {self.body[:2000]!r}>\n{self.raw_log[-4000:]}"
 
 
+def peak_memory(pid):
+    """Returns VmHWM of a process, in bytes."""
+    with open(f"/proc/{pid}/status") as status:
+        for line in status:
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    raise AssertionError("no VmHWM")
+
+
 class Ingest:
     """One real `ingest` process with a Runtime API of its own.
 
@@ -274,11 +283,7 @@ class Ingest:
 
     def peak_memory(self):
         """Returns VmHWM of the process, in bytes."""
-        with open(f"/proc/{self.pid}/status") as status:
-            for line in status:
-                if line.startswith("VmHWM:"):
-                    return int(line.split()[1]) * 1024
-        raise AssertionError("no VmHWM")
+        return peak_memory(self.pid)
 
     def kill(self):
         """Kills the process with SIGKILL and waits for its end."""

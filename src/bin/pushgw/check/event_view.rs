@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 pub(super) struct EventView<'a> {
-    pub(super) place: Place<'a>,
+    pub(super) place: &'a Place,
     /// Its number in its message, counted from 0 as in the details of rejections.
     pub(super) index: usize,
     pub(super) times: &'a EventTimes,
@@ -32,7 +32,7 @@ impl EventView<'_> {
             }),
             Err(rejection) => json!({"ok": false, "reason": rejection.reason.as_str(), "detail": rejection.detail}),
         };
-        shown["file"] = self.place.name.into();
+        shown["file"] = (*self.place.name).into();
         shown["line"] = self.place.line.into();
         shown["index"] = self.index.into();
         shown

@@ -58,12 +58,12 @@ impl Target {
     ) -> Vec<EventOutcome> {
         let target = &self.0[worker % self.0.len()];
         if self.tells() {
-            let events = messages.iter().flatten().enumerate();
+            let events = (0..).zip(messages.iter().flatten());
             let events: Vec<_> = events.map(|(number, event)| Numbered { number, text: &event.text }).collect();
             return target.send(&events).await.into_iter().map(told).collect();
         }
         let texts: Vec<_> = messages.iter().map(|events| payload(events)).collect();
-        let numbered: Vec<_> = texts.iter().enumerate().map(|(number, text)| Numbered { number, text }).collect();
+        let numbered: Vec<_> = (0..).zip(&texts).map(|(number, text)| Numbered { number, text }).collect();
         let outcomes = retry::send(target, &numbered, stop).await.into_iter().zip(messages);
         let taken = |outcome| if outcome == Outcome::Sent { EventOutcome::Taken } else { told(outcome) };
         outcomes.flat_map(|(outcome, events)| vec![taken(outcome); events.len()]).collect()

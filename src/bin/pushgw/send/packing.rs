@@ -10,32 +10,48 @@ pub(super) struct Limits {
     pub(super) is_array: bool,
 }
 
-/// A message as far as packing is concerned.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Parcel {
-    pub(super) number: usize,
-    pub(super) bytes: usize,
-    pub(super) is_alone: bool,
+/// Cuts items into calls, in order. An item that is too large by itself travels alone.
+#[derive(Debug)]
+pub(super) struct Packer<T> {
+    limits: Limits,
+    call: Vec<T>,
+    bytes: usize,
+    is_closed: bool,
 }
 
-/// Cuts `parcels` into calls, in order. A parcel that is too large by itself travels alone.
-pub(super) fn pack(parcels: &[Parcel], limits: Limits) -> Vec<Vec<usize>> {
-    let mut calls: Vec<Vec<usize>> = Vec::new();
-    // A comma, and the brackets together.
-    let around = usize::from(limits.is_array);
-    let (mut bytes, mut is_closed) = (0, true);
-    for parcel in parcels {
-        let added = parcel.bytes + around;
-        let fits = |call: &&mut Vec<usize>| call.len() < limits.count && bytes + added + around <= limits.bytes;
-        if let Some(call) = calls.last_mut().filter(|_| !is_closed && !parcel.is_alone).filter(fits) {
-            call.push(parcel.number);
-            bytes += added;
-        } else {
-            calls.push(vec![parcel.number]);
-            (bytes, is_closed) = (added, parcel.is_alone);
-        }
+impl<T> Packer<T> {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self { limits, call: Vec::new(), bytes: 0, is_closed: false }
     }
-    calls
+
+    /// Adds an item. Returns the call before, if the item does not fit into it.
+    pub(super) fn add(&mut self, item: T, bytes: usize, is_alone: bool) -> Option<Vec<T>> {
+        // A comma, and the brackets together.
+        let around = usize::from(self.limits.is_array);
+        let added = bytes + around;
+        let fits = !self.is_closed
+            && !is_alone
+            && self.call.len() < self.limits.count
+            && self.bytes + added + around <= self.limits.bytes;
+        if fits || self.call.is_empty() {
+            self.call.push(item);
+            self.bytes += added;
+            self.is_closed = is_alone;
+            return None;
+        }
+        (self.bytes, self.is_closed) = (added, is_alone);
+        Some(std::mem::replace(&mut self.call, vec![item]))
+    }
+
+    /// The last call so far.
+    pub(super) fn call(&self) -> &[T] {
+        &self.call
+    }
+
+    pub(super) fn take(&mut self) -> Vec<T> {
+        (self.bytes, self.is_closed) = (0, false);
+        std::mem::take(&mut self.call)
+    }
 }
 
 #[cfg(test)]
@@ -45,19 +61,23 @@ mod tests {
 
     const LIMITS: Limits = Limits { count: 3, bytes: 101, is_array: true };
 
-    fn parcels(sizes: &[(usize, bool)]) -> Vec<Parcel> {
-        let parcel = |(number, &(bytes, is_alone)): (usize, &(usize, bool))| Parcel { number, bytes, is_alone };
-        sizes.iter().enumerate().map(parcel).collect()
+    /// Returns the numbers of the items of each call.
+    fn packed(sizes: &[(usize, bool)]) -> Vec<Vec<usize>> {
+        let mut packer = Packer::new(LIMITS);
+        let added =
+            sizes.iter().enumerate().filter_map(|(number, &(bytes, is_alone))| packer.add(number, bytes, is_alone));
+        let mut calls: Vec<_> = added.collect();
+        calls.extend(Some(packer.take()).filter(|last| !last.is_empty()));
+        calls
     }
 
     #[test]
     fn calls_are_cut_by_number_by_size_and_around_those_that_travel_alone() {
         let sizes = [(1, false), (1, false), (1, false), (1, false), (98, false), (99, false), (1, true), (1, false)];
         let expected: [&[usize]; 5] = [&[0, 1, 2], &[3], &[4], &[5], &[6]];
-        let packed = pack(&parcels(&sizes), LIMITS);
+        let packed = packed(&sizes);
         assert_eq!(packed[..5], expected);
         assert_eq!(packed[5], [7]);
-        assert_eq!(pack(&[], LIMITS), Vec::<Vec<usize>>::new());
     }
 
     proptest! {
@@ -65,7 +85,7 @@ mod tests {
         fn every_parcel_travels_once_in_order_and_within_the_limits(
             sizes in proptest::collection::vec((0..120_usize, proptest::bool::weighted(0.1)), 0..60),
         ) {
-            let calls = pack(&parcels(&sizes), LIMITS);
+            let calls = packed(&sizes);
             let travelled: Vec<_> = calls.concat();
             prop_assert_eq!(travelled, (0..sizes.len()).collect::<Vec<_>>());
             for call in &calls {

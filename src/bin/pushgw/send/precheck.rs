@@ -17,14 +17,9 @@ pub(super) struct Checked {
 
 /// Checks one message. It is rejected as a whole if one of its events is rejected. Without `rules` the check rejects only a message
 /// that no queue or function could take.
-pub(super) fn precheck(
-    message: &FileMessage<'_>,
-    times: &EventTimes,
-    rules: Option<&Rules>,
-    limits: Limits,
-) -> Checked {
+pub(super) fn precheck(message: &FileMessage, times: &EventTimes, rules: Option<&Rules>, limits: Limits) -> Checked {
     let text = match &message.text {
-        Ok(text) => *text,
+        Ok(text) => text.as_str(),
         Err(rejection) => return Checked { events: 1, is_bare_event: false, rejection: Some(rejection.clone()) },
     };
     let (mut events, mut rejected, mut is_bare) = (0, None, false);
@@ -76,7 +71,7 @@ mod tests {
 
     fn checked(text: &str, checked: bool, limits: Limits) -> Checked {
         let times = EventTimes { now: Timestamp(NOW), sent: None };
-        let message = FileMessage { place: Place { name: "f", line: None }, text: Ok(text) };
+        let message = FileMessage { place: Place { name: "f".into(), line: None }, text: Ok(text.to_owned()) };
         precheck(&message, &times, checked.then(Rules::default).as_ref(), limits)
     }
 

@@ -11,13 +11,17 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The file reaches the disk at least so often.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
+/// The first line has the name of the target.
+const MAX_LINE_BYTES: u64 = 64 << 10;
+
+const NO_PROGRESS: &str = "it is no progress of `send`";
 
 /// The outcome of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,8 +47,8 @@ pub(super) struct Totals {
 /// The settled messages: all below a number, and some beyond.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 struct Settled {
-    below: usize,
-    beyond: BTreeSet<usize>,
+    below: u64,
+    beyond: BTreeSet<u64>,
 }
 
 /// The first line of the file.
@@ -93,12 +97,19 @@ impl Kind {
     }
 }
 
+impl Totals {
+    pub(super) fn settled(self) -> u64 {
+        let Self { sent, refused, rejected, failed } = self;
+        sent + refused + rejected + failed
+    }
+}
+
 impl Settled {
-    fn has(&self, number: usize) -> bool {
+    fn has(&self, number: u64) -> bool {
         number < self.below || self.beyond.contains(&number)
     }
 
-    fn add(&mut self, number: usize) {
+    fn add(&mut self, number: u64) {
         if number >= self.below {
             self.beyond.insert(number);
         }
@@ -121,7 +132,7 @@ impl Progress {
             ))
         };
         let unusable = |error: &io::Error| usage(&format!("it cannot be written: {error}"));
-        let mut file = OpenOptions::new()
+        let file = OpenOptions::new()
             .read(true)
             .append(true)
             .create(true)
@@ -139,36 +150,45 @@ impl Progress {
             Err(TryLockError::WouldBlock) => return Err(usage("another run of `send` is using it")),
             Err(TryLockError::Error(error)) => return Err(unusable(&error)),
         }
-        let mut text = Vec::new();
-        file.read_to_end(&mut text).map_err(|error| CommandError::unreadable(path, &error))?;
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let lines = str::from_utf8(&text[..whole]).map_err(|_| usage("it is no progress of `send`"))?;
-        let header = Header { input: hash(inputs), target: target.to_owned(), run: progress.run.clone() };
+        let header = Header { input: hash(inputs)?, target: target.to_owned(), run: progress.run.clone() };
+        let mut reader = BufReader::new(&file);
+        let (mut whole, mut line) = (0, Vec::new());
+        loop {
+            line.clear();
+            let read = reader.by_ref().take(MAX_LINE_BYTES).read_until(b'\n', &mut line);
+            let read = read.map_err(|error| CommandError::unreadable(path, &error))? as u64;
+            if line.last() != Some(&b'\n') {
+                if read == MAX_LINE_BYTES {
+                    return Err(usage(NO_PROGRESS));
+                }
+                break;
+            }
+            let text = str::from_utf8(&line).map_err(|_| usage(NO_PROGRESS))?.trim_end();
+            let resumed = if whole == 0 { progress.resume_run(text, &header) } else { progress.resume_line(text) };
+            resumed.map_err(|what| usage(&what))?;
+            whole += read;
+        }
         let mut journal = Journal { path: path.to_owned(), file, lines: String::new(), synced: Instant::now() };
-        if lines.is_empty() {
+        if whole == 0 {
             // A whole object without a line end is no header that was cut off.
-            let is_cut_off = text.starts_with(b"{\"input\":") && serde_json::from_slice::<IgnoredAny>(&text).is_err();
-            if !text.is_empty() && !is_cut_off {
-                return Err(usage("it is no progress of `send`"));
+            let is_cut_off = line.starts_with(b"{\"input\":") && serde_json::from_slice::<IgnoredAny>(&line).is_err();
+            if !line.is_empty() && !is_cut_off {
+                return Err(usage(NO_PROGRESS));
             }
             // These types hold strings, which always serialise.
             journal.lines = serde_json::to_string(&header).unwrap_or_default() + "\n";
-        } else {
-            progress.resume(lines, &header).map_err(|what| usage(&what))?;
         }
         // Without a line that was cut off.
-        journal.file.set_len(whole as u64).map_err(|error| unusable(&error))?;
+        journal.file.set_len(whole).map_err(|error| unusable(&error))?;
         // Reported before anything is sent.
         journal.write(true).map_err(|error| unusable(&error))?;
         progress.journal = Some(journal);
         Ok(progress)
     }
 
-    /// Takes over what the lines of a file have settled. Returns what is wrong with them, for people.
-    fn resume(&mut self, lines: &str, own: &Header) -> Result<(), String> {
-        let mut lines = lines.lines();
-        let header: Header = serde_json::from_str(lines.next().unwrap_or_default())
-            .map_err(|error| format!("it is no progress of `send`: {error}"))?;
+    /// Takes over the run of a file's first line. Returns what is wrong with it, for people.
+    fn resume_run(&mut self, line: &str, own: &Header) -> Result<(), String> {
+        let header: Header = serde_json::from_str(line).map_err(|error| format!("{NO_PROGRESS}: {error}"))?;
         if header.input != own.input {
             return Err("it belongs to other events".to_owned());
         }
@@ -176,29 +196,32 @@ impl Progress {
             return Err(format!("it belongs to a sending to {}, not to {}", header.target, own.target));
         }
         self.run = header.run;
-        for line in lines {
-            let read = line.split_once(' ').and_then(|(name, number)| {
-                let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name)?;
-                Some((kind, number.parse().ok()?))
-            });
-            let (kind, number) = read.ok_or_else(|| format!("{line:?} is no line of a progress of `send`"))?;
-            self.count(number, kind);
-        }
         Ok(())
     }
 
-    pub(super) fn has(&self, number: usize) -> bool {
+    /// Takes over what another line has settled.
+    fn resume_line(&mut self, line: &str) -> Result<(), String> {
+        let read = line.split_once(' ').and_then(|(name, number)| {
+            let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name)?;
+            Some((kind, number.parse().ok()?))
+        });
+        let (kind, number) = read.ok_or_else(|| format!("{line:?} is no line of a progress of `send`"))?;
+        self.count(number, kind);
+        Ok(())
+    }
+
+    pub(super) fn has(&self, number: u64) -> bool {
         self.settled.has(number)
     }
 
-    pub(super) fn settle(&mut self, number: usize, kind: Kind) {
+    pub(super) fn settle(&mut self, number: u64, kind: Kind) {
         self.count(number, kind);
         if let Some(journal) = &mut self.journal {
             journal.lines.push_str(&format_args!("{} {number}\n", kind.as_str()).to_string());
         }
     }
 
-    fn count(&mut self, number: usize, kind: Kind) {
+    fn count(&mut self, number: u64, kind: Kind) {
         self.settled.add(number);
         *match kind {
             Kind::Sent => &mut self.totals.sent,
@@ -241,13 +264,12 @@ impl Journal {
 }
 
 /// Hashes contents and their lengths; names may change.
-fn hash(inputs: &[InputFile]) -> String {
+fn hash(inputs: &[InputFile]) -> Result<String, CommandError> {
     let mut hash = Sha256::new();
     for input in inputs {
-        hash.update(input.bytes.len().to_le_bytes());
-        hash.update(&input.bytes);
+        input.hash(&mut |bytes| hash.update(bytes))?;
     }
-    hex::encode(hash.finalize())
+    Ok(hex::encode(hash.finalize()))
 }
 
 #[cfg(test)]
@@ -276,7 +298,7 @@ mod tests {
     }
 
     fn input(text: &str) -> Vec<InputFile> {
-        vec![InputFile { name: "f".to_owned(), bytes: text.as_bytes().to_vec() }]
+        vec![InputFile::text("f", text)]
     }
 
     #[test]
@@ -352,7 +374,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn holds_what_was_added_in_any_order(numbers in proptest::collection::vec(0..40_usize, 0..60)) {
+        fn holds_what_was_added_in_any_order(numbers in proptest::collection::vec(0..40_u64, 0..60)) {
             let mut settled = Settled::default();
             for &number in &numbers {
                 settled.add(number);

@@ -74,12 +74,11 @@ impl List {
 
 impl Report {
     fn unsent(&self) -> u64 {
-        let Totals { sent, refused, rejected, failed } = self.totals;
-        self.messages.saturating_sub(sent + refused + rejected + failed)
+        self.messages.saturating_sub(self.totals.settled())
     }
 
     pub(super) fn is_good(&self) -> bool {
-        self.totals.sent == self.messages
+        self.ended.is_none() && self.totals.sent == self.messages
     }
 
     pub(super) fn json(&self) -> serde_json::Value {

@@ -50,7 +50,7 @@ pub(super) struct Arguments {
 /// A message with its number among all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Numbered<'a> {
-    pub(crate) number: usize,
+    pub(crate) number: u64,
     pub(crate) text: &'a str,
 }
 
