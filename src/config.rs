@@ -14,6 +14,7 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 
 pub use errors::{Problem, SettingsError, SettingsErrors};
+pub use parse::milliseconds;
 
 /// The URL to write to, used as it is. On an AMP host only `/workspaces/<id>/api/v1/remote_write` is right. Required, here or
 /// in [`ENV_AWS_PROMETHEUS_ENDPOINT`]; this one wins.

@@ -1,9 +1,23 @@
 //! The HTTP door: a request to a use case and back. It knows nothing of Lambda and of connections.
 //!
 //! * [`Request`], [`Response`]: what a front hands over and takes back.
+//! * [`Door`]: the order of judgement.
+//! * `route`: paths and methods. Pure, as are `media_type`, `origin`, `body` and `answer`.
+//! * `pushgateway`, `events`, `status`: one file for each kind of route.
 
+mod answer;
+mod body;
+mod door;
+mod events;
+mod media_type;
 mod message;
+mod origin;
 mod percent;
+mod pushgateway;
+mod route;
+mod status;
 
+pub use body::{BodyError, Encoding, unpack};
+pub use door::{Answered, Call, Door, DoorSettings};
 pub use message::{PathError, Request, Response};
 pub use percent::{check_path, decode_path};

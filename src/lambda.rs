@@ -11,7 +11,8 @@ mod sqs_record;
 
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::{Batch, Gateway, Ledger, MessageAction, Summary, Trigger};
+use crate::gateway::{Batch, Gateway, Ledger, Message, MessageAction, Summary, Trigger};
+use crate::http::{Answered, Call, Door};
 use crate::instrumentation::log_text;
 use crate::limits::{MAX_DETAIL_CHARS, MAX_LOGGED_DETAIL_BYTES, MAX_LOGGED_ID_CHARS, MAX_LOGGED_MESSAGES};
 use crate::model::{DEFECT, Timestamp};
@@ -19,9 +20,12 @@ use bytes::Bytes;
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::task::Poll;
+use std::time::Duration;
 use tokio::time::Instant;
 
-pub use payload::read as read_payload;
+use http::Front;
+use payload::Payload;
+pub use payload::read_messages;
 pub use report::FunctionError;
 
 #[derive(Clone, Debug)]
@@ -34,41 +38,87 @@ pub struct Invocation {
 
 #[derive(Debug)]
 pub struct Handled {
-    /// JSON: a partial batch response for SQS, a report for direct callers.
+    /// JSON: a partial batch response for SQS, a report for direct callers, an answer for the front of an HTTP request.
     pub answer: Result<String, FunctionError>,
     pub summary: Summary,
-    /// `sqs`, `sqs_fifo` or `direct`.
+    /// `sqs`, `sqs_fifo`, `direct` or `http`.
     pub trigger: &'static str,
+    /// The route and the status of an HTTP request. Health has no route: nobody wants a line for it.
+    pub http: Option<(Option<&'static str>, u16)>,
 }
+
+/// The part of an invocation's time that the answer to an HTTP request leaves for its way back.
+const HTTP_MARGIN: Duration = Duration::from_millis(300);
 
 /// Answers the payload of any trigger. Logs a line for each message that is returned or dead-lettered.
 pub async fn handle<T: Transport, D: DeadLetterQueue>(
+    door: &Door<T, D>,
+    payload: Bytes,
+    invocation: &Invocation,
+) -> Handled {
+    let begun = Instant::now();
+    let request_id = &invocation.request_id;
+    match payload::read(&payload, request_id) {
+        Payload::Messages(trigger, messages) => {
+            handle_batch(door.gateway(), &batch(trigger, messages, invocation), begun).await
+        }
+        Payload::Http(front, request) => {
+            let deadline = invocation.deadline - HTTP_MARGIN;
+            let call = Call { request_id, started: invocation.started, deadline };
+            let answered = match request {
+                Ok(request) => catch_panic(door.answer(&request, call)).await.unwrap_or_else(Answered::defect),
+                Err(error) => Answered::unreadable(error.to_string()),
+            };
+            answer_front(front, answered, begun)
+        }
+    }
+}
+
+/// Answers a payload of events alone, as `handle` does.
+pub async fn handle_messages<T: Transport, D: DeadLetterQueue>(
     gateway: &Gateway<T, D>,
     payload: Bytes,
     invocation: &Invocation,
 ) -> Handled {
     let begun = Instant::now();
-    let (trigger, messages) = payload::read(&payload, &invocation.request_id);
-    let batch = Batch {
-        trigger,
-        messages,
-        request_id: &invocation.request_id,
-        started: invocation.started,
-        deadline: invocation.deadline,
-    };
+    let (trigger, messages) = payload::read_messages(&payload, &invocation.request_id);
+    handle_batch(gateway, &batch(trigger, messages, invocation), begun).await
+}
+
+fn batch<'a>(trigger: Trigger, messages: Vec<Message<'a>>, invocation: &'a Invocation) -> Batch<'a> {
+    let Invocation { request_id, started, deadline } = invocation;
+    Batch { trigger, messages, request_id, started: *started, deadline: *deadline }
+}
+
+fn answer_front(front: Front, mut answered: Answered, begun: Instant) -> Handled {
+    let answer = front.answer(&answered.response).unwrap_or_else(|error| {
+        // A sentence fits.
+        answered = std::mem::replace(&mut answered, Answered::defect()).too_long(error.to_string());
+        front.answer(&answered.response).unwrap_or_default()
+    });
+    let Answered { response, route, mut summary } = answered;
+    summary.stages.total = begun.elapsed();
+    Handled { answer: Ok(answer), summary, trigger: "http", http: Some((route, response.status)) }
+}
+
+async fn handle_batch<T: Transport, D: DeadLetterQueue>(
+    gateway: &Gateway<T, D>,
+    batch: &Batch<'_>,
+    begun: Instant,
+) -> Handled {
     let parsed = begun.elapsed();
-    let trigger = match trigger {
+    let trigger = match batch.trigger {
         Trigger::Sqs { fifo: false } => "sqs",
         Trigger::Sqs { fifo: true } => "sqs_fifo",
-        Trigger::Direct => "direct",
+        Trigger::Direct | Trigger::Http => "direct",
     };
-    let Some(ingested) = catch_panic(gateway.ingest(&batch)).await else {
-        return defect(&batch, trigger);
+    let Some(ingested) = catch_panic(gateway.ingest(batch)).await else {
+        return defect(batch, trigger);
     };
-    log_actions(&batch, &ingested.ledger);
+    log_actions(batch, &ingested.ledger);
     let answer = match batch.trigger {
-        Trigger::Sqs { .. } => Ok(answer::partial_batch(&batch, &ingested)),
-        Trigger::Direct => answer::direct(&ingested),
+        Trigger::Sqs { .. } => Ok(answer::partial_batch(batch, &ingested)),
+        Trigger::Direct | Trigger::Http => answer::direct(&ingested),
     };
     let mut summary = ingested.summary;
     if batch.trigger == Trigger::Direct {
@@ -76,7 +126,7 @@ pub async fn handle<T: Transport, D: DeadLetterQueue>(
     }
     summary.stages.read += parsed;
     summary.stages.total = begun.elapsed();
-    Handled { answer, summary, trigger }
+    Handled { answer, summary, trigger, http: None }
 }
 
 /// Returns `None` if `future` panicked. That is a defect; the next invocation is not affected.
@@ -92,7 +142,7 @@ async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
 /// Returns all messages.
 fn defect(batch: &Batch<'_>, trigger: &'static str) -> Handled {
     let error = FunctionError { error_type: "delivery_failed".to_owned(), error_message: DEFECT.to_owned() };
-    Handled { answer: Err(error), summary: Summary::all_returned(batch.messages.len() as u64), trigger }
+    Handled { answer: Err(error), summary: Summary::all_returned(batch.messages.len() as u64), trigger, http: None }
 }
 
 /// Logs a line for each message, in bounds: of all messages that a batch of SQS can have, but not with all their details.

@@ -8,8 +8,8 @@
 //!                         +--> dead_letter -> SQS         one outcome per event, back as return values
 //! ```
 //!
-//! The rooms, from the lowest to the highest. None uses a higher one; `limits`, `model`, `protobuf`, `event`, `exposition`, `series`
-//! and `wire` are pure: they know no clock, environment, random numbers, network or async (`tests/architecture.rs`).
+//! The rooms, from the lowest to the highest. None uses a higher one. The rooms up to `wire` are pure: they know no clock, environment,
+//! random numbers, network or async (`tests/architecture.rs`).
 //!
 //! * [`limits`]: sizes and counts, who sets them, and where they are documented.
 //! * [`model`]: names, label sets, values, timestamps, outcomes and rejections.
@@ -17,6 +17,7 @@
 //! * [`event`]: JSON text to [`event::Event`]: the producers' contract.
 //! * [`exposition`]: the text formats of Prometheus to metric families.
 //! * [`series`]: samples of many items to ordered, distinct series.
+//! * [`push_group`]: groups of pushed metrics.
 //! * [`wire`]: series to requests by size: protobuf, snappy block.
 //! * [`aws`]: HTTP, credentials, SigV4 and SQS; the [`aws::Transport`] seam.
 //! * [`amp`]: workspace URLs.
@@ -39,6 +40,7 @@ pub mod protobuf;
 
 pub mod event;
 pub mod exposition;
+pub mod push_group;
 pub mod series;
 pub mod wire;
 

@@ -51,6 +51,9 @@ pub const MAX_WRAPPERS: u8 = 4;
 /// [`MAX_REQUESTS`] at every delivery.
 pub const MAX_EVENT_PROTOBUF_BYTES: usize = 10_000_000;
 
+/// The samples of one HTTP request as protobuf: labels times samples, those of the path and external labels included.
+pub const MAX_DOOR_PROTOBUF_BYTES: usize = 64 << 20;
+
 /// A message that a gzip stream holds.
 pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
 

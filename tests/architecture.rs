@@ -8,12 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 17] = [
+const LADDER: [&str; 18] = [
     "limits",
     "model",
     "protobuf",
     "event",
     "exposition",
+    "push_group",
     "series",
     "wire",
     "aws",
@@ -28,7 +29,7 @@ const LADDER: [&str; 17] = [
     "local",
 ];
 
-const PURE: [&str; 7] = ["limits", "model", "protobuf", "event", "exposition", "series", "wire"];
+const PURE: [&str; 8] = ["limits", "model", "protobuf", "event", "exposition", "push_group", "series", "wire"];
 
 /// The other crates that a pure room may name: none of them reads a clock or the environment, or has async.
 const PURE_CRATES: [&str; 11] =

@@ -1,8 +1,10 @@
 //! The Lambda function: reads the settings, builds the gateway once, and serves invocations.
 
 use amp_push_gateway::config::{Env, Settings};
+use amp_push_gateway::http::{Door, DoorSettings};
 use amp_push_gateway::{gateway, instrumentation, lambda};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// One thread: up to 1,769 MB a function has no second processor.
 #[tokio::main(flavor = "current_thread")]
@@ -31,7 +33,8 @@ async fn main() -> ExitCode {
         );
     }
     gateway.warm().await;
-    match lambda::runtime::serve(gateway, settings.embedded_metrics).await {
+    let door = Door::new(Arc::new(gateway), DoorSettings::default(), lambda::runtime::now());
+    match lambda::runtime::serve(door, settings.embedded_metrics).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(error = %error, "the Lambda Runtime API failed");

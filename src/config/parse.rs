@@ -65,7 +65,7 @@ pub(super) fn without_password(text: &str) -> Cow<'_, str> {
 }
 
 /// Parses a whole number and one unit: `90s`.
-pub(super) fn milliseconds(text: &str) -> Result<i64, Problem> {
+pub fn milliseconds(text: &str) -> Result<i64, Problem> {
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);
     let unit = match unit {

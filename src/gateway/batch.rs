@@ -28,6 +28,8 @@ pub enum Trigger {
     },
     /// A caller who waits, or Lambda's own retries. The payload is the one message.
     Direct,
+    /// A client of the HTTP door. The body is the one message. Nothing is dead-lettered: the answer carries the rejections.
+    Http,
 }
 
 #[derive(Debug)]

@@ -23,6 +23,7 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         match batch.trigger {
             Trigger::Sqs { .. } => self.dead_letter_messages(batch, ledger, deadline).await,
             Trigger::Direct => self.dead_letter_events(batch, ledger, texts, deadline).await,
+            Trigger::Http => None,
         }
     }
 

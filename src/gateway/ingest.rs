@@ -47,6 +47,8 @@ pub struct Ingested {
     pub summary: Summary,
     /// Why events are errored.
     pub failure: Option<String>,
+    /// How long the receiver wants to be left alone.
+    pub retry_after: Option<Duration>,
     /// Why a dead letter could not be sent.
     pub dead_letter_failure: Option<DeadLetterError>,
 }
@@ -116,7 +118,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
 
         let answer_deadline = answer_deadline(batch, ledger.len());
         let messages = ledger.first_events();
-        let send_deadline = self.send_deadline(answer_deadline);
+        let send_deadline = self.send_deadline(batch.trigger, answer_deadline);
         let written = self.writer.write(&table, &messages, batch.request_id, send_deadline).await;
         let mut outcomes = written.delivery.outcomes(|item| {
             batch.trigger == Trigger::Direct || batch.messages[ledger.message_of(item)].receive_count > 1
@@ -131,7 +133,8 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         stages.total = watch.total();
 
         let summary = Summary::of(&ledger, &outcomes, written.sent, stages);
-        Ingested { ledger, summary, failure: outcomes.failure.take(), dead_letter_failure }
+        let (failure, retry_after) = (outcomes.failure.take(), written.retry_after);
+        Ingested { ledger, summary, failure, retry_after, dead_letter_failure }
     }
 
     /// Reads the events of all messages into the table; rejected ones have their outcome in the ledger. Returns the texts of the
@@ -189,8 +192,8 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
     }
 
     /// Returns when sending must end, so that dead letters have their time.
-    fn send_deadline(&self, answer_deadline: Instant) -> Instant {
-        if self.dead_letters.is_none() {
+    fn send_deadline(&self, trigger: Trigger, answer_deadline: Instant) -> Instant {
+        if self.dead_letters.is_none() || trigger == Trigger::Http {
             return answer_deadline;
         }
         let remaining = answer_deadline.saturating_duration_since(Instant::now());

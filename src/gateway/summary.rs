@@ -102,4 +102,10 @@ impl Summary {
         self.dead_lettered = 0;
         (self.acknowledged, self.returned) = if is_error { (0, self.messages) } else { (self.messages, 0) };
     }
+
+    /// A request is one message: an answer of 5xx returns it, any other acknowledges it.
+    pub fn answer_http(&mut self, status: u16) {
+        self.dead_lettered = 0;
+        (self.acknowledged, self.returned) = if status >= 500 { (0, self.messages) } else { (self.messages, 0) };
+    }
 }

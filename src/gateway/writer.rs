@@ -18,13 +18,12 @@ pub(super) struct Writer<T> {
     encoder: Mutex<wire::Encoder>,
 }
 
-/// What became of a table.
+/// The result of a write.
 #[derive(Debug)]
 pub(super) struct Written<'t, 'a> {
     pub(super) delivery: Delivery<'t, 'a>,
     pub(super) sent: Sent,
     /// The receiver's last `Retry-After`, if an answer had one.
-    #[expect(dead_code, reason = "the HTTP door answers with it")]
     pub(super) retry_after: Option<Duration>,
     /// The time that encoding took.
     pub(super) encoding: Duration,

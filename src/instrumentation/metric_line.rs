@@ -24,6 +24,8 @@ pub struct Invoked<'i> {
     pub function_name: &'i str,
     pub request_id: &'i str,
     pub trigger: &'i str,
+    /// The route and the status of an HTTP request.
+    pub http: Option<(&'static str, u16)>,
     /// The start of the invocation, in milliseconds since 1970-01-01.
     pub timestamp_ms: i64,
 }
@@ -119,6 +121,10 @@ impl Serialize for Line<'_> {
         line.serialize_entry(DIMENSION, invoked.function_name)?;
         line.serialize_entry("request_id", invoked.request_id)?;
         line.serialize_entry("trigger", invoked.trigger)?;
+        if let Some((route, status)) = invoked.http {
+            line.serialize_entry("route", route)?;
+            line.serialize_entry("status", &status)?;
+        }
         for (name, number) in numbers {
             line.serialize_entry(name, number)?;
         }
@@ -161,7 +167,8 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    const INVOKED: Invoked<'_> = Invoked { function_name: "fn", request_id: "id-1", trigger: "sqs", timestamp_ms: 17 };
+    const INVOKED: Invoked<'_> =
+        Invoked { function_name: "fn", request_id: "id-1", trigger: "sqs", http: None, timestamp_ms: 17 };
 
     fn embedded_names(line: &str) -> Vec<String> {
         let json: Value = serde_json::from_str(line).unwrap();

@@ -1,9 +1,8 @@
 //! Outcomes to the answer that the caller of each trigger expects.
 
-use super::report::{BatchItemFailure, FunctionError, ListedEvent, PartialBatchResponse, Report};
+use super::report::{BatchItemFailure, FunctionError, PartialBatchResponse, Report};
 use crate::dead_letter::DeadLetterError;
-use crate::gateway::{Batch, Ingested, MessageAction, RejectedEvent};
-use crate::limits::MAX_LISTED_REJECTIONS;
+use crate::gateway::{Batch, Ingested, MessageAction};
 use serde::Serialize;
 use std::borrow::Cow;
 
@@ -35,7 +34,7 @@ pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
         let error_message = rejected.detail().into_owned();
         return Err(FunctionError { error_type: rejected.reason.as_str().to_owned(), error_message });
     }
-    let report = report(ingested);
+    let report = json(&Report::of(ingested));
     if let Some(error @ DeadLetterError::PayloadTooLong { .. }) = &ingested.dead_letter_failure {
         let error_message = format!(
             "{} of {} events are rejected, {} were delivered: {error}",
@@ -47,26 +46,6 @@ pub(super) fn direct(ingested: &Ingested) -> Result<String, FunctionError> {
         return Err(FunctionError { error_type: "dead_letter_failed".to_owned(), error_message: report });
     }
     Ok(report)
-}
-
-fn report(ingested: &Ingested) -> String {
-    let (ledger, summary) = (&ingested.ledger, &ingested.summary);
-    json(&Report {
-        accepted: summary.delivered,
-        rejected_count: summary.rejected,
-        rejected: ledger.rejected().take(MAX_LISTED_REJECTIONS).map(listed).collect(),
-        dropped_count: summary.dropped,
-        dropped: ledger.dropped().take(MAX_LISTED_REJECTIONS).map(listed).collect(),
-        samples: summary.samples,
-        series: summary.series,
-        requests: summary.sent.requests,
-        inexact: summary.inexact,
-        null_values: summary.null_values,
-    })
-}
-
-fn listed(rejected: RejectedEvent<'_>) -> ListedEvent<'_> {
-    ListedEvent { index: rejected.index, reason: Cow::Borrowed(rejected.reason.as_str()), detail: rejected.detail() }
 }
 
 /// These types hold strings and numbers, which always serialise.

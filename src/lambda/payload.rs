@@ -1,26 +1,49 @@
-//! The payload of an invocation to messages.
+//! The payload of an invocation to messages, or to an HTTP request.
 //!
 //! The payload alone decides whether it is from a queue. `{"Records": […]}` is of an event source mapping; a bare array of the same
 //! records is of EventBridge Pipes (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html>).
 //! Records are read one by one. Reading stops at the first that is not of a queue: a million others would not fit into memory.
 
+use super::http::{self, EventError, Front};
 use super::sqs_record::SqsRecord;
 use crate::aws::sqs::is_fifo;
 use crate::event::{BYTE_ORDER_MARK, from_utf8};
 use crate::gateway::{Message, Trigger};
+use crate::http::Request;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// Returns the messages of an SQS batch, or else the payload as the one message of a direct caller.
-pub fn read<'a>(payload: &'a [u8], request_id: &'a str) -> (Trigger, Vec<Message<'a>>) {
+/// Whatever an invocation is about.
+pub(super) enum Payload<'a> {
+    Messages(Trigger, Vec<Message<'a>>),
+    Http(Front, Result<Request<'a>, EventError>),
+}
+
+/// Reads the payload of any trigger.
+pub(super) fn read<'a>(payload: &'a [u8], request_id: &'a str) -> Payload<'a> {
     if let Some(Batch { messages, fifo }) = sqs_batch(payload) {
-        return (Trigger::Sqs { fifo }, messages);
+        return Payload::Messages(Trigger::Sqs { fifo }, messages);
     }
-    let body = from_utf8(Cow::Borrowed(payload));
-    (Trigger::Direct, vec![Message::direct(request_id, body)])
+    match http::recognise(payload) {
+        Some(Ok((front, request))) => Payload::Http(front, Ok(request)),
+        Some(Err(error)) => Payload::Http(error.front, Err(error)),
+        None => Payload::Messages(Trigger::Direct, vec![direct(payload, request_id)]),
+    }
+}
+
+/// Returns the messages of an SQS batch, or else the payload as the one message of a direct caller.
+pub fn read_messages<'a>(payload: &'a [u8], request_id: &'a str) -> (Trigger, Vec<Message<'a>>) {
+    match sqs_batch(payload) {
+        Some(Batch { messages, fifo }) => (Trigger::Sqs { fifo }, messages),
+        None => (Trigger::Direct, vec![direct(payload, request_id)]),
+    }
+}
+
+fn direct<'a>(payload: &'a [u8], request_id: &'a str) -> Message<'a> {
+    Message::direct(request_id, from_utf8(Cow::Borrowed(payload)))
 }
 
 #[derive(Default)]

@@ -4,40 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;
 
-/// The answer to a direct invocation.
-#[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
-#[serde(default)]
-pub struct Report<'a> {
-    pub accepted: u64,
-    pub rejected_count: u64,
-    /// The first rejected events, at most [`crate::limits::MAX_LISTED_REJECTIONS`].
-    #[serde(borrow)]
-    pub rejected: Vec<ListedEvent<'a>>,
-    #[serde(skip_serializing_if = "is_zero")]
-    pub dropped_count: u64,
-    /// The first late events.
-    #[serde(borrow, skip_serializing_if = "Vec::is_empty")]
-    pub dropped: Vec<ListedEvent<'a>>,
-    pub samples: u64,
-    pub series: u64,
-    pub requests: u64,
-    /// Integers that a double does not hold exactly.
-    pub inexact: u64,
-    /// Metrics that were null, and left out.
-    pub null_values: u64,
-}
-
-/// An event that was rejected or dropped.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Debug)]
-pub struct ListedEvent<'a> {
-    /// The number of the event in the payload, from 0.
-    pub index: usize,
-    #[serde(borrow)]
-    pub reason: Cow<'a, str>,
-    /// Path and error text.
-    #[serde(borrow)]
-    pub detail: Cow<'a, str>,
-}
+pub use crate::gateway::{ListedEvent, Report};
 
 /// The answer to an event source mapping with `ReportBatchItemFailures`:
 /// <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html>.
@@ -69,9 +36,4 @@ pub struct FunctionError {
 
 fn null_as_empty<'de, D: Deserializer<'de>>(list: D) -> Result<Vec<BatchItemFailure<'de>>, D::Error> {
     Ok(Option::deserialize(list)?.unwrap_or_default())
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }

@@ -5,7 +5,7 @@ use super::{FunctionError, Invocation, handle};
 use crate::aws::Transport;
 use crate::config::EmbeddedMetrics;
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::Gateway;
+use crate::http::Door;
 use crate::instrumentation::{Invoked, metric_line};
 use crate::model::Timestamp;
 use bytes::Bytes;
@@ -20,41 +20,46 @@ use tokio::time::Instant;
 use tower::{Layer, Service, service_fn};
 
 /// Serves invocations until a request to the Runtime API fails. Lambda then starts the environment again.
-pub async fn serve<T, D>(gateway: Gateway<T, D>, embedded: EmbeddedMetrics) -> Result<(), lambda_runtime::Error>
+pub async fn serve<T, D>(door: Door<T, D>, embedded: EmbeddedMetrics) -> Result<(), lambda_runtime::Error>
 where
     T: Transport + 'static,
     D: DeadLetterQueue + 'static,
 {
-    let gateway = Arc::new(gateway);
+    let door = Arc::new(door);
     let payloads = Payloads::default();
     let taken = payloads.clone();
     let handler = service_fn(move |event: LambdaEvent<IgnoredAny>| {
-        let gateway = Arc::clone(&gateway);
+        let door = Arc::clone(&door);
         let payload = taken.take(&event.context.request_id);
-        async move { answer(&gateway, payload, &event.context, embedded).await }
+        async move { answer(&door, payload, &event.context, embedded).await }
     });
     // In a task of its own: each wake of the program's main future would cost a system call.
     tokio::spawn(Runtime::new(handler).layer(payloads).run_concurrent()).await?
 }
 
 async fn answer<T: Transport, D: DeadLetterQueue>(
-    gateway: &Gateway<T, D>,
+    door: &Door<T, D>,
     payload: Bytes,
     context: &Context,
     embedded: EmbeddedMetrics,
 ) -> Result<Box<RawValue>, Diagnostic> {
-    let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let remaining = Duration::from_millis(context.deadline).saturating_sub(started);
+    let started = now();
+    let remaining = context.deadline.saturating_sub(started.0.unsigned_abs());
     let invocation = Invocation {
         request_id: context.request_id.clone(),
-        started: Timestamp(i64::try_from(started.as_millis()).unwrap_or(i64::MAX)),
-        deadline: Instant::now() + remaining,
+        started,
+        deadline: Instant::now() + Duration::from_millis(remaining),
     };
-    let handled = handle(gateway, payload, &invocation).await;
+    let handled = handle(door, payload, &invocation).await;
     let function_name = &context.env_config.function_name;
     let Invocation { request_id, started, .. } = &invocation;
-    let invoked = Invoked { function_name, request_id, trigger: handled.trigger, timestamp_ms: started.0 };
-    print_line(&metric_line(&handled.summary, invoked, embedded));
+    let http = handled.http;
+    // Health is asked for every few seconds, and nothing happens then.
+    if !matches!(http, Some((None, _))) {
+        let http = http.and_then(|(route, status)| Some((route?, status)));
+        let invoked = Invoked { function_name, request_id, trigger: handled.trigger, http, timestamp_ms: started.0 };
+        print_line(&metric_line(&handled.summary, invoked, embedded));
+    }
     let answer = handled.answer.map_err(diagnostic)?;
     RawValue::from_string(answer).map_err(|error| {
         diagnostic(FunctionError {
@@ -62,6 +67,12 @@ async fn answer<T: Transport, D: DeadLetterQueue>(
             error_message: format!("a defect of the gateway: its answer is not JSON: {error}"),
         })
     })
+}
+
+/// Reads the wall clock.
+pub fn now() -> Timestamp {
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
 
 fn diagnostic(error: FunctionError) -> Diagnostic {

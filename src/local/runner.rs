@@ -3,8 +3,8 @@
 use super::wall_clock;
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::Gateway;
 use crate::gateway::Summary;
+use crate::http::Door;
 use crate::lambda::{FunctionError, Handled, Invocation, handle};
 use bytes::Bytes;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -23,7 +23,7 @@ pub(super) struct Runner<F> {
     timeout: Duration,
 }
 
-impl<T: Transport + 'static, D: DeadLetterQueue + 'static> Function for Gateway<T, D> {
+impl<T: Transport + 'static, D: DeadLetterQueue + 'static> Function for Door<T, D> {
     async fn invoke(&self, payload: Bytes, invocation: &Invocation) -> Handled {
         handle(self, payload, invocation).await
     }
@@ -52,7 +52,7 @@ impl<F: Function> Runner<F> {
 }
 
 fn failed(error: FunctionError) -> Handled {
-    Handled { answer: Err(error), summary: Summary::default(), trigger: "direct" }
+    Handled { answer: Err(error), summary: Summary::default(), trigger: "direct", http: None }
 }
 
 pub(super) fn crashed() -> FunctionError {

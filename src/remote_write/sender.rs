@@ -23,7 +23,7 @@ pub struct Sender<'c, T> {
     deadline: Instant,
     backoff: Backoff,
     sent: Sent,
-    /// Of the last answer that had one.
+    /// The wish of the last answer that had one.
     retry_after: Option<Duration>,
     logged: u32,
     /// The receiver failed every try of a request: others are tried once.

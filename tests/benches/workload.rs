@@ -6,7 +6,7 @@ use amp_push_gateway::aws::{Answer, CredentialsSource, ReadBody, Signed, Signer,
 use amp_push_gateway::config::Settings;
 use amp_push_gateway::dead_letter::SqsDeadLetters;
 use amp_push_gateway::gateway::Gateway;
-use amp_push_gateway::lambda::{Handled, Invocation, handle};
+use amp_push_gateway::lambda::{Handled, Invocation, handle_messages};
 use amp_push_gateway::model::Timestamp;
 use bytes::Bytes;
 use rustix::time::{ClockId, clock_gettime};
@@ -205,7 +205,7 @@ impl<T: Transport> Function<T> {
             started: Timestamp(NOW),
             deadline: tokio::time::Instant::now() + Duration::from_secs(30),
         };
-        let handled = self.runtime.block_on(handle(&self.gateway, payload, &invocation));
+        let handled = self.runtime.block_on(handle_messages(&self.gateway, payload, &invocation));
         assert_eq!((handled.answer.is_ok(), handled.summary.errored, handled.summary.rejected), (true, 0, 0));
         handled
     }

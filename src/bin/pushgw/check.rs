@@ -7,7 +7,7 @@ use super::exit::CommandError;
 use super::input_file::{FileMessage, InputFile};
 use super::view;
 use amp_push_gateway::event::{EventTimes, ParsedEvent, Rules, read_message};
-use amp_push_gateway::lambda::read_payload;
+use amp_push_gateway::lambda::read_messages;
 use amp_push_gateway::local::wall_clock;
 use event_view::EventView;
 use std::io::{self, Write};
@@ -102,7 +102,7 @@ fn check(
         match text {
             // As the function would read it: the file may hold the records of a queue.
             Ok(text) => {
-                for message in read_payload(text.as_bytes(), "").1 {
+                for message in read_messages(text.as_bytes(), "").1 {
                     match message.body {
                         Ok(body) => _ = read_message(&body, times, rules, &mut show),
                         Err(rejection) => show(ParsedEvent::rejected(rejection)),

@@ -162,7 +162,7 @@ mod tests {
             ("m", vec![good()], Err(failed()), vec![EventOutcome::Returned("delivery_failed".to_owned())]),
         ];
         for (id, expected, answer, wanted) in table {
-            let handled = Handled { answer, summary: Summary::default(), trigger: "direct" };
+            let handled = Handled { answer, summary: Summary::default(), trigger: "direct", http: None };
             let message = Message { id: id.to_owned(), expected };
             assert_eq!(outcomes(&message, "r", &handled, &[dead_letter("a"), dead_letter("r")]), wanted, "{message:?}");
         }

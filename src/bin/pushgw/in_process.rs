@@ -4,7 +4,8 @@ use super::exit::CommandError;
 use amp_push_gateway::aws::{HttpTransport, Signed};
 use amp_push_gateway::config::Settings;
 use amp_push_gateway::gateway::{Gateway, signed_transport};
-use amp_push_gateway::lambda::{Handled, Invocation, handle};
+use amp_push_gateway::http::Door;
+use amp_push_gateway::lambda::{Handled, Invocation, handle_messages};
 use amp_push_gateway::local::dead_letters::LocalDeadLetters;
 use amp_push_gateway::local::wall_clock;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub(crate) type LocalGateway = Gateway<Signed<HttpTransport>, LocalDeadLetters>;
+pub(crate) type LocalDoor = Door<Signed<HttpTransport>, LocalDeadLetters>;
 
 /// Returns the gateway of `settings`, whose rejected messages go to `dead_letters`.
 pub(crate) fn gateway(
@@ -30,5 +32,5 @@ pub(crate) async fn invoke(
     timeout: Duration,
 ) -> Handled {
     let invocation = Invocation { request_id, started: wall_clock(), deadline: Instant::now() + timeout };
-    handle(gateway, payload.into(), &invocation).await
+    handle_messages(gateway, payload.into(), &invocation).await
 }

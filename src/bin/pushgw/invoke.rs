@@ -80,7 +80,7 @@ mod tests {
         ];
         for (answer, expected) in table {
             let answer = answer.map(str::to_owned);
-            let handled = Handled { answer, summary: Summary::default(), trigger: "direct" };
+            let handled = Handled { answer, summary: Summary::default(), trigger: "direct", http: None };
             assert_eq!(is_success(&handled), expected, "{handled:?}");
         }
     }

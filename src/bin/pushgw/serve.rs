@@ -5,12 +5,15 @@ mod polling;
 
 use super::environment::{self, Overrides};
 use super::exit::CommandError;
-use super::in_process;
+use super::in_process::{self, LocalDoor};
 use super::stop_signal::StopSignal;
 use super::view;
 use amp_push_gateway::dead_letter::SqsDeadLetters;
+use amp_push_gateway::http::{Door, DoorSettings};
 use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetters};
+use amp_push_gateway::local::door;
 use amp_push_gateway::local::invoke_endpoint::{self, Observer};
+use amp_push_gateway::local::wall_clock;
 use log::Log;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -41,6 +44,10 @@ pub(crate) struct Arguments {
     /// Listen here; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001")]
     listen: SocketAddr,
+    /// Answer HTTP here too, as the function does behind a function URL: pushes of every Prometheus client library
+    /// (Pushgateway's protocol) and events.
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    http: Option<SocketAddr>,
     /// Write to this receiver instead of a workspace in this process.
     #[arg(long, value_name = "URL")]
     remote_write_url: Option<String>,
@@ -61,16 +68,11 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     // Before anything is announced: a reader of the announcement may stop us at once.
     let stop = StopSignal::on_signals()?;
     let timeout = Duration::from_secs(arguments.timeout);
-    let listener = TcpListener::bind(arguments.listen).await.map_err(|error| {
-        CommandError::failed(format!(
-            "cannot listen on {}: {error}; another address is given with --listen, port 0 is any free one",
-            arguments.listen
-        ))
-    })?;
-    let address = listener.local_addr().map_err(CommandError::failed)?;
-    if !address.ip().is_loopback() {
-        view::note("warning: callers are not checked, and this address can be reached from other machines");
-    }
+    let (listener, address) = listen("--listen", arguments.listen).await?;
+    let http = match arguments.http {
+        Some(address) => Some(listen("--http", address).await?),
+        None => None,
+    };
     let (settings, embedded) = Overrides::default().settings_for(arguments.remote_write_url.as_deref()).await?;
     // Each message that is dead-lettered or returned has a warning with its reason.
     environment::log_to_stderr(&settings.log_filter, LevelFilter::WARN, arguments.json);
@@ -82,17 +84,43 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)"),
     };
     let gateway = Arc::new(in_process::gateway(&settings, queue)?);
+    let door = Arc::new(Door::new(gateway, DoorSettings::default(), wall_clock()));
 
     let log = Log { json: arguments.json };
     let written = match embedded {
         Some(_) => "a workspace in this process; it shows at the end what it holds".to_owned(),
         None => settings.remote_write.url.to_string(),
     };
-    log.started(address, polled.as_ref(), &written, queue_name);
+    log.started(address, http.as_ref().map(|(_, address)| *address), polled.as_ref(), &written, queue_name);
     let observer: Observer = Arc::new(move |invoked| log.invoked(invoked));
     let run_settings = invoke_endpoint::Settings { timeout, ..invoke_endpoint::Settings::default() };
-    let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&gateway), run_settings, observer);
-    tokio::join!(invoked, polling::run(polled, stop.asked(), gateway, log));
+    let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&door), run_settings, observer);
+    let answered = answer_http(http, stop.clone().asked(), Arc::clone(&door), log);
+    tokio::join!(invoked, answered, polling::run(polled, stop.asked(), door, log));
     log.stopped(embedded.as_ref().map(|embedded| embedded.workspace.snapshot()), &in_memory.dead_letters());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Binds the address of an option, and warns if other machines can reach it.
+async fn listen(option: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), CommandError> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        CommandError::failed(format!(
+            "cannot listen on {address}: {error}; another address is given with {option}, port 0 is any free one"
+        ))
+    })?;
+    let address = listener.local_addr().map_err(CommandError::failed)?;
+    if !address.ip().is_loopback() {
+        view::note("warning: callers are not checked, and this address can be reached from other machines");
+    }
+    Ok((listener, address))
+}
+
+async fn answer_http(
+    http: Option<(TcpListener, SocketAddr)>,
+    shutdown: impl Future<Output = ()>,
+    door: Arc<LocalDoor>,
+    log: Log,
+) {
+    let Some((listener, _)) = http else { return };
+    door::run(listener, shutdown, door, Arc::new(move |served| log.served(served))).await;
 }

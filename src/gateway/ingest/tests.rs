@@ -1,7 +1,7 @@
 use super::*;
 use crate::aws::{Answer, ReadBody, TransportError};
 use crate::dead_letter::DeadLetter;
-use crate::lambda::{FunctionError, Handled, Invocation, handle};
+use crate::lambda::{FunctionError, Handled, Invocation, handle_messages};
 use crate::model::Timestamp;
 use crate::wire;
 use crate::wire::messages::WriteRequest;
@@ -97,7 +97,7 @@ impl Rig {
             started: Timestamp(NOW),
             deadline: Instant::now() + Duration::from_secs(self.seconds),
         };
-        let handled = handle(gateway, Bytes::copy_from_slice(payload.as_bytes()), &invocation).await;
+        let handled = handle_messages(gateway, Bytes::copy_from_slice(payload.as_bytes()), &invocation).await;
         adds_up(&handled.summary);
         handled
     }
@@ -270,7 +270,7 @@ async fn returns_and_counts_everything_after_a_defect() {
     let deadline = Instant::now() + Duration::from_secs(30);
     let invocation = Invocation { request_id: "r".to_owned(), started: Timestamp(NOW), deadline };
     for _ in 0..2 {
-        let handled = handle(&gateway, Bytes::from(events(&["a", "b"])), &invocation).await;
+        let handled = handle_messages(&gateway, Bytes::from(events(&["a", "b"])), &invocation).await;
         assert_eq!(handled.answer.unwrap_err().error_type, "delivery_failed");
         adds_up(&handled.summary);
         assert_eq!(handled.summary.returned, 2);

@@ -128,7 +128,7 @@ impl Function for Recording {
             let failed: Vec<_> = failed.iter().map(|id| serde_json::json!({"itemIdentifier": id})).collect();
             Ok(serde_json::json!({"batchItemFailures": failed}).to_string())
         };
-        Handled { answer, summary: Summary::default(), trigger: "sqs" }
+        Handled { answer, summary: Summary::default(), trigger: "sqs", http: None }
     }
 }
 

@@ -21,7 +21,7 @@ impl Function for Obedient {
             b"\"hang\"" => std::future::pending().await,
             other => Ok(String::from_utf8(other.to_vec()).unwrap()),
         };
-        Handled { answer, summary: Summary::default(), trigger: "direct" }
+        Handled { answer, summary: Summary::default(), trigger: "direct", http: None }
     }
 }
 

@@ -34,8 +34,19 @@ class HttpServer:
             wbufsize = -1
             timeout = None
 
+            def whole_body(self):
+                if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
+                    return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = b""
+                while size := int(self.rfile.readline().split(b";")[0], 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                while self.rfile.readline().strip():
+                    pass  # trailers
+                return body
+
             def answer(self):
-                self.body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                self.body = self.whole_body()
                 request = Request(self.command, self.path, self.request_version, list(self.headers.items()), self.body)
                 try:
                     status, headers, body = owner.respond(request)
@@ -62,7 +73,7 @@ class HttpServer:
                 self.wfile.write(body)
                 self.wfile.flush()
 
-            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = answer
+            do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = do_PATCH = do_OPTIONS = answer
 
             def log_message(self, *_):
                 pass

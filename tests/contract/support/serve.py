@@ -17,6 +17,16 @@ from .runtime_api import CREDENTIALS
 from .sqs import REGION
 
 
+def request(port, method, path, body=None, headers=None):
+    """Sends a bare request to a port of this machine and returns (status, headers, body)."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    result = answer.status, answer.headers, answer.read()
+    connection.close()
+    return result
+
+
 class Server:
     """One `pushgw serve` on a port that the system chooses."""
 
@@ -34,6 +44,8 @@ class Server:
             time.sleep(0.01)
         self.port = int(found[1])
         self.url = found[0]
+        #: The URL of the HTTP door, with `--http`.
+        self.door = (re.search(r'(?:HTTP at +|"http":")(http://127\.0\.0\.1:\d+)', self.output()) or [None, None])[1]
 
     @staticmethod
     def _read(stream):
@@ -57,12 +69,7 @@ class Server:
 
     def request(self, method, path, body=None, headers=None):
         """Sends a bare request and returns (status, headers, body)."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
-        connection.request(method, path, body, headers or {})
-        answer = connection.getresponse()
-        result = answer.status, answer.headers, answer.read()
-        connection.close()
-        return result
+        return request(self.port, method, path, body, headers)
 
     def close(self):
         if self.process.poll() is None:

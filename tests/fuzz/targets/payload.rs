@@ -10,7 +10,7 @@ use amp_push_gateway::config::Settings;
 use amp_push_gateway::dead_letter::{DeadLetter, DeadLetterError, DeadLetterQueue};
 use amp_push_gateway::gateway::Gateway;
 use amp_push_gateway::gateway::Summary;
-use amp_push_gateway::lambda::{Handled, Invocation, handle};
+use amp_push_gateway::lambda::{Handled, Invocation, handle_messages};
 use amp_push_gateway::limits::MAX_ERROR_BODY_BYTES;
 use amp_push_gateway::local::tsdb::{Flavour, Labels, Rules, Tsdb};
 use amp_push_gateway::model::{Reason, Timestamp};
@@ -244,7 +244,7 @@ fuzz_target!(|input: &[u8]| {
     let handled = RUNTIME.block_on(async {
         let deadline = Instant::now() + Duration::from_secs(flags.seconds());
         let invocation = Invocation { request_id: "request-1".to_owned(), started: Timestamp(NOW), deadline };
-        let handled = handle(&gateway, payload, &invocation).await;
+        let handled = handle_messages(&gateway, payload, &invocation).await;
         assert!(Instant::now() <= deadline, "answered too late");
         handled
     });

@@ -175,7 +175,7 @@ impl Reading {
 mod tests {
     use super::*;
     use amp_push_gateway::event::{EventTimes, Rules, read_message};
-    use amp_push_gateway::lambda::read_payload;
+    use amp_push_gateway::lambda::read_messages;
     use std::collections::BTreeMap;
 
     const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -219,7 +219,7 @@ mod tests {
         for invocation in invocations(6, 7, NOW) {
             let mut reasons = Vec::new();
             let times = EventTimes { now: NOW, sent: None };
-            for message in read_payload(invocation.payload.as_bytes(), "id").1 {
+            for message in read_messages(invocation.payload.as_bytes(), "id").1 {
                 read_message(&message.body.unwrap(), &times, &Rules::default(), &mut |parsed| {
                     reasons.push(parsed.event.err().map(|rejection| rejection.reason));
                 });

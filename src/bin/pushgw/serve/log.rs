@@ -6,6 +6,7 @@ use crate::view::{
 };
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::lambda::Handled;
+use amp_push_gateway::local::door::Served;
 use amp_push_gateway::local::event_source::Batch;
 use amp_push_gateway::local::invoke_endpoint::Invoked;
 use amp_push_gateway::local::tsdb::StoredSeries;
@@ -22,13 +23,22 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn started(self, address: SocketAddr, polled: Option<&Polled>, written: &str, dead_letters: &str) {
+    pub(super) fn started(
+        self,
+        address: SocketAddr,
+        door: Option<SocketAddr>,
+        polled: Option<&Polled>,
+        written: &str,
+        dead_letters: &str,
+    ) {
         let url = format!("http://{address}");
+        let door = door.map(|address| format!("http://{address}"));
         let (polled_line, polled_json) = polled.map(polled_texts).unzip();
         if self.json {
             let started = json!({
                 "event": "started",
                 "url": url,
+                "http": door,
                 "queue": polled_json,
                 "written_to": written,
                 "dead_letters": dead_letters,
@@ -36,6 +46,10 @@ impl Log {
             return view::line(&started.to_string());
         }
         view::line(&format!("{} {url}", Styled(view::HEADING, "listening on")));
+        if let Some(door) = &door {
+            let example = "echo 'backup_seconds 12.5' | curl --data-binary @- ";
+            view::line(&format!("HTTP at       {door}: {example}{door}/metrics/job/backup"));
+        }
         if let Some(polled) = polled_line {
             view::line(&polled);
         }
@@ -57,6 +71,39 @@ impl Log {
         }
         let retry = retry_in.map_or(String::new(), |delay| format!("; next try in {}", duration(delay)));
         line(invocation_type, handled, &retry, payload_bytes, took, request_id);
+    }
+
+    pub(super) fn served(self, served: &Served<'_>) {
+        let Served { request_id, method, path, body_bytes, answered, duration: took } = *served;
+        let (status, metrics) = (answered.response.status, &answered.summary);
+        if self.json {
+            let shown = json!({
+                "event": "request",
+                "time": utc(wall_clock()),
+                "request_id": request_id,
+                "milliseconds": milliseconds(took),
+                "method": method,
+                "path": path,
+                "route": answered.route,
+                "status": status,
+                "body_bytes": body_bytes,
+                "received": metrics.received,
+                "delivered": metrics.delivered,
+                "errored": metrics.errored,
+                "rejected": metrics.rejected,
+                "samples": metrics.samples,
+            });
+            return view::line(&shown.to_string());
+        }
+        let status = match status {
+            0..400 => status.to_string(),
+            _ => Styled(view::BAD, status).to_string(),
+        };
+        let why = answered.response.sentence().map_or(String::new(), |sentence| format!(": {}", beginning(sentence)));
+        let facts = format!("({body_bytes} bytes, {}, {request_id})", duration(took));
+        let (time, facts) = (Styled(view::QUIET, utc(wall_clock())), Styled(view::QUIET, facts));
+        let samples = count(metrics.samples, "sample");
+        view::line(&format!("{time} {method} {} {status}, {samples} stored{why} {facts}", beginning(path)));
     }
 
     pub(super) fn batch(self, batch: &Batch<'_>) {

@@ -1,0 +1,354 @@
+//! Push: the metric families of one group to the receiver, written through at once.
+//!
+//! * A push is one unit for all that the gateway can judge itself: one error, and nothing of it is sent.
+//! * All samples without a time of their own have the time of the push. If the receiver calls one of them late or a duplicate, a newer
+//!   push has replaced it: the sample is superseded, which counts as delivered.
+//! * An item of the delivery is a series, in the order of the body. The last item is the gateway's own `push_time_seconds`.
+
+use super::watch::Watch;
+use super::{Gateway, Stages, Summary};
+use crate::aws::Transport;
+use crate::event::Rules;
+use crate::exposition::{Exposition, Family, SampleValue, Series};
+use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
+use crate::model::{
+    ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, MetricType, NameError, Reason, Rejection,
+    Timestamp, Value,
+};
+use crate::push_group::GroupingKey;
+use crate::remote_write::ItemOutcome;
+use crate::series::{SampleTable, SampleTableBuilder};
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The time of the last push of a group, as Pushgateway has it.
+const PUSH_TIME: &str = "push_time_seconds";
+
+/// The gateway's own names: pushed series of these names are left out.
+const OWN_NAMES: [&str; 2] = [PUSH_TIME, "push_failure_time_seconds"];
+
+/// The series in a sentence, in characters.
+const MAX_SERIES_CHARS: usize = 200;
+
+/// A body that was pushed to a group, and the bounds of the push.
+#[derive(Clone, Copy, Debug)]
+pub struct Push<'p> {
+    pub key: &'p GroupingKey,
+    pub body: &'p Exposition<'p>,
+    /// The start of the invocation, or when the head of the request arrived.
+    pub now: Timestamp,
+    pub request_id: &'p str,
+    /// When all requests must be answered.
+    pub deadline: Instant,
+}
+
+/// The result of a push that the gateway takes.
+#[derive(Debug)]
+pub struct Pushed {
+    pub result: PushResult,
+    pub summary: Summary,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum PushResult {
+    /// All samples are stored, or superseded.
+    Stored,
+    /// The receiver refused some samples for ever. All others are stored.
+    Refused { refused: u64, of: u64, first: String },
+    /// Some samples are not stored, and may be later.
+    Failed { failure: String, retry_after: Option<Duration> },
+}
+
+/// Why the gateway takes nothing of a push: one sentence for the sender.
+#[derive(Clone, PartialEq, Debug)]
+pub enum PushError {
+    /// The samples would take so many bytes as protobuf, more than [`MAX_DOOR_PROTOBUF_BYTES`].
+    TooLarge { bytes: usize },
+    /// One series is wrong.
+    Series { line: u32, series: String, rejection: Rejection },
+}
+
+impl<T: Transport, D> Gateway<T, D> {
+    /// Writes a push, and returns when every sample has an outcome or the deadline is near.
+    pub async fn push(&self, push: &Push<'_>) -> Result<Pushed, PushError> {
+        let mut stages = Stages::default();
+        let mut watch = Watch::start();
+        let common = common_labels(push.key, &self.rules.external_labels);
+        check_size(push.body, &common)?;
+        let mut table = SampleTableBuilder::with_capacity(push.body.series_count() + 1).with_common_labels(&common);
+        let items = read(push, &self.rules, &common, &mut table)?;
+        stages.read = watch.lap();
+        let table = finish(push, table)?;
+        stages.merge = watch.lap();
+        let messages = [ItemId(0)];
+        let written = self.writer.write(&table, &messages, push.request_id, push.deadline).await;
+        let outcomes = written.delivery.outcomes(|_| false);
+        stages.encode = written.encoding;
+        stages.send = watch.lap().saturating_sub(written.encoding);
+        stages.total = watch.total();
+
+        let mut summary = Summary {
+            received: items,
+            samples: outcomes.samples,
+            series: outcomes.series,
+            inexact: outcomes.inexact,
+            sent: written.sent,
+            messages: 1,
+            stages,
+            ..Summary::default()
+        };
+        let mut first = None;
+        let mut series = taken(push.body).map(|(_, series)| series);
+        for (_, outcome) in outcomes.iter() {
+            let series = series.next();
+            match outcome {
+                ItemOutcome::Delivered => summary.delivered += 1,
+                ItemOutcome::Errored => summary.errored += 1,
+                ItemOutcome::Rejected { rejection, .. } if is_superseded(series, rejection.reason) => {
+                    summary.delivered += 1;
+                }
+                ItemOutcome::Rejected { rejection, maybe_stored } => {
+                    summary.rejected += 1;
+                    summary.maybe_stored += u64::from(maybe_stored);
+                    summary.rejected_by[rejection.reason as usize] += 1;
+                    first.get_or_insert_with(|| match series {
+                        Some(series) => {
+                            format!("line {}: {}: {}", series.line(), shown(series), rejection.detail)
+                        }
+                        None => format!("{PUSH_TIME}: {}", rejection.detail),
+                    });
+                }
+            }
+        }
+        let result = match first {
+            _ if summary.errored > 0 => PushResult::Failed {
+                failure: outcomes.failure.unwrap_or_else(|| "it could not be sent".to_owned()),
+                retry_after: written.retry_after,
+            },
+            Some(first) => PushResult::Refused { refused: summary.rejected, of: summary.received, first },
+            None => PushResult::Stored,
+        };
+        Ok(Pushed { result, summary })
+    }
+}
+
+/// Reports whether a newer push replaced the sample before it was written.
+fn is_superseded(series: Option<Series<'_>>, reason: Reason) -> bool {
+    let has_own_time = series.is_some_and(|series| series.timestamp().is_some());
+    !has_own_time && matches!(reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp)
+}
+
+/// Returns the labels of every series of the push.
+fn common_labels(key: &GroupingKey, external: &LabelSet<'static>) -> LabelSet<'static> {
+    let label =
+        |name: &LabelName<'static>, value: &str| Label { name: name.clone(), value: Cow::Owned(value.to_owned()) };
+    let of_key = key.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| label(name, value));
+    let has = |name: &LabelName<'_>| key.iter().any(|(own, value)| own == name && !value.is_empty());
+    let of_settings = external.as_slice().iter().filter(|label| !has(&label.name)).cloned();
+    // No name is in both.
+    LabelSet::new(of_key.chain(of_settings).collect()).unwrap_or_default()
+}
+
+/// Returns an error if the request's labels times its samples are too much to build and to send.
+fn check_size(body: &Exposition<'_>, common: &LabelSet<'_>) -> Result<(), PushError> {
+    let of_label = |name: &str, value: &str| name.len() + value.len() + 8;
+    let of_common: usize = common.as_slice().iter().map(|label| of_label(label.name.as_str(), &label.value)).sum();
+    // The value, the time, and the lengths of the series.
+    let of_series = |series: Series<'_>| {
+        let own: usize = series.labels().map(|(name, value)| of_label(name, value)).sum();
+        24 + of_label(METRIC_NAME_LABEL, series.name()) + own + of_common
+    };
+    let bytes = taken(body).map(|(_, series)| of_series(series)).sum();
+    if bytes > MAX_DOOR_PROTOBUF_BYTES { Err(PushError::TooLarge { bytes }) } else { Ok(()) }
+}
+
+/// Returns the series that are written: all but those of the gateway's own names.
+fn taken<'x>(body: &'x Exposition<'_>) -> impl Iterator<Item = (Family<'x>, Series<'x>)> {
+    let all = body.families().flat_map(|family| family.series().map(move |series| (family, series)));
+    all.filter(|(_, series)| !OWN_NAMES.contains(&series.name()))
+}
+
+/// Reads all series into the table, and the gateway's own behind them. Returns their number.
+fn read<'p>(
+    push: &Push<'p>,
+    rules: &Rules,
+    common: &LabelSet<'_>,
+    table: &mut SampleTableBuilder<'p>,
+) -> Result<u64, PushError> {
+    let mut names = Names::default();
+    let mut items = 0;
+    for (family, series) in taken(push.body) {
+        let rejected = |rejection| PushError::Series { line: series.line(), series: shown(series), rejection };
+        let name = names.translate(series.name()).map_err(rejected)?;
+        let labels = labels(series, push.key, common).map_err(rejected)?;
+        check_bucket(family.metric_type(), series).map_err(rejected)?;
+        let timestamp = time(series, push.now, rules).map_err(rejected)?;
+        let item = ItemId(items);
+        items += 1;
+        match series.value() {
+            SampleValue::Float(value) => table.add(item, labels, [(name, timestamp, Value::Float(value))]),
+            SampleValue::Histogram(histogram) => {
+                table.add_histograms(item, labels, [(name, timestamp, histogram.clone())]);
+            }
+        }
+    }
+    let own = MetricName::as_is(Cow::Borrowed(PUSH_TIME)).ok();
+    table.add(ItemId(items), LabelSet::default(), own.map(|name| (name, push.now, seconds(push.now))));
+    Ok(u64::from(items) + 1)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into the 53 bits of a double")]
+fn seconds(time: Timestamp) -> Value {
+    Value::Float(time.0 as f64 / 1_000.0)
+}
+
+/// Sorts the samples. One series with two values at one time fails the push.
+fn finish<'p>(push: &Push<'p>, table: SampleTableBuilder<'p>) -> Result<SampleTable<'p>, PushError> {
+    let mut error = None;
+    let table = table.finish(&mut |contradiction| {
+        let detail = format!("{contradiction}, another series of this push");
+        let rejection = Rejection::new(Reason::DuplicateTimestamp, detail);
+        let series = taken(push.body).nth(contradiction.item.0 as usize).map(|(_, series)| series);
+        let (line, series) = series.map_or((0, PUSH_TIME.to_owned()), |series| (series.line(), shown(series)));
+        error.get_or_insert(PushError::Series { line, series, rejection });
+    });
+    error.map_or(Ok(table), Err)
+}
+
+/// The translated names of a push.
+#[derive(Default)]
+struct Names<'p> {
+    /// The name in the body of each translated name.
+    origins: HashMap<MetricName<'p>, &'p str>,
+    last: Option<(&'p str, MetricName<'p>)>,
+}
+
+impl<'p> Names<'p> {
+    fn translate(&mut self, raw: &'p str) -> Result<MetricName<'p>, Rejection> {
+        if let Some((last, name)) = &self.last
+            && *last == raw
+        {
+            return Ok(name.clone());
+        }
+        let name =
+            MetricName::translate(Cow::Borrowed(raw)).map_err(|error| named(error, Reason::InvalidMetricName))?;
+        let origin = *self.origins.entry(name.clone()).or_insert(raw);
+        if origin != raw {
+            let detail =
+                format!("{} and {} become the one name {}", excerpt(origin), excerpt(raw), excerpt(name.as_str()));
+            return Err(Rejection::new(Reason::MetricCollision, detail));
+        }
+        self.last = Some((raw, name.clone()));
+        Ok(name)
+    }
+}
+
+fn labels<'p>(series: Series<'p>, key: &GroupingKey, common: &LabelSet<'_>) -> Result<LabelSet<'p>, Rejection> {
+    let mut labels = Vec::new();
+    for (raw, value) in series.labels() {
+        let name = LabelName::translate(Cow::Borrowed(raw)).map_err(|error| {
+            let Rejection { reason, detail } = named(error, Reason::InvalidLabelName);
+            Rejection::new(reason, format!("the label {}: {detail}", excerpt(raw)))
+        })?;
+        if value.len() > MAX_LABEL_VALUE_BYTES {
+            let detail = format!(
+                "the label {} has a value of {} bytes, at most {MAX_LABEL_VALUE_BYTES} are allowed",
+                excerpt(raw),
+                value.len()
+            );
+            return Err(Rejection::new(Reason::TooLarge, detail));
+        }
+        if !key.has(&name) {
+            labels.push(Label { name, value: Cow::Borrowed(value) });
+        }
+    }
+    let labels = LabelSet::new(labels).map_err(|error| {
+        let detail = format!("two labels become the one name {}", excerpt(error.name.as_str()));
+        Rejection::new(Reason::LabelCollision, detail)
+    })?;
+    let others = common.as_slice().iter().filter(|label| labels.get(label.name.as_str()).is_none()).count();
+    let count = labels.as_slice().len() + others + 1;
+    if count > MAX_LABELS {
+        let detail = format!(
+            "{count} labels with __name__, those of the path and external labels; at most {MAX_LABELS} are allowed"
+        );
+        return Err(Rejection::new(Reason::TooManyLabels, detail));
+    }
+    Ok(labels)
+}
+
+/// Rejects a bucket whose bound is not a number: the receiver could not use its histogram.
+fn check_bucket(metric_type: MetricType, series: Series<'_>) -> Result<(), Rejection> {
+    let is_bucket = matches!(metric_type, MetricType::Histogram | MetricType::GaugeHistogram)
+        && series.name().ends_with("_bucket")
+        && matches!(series.value(), SampleValue::Float(_));
+    if !is_bucket {
+        return Ok(());
+    }
+    let bound = series.labels().find(|(name, _)| *name == "le").map(|(_, value)| value);
+    if bound.and_then(|text| text.parse().ok()).is_some_and(|bound: f64| !bound.is_nan()) {
+        return Ok(());
+    }
+    let found = bound.map_or("there is none".to_owned(), excerpt);
+    Err(Rejection::new(Reason::InvalidEvent, format!("the bound le of a bucket must be a number, {found}")))
+}
+
+fn time(series: Series<'_>, now: Timestamp, rules: &Rules) -> Result<Timestamp, Rejection> {
+    let Some(time) = series.timestamp() else { return Ok(now) };
+    let age = now.since(time);
+    let (reason, limit) = if age > rules.max_sample_age_ms {
+        (Reason::TooOld, rules.max_sample_age_ms)
+    } else if age < -rules.max_sample_lead_ms {
+        (Reason::InFuture, rules.max_sample_lead_ms)
+    } else {
+        return Ok(time);
+    };
+    let side = if reason == Reason::TooOld { "old" } else { "ahead" };
+    let detail = format!("the timestamp {time} is {} ms {side}, at most {limit} ms are allowed", age.unsigned_abs());
+    Err(Rejection::new(reason, detail))
+}
+
+fn named(error: NameError, reason: Reason) -> Rejection {
+    let reason = if matches!(error, NameError::TooLong(_)) { Reason::TooLarge } else { reason };
+    Rejection::new(reason, error.to_string())
+}
+
+fn excerpt(text: &str) -> String {
+    format!("{:?}", text.chars().take(MAX_EXCERPT_CHARS).collect::<String>())
+}
+
+/// Returns the series as the text format writes it, cut to a bound.
+fn shown(series: Series<'_>) -> String {
+    let mut text: String = series.name().chars().take(MAX_SERIES_CHARS).collect();
+    for (i, (name, value)) in series.labels().enumerate() {
+        if text.len() > MAX_SERIES_CHARS {
+            break;
+        }
+        text.push_str(if i == 0 { "{" } else { "," });
+        text.extend(name.chars().take(MAX_EXCERPT_CHARS));
+        text.push('=');
+        text.push_str(&excerpt(value));
+    }
+    if text.contains('{') {
+        text.push('}');
+    }
+    text
+}
+
+impl fmt::Display for PushError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { bytes } => write!(
+                f,
+                "the push takes {bytes} bytes when it is sent, its labels and those of the path included; at most \
+                 {MAX_DOOR_PROTOBUF_BYTES} are allowed: push fewer series at once"
+            ),
+            Self::Series { line, series, rejection } => write!(f, "line {line}: {series}: {}", rejection.detail),
+        }
+    }
+}
+
+impl std::error::Error for PushError {}

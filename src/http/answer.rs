@@ -1,0 +1,71 @@
+//! Answers of the door. Every one has the same headers of caution, and an error has one sentence of text.
+
+use super::Response;
+use super::body::BodyError;
+use bytes::Bytes;
+use std::time::Duration;
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+
+/// The wait that the door asks for if the receiver asked for none.
+const DEFAULT_RETRY_AFTER: u64 = 5;
+
+/// The longest wait that it asks for.
+const LONGEST_RETRY_AFTER: u64 = 30;
+
+impl Response {
+    pub(super) fn empty(status: u16) -> Self {
+        let headers = vec![("cache-control", "no-store".to_owned()), ("x-content-type-options", "nosniff".to_owned())];
+        Self { status, headers, body: Bytes::new() }
+    }
+
+    /// Answers with a sentence.
+    pub(super) fn text(status: u16, sentence: impl Into<String>) -> Self {
+        let mut text = sentence.into();
+        text.push('\n');
+        Self::empty(status).with_body(TEXT, text)
+    }
+
+    /// Answers a body that cannot be unpacked.
+    pub(super) fn of_body_error(error: &BodyError) -> Self {
+        let status = match error {
+            BodyError::UnknownEncoding(_) => 415,
+            BodyError::TooLarge | BodyError::TooManyMembers => 413,
+            BodyError::Destroyed | BodyError::Damaged(_) => 400,
+        };
+        Self::text(status, error.to_string())
+    }
+
+    pub(super) fn json(status: u16, json: String) -> Self {
+        Self::empty(status).with_body(JSON, json)
+    }
+
+    /// Answers 503: the client may try again after `retry_after`, in whole seconds.
+    pub(super) fn unavailable(sentence: impl Into<String>, retry_after: Option<Duration>) -> Self {
+        Self::text(503, sentence).asking_to_wait(retry_after)
+    }
+
+    pub(super) fn asking_to_wait(self, retry_after: Option<Duration>) -> Self {
+        let seconds =
+            retry_after.map_or(DEFAULT_RETRY_AFTER, |wait| wait.as_secs() + u64::from(wait.subsec_nanos() > 0));
+        self.with("retry-after", seconds.clamp(1, LONGEST_RETRY_AFTER).to_string())
+    }
+
+    /// Returns the sentence of an error.
+    pub fn sentence(&self) -> Option<&str> {
+        let text = std::str::from_utf8(&self.body).ok().filter(|_| self.status >= 400)?;
+        Some(text.trim_end())
+    }
+
+    #[must_use]
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    fn with_body(mut self, content_type: &'static str, body: String) -> Self {
+        self.body = body.into();
+        self.with("content-type", content_type)
+    }
+}

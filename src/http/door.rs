@@ -1,0 +1,198 @@
+//! One request to one answer, in the order in which the door judges: health, credential, route, method, size and encoding, body.
+
+use super::route::{Resource, RouteError, route};
+use super::{Request, Response, events, origin, pushgateway, status};
+use crate::aws::Transport;
+use crate::dead_letter::DeadLetterQueue;
+use crate::gateway::{Gateway, Summary};
+use crate::instrumentation::log_text;
+use crate::limits::{MAX_DETAIL_CHARS, MAX_EXCERPT_CHARS, MAX_LOGGED_ID_CHARS, MAX_UNPACKED_BYTES};
+use crate::model::{DEFECT, Timestamp};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// The settings of the door.
+#[derive(Clone, Debug)]
+pub struct DoorSettings {
+    /// Removed from the front of paths.
+    pub path_prefix: String,
+    /// The longest time for a request.
+    pub deadline: Duration,
+    /// `PUT /api/v1/admin/wipe` is answered.
+    pub has_admin: bool,
+}
+
+/// Answers the requests of one process.
+#[derive(Debug)]
+pub struct Door<T, D> {
+    pub(super) gateway: Arc<Gateway<T, D>>,
+    pub(super) settings: DoorSettings,
+    /// When the process started.
+    pub(super) started: Timestamp,
+}
+
+/// The call that brought a request.
+#[derive(Clone, Copy, Debug)]
+pub struct Call<'c> {
+    pub request_id: &'c str,
+    /// The start of the invocation, or when the head of the request arrived.
+    pub started: Timestamp,
+    /// When the front must have the answer.
+    pub deadline: Instant,
+}
+
+/// An answer, and the numbers of the request for the metric line.
+#[derive(Debug)]
+pub struct Answered {
+    pub response: Response,
+    /// The pattern of the path; `None` for health, which has no metric line.
+    pub route: Option<&'static str>,
+    pub summary: Summary,
+}
+
+impl Default for DoorSettings {
+    fn default() -> Self {
+        Self { path_prefix: String::new(), deadline: Duration::from_secs(9), has_admin: false }
+    }
+}
+
+impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
+    pub fn new(gateway: Arc<Gateway<T, D>>, settings: DoorSettings, started: Timestamp) -> Self {
+        Self { gateway, settings, started }
+    }
+
+    /// Returns the use cases behind the door.
+    pub fn gateway(&self) -> &Gateway<T, D> {
+        &self.gateway
+    }
+
+    /// Answers a request before its deadline.
+    pub async fn answer(&self, request: &Request<'_>, call: Call<'_>) -> Answered {
+        let deadline = call.deadline.min(Instant::now() + self.settings.deadline);
+        let call = Call { deadline, ..call };
+        let found = route(request, &self.settings.path_prefix);
+        let resource = found.as_ref().ok().map(|route| route.resource);
+        let mut answered = match resource {
+            Some(Resource::Health) => health(request),
+            Some(resource) if request.method == "OPTIONS" => {
+                Response::empty(200).with("allow", resource.allow()).into()
+            }
+            _ => self.judged(request, found, call).await,
+        };
+        answered.route = match resource {
+            Some(Resource::Health) => None,
+            Some(resource) => Some(resource.pattern()),
+            None => Some("other"),
+        };
+        if request.method == "HEAD" {
+            answered.response.body.clear();
+        }
+        answered.summary.answer_http(answered.response.status);
+        log(&answered, call);
+        answered
+    }
+
+    /// Answers a request whose body is longer than its front takes.
+    pub fn too_large(&self, request: &Request<'_>) -> Answered {
+        let resource = route(request, &self.settings.path_prefix).ok().map(|route| route.resource);
+        // vmagent would send what gets a 413 for ever.
+        let status = if resource == Some(Resource::RemoteWrite) { 400 } else { 413 };
+        let sentence = format!("the body is longer than {MAX_UNPACKED_BYTES} bytes");
+        Answered { route: resource.map(Resource::pattern), ..Response::text(status, sentence).into() }
+    }
+
+    async fn judged(
+        &self,
+        request: &Request<'_>,
+        found: Result<super::route::Route<'_>, RouteError>,
+        call: Call<'_>,
+    ) -> Answered {
+        let route = match found {
+            Ok(route) => route,
+            Err(error) => {
+                let status = if error == RouteError::NotFound { 404 } else { 400 };
+                return Response::text(status, error.to_string()).into();
+            }
+        };
+        let resource = route.resource;
+        if !resource.allows(&request.method) {
+            let sentence = format!("{} is not allowed here, but {}", excerpt(&request.method), resource.allow());
+            return Response::text(405, sentence).with("allow", resource.allow()).into();
+        }
+        if let Some(sentence) = origin::of_another_site(request) {
+            return Response::text(403, sentence).into();
+        }
+        match (resource, request.method.as_ref()) {
+            (Resource::Metrics, "GET" | "HEAD") => Response::text(404, NEEDS_TABLE).into(),
+            (Resource::Metrics, _) => pushgateway::push(self, request, "", call).await,
+            (Resource::Group(key), _) => pushgateway::push(self, request, key, call).await,
+            (Resource::Events, _) => events::take(self, request, call).await,
+            (Resource::Groups, _) => Response::json(200, status::no_groups()).into(),
+            (Resource::Status, _) => Response::json(200, status::status(self)).into(),
+            (Resource::Wipe, _) if self.settings.has_admin => Response::empty(202).into(),
+            (Resource::Wipe | Resource::RemoteWrite | Resource::RemoteRead | Resource::Health, _) => {
+                Response::text(404, RouteError::NotFound.to_string()).into()
+            }
+        }
+    }
+}
+
+/// The sentence of routes that show groups.
+const NEEDS_TABLE: &str =
+    "nothing is exposed here: without STATE_TABLE pushed metrics are written through and not kept";
+
+fn health(request: &Request<'_>) -> Answered {
+    let response = match request.method.as_ref() {
+        "GET" | "HEAD" => Response::text(200, "OK"),
+        "OPTIONS" => Response::empty(200).with("allow", Resource::Health.allow()),
+        _ => Response::text(405, "only GET and HEAD are allowed here").with("allow", Resource::Health.allow()),
+    };
+    response.into()
+}
+
+fn excerpt(text: &str) -> String {
+    text.chars().take(MAX_EXCERPT_CHARS).collect()
+}
+
+/// Logs a request that was not taken as a whole.
+fn log(answered: &Answered, call: Call<'_>) {
+    let Answered { response: Response { status, body, .. }, route: Some(route), .. } = answered else { return };
+    if *status < 400 {
+        return;
+    }
+    let request_id = log_text(call.request_id, MAX_LOGGED_ID_CHARS);
+    let sentence = String::from_utf8_lossy(body);
+    let answer = log_text(sentence.trim_end(), MAX_DETAIL_CHARS);
+    let (request_id, answer) = (request_id.as_ref(), answer.as_ref());
+    tracing::warn!(request_id, route, status, answer, "request not taken");
+}
+
+impl From<Response> for Answered {
+    /// An answer without samples.
+    fn from(response: Response) -> Self {
+        Self { response, route: None, summary: Summary { messages: 1, ..Summary::default() } }
+    }
+}
+
+impl Answered {
+    /// The answer to a request that met a defect.
+    pub fn defect() -> Self {
+        Self { route: Some("other"), ..Response::unavailable(DEFECT, None).into() }
+    }
+
+    /// The answer to a request that its front spoilt.
+    pub fn unreadable(sentence: impl Into<String>) -> Self {
+        Self { route: Some("other"), ..Response::text(400, sentence).into() }
+    }
+
+    /// Replaces an answer that is longer than its front takes.
+    #[must_use]
+    pub fn too_long(self, sentence: impl Into<String>) -> Self {
+        let response = match self.route {
+            Some(route) if route == Resource::RemoteRead.pattern() => Response::text(422, sentence),
+            _ => Response::unavailable(sentence, None),
+        };
+        Self { response, ..self }
+    }
+}

@@ -1,0 +1,26 @@
+//! `GET /api/v1/metrics` and `GET /api/v1/status`, in Pushgateway's structure:
+//! <https://github.com/prometheus/pushgateway#query-api>.
+
+use super::door::Door;
+use serde_json::json;
+
+/// Groups are kept only with a table.
+pub(super) fn no_groups() -> String {
+    json!({"status": "success", "data": []}).to_string()
+}
+
+pub(super) fn status<T, D>(door: &Door<T, D>) -> String {
+    let started = httpdate::fmt_http_date(
+        std::time::UNIX_EPOCH + std::time::Duration::from_millis(u64::try_from(door.started.0).unwrap_or_default()),
+    );
+    let data = json!({
+        "build_information": {"version": env!("CARGO_PKG_VERSION"), "name": env!("CARGO_PKG_NAME")},
+        "start_time": started,
+        "flags": {
+            "HTTP_PATH_PREFIX": door.settings.path_prefix,
+            "HTTP_ADMIN": if door.settings.has_admin { "on" } else { "off" },
+            "HTTP_DEADLINE": format!("{} ms", door.settings.deadline.as_millis()),
+        },
+    });
+    json!({"status": "success", "data": data}).to_string()
+}

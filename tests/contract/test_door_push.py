@@ -1,0 +1,244 @@
+"""Pushes by Pushgateway's protocol, through `pushgw serve --http` to a receiver that checks what arrives."""
+import gzip
+import time
+
+import pytest
+
+from support.door import OPENMETRICS, PUSH_TIME, door
+from support.events import now_ms
+from support.receiver import Answer
+from support.remote_write import bits
+
+JOB = (("job", "x"),)
+
+
+@pytest.fixture(scope="module")
+def gateway():
+    with door(EXTERNAL_LABELS="env=test") as one:
+        yield one
+
+
+@pytest.fixture
+def own():
+    """A door for tests that change what the receiver answers."""
+    with door() as one:
+        yield one
+
+
+def labels(**pairs):
+    return tuple(sorted({"env": "test", "job": "x", **pairs}.items()))
+
+
+@pytest.mark.parametrize("method", ["PUT", "POST"])
+def test_writes_every_series_once_with_the_time_of_the_push(gateway, method):
+    before = now_ms()
+    body = b"# TYPE a counter\na 1\n# HELP b some text\nb{c=\"d\"} 2.5\nb{c=\"e\"} -Inf\n"
+    answered = gateway.request(method, "/metrics/job/x", body)
+    assert (answered.status, answered.body) == (202, b"")
+    assert answered.pushed == {("a", labels()): bits(1.0), ("b", labels(c="d")): bits(2.5), ("b", labels(c="e")): bits(float("-inf"))}
+    times = {when for samples in answered.samples.values() for when, _ in samples}
+    assert len(times) == 1
+    assert before <= min(times) <= now_ms()
+    ((when, value),) = answered.samples[(PUSH_TIME, labels())]
+    assert value == bits(when / 1000)
+
+
+@pytest.mark.parametrize("path, expected", [
+    ("/metrics", {"env": "test"}),
+    ("/metrics/job/some%20job", {"job": "some job"}),
+    ("/metrics/job/x/", {}),
+    ("/metrics/job/x/instance/", {}),
+    ("//metrics/job/x/a/b+c", {"a": "b+c"}),
+    ("/metrics/job@base64/YS9iIGM=/e@base64/=/p@base64/L3Zhci90bXA", {"job": "a/b c", "p": "/var/tmp"}),
+    ("/metrics/job/x/a%2Fb", {"a": "b"}),
+    ("/metrics/job/x/zone.id/z", {"zone_id": "z"}),
+    ("/metrics/job/x/env/prod", {"env": "prod"}),
+    ("/metrics/job/x/job/y", {}),
+    ("/ttl/15m/metrics/job/x", {}),
+    ("/metrics/job/%CE%BB", {"job": "λ"}),
+])
+def test_the_path_gives_the_labels_of_the_group(gateway, path, expected):
+    wanted = dict(labels(**expected))
+    if path == "/metrics":
+        del wanted["job"]
+    answered = gateway.put(path, "a 1\n")
+    assert answered.status == 202, answered
+    assert answered.pushed == {("a", tuple(sorted(wanted.items()))): bits(1.0)}
+
+
+def test_labels_of_the_path_win_over_those_of_the_body(gateway):
+    answered = gateway.put("/metrics/job/x/instance/i/empty/", 'a{job="body",instance="body",empty="body",other="o"} 1\n')
+    assert answered.pushed == {("a", labels(instance="i", other="o")): bits(1.0)}
+
+
+@pytest.mark.parametrize("path, sentence", [
+    ("/metrics/job/", "no job"), ("/metrics/job//a/b", "no job"), ("/metrics/job/x/a", "no value"),
+    ("/metrics/job/x/__a/b", "reserved"), ("/metrics/job/x//b", "empty"), ("/metrics/job@base64/_w", "UTF-8"),
+    ("/metrics/job@base64/a*", "base64"), ("/metrics/job/%zz", "hexadecimal"), ("/metrics/job/%ff", "UTF-8"),
+    ("/metrics/job/a%00", "zero"), ("/metrics/job/x/a.b/1/a_b/2", "one name"), ("/ttl/soon/metrics/job/x", "duration"),
+])
+def test_a_path_without_a_grouping_key_is_400(gateway, path, sentence):
+    answered = gateway.put(path, "a 1\n")
+    assert answered.status == 400
+    assert sentence in answered.text
+    assert answered.samples == {}
+
+
+@pytest.mark.parametrize("body, line, sentence", [
+    ("a 1\nb x\n", 2, "x"),
+    ("a 1\n{} 2\n", 2, ""),
+    ("a 1\na 2\n", 2, "another value"),
+    ("a.b 1\n", 1, ""),
+    ('{"a.b"} 1\na_b 1\n', 2, "one name"),
+    ('a{x="1",x="2"} 1\n', 1, "x"),
+    ('a{"x.y"="1",x_y="2"} 1\n', 1, "one name"),
+    ("__a 1\n", 1, "reserved"),
+    ('a{__x="1"} 1\n', 1, "reserved"),
+    ("# TYPE a histogram\na_bucket 1\n", 2, "le"),
+    ("# TYPE a histogram\na_bucket{le=\"x\"} 1\n", 2, "le"),
+    ("# TYPE a counter\n# TYPE a gauge\na 1\n", None, "type"),
+    ("a 1 1000\n", 1, "old"),
+    ("a 1 9000000000000\n", 1, "ahead"),
+    ("a" * 1025 + " 1\n", 1, "1025 bytes"),
+    ('a{b="' + "c" * 2049 + '"} 1\n', 1, "2049 bytes"),
+    ("a{" + ",".join(f'l{i}="v"' for i in range(148)) + "} 1\n", 1, "151 labels"),
+], ids=lambda value: str(value)[:30])
+def test_a_body_with_one_fault_is_400_and_nothing_of_it_is_written(gateway, body, line, sentence):
+    answered = gateway.put("/metrics/job/x", "good 1\n" + body)
+    assert answered.status == 400
+    assert answered.samples == {}
+    assert sentence in answered.text
+    assert answered.text.count("\n") == 1 and len(answered.text) < 1000
+    if line:
+        assert f"line {line + 1}" in answered.text
+
+
+def test_takes_what_a_scrape_takes(gateway):
+    body = "\ufeff# a comment\r\n\r\na 1\r\n# EOF\n# UNIT a seconds\nb{c=\"d\",} NaN\ne{} +Inf\n{\"f g\"} 1e3"
+    answered = gateway.put("/metrics/job/x", body)
+    assert answered.status == 202, answered
+    assert {name for name, _ in answered.pushed} == {"a", "b", "e", "f_g"}
+
+
+def test_normalises_the_bounds_of_histograms_and_summaries_as_prometheus_does(gateway):
+    body = ("# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
+            "# TYPE s summary\ns{quantile=\"0.50\"} 1\n# TYPE g gauge\ng{le=\"1\",quantile=\"1\"} 1\n")
+    answered = gateway.put("/metrics/job/x", body)
+    assert {(name, dict(labels).get("le"), dict(labels).get("quantile")) for name, labels in answered.pushed} == {
+        ("h_bucket", "1.0", None), ("h_bucket", "+Inf", None), ("h_sum", None, None), ("h_count", None, None),
+        ("s", None, "0.5"), ("g", "1", "1")}
+
+
+def test_openmetrics_skips_exemplars_and_created_and_needs_its_end(gateway):
+    body = ("# TYPE a counter\n# UNIT a_seconds seconds\na_total 1 # {trace=\"x\"} 1 1.5\na_created 1.5\n# EOF\n")
+    answered = gateway.put("/metrics/job/x", body.replace("a_seconds seconds", "a seconds").replace("# UNIT a seconds\n", ""), OPENMETRICS)
+    assert answered.status == 202, answered
+    assert answered.pushed == {("a_total", labels()): bits(1.0)}
+    assert gateway.put("/metrics/job/x", "a 1\n", OPENMETRICS).status == 400
+
+
+def test_a_sample_with_a_time_of_its_own_keeps_it(gateway):
+    when = now_ms() - 60_000
+    answered = gateway.put("/metrics/job/x", f"a 1 {when}\na 2 {when + 1}\n")
+    assert answered.status == 202
+    assert answered.samples[("a", labels())] == [(when, bits(1.0)), (when + 1, bits(2.0))]
+
+
+def test_the_own_series_win_over_pushed_ones(gateway):
+    answered = gateway.put("/metrics/job/x", "push_time_seconds 1\npush_failure_time_seconds 2\na 1\n")
+    assert answered.status == 202
+    assert set(answered.samples) == {("a", labels()), (PUSH_TIME, labels())}
+    assert answered.samples[(PUSH_TIME, labels())][0][1] != bits(1.0)
+
+
+def test_an_empty_push_writes_the_push_time_alone(gateway):
+    for method in ("PUT", "POST"):
+        answered = gateway.request(method, "/metrics/job/x", b"")
+        assert answered.status == 202
+        assert set(answered.samples) == {(PUSH_TIME, labels())}
+
+
+def test_equal_samples_are_written_once(gateway):
+    assert gateway.put("/metrics/job/x", "a 1\na 1\n").pushed == {("a", labels()): bits(1.0)}
+
+
+def test_delete_is_202_whatever_its_body(gateway):
+    for body in (b"", b"no metrics at all {{{"):
+        answered = gateway.request("DELETE", "/metrics/job/x/a/b", body)
+        assert (answered.status, answered.samples) == (202, {})
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Encoding": "gzip"}])
+def test_a_gzip_body_is_unpacked_with_and_without_its_header(gateway, headers):
+    answered = gateway.put("/metrics/job/x", gzip.compress(b"a 1\n"), **headers)
+    assert answered.pushed == {("a", labels()): bits(1.0)}
+
+
+def test_an_unknown_encoding_is_415_and_a_bomb_413(gateway):
+    assert gateway.put("/metrics/job/x", "a 1\n", **{"Content-Encoding": "br"}).status == 415
+    bomb = gzip.compress(b"a" * (16 << 20) + b" 1\n")
+    assert gateway.put("/metrics/job/x", bomb, **{"Content-Encoding": "gzip"}).status == 413
+
+
+@pytest.mark.parametrize("method, path, status", [
+    ("GET", "/-/healthy", 200), ("HEAD", "/-/ready", 200), ("POST", "/-/healthy", 405), ("GET", "/nowhere", 404),
+    ("GET", "/metrics/job/x", 405), ("GET", "/metrics", 404), ("GET", "/api/v1/metrics", 200), ("GET", "/api/v1/status", 200),
+    ("PUT", "/api/v1/admin/wipe", 404), ("PATCH", "/metrics/job/x", 405), ("OPTIONS", "/metrics/job/x", 200),
+    ("PUT", "/metrics/job", 404),
+])
+def test_answers_other_routes(gateway, method, path, status):
+    answered = gateway.request(method, path)
+    assert answered.status == status
+    assert answered.headers["Cache-Control"] == "no-store"
+    assert answered.headers["X-Content-Type-Options"] == "nosniff"
+    if status == 405 or method == "OPTIONS":
+        assert answered.headers["Allow"]
+    if method == "HEAD":
+        assert answered.body == b""
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}])
+def test_a_web_page_of_another_site_cannot_push(gateway, headers):
+    answered = gateway.put("/metrics/job/x", "a 1\n", **headers)
+    assert (answered.status, answered.samples) == (403, {})
+
+
+def test_a_newer_push_supersedes_an_older_one(own):
+    own.receiver.answer_with(lambda write: Answer(400, b"out of order sample"))
+    assert own.put("/metrics/job/x", "a 1\n").status == 202
+    when = now_ms() - 1000
+    assert own.put("/metrics/job/x", f"a 1 {when}\n").status == 400
+
+
+def test_a_refused_sample_is_400_and_the_rest_is_stored(own):
+    def answer(write):
+        bad = any(("__name__", "bad") in series.labels for series in write.series)
+        return Answer(400, b"invalid label value") if bad else Answer(204)
+    own.receiver.answer_with(answer)
+    answered = own.put("/metrics/job/x", "good 1\nbad 2\n")
+    assert answered.status == 400
+    assert "line 2" in answered.text and "bad" in answered.text and "invalid label value" in answered.text
+    assert ("good", JOB) in own.receiver.samples()
+
+
+@pytest.mark.parametrize("answer, wait", [(Answer(503, headers={"Retry-After": "17"}), "17"), (Answer(500), "5"), (Answer(429), "5")])
+def test_trouble_of_the_receiver_is_503_with_retry_after(answer, wait):
+    with door(HTTP_DEADLINE="1s") as own:
+        own.receiver.answer_with(lambda write: answer)
+        begun = time.monotonic()
+        answered = own.put("/metrics/job/x", "a 1\n")
+        assert (answered.status, answered.headers["Retry-After"]) == (503, wait)
+        assert time.monotonic() - begun < 3
+
+
+def test_events_are_answered_with_the_report(gateway):
+    when = now_ms()
+    for body, status, counts in [
+        (f'{{"metrics":{{"a":1}},"timestamp":{when}}}', 200, (1, 0)), ('[{"metrics":{"a":1}},{"metrics":{"a":"x"}}]', 200, (1, 1)),
+        ('{"metrics":{"a":"x"}}', 400, (0, 1)), ("[]", 200, (0, 0)), ("no json", 400, (0, 1)),
+    ]:
+        answered = gateway.request("POST", "/events", body.encode(), {"Content-Type": "text/plain"})
+        assert answered.status == status, (body, answered)
+        import json
+        report = json.loads(answered.body)
+        assert (report["accepted"], report["rejected_count"]) == counts
