@@ -15,6 +15,7 @@
 | `event_values`   | JSON values that are accepted or rejected, and the bits that are sent             |
 | `command_line`   | `pushgw` and other programs, run as a user does                                  |
 | `serve`          | `pushgw serve` as a process, and its clients                                     |
+| `clients`        | client libraries as programs, and what Prometheus must answer after a push       |
 | `events`         | short ways to write events and times                                             |
 | `faults`         | the table of faults; `Stand`: the whole world around one `ingest`                |
 | `proxy`          | a proxy that injects the faults of networks and servers                          |

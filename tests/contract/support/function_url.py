@@ -74,8 +74,8 @@ class FunctionUrl(HttpServer):
 
     def __init__(self, ingest):
         self._ingest, self._lock = ingest, threading.Lock()
-        #: The responses so far, with the results of their invocations.
-        self.responses = []
+        #: The requests and the responses so far, which have the results of their invocations.
+        self.requests, self.responses = [], []
         super().__init__()
 
     def respond(self, request):
@@ -84,5 +84,6 @@ class FunctionUrl(HttpServer):
             return 413, {}, b'{"message":"Request Entity Too Large"}'
         with self._lock:
             response = Response(self._ingest.invoke(made))
+        self.requests.append(request)
         self.responses.append(response)
         return response.status, response.headers, response.body

@@ -1,0 +1,104 @@
+"""Client libraries of Prometheus as programs, and what a Prometheus must answer after a push of each.
+
+The programs are in tests/contract/clients; its README.md has their arguments and the table of all clients.
+"""
+import os
+import shutil
+import sys
+from dataclasses import dataclass, field
+
+from .command_line import run
+from .components import ENV, HOW, ROOT, MissingComponent
+
+CONTRACT = ROOT / "tests/contract"
+FOLDER = CONTRACT / "clients"
+#: `tests/run` installs and builds the clients here.
+BUILT = ENV / "clients"
+
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
+#: Values of a grouping key that clients escape, each in its own way.
+AWKWARD = {"path": "/var/tmp", "place": "Köln Süd", "rate": "50%+1", "instance": ""}
+
+
+def needed(path):
+    """Returns the path of a program or folder that `tests/run` makes."""
+    if not path or not os.path.exists(path):
+        raise MissingComponent(f"{path} is missing: {HOW}")
+    return str(path)
+
+
+def node():
+    """Returns Node.js: of PATH, or the one that `tests/run` installed."""
+    return needed(shutil.which("node") or ENV / "node/bin/node")
+
+
+@dataclass(frozen=True)
+class Client:
+    """One library with one way to push."""
+
+    name: str
+    #: The library's entry in a list of packages: (file, text with the version).
+    pinned: tuple
+    #: Returns the command without its arguments.
+    command: object
+    #: The Content-Type of a push; None if it sends none.
+    content_type: str | None
+    #: The methods of push, pushadd and delete.
+    methods: tuple = ("PUT", "POST", "DELETE")
+    job: str = "nightly / Köln"
+    group: dict = field(default_factory=lambda: AWKWARD)
+    #: Quantiles of the summary, {quantile: value}, if the library has them.
+    quantiles: dict = field(default_factory=dict)
+    #: Metrics with the time at which they were made.
+    created: tuple = ()
+    #: Series that only this library makes: {(metric, ((label, value), ...)): value}.
+    more: dict = field(default_factory=dict)
+    env: dict = field(default_factory=dict)
+
+    def push(self, verb, url, job, orders=0, **env):
+        """Runs the client: it pushes four metrics, with `orders` as the value of the counter. The library must report success."""
+        pairs = [f"{name}={value}" for name, value in self.group.items()]
+        done = run(*self.command(), verb, url, job, orders, *pairs, LC_ALL="C.UTF-8", **{**self.env, **env})
+        assert done.returncode == 0, f"{self.name} {verb}: {done.stdout}{done.stderr}"
+
+    def series(self, orders):
+        """Returns {(metric, ((label, value), ...)): value} of a push."""
+        made = {
+            ("client_orders_total", (("kind", "new"),)): orders,
+            ("client_temperature_celsius", ()): -12.5,
+            ("client_latency_seconds_sum", ()): 8.0625,
+            ("client_latency_seconds_count", ()): 4,
+            ("client_size_bytes_sum", ()): 60,
+            ("client_size_bytes_count", ()): 3,
+        }
+        # Four measurements: 0.0625, 0.5 twice, and 7. Prometheus 3 writes whole bounds as 1.0.
+        for bound, count in ("0.1", 1), ("1.0", 3), ("5.0", 3), ("+Inf", 4):
+            made["client_latency_seconds_bucket", (("le", bound),)] = count
+        # Three sizes: 10, 20 and 30.
+        for quantile, value in self.quantiles.items():
+            made["client_size_bytes", (("quantile", quantile),)] = value
+        return {**made, **self.more}
+
+
+def _python():
+    return sys.executable, FOLDER / "push.py"
+
+
+def _node():
+    return node(), FOLDER / "node/push.js"
+
+
+_PYTHON = "requirements.txt", "prometheus-client==0.26.0"
+_NODE = "clients/node/package.json", '"prom-client": "15.1.3"'
+_CREATED = ("client_orders_created", "client_latency_seconds_created", "client_size_bytes_created")
+_OF_NODE = {"job": "nightly Köln", "group": {"place": "Köln Süd", "rate": "50%+1", "instance": ""}, "quantiles": {"0.5": 20},
+            "env": {"NODE_PATH": BUILT / "node/node_modules"}}
+
+#: The clients that each run of the tests has.
+CLIENTS = [
+    Client("prometheus_client", _PYTHON, _python, TEXT, created=_CREATED),
+    Client("prometheus_client, gzip", _PYTHON, _python, TEXT, created=_CREATED, env={"PUSH_COMPRESSION": "gzip"}),
+    Client("prometheus_client, snappy", _PYTHON, _python, TEXT, created=_CREATED, env={"PUSH_COMPRESSION": "snappy"}),
+    Client("prom-client", _NODE, _node, None, **_OF_NODE),
+    Client("prom-client, gzip", _NODE, _node, None, **{**_OF_NODE, "env": {**_OF_NODE["env"], "PUSH_COMPRESSION": "gzip"}}),
+]

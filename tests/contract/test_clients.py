@@ -1,0 +1,134 @@
+"""Each client library of Prometheus pushes to the door, and a real Prometheus behind it answers queries about what was pushed.
+
+The door is `pushgw serve --http`, or a function URL around the real `ingest`.
+"""
+import json
+import subprocess
+import time
+import uuid
+
+import pytest
+
+from support.clients import CLIENTS, CONTRACT, FOLDER
+from support.command_line import environment
+from support.door import PUSH_TIME
+from support.function_url import FunctionUrl
+from support.runtime_api import Ingest
+from support.serve import serving
+
+#: Pushes and what Prometheus stores are at most this far apart.
+SECONDS = 60
+
+
+@pytest.fixture(scope="module")
+def function_url(prometheus):
+    with Ingest({"REMOTE_WRITE_URL": prometheus.remote_write_url, "HTTP_AUTH": "none"}) as ingest, FunctionUrl(ingest) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def served(prometheus):
+    with serving("--http", "127.0.0.1:0", "--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none") as server:
+        yield server
+
+
+@pytest.fixture(params=["pushgw serve", "function URL"])
+def door(request):
+    """The URL of a door that writes to Prometheus."""
+    return request.getfixturevalue("served").door if request.param == "pushgw serve" else request.getfixturevalue("function_url").url
+
+
+def stored(prometheus, job):
+    """Returns {(metric, labels without job): value} of all that Prometheus knows of a job."""
+    found = {}
+    for one in prometheus.api("query", query="{job=%s}" % json.dumps(job, ensure_ascii=False))["result"]:
+        labels = one["metric"]
+        assert labels.pop("job") == job
+        found[labels.pop("__name__"), tuple(sorted(labels.items()))] = float(one["value"][1])
+    return found
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_prometheus_answers_what_the_client_pushed(client, door, prometheus):
+    job = f"{client.job} {uuid.uuid4().hex}"
+    group = {(name, value) for name, value in client.group.items() if value}
+
+    def expect(orders):
+        found = stored(prometheus, job)
+        for metric in (PUSH_TIME, *client.created):
+            [key] = [key for key in found if key[0] == metric]
+            assert abs(found.pop(key) - time.time()) < SECONDS
+        assert found == {(metric, tuple(sorted({*labels, *group}))): value for (metric, labels), value in client.series(orders).items()}
+
+    client.push("push", door, job, 3)
+    expect(3)
+    client.push("pushadd", door, job, 4)
+    expect(4)
+    client.push("delete", door, job)
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_the_function_answers_202_to_each_verb_of_the_client(client, function_url):
+    before = len(function_url.responses)
+    for verb in "push", "pushadd", "delete":
+        client.push(verb, function_url.url, f"{client.job} {uuid.uuid4().hex}")
+    assert [response.status for response in function_url.responses[before:]] == [202, 202, 202]
+    requests = function_url.requests[before:]
+    assert tuple(request.method for request in requests) == client.methods
+    assert {request.header("Content-Type") for request in requests[:2]} == {client.content_type}
+
+
+def test_the_table_of_clients_has_a_row_of_each_with_its_version_and_methods():
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in (FOLDER / "README.md").read_text().splitlines()
+            if line.startswith("| `")]
+    table = {row[0].strip("`"): row for row in rows if len(row) == 5}
+    assert list(table) == [client.name for client in CLIENTS]
+    for client in CLIENTS:
+        _, version, methods, *_ = table[client.name]
+        path, entry = client.pinned
+        assert entry in (CONTRACT / path).read_text(), f"{path} has another version than {entry}"
+        assert version in entry
+        assert methods == ", ".join(client.methods)
+
+
+# --- curl, as the README of prometheus/pushgateway uses it -----------------------------------------------------------
+
+README = {
+    "one line": ('echo "some_metric 3.14" | curl --data-binary @- http://pushgateway.example.org:9091/metrics/job/some_job',
+                 {("some_metric", ()): 3.14}),
+    "more": ("""cat <<EOF | curl --data-binary @- http://pushgateway.example.org:9091/metrics/job/some_job/instance/some_instance
+# TYPE some_metric counter
+some_metric{label="val1"} 42
+# TYPE another_metric gauge
+# HELP another_metric Just an example.
+another_metric 2398.283
+EOF""", {("some_metric", (("instance", "some_instance"), ("label", "val1"))): 42,
+         ("another_metric", (("instance", "some_instance"),)): 2398.283}),
+    "delete one group": ("curl -X DELETE http://pushgateway.example.org:9091/metrics/job/some_job/instance/some_instance", {}),
+    "delete": ("curl -X DELETE http://pushgateway.example.org:9091/metrics/job/some_job", {}),
+    "a file": ("""printf 'some_metric 1\\r\\nsome_total{a="b"} 2' > metrics.txt
+curl -T metrics.txt http://pushgateway.example.org:9091/metrics/job/some_job""",
+               {("some_metric", ()): 1, ("some_total", (("a", "b"),)): 2}),
+    "gzip": ("echo 'some_metric 3.14' | gzip | curl -H 'Content-Encoding: gzip' --data-binary @- "
+             "http://pushgateway.example.org:9091/metrics/job/some_job", {("some_metric", ()): 3.14}),
+    "a slash": ("echo 'some_metric 3.14' | curl --data-binary @- "
+                "http://pushgateway.example.org:9091/metrics/job/some_job/path@base64/L3Zhci90bXA",
+                {("some_metric", (("path", "/var/tmp"),)): 3.14}),
+    "greek": ("echo 'some_metric 3.14' | curl --data-binary @- "
+              "http://pushgateway.example.org:9091/metrics/job/some_job/name@base64/zqDPgc6_zrzOt864zrXPjc-C",
+              {("some_metric", (("name", "Προμηθεύς"),)): 3.14}),
+    "nothing": ("echo 'some_metric 3.14' | curl --data-binary @- "
+                "http://pushgateway.example.org:9091/metrics/job/some_job/first_label@base64/=/second_label/foobar",
+                {("some_metric", (("second_label", "foobar"),)): 3.14}),
+}
+
+
+@pytest.mark.parametrize("lines, expected", README.values(), ids=README)
+def test_curl_pushes_as_in_the_readme_of_pushgateway(lines, expected, door, prometheus, tmp_path):
+    job = f"some_job_{uuid.uuid4().hex}"
+    lines = lines.replace("http://pushgateway.example.org:9091", door).replace("/some_job", f"/{job}")
+    lines = lines.replace("curl ", "curl --silent --show-error --write-out '%{http_code}' ")
+    done = subprocess.run(["bash", "-euo", "pipefail", "-c", lines], cwd=tmp_path, env=environment(), capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"202", b"")
+    found = {key: value for key, value in stored(prometheus, job).items() if key[0] != PUSH_TIME}
+    assert found == expected
