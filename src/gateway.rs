@@ -12,6 +12,7 @@ mod fifo;
 pub mod ingest;
 mod ledger;
 mod message_action;
+mod metadata;
 mod push;
 mod report;
 mod summary;

@@ -15,6 +15,9 @@ pub const MAX_NAME_BYTES: usize = 1_024;
 /// A label's value (Cortex: `max_label_value_length`).
 pub const MAX_LABEL_VALUE_BYTES: usize = 2_048;
 
+/// A family's name, help or unit in metadata (Cortex: `max_metadata_length`).
+pub const MAX_METADATA_BYTES: usize = 1_024;
+
 /// The snappy block of a request. AMP answers 413 above 1 MB and does not say whether it means compressed or decoded bytes.
 pub const MAX_REQUEST_BLOCK_BYTES: usize = 900_000;
 
@@ -70,6 +73,9 @@ pub const MAX_SERIES_HISTOGRAM_BYTES: usize = 1_000_000;
 /// Series of one request. The compliance tests of Prometheus recommend at most so many:
 /// <https://github.com/prometheus/compliance/tree/main/remotewrite>.
 pub const MAX_REQUEST_SERIES: usize = 10_000;
+
+/// Families whose metadata was sent lately, and is not sent again.
+pub const MAX_KNOWN_FAMILIES: usize = 10_000;
 
 /// HTTP requests of one invocation. Events that are not settled by then are returned.
 pub const MAX_REQUESTS: u64 = 500;

@@ -3,7 +3,7 @@
 use super::event_texts::EventTexts;
 use super::watch::Watch;
 use super::writer::Writer;
-use super::{Batch, Ledger, Message, Stages, Summary, Trigger, message_action};
+use super::{Batch, Ledger, Message, Stages, Summary, Trigger, message_action, metadata};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
 use crate::config::{LateSamples, Settings};
@@ -38,6 +38,7 @@ pub struct Gateway<T, D> {
     late_samples: LateSamples,
     pub(super) writer: Writer<T>,
     pub(super) dead_letters: Option<D>,
+    pub(super) known_metadata: metadata::Known,
 }
 
 /// The outcomes and numbers of a batch.
@@ -87,6 +88,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             late_samples: settings.dead_letters.late_samples,
             writer: Writer::new(&settings.remote_write.url, transport)?,
             dead_letters,
+            known_metadata: metadata::Known::default(),
         })
     }
 

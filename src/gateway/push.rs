@@ -6,7 +6,7 @@
 //! * An item of the delivery is a series, in the order of the body. The last item is the gateway's own `push_time_seconds`.
 
 use super::watch::Watch;
-use super::{Gateway, Stages, Summary};
+use super::{Gateway, Stages, Summary, metadata};
 use crate::aws::Transport;
 use crate::event::Rules;
 use crate::exposition::{Exposition, Family, SampleValue, Series};
@@ -88,7 +88,6 @@ impl<T: Transport, D> Gateway<T, D> {
         let outcomes = written.delivery.outcomes(|_| false);
         stages.encode = written.encoding;
         stages.send = watch.lap().saturating_sub(written.encoding);
-        stages.total = watch.total();
 
         let mut summary = Summary {
             received: items,
@@ -131,6 +130,12 @@ impl<T: Transport, D> Gateway<T, D> {
             Some(first) => PushResult::Refused { refused: summary.rejected, of: summary.received, first },
             None => PushResult::Stored,
         };
+        if !matches!(result, PushResult::Failed { .. }) {
+            let Push { body, now, request_id, deadline, .. } = *push;
+            summary.sent.requests +=
+                metadata::send(&self.writer, &self.known_metadata, body, now, request_id, deadline).await;
+        }
+        summary.stages.total = watch.total();
         Ok(Pushed { result, summary })
     }
 }

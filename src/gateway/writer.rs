@@ -5,6 +5,7 @@ use crate::model::ItemId;
 use crate::remote_write::{Answered, Delivery, RemoteWriteClient, Sender, Sent, deliver};
 use crate::series::SampleTable;
 use crate::wire;
+use bytes::Bytes;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -48,6 +49,11 @@ impl<T: Transport> Writer<T> {
         let (delivery, encoding) = deliver(&mut sender, table, messages, &self.limits, &mut encoder).await;
         *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = encoder.trimmed();
         Written { delivery, sent: sender.sent(), retry_after: sender.retry_after(), encoding }
+    }
+
+    /// Sends one block, once.
+    pub(super) async fn send(&self, block: Bytes, timeout: Duration) -> Answered {
+        self.client.send(block, timeout).await
     }
 
     pub(super) async fn warm(&self) {

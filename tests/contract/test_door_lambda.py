@@ -11,6 +11,11 @@ from support.remote_write import bits
 LABELS = (("job", "x"),)
 
 
+@pytest.fixture(autouse=True)
+def metadata_is_taken(receiver):
+    receiver.takes_metadata = True
+
+
 def test_a_push_by_function_url_is_written_and_counted(ingest, receiver):
     answer = call(ingest, "PUT", "/metrics/job/x", b"a 1\n", [("Content-Type", "text/plain; version=0.0.4")])
     assert (answer.status, answer.body) == (202, b"")

@@ -231,6 +231,22 @@ def test_trouble_of_the_receiver_is_503_with_retry_after(answer, wait):
         assert time.monotonic() - begun < 3
 
 
+def test_metadata_has_a_request_of_its_own_once_an_hour(own):
+    body = "# HELP a some text\n# TYPE a counter\na 1\nb 2\n"
+    for _ in range(2):
+        assert own.put("/metrics/job/x", body).status == 202
+    [write] = [write for write in own.receiver.writes if write.metadata]
+    [raw] = write.metadata
+    assert raw == b"\x08\x01\x12\x01a\x22\x09some text"
+    assert own.receiver.writes.index(write) == 1, "behind the samples"
+
+
+def test_metadata_that_the_receiver_refuses_changes_no_answer(own):
+    own.receiver.answer_with(lambda write: Answer(400 if write.metadata else 204, b"metadata too long"))
+    assert own.put("/metrics/job/x", "# TYPE a counter\na 1\n").status == 202
+    assert "metadata not taken" in own.server.output()
+
+
 def test_events_are_answered_with_the_report(gateway):
     when = now_ms()
     for body, status, counts in [

@@ -34,7 +34,7 @@ class Door:
     """A door and its receiver, which checks every request."""
 
     def __init__(self, *arguments, **env):
-        self.receiver = Receiver(auth="none")
+        self.receiver = Receiver(auth="none", takes_metadata=True)
         self.server = Server("--http", "127.0.0.1:0", "--remote-write-url", self.receiver.remote_write_url, *arguments,
                              **{"REMOTE_WRITE_AUTH": "none", **env})
         self.url = self.server.door

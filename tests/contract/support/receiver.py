@@ -41,6 +41,8 @@ class Write:
         self.compressed_size = len(request.body)
         self.decoded_size = None
         self.series = []
+        #: The undecoded messages of `metadata`.
+        self.metadata = []
         self.status = None
         self.faults = []
         #: The `Answer` to the request.
@@ -76,11 +78,13 @@ class Receiver(HttpServer):
     at the same time. `know` adds credentials."""
 
     def __init__(self, auth="sigv4", region="us-east-1", session_token=SESSION_TOKEN, path=PATH,
-                 access_key=ACCESS_KEY, secret_key=SECRET_KEY, several_senders=False):
+                 access_key=ACCESS_KEY, secret_key=SECRET_KEY, several_senders=False, takes_metadata=False):
         self.auth, self.region, self.session_token, self.path = auth, region, session_token, path
         self.secrets = {access_key: secret_key}
         self._tokens = {}
         self._several_senders = several_senders
+        #: Requests of metadata are right.
+        self.takes_metadata = takes_metadata
         self._answers, self._function = [], None
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -178,8 +182,8 @@ class Receiver(HttpServer):
             raw = remote_write.snappy_block_decode(request.body)
             write.decoded_size = len(raw)
             decoded = remote_write.decode(raw)
-            write.series = decoded.series
-            found += remote_write.faults(decoded, len(raw), len(request.body))
+            write.series, write.metadata = decoded.series, decoded.metadata
+            found += remote_write.faults(decoded, len(raw), len(request.body), self.takes_metadata)
         except remote_write.Malformed as why:
             found.append(str(why))
         return found

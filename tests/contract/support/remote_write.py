@@ -121,18 +121,21 @@ def _as_varint(number):
     return bytes(out)
 
 
-def faults(request, raw_size=None, compressed_size=None):
-    """Returns a sentence for each rule of the specification and of the contract that a decoded request breaks."""
+def faults(request, raw_size=None, compressed_size=None, takes_metadata=False):
+    """Returns a sentence for each rule of the specification and of the contract that a decoded request breaks. Metadata has a request
+    of its own."""
     found = []
     if compressed_size is not None and compressed_size > COMPRESSED_LIMIT:
         found.append(f"{compressed_size} bytes compressed, over {COMPRESSED_LIMIT}")
     if raw_size is not None and raw_size > DECODED_LIMIT:
         found.append(f"{raw_size} bytes decoded, over {DECODED_LIMIT}")
-    if request.metadata:
+    if request.metadata and not takes_metadata:
         found.append("metadata in the request")
+    if request.metadata and request.series:
+        found.append("metadata beside series")
     if request.unknown:
         found.append(f"unknown fields {request.unknown[:5]}")
-    if not request.series:
+    if not request.series and not request.metadata:
         found.append("a request without series")
     seen = set()
     for one in request.series:
