@@ -25,6 +25,10 @@ pub const MAX_REQUEST_BLOCK_BYTES: usize = 900_000;
 /// [`MAX_REQUEST_BLOCK_BYTES`] is kept too.
 pub const MAX_REQUEST_PROTOBUF_BYTES: usize = 3_000_000;
 
+/// The range of a selector in an instant query. With 32 days AMP answers 422: such ranges "are currently only supported for range type
+/// queries" (<https://github.com/robusta-dev/krr/issues/522>).
+pub const MAX_INSTANT_RANGE_DAYS: u32 = 31;
+
 // --- SQS: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>
 
 /// A message, and all messages of a batch together: bodies, and the names, types and values of attributes.
@@ -62,6 +66,27 @@ pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
 
 /// Series of a pushed body.
 pub const MAX_PUSHED_SERIES: usize = 1_000_000;
+
+/// A read request, unpacked. A longer selector is beyond what receivers take.
+pub const MAX_READ_REQUEST_BYTES: usize = 1 << 20;
+
+/// Queries of one read request. Prometheus sends one.
+pub const MAX_READ_QUERIES: usize = 100;
+
+/// Matchers of all queries of one read request.
+pub const MAX_READ_MATCHERS: usize = 10_000;
+
+/// The range of a query of remote read, in parts of [`MAX_INSTANT_RANGE_DAYS`]. AMP keeps samples for three years at most.
+pub const MAX_READ_PARTS: usize = 40;
+
+/// The receiver's answer to one query of remote read, as JSON.
+pub const MAX_READ_JSON_BYTES: usize = 32 << 20;
+
+/// The response of remote read as protobuf.
+pub const MAX_READ_RESPONSE_BYTES: usize = 16 << 20;
+
+/// The response of remote read as a snappy block. Lambda takes it as base64, a third longer, with the headers.
+pub const MAX_READ_BLOCK_BYTES: usize = (MAX_SYNC_BYTES - 2_048) / 4 * 3;
 
 /// Samples of one series in one request. A sample takes at most 24 bytes, and the labels of a series at most 0.5 MB: the
 /// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.

@@ -5,10 +5,12 @@
 //! * `write_request`: samples to the bytes of a `WriteRequest`.
 //! * [`metadata`]: metadata to a `WriteRequest` without samples.
 //! * [`messages`]: the same messages for reading, with `prost`.
+//! * [`read`]: remote read, from request to queries and from their answers to the response.
 
 mod histogram;
 pub mod messages;
 mod metadata;
+pub mod read;
 mod request;
 mod varint;
 mod write_request;

@@ -32,8 +32,20 @@ const LADDER: [&str; 18] = [
 const PURE: [&str; 8] = ["limits", "model", "protobuf", "event", "exposition", "push_group", "series", "wire"];
 
 /// The other crates that a pure room may name: none of them reads a clock or the environment, or has async.
-const PURE_CRATES: [&str; 11] =
-    ["base64", "bytes", "flate2", "foldhash", "hashbrown", "memchr", "prost", "serde", "serde_json", "snap", "strsim"];
+const PURE_CRATES: [&str; 12] = [
+    "base64",
+    "bytes",
+    "flate2",
+    "foldhash",
+    "hashbrown",
+    "memchr",
+    "prost",
+    "regex_lite",
+    "serde",
+    "serde_json",
+    "snap",
+    "strsim",
+];
 
 /// The modules of `std` that no pure room names.
 const IMPURE_STD: [&str; 10] = ["env", "fs", "future", "io", "net", "os", "process", "task", "thread", "time"];

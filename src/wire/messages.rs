@@ -1,5 +1,6 @@
 //! The messages of remote write 1.0 for reading: `prometheus/prompb/{remote,types}.proto`.
 
+pub mod read;
 pub mod v2;
 
 /// `prometheus.WriteRequest`.
