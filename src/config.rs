@@ -30,6 +30,9 @@ pub const ENV_SIGV4_REGION: &str = "SIGV4_REGION";
 pub const ENV_AWS_REGION: &str = "AWS_REGION";
 /// The same for SDKs of other languages, and for the AWS CLI.
 pub const ENV_AWS_DEFAULT_REGION: &str = "AWS_DEFAULT_REGION";
+/// The URL of a query API, or of the server or workspace that has it: remote read asks there. Default: the AMP workspace of
+/// [`ENV_REMOTE_WRITE_URL`], else none.
+pub const ENV_READ_URL: &str = "READ_URL";
 /// The queue for dead letters. Default: none.
 pub const ENV_DEAD_LETTER_QUEUE_URL: &str = "DEAD_LETTER_QUEUE_URL";
 /// `env=prod,team=water`: labels for events that have none of that name. Default: none.
@@ -59,6 +62,8 @@ pub struct Env;
 #[derive(Clone, Debug)]
 pub struct Settings {
     pub remote_write: RemoteWriteSettings,
+    /// `None` if there is no URL to read from.
+    pub read: Option<ReadSettings>,
     pub rules: Rules,
     pub dead_letters: DeadLetterSettings,
     pub log_filter: Targets,
@@ -71,6 +76,15 @@ pub struct RemoteWriteSettings {
     /// The region to sign for; `None` if requests are not signed.
     pub signing_region: Option<String>,
     /// Credentials in the environment. Without them, the usual sources are asked when they are needed.
+    pub credentials: Option<Credentials>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ReadSettings {
+    /// The URL of the instant query.
+    pub url: Url,
+    /// As in [`RemoteWriteSettings`]. An AMP host is asked with its own region.
+    pub signing_region: Option<String>,
     pub credentials: Option<Credentials>,
 }
 
@@ -123,13 +137,14 @@ impl Settings {
     pub fn from_vars(vars: &impl Vars) -> Result<Self, SettingsErrors> {
         let mut reader = Reader::new(vars);
         let remote_write = reader.remote_write();
+        let read = reader.remote_read(remote_write.as_ref());
         let dead_letters = reader.dead_letters();
         let rules = reader.rules();
         let log_filter = reader.log_filter();
         let embedded_metrics = reader.embedded_metrics();
         match remote_write {
             Some(remote_write) => {
-                reader.finish(Self { remote_write, rules, dead_letters, log_filter, embedded_metrics })
+                reader.finish(Self { remote_write, read, rules, dead_letters, log_filter, embedded_metrics })
             }
             None => Err(SettingsErrors(reader.errors)),
         }
@@ -160,6 +175,20 @@ impl<'v, V: Vars> Reader<'v, V> {
             _ => None,
         };
         Some(RemoteWriteSettings { url, signing_region, credentials: self.credentials() })
+    }
+
+    /// Returns `None` if there is no URL to read from, or an error about it.
+    pub fn remote_read(&mut self, remote_write: Option<&RemoteWriteSettings>) -> Option<ReadSettings> {
+        let set_url = self.vars.get(ENV_READ_URL).map(|_| self.read(ENV_READ_URL, parse::query_url));
+        let remote_write = remote_write?;
+        let url = set_url.unwrap_or_else(|| amp::query_url_of_workspace(&remote_write.url))?;
+        let region_of_host = url.host_str().and_then(amp::region_of).map(str::to_owned);
+        let signing_region = match remote_write.signing_region.clone() {
+            // The setting wins, as for writes.
+            Some(region) if url.host() == remote_write.url.host() => Some(region),
+            region => region_of_host.or(region),
+        };
+        Some(ReadSettings { url, signing_region, credentials: remote_write.credentials.clone() })
     }
 
     pub fn dead_letters(&mut self) -> DeadLetterSettings {

@@ -1,6 +1,7 @@
 //! Use cases, one file a verb: the only room that sees both the pure stages and the edges.
 //!
 //! * [`ingest`]: a batch of messages to one outcome for each event and one action for each message.
+//! * [`read`]: the queries of a read request to one response with the receiver's samples.
 //!
 //! A use case reads top to bottom. Stages return values; what becomes of events and messages is written into a [`Ledger`], and the
 //! [`Summary`] counts it.
@@ -14,6 +15,7 @@ mod ledger;
 mod message_action;
 mod metadata;
 mod push;
+pub mod read;
 mod report;
 mod summary;
 mod watch;
@@ -24,5 +26,6 @@ pub use ingest::{Gateway, Ingested, from_settings, signed_transport};
 pub use ledger::{Ledger, RejectedEvent};
 pub use message_action::MessageAction;
 pub use push::{Push, PushError, PushResult, Pushed};
+pub use read::{ReadCall, ReadDone, ReadError, RemoteReader, reader_from_settings};
 pub use report::{ListedEvent, Report};
 pub use summary::{Stages, Summary};

@@ -3,7 +3,7 @@
 //! * [`Request`], [`Response`]: what a front hands over and takes back.
 //! * [`Door`]: the order of judgement.
 //! * `route`: paths and methods. Pure, as are `media_type`, `origin`, `body` and `answer`.
-//! * `pushgateway`, `events`, `status`: one file for each kind of route.
+//! * `pushgateway`, `events`, `remote_read`, `status`: one file for each kind of route.
 
 mod answer;
 mod body;
@@ -14,6 +14,7 @@ mod message;
 mod origin;
 mod percent;
 mod pushgateway;
+mod remote_read;
 mod route;
 mod status;
 

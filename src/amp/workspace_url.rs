@@ -6,6 +6,7 @@
 use url::Url;
 
 const WRITE_PATH: &str = "/api/v1/remote_write";
+const QUERY_PATH: &str = "/api/v1/query";
 
 /// Returns the region in the name of an AMP host; `None` for other hosts.
 pub fn region_of(host: &str) -> Option<&str> {
@@ -29,6 +30,34 @@ pub fn problem_of(url: &Url) -> Option<String> {
         Some(id) if url.scheme() != "https" => Some(format!("AMP takes writes only over TLS, at {}", right(id))),
         Some(_) => None,
     }
+}
+
+/// Returns the URL of the query API of the workspace that `write_url` writes to; `None` for a URL that is not of AMP.
+pub fn query_url_of_workspace(write_url: &Url) -> Option<Url> {
+    region_of(write_url.host_str()?)?;
+    let workspace = workspace_of(write_url.path())?;
+    let mut url = write_url.clone();
+    url.set_path(&format!("/workspaces/{workspace}{QUERY_PATH}"));
+    url.set_query(None);
+    Some(url)
+}
+
+/// Returns the URL of the query API if `url` is that, or the URL of a server or workspace as Grafana's data sources name it.
+pub fn query_url(mut url: Url) -> Url {
+    let path = url.path().trim_end_matches('/');
+    let base = path.strip_suffix(QUERY_PATH).or_else(|| path.strip_suffix("/api/v1")).unwrap_or(path);
+    url.set_path(&format!("{base}{QUERY_PATH}"));
+    url
+}
+
+/// Returns what is wrong with the URL of a query API on an AMP host, with the right one. Returns `None` for a right one and for
+/// other hosts.
+pub fn query_problem_of(url: &Url) -> Option<String> {
+    let host = url.host_str()?;
+    region_of(host)?;
+    let right = query_url_of_workspace(url).filter(|right| url.scheme() == "https" && right == url);
+    let id = workspace_of(url.path()).unwrap_or("<workspace id>");
+    right.is_none().then(|| format!("AMP takes queries at https://{host}/workspaces/{id}{QUERY_PATH}"))
 }
 
 fn workspace_of(path: &str) -> Option<&str> {
@@ -76,5 +105,49 @@ mod tests {
         let problem = problem_of(&Url::parse(&format!("https://{host}/api/v1/remote_write")).unwrap()).unwrap();
         assert!(problem.contains("/workspaces/<workspace id>/"), "{problem}");
         assert_eq!(problem_of(&Url::parse("http://localhost:9090/api/v1/write").unwrap()), None);
+    }
+
+    #[test]
+    fn the_query_api_is_beside_the_writes_of_a_workspace() {
+        let host = "https://aps-workspaces.eu-west-1.amazonaws.com";
+        let query_url = |url: &str| query_url_of_workspace(&Url::parse(url).unwrap()).map(String::from);
+        let write_url = format!("{host}/workspaces/ws-1/api/v1/remote_write");
+        assert_eq!(query_url(&write_url), Some(format!("{host}/workspaces/ws-1/api/v1/query")));
+        assert_eq!(query_url("http://localhost:9090/workspaces/ws-1/api/v1/remote_write"), None);
+        assert_eq!(query_url(host), None);
+    }
+
+    #[test]
+    fn a_server_a_workspace_and_their_query_api_name_the_same() {
+        let amp = "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1";
+        let table = [
+            ("http://localhost:9090".to_owned(), "http://localhost:9090/api/v1/query"),
+            ("http://localhost:9090/".to_owned(), "http://localhost:9090/api/v1/query"),
+            ("http://localhost:9090/api/v1/query".to_owned(), "http://localhost:9090/api/v1/query"),
+            ("http://h/prefix/api/v1/?tenant=1".to_owned(), "http://h/prefix/api/v1/query?tenant=1"),
+            (amp.to_owned(), "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/query"),
+            (format!("{amp}/"), "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-1/api/v1/query"),
+        ];
+        for (url, expected) in table {
+            let url = query_url(Url::parse(&url).unwrap());
+            assert_eq!((url.as_str(), query_problem_of(&url)), (expected, None));
+        }
+    }
+
+    #[test]
+    fn a_wrong_path_of_queries_on_an_amp_host_names_the_right_url() {
+        let host = "aps-workspaces.eu-west-1.amazonaws.com";
+        let right = format!("https://{host}/workspaces/ws-1/api/v1/query");
+        let wrong = [
+            format!("https://{host}/workspaces/ws-1/api/v1/remote_write"),
+            format!("http://{host}/workspaces/ws-1"),
+            format!("{right}?x=1"),
+        ];
+        for url in wrong {
+            let problem = query_problem_of(&query_url(Url::parse(&url).unwrap())).unwrap();
+            assert!(problem.contains(&right), "{url}: {problem}");
+        }
+        let problem = query_problem_of(&query_url(Url::parse(&format!("https://{host}/")).unwrap())).unwrap();
+        assert!(problem.contains("/workspaces/<workspace id>/"), "{problem}");
     }
 }

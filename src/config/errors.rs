@@ -24,7 +24,7 @@ pub enum Problem {
     NoUrl,
     NotAnHttpUrl(Option<url::ParseError>),
     UserInUrl,
-    /// A URL on an AMP host that takes no writes; the text has the right URL.
+    /// A URL on an AMP host that takes no writes, or no queries; the text has the right URL.
     WorkspaceUrl(String),
     NotAQueueUrl,
     NotARegion,

@@ -1,6 +1,7 @@
 //! Texts of settings to values.
 
 use super::{EmbeddedMetrics, LateSamples, Problem};
+use crate::amp;
 use crate::aws::is_region;
 use crate::limits::MAX_LABEL_VALUE_BYTES;
 use crate::model::{Label, LabelName, LabelSet};
@@ -44,6 +45,15 @@ pub(super) fn http_url(text: &str) -> Result<Url, Problem> {
         _ if !url.username().is_empty() || url.password().is_some() => Err(Problem::UserInUrl),
         "http" | "https" if url.has_host() => Ok(url),
         _ => Err(Problem::NotAnHttpUrl(None)),
+    }
+}
+
+/// Parses the URL of a query API, or of the server or workspace that has it.
+pub(super) fn query_url(text: &str) -> Result<Url, Problem> {
+    let url = amp::query_url(http_url(text)?);
+    match amp::query_problem_of(&url) {
+        Some(problem) => Err(Problem::WorkspaceUrl(problem)),
+        None => Ok(url),
     }
 }
 

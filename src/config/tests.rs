@@ -16,6 +16,7 @@ fn reports_every_error_with_the_variable_its_value_and_what_is_allowed() {
     let wrong = [
         ("AWS_PROMETHEUS_ENDPOINT", "ftp://example.com", "expected an http or https URL"),
         ("REMOTE_WRITE_AUTH", "basic", "expected sigv4 or none"),
+        ("READ_URL", "localhost", "expected an http or https URL"),
         ("SIGV4_REGION", "EU West", "expected a region such as eu-west-1"),
         ("DEAD_LETTER_QUEUE_URL", "my-queue", "expected the URL of an SQS queue"),
         ("EXTERNAL_LABELS", "env", "has no \"=\""),
@@ -44,6 +45,7 @@ fn requires_only_a_url_and_a_region_and_takes_empty_for_unset() {
     let empty = [
         "REMOTE_WRITE_AUTH",
         "SIGV4_REGION",
+        "READ_URL",
         "DEAD_LETTER_QUEUE_URL",
         "EXTERNAL_LABELS",
         "MAX_SAMPLE_AGE",
@@ -70,6 +72,35 @@ fn takes_the_region_from_the_setting_then_the_host_then_lambda() {
     ];
     for (pairs, region) in table {
         assert_eq!(read_with(&pairs).unwrap().remote_write.signing_region.as_deref(), region, "{pairs:?}");
+    }
+}
+
+#[test]
+fn reads_from_the_workspace_that_it_writes_to_or_from_the_url_of_the_setting() {
+    let host = "https://aps-workspaces.us-east-2.amazonaws.com";
+    let amp = format!("{host}/workspaces/ws-1/api/v1/remote_write");
+    let other = "https://aps-workspaces.eu-north-1.amazonaws.com/workspaces/ws-2/";
+    let own_query = format!("{host}/workspaces/ws-1/api/v1/query");
+    let other_query = format!("{other}api/v1/query");
+    let local = ("http://localhost:9090", "http://localhost:9090/api/v1/query");
+    let table = [
+        (vec![], None),
+        (vec![("REMOTE_WRITE_URL", &*amp)], Some((&*own_query, Some("us-east-2")))),
+        (vec![("REMOTE_WRITE_URL", &amp), ("SIGV4_REGION", "ap-south-1")], Some((&own_query, Some("ap-south-1")))),
+        (vec![("REMOTE_WRITE_URL", &amp), ("READ_URL", other)], Some((&other_query, Some("eu-north-1")))),
+        (vec![("READ_URL", local.0)], Some((local.1, Some("eu-west-1")))),
+        (vec![("READ_URL", local.0), ("REMOTE_WRITE_AUTH", "none")], Some((local.1, None))),
+        // AMP answers no unsigned query.
+        (vec![("READ_URL", other), ("REMOTE_WRITE_AUTH", "none")], Some((&other_query, Some("eu-north-1")))),
+    ];
+    for (pairs, expected) in table {
+        let read = read_with(&pairs).unwrap().read;
+        let read = read.as_ref().map(|read| (read.url.as_str(), read.signing_region.as_deref()));
+        assert_eq!(read, expected, "{pairs:?}");
+    }
+    for (url, expected) in [("localhost", "expected an http or https URL"), (&*amp, "AMP takes queries at")] {
+        let error = read_with(&[("READ_URL", url)]).unwrap_err().to_string();
+        assert!(error.starts_with("READ_URL=") && error.contains(expected), "{error}");
     }
 }
 

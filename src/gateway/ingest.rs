@@ -6,12 +6,13 @@ use super::writer::Writer;
 use super::{Batch, Ledger, Message, Stages, Summary, Trigger, message_action, metadata};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
-use crate::config::{LateSamples, Settings};
+use crate::config::{LateSamples, RemoteWriteSettings, Settings};
 use crate::dead_letter::{DeadLetterError, DeadLetterQueue, SqsDeadLetters};
 use crate::event::{self, EventTimes, Rules, Shape};
 use crate::model::{Reason, Rejection};
 use crate::remote_write::Answered;
 use crate::series::{Contradiction, SampleTableBuilder};
+use aws_credential_types::Credentials;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -66,12 +67,18 @@ pub fn from_settings(
 pub fn signed_transport(
     settings: &Settings,
 ) -> Result<Signed<HttpTransport>, Box<dyn std::error::Error + Send + Sync>> {
-    let signer = settings.remote_write.signing_region.as_deref().map(|region| Signer {
+    let RemoteWriteSettings { signing_region, credentials, .. } = &settings.remote_write;
+    let signer = signer(signing_region.as_deref(), credentials.as_ref());
+    Ok(Signed::new(HttpTransport::new()?, signer))
+}
+
+/// Returns what signs requests to AMP in this region; `None` for receivers that want no signature.
+pub(super) fn signer(region: Option<&str>, credentials: Option<&Credentials>) -> Option<Signer> {
+    region.map(|region| Signer {
         service: SIGNING_NAME,
         region: region.to_owned(),
-        credentials: CredentialsSource::new(settings.remote_write.credentials.clone(), region),
-    });
-    Ok(Signed::new(HttpTransport::new()?, signer))
+        credentials: CredentialsSource::new(credentials.cloned(), region),
+    })
 }
 
 impl<T, D> Gateway<T, D> {

@@ -1,10 +1,10 @@
 //! One request to one answer, in the order in which the door judges: health, credential, route, method, size and encoding, body.
 
 use super::route::{Resource, RouteError, route};
-use super::{Request, Response, events, origin, pushgateway, status};
+use super::{Request, Response, events, origin, pushgateway, remote_read, status};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::{Gateway, Summary};
+use crate::gateway::{Gateway, RemoteReader, Summary};
 use crate::instrumentation::log_text;
 use crate::limits::{MAX_DETAIL_CHARS, MAX_EXCERPT_CHARS, MAX_LOGGED_ID_CHARS, MAX_UNPACKED_BYTES};
 use crate::model::{DEFECT, Timestamp};
@@ -27,6 +27,8 @@ pub struct DoorSettings {
 #[derive(Debug)]
 pub struct Door<T, D> {
     pub(super) gateway: Arc<Gateway<T, D>>,
+    /// For remote read, if it is set up.
+    pub(super) reader: Option<RemoteReader<T>>,
     pub(super) settings: DoorSettings,
     /// When the process started.
     pub(super) started: Timestamp,
@@ -59,7 +61,13 @@ impl Default for DoorSettings {
 
 impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
     pub fn new(gateway: Arc<Gateway<T, D>>, settings: DoorSettings, started: Timestamp) -> Self {
-        Self { gateway, settings, started }
+        Self { gateway, reader: None, settings, started }
+    }
+
+    /// Answers remote read with `reader`.
+    #[must_use]
+    pub fn with_reader(self, reader: Option<RemoteReader<T>>) -> Self {
+        Self { reader, ..self }
     }
 
     /// Returns the use cases behind the door.
@@ -128,10 +136,11 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             (Resource::Metrics, _) => pushgateway::push(self, request, "", call).await,
             (Resource::Group(key), _) => pushgateway::push(self, request, key, call).await,
             (Resource::Events, _) => events::take(self, request, call).await,
+            (Resource::RemoteRead, _) => remote_read::read(self, request, call).await,
             (Resource::Groups, _) => Response::json(200, status::no_groups()).into(),
             (Resource::Status, _) => Response::json(200, status::status(self)).into(),
             (Resource::Wipe, _) if self.settings.has_admin => Response::empty(202).into(),
-            (Resource::Wipe | Resource::RemoteWrite | Resource::RemoteRead | Resource::Health, _) => {
+            (Resource::Wipe | Resource::RemoteWrite | Resource::Health, _) => {
                 Response::text(404, RouteError::NotFound.to_string()).into()
             }
         }
@@ -190,7 +199,7 @@ impl Answered {
     #[must_use]
     pub fn too_long(self, sentence: impl Into<String>) -> Self {
         let response = match self.route {
-            Some(route) if route == Resource::RemoteRead.pattern() => Response::text(422, sentence),
+            Some(route) if route == Resource::RemoteRead.pattern() => remote_read::too_large(&sentence.into()),
             _ => Response::unavailable(sentence, None),
         };
         Self { response, ..self }

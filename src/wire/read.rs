@@ -2,7 +2,7 @@
 //! <https://prometheus.io/docs/prometheus/latest/querying/remote_read_api/>
 //!
 //! * [`ReadRequest`]: a snappy block to queries. Hints and accepted types are ignored: every client takes samples.
-//! * [`selector`], [`TimeRange::selects`]: matchers and range as PromQL.
+//! * [`selector`], [`TimeRange::selects`]: matchers and range as `PromQL`.
 //! * [`ReadResponse`]: the receiver's JSON to series, within a bound, and those to a snappy block.
 
 mod matrix;
@@ -61,19 +61,13 @@ pub enum ReadRequestError {
     /// The body is no snappy block.
     Snappy(snap::Error),
     /// The message has this many bytes.
-    TooLong {
-        bytes: usize,
-    },
+    TooLong { bytes: usize },
     /// The block is no `prometheus.ReadRequest`.
-    Protobuf(prost::DecodeError),
-    TooManyQueries {
-        queries: usize,
-    },
+    Protobuf(ProtobufError),
+    /// It has more queries or matchers than the gateway takes.
+    TooMany,
     /// The matcher of this label has an unknown type.
-    UnknownOperator {
-        label: String,
-        number: i32,
-    },
+    UnknownOperator { label: String, number: u64 },
 }
 
 impl ReadRequest {
@@ -160,7 +154,7 @@ impl TimeRange {
         std::iter::from_fn(move || {
             let start = next?;
             let end = Timestamp(start.0.saturating_add(i64::from(step - 1))).min(self.end);
-            next = (end < self.end).then_some(Timestamp(end.0 + 1));
+            next = (end < self.end).then(|| Timestamp(end.0 + 1));
             Some(Self { start, end })
         })
     }

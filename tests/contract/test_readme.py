@@ -59,7 +59,7 @@ def test_the_report_is_as_shown(start):
 
 
 def test_lists_the_settings_that_ingest_reads():
-    told = {"REMOTE_WRITE_AUTH", "DEAD_LETTER_QUEUE_URL", "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD",
+    told = {"REMOTE_WRITE_AUTH", "READ_URL", "DEAD_LETTER_QUEUE_URL", "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD",
             "LATE_SAMPLES", "METRICS", "RUST_LOG"}
     listed = {name for row in rows("Settings") for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", row[0])}
     assert listed == told | {"REMOTE_WRITE_URL", "AWS_PROMETHEUS_ENDPOINT", "SIGV4_REGION"}

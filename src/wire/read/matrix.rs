@@ -3,7 +3,7 @@
 
 use super::TimeRange;
 use super::response::{Labels, ReadResponse, ResponseTooLarge, Samples};
-use crate::limits::MAX_EXCERPT_CHARS;
+use crate::limits::{MAX_ERROR_TEXT_CHARS, MAX_EXCERPT_CHARS};
 use crate::model::Timestamp;
 use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -14,12 +14,12 @@ use std::fmt;
 const MAX_MILLISECONDS: f64 = 9e15;
 
 /// Why an answer gives no samples.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MatrixError {
     /// The samples do not fit into the response.
     TooLarge,
-    /// It is no JSON of a matrix; the text says why.
-    Json(serde_json::Error),
+    /// It is no JSON of a matrix, for this reason.
+    Json(String),
     /// `status` is not `success`, or `resultType` is not `matrix`: it has this value.
     NotA { expected: &'static str, found: String },
 }
@@ -33,7 +33,8 @@ pub(super) fn read(json: &[u8], range: TimeRange, response: &mut ReadResponse) -
     if too_large {
         return Err(MatrixError::TooLarge);
     }
-    read.map_err(MatrixError::Json)?;
+    // The error may quote a text of any length.
+    read.map_err(|error| MatrixError::Json(error.to_string().chars().take(MAX_ERROR_TEXT_CHARS).collect()))?;
     for (found, expected) in [(status, "success"), (result_type, "matrix")] {
         let found = found.unwrap_or_default();
         if found != expected {
@@ -294,11 +295,4 @@ impl fmt::Display for MatrixError {
     }
 }
 
-impl std::error::Error for MatrixError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Json(error) => Some(error),
-            Self::TooLarge | Self::NotA { .. } => None,
-        }
-    }
-}
+impl std::error::Error for MatrixError {}

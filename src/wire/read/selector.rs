@@ -1,4 +1,4 @@
-//! Matchers as a PromQL selector, the way Prometheus 3 writes it: `{__name__="up",job!~"a.*","with.dot"="x"}`.
+//! Matchers as a `PromQL` selector, the way Prometheus 3 writes it: `{__name__="up",job!~"a.*","with.dot"="x"}`.
 
 use super::{Matcher, Operator};
 use crate::model::METRIC_NAME_LABEL;
@@ -8,11 +8,11 @@ use std::fmt;
 /// A regular expression that takes more memory when compiled counts as one that may match the empty string.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
-/// A matcher has no label name. PromQL cannot say it.
+/// A matcher has no label name. `PromQL` cannot say it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LabelNameEmpty;
 
-/// Returns the selector of `matchers`. PromQL requires a matcher that does not take the empty string. If there is none, a matcher
+/// Returns the selector of `matchers`. `PromQL` requires a matcher that does not take the empty string. If there is none, a matcher
 /// that takes every name is added: every series has a name.
 pub fn selector(matchers: &[Matcher]) -> Result<String, LabelNameEmpty> {
     let mut text = String::from("{");
@@ -62,18 +62,24 @@ fn is_classic(name: &str) -> bool {
     })
 }
 
-/// Writes a string in double quotes. The lexer of PromQL takes neither a line break nor U+FFFD as they are.
+/// Writes a string in double quotes. The lexer of `PromQL` takes neither a line break nor U+FFFD as they are.
 fn quote(value: &str, text: &mut String) {
     text.push('"');
     for c in value.chars() {
         match c {
             '"' | '\\' => text.extend(['\\', c]),
             '\n' => text.push_str("\\n"),
-            '\0'..='\x1f' | '\x7f' | char::REPLACEMENT_CHARACTER => text.push_str(&format!("\\u{:04x}", u32::from(c))),
+            '\0'..='\x1f' | '\x7f' | char::REPLACEMENT_CHARACTER => text.extend(unicode_escape(c)),
             c => text.push(c),
         }
     }
     text.push('"');
+}
+
+/// Returns `\u` and the four hexadecimal digits of a character below U+10000.
+fn unicode_escape(c: char) -> impl Iterator<Item = char> {
+    let digit = move |shift: u32| char::from_digit(u32::from(c) >> shift & 0xf, 16).unwrap_or('0');
+    ['\\', 'u'].into_iter().chain([12, 8, 4, 0].map(digit))
 }
 
 fn may_take_the_empty_string(matcher: &Matcher) -> bool {

@@ -7,6 +7,7 @@
 | `runtime_api`    | the Lambda Runtime API, and `Ingest`: one real process to invoke                 |
 | `receiver`       | a remote-write receiver that checks every byte of every request                  |
 | `remote_write`   | independent readers: snappy block, protobuf, and the rules of remote write 1.0   |
+| `remote_read`    | remote read as a client speaks it, and a query API that checks the gateway's queries |
 | `sigv4`          | an independent check of the signature, with botocore's signer                    |
 | `prometheus`     | a real Prometheus with the remote-write receiver on                              |
 | `moto_server`    | moto's SQS as a process of its own, made safe for several pollers at a time      |

@@ -18,15 +18,24 @@ storage:
     out_of_order_time_window: {window}
 """
 
+_REMOTE_READ = """\
+remote_read:
+  - url: {url}
+    read_recent: true
+"""
+
 
 class Prometheus:
-    """One server with its own empty storage. `remote_write_url` is the URL of its receiver."""
+    """One server with its own empty storage. `remote_write_url` is the URL of its receiver. It reads from the URL `remote_read`, too,
+    if that is given."""
 
-    def __init__(self, out_of_order_window="2h"):
+    def __init__(self, out_of_order_window="2h", remote_read=None):
         self.directory = tempfile.mkdtemp(prefix="prometheus-")
         config = os.path.join(self.directory, "prometheus.yml")
         with open(config, "w") as file:
             file.write(_CONFIG.format(window=out_of_order_window))
+            if remote_read:
+                file.write(_REMOTE_READ.format(url=remote_read))
         for _ in range(5):  # another process may take the port between the choice and the bind
             self._start(config, closed_port())
             if self._ready():
