@@ -9,7 +9,7 @@ import uuid
 
 import pytest
 
-from support.clients import CLIENTS, CONTRACT, FOLDER
+from support.clients import CLIENTS, CONTRACT, FOLDER, OPENMETRICS_OF_GO
 from support.command_line import environment
 from support.door import PUSH_TIME
 from support.function_url import FunctionUrl
@@ -51,10 +51,10 @@ def stored(prometheus, job):
 @pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
 def test_prometheus_answers_what_the_client_pushed(client, door, prometheus):
     job = f"{client.job} {uuid.uuid4().hex}"
-    group = {(name, value) for name, value in client.group.items() if value}
+    group = {(name, client.kept(value)) for name, value in client.group.items() if value}
 
     def expect(orders):
-        found = stored(prometheus, job)
+        found = stored(prometheus, client.kept(job))
         for metric in (PUSH_TIME, *client.created):
             [key] = [key for key in found if key[0] == metric]
             assert abs(found.pop(key) - time.time()) < SECONDS
@@ -76,6 +76,14 @@ def test_the_function_answers_202_to_each_verb_of_the_client(client, function_ur
     requests = function_url.requests[before:]
     assert tuple(request.method for request in requests) == client.methods
     assert {request.header("Content-Type") for request in requests[:2]} == {client.content_type}
+
+
+def test_client_golang_learns_that_its_openmetrics_has_no_end(door, prometheus):
+    job = uuid.uuid4().hex
+    done = OPENMETRICS_OF_GO.run("push", door, job)
+    assert done.returncode == 1
+    assert "unexpected status code 400" in done.stderr and "expected # EOF at the end" in done.stderr
+    assert stored(prometheus, job) == {}
 
 
 def test_the_table_of_clients_has_a_row_of_each_with_its_version_and_methods():

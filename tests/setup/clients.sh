@@ -13,3 +13,16 @@ need_node_client() {
     (cd "$folder" && npm ci --no-fund --no-audit --loglevel=error) < /dev/null || return 1
     printf '%s' "$wanted" > "$stamp"
 }
+
+# need_go_client: the program, and the example that uses the same library.
+need_go_client() {
+    local source=tests/contract/clients/go folder=$env_dir/clients/go stamp=$env_dir/stamps/client-go wanted
+    need_go || return 1
+    wanted="$(go env GOVERSION) $(cat "$source"/{main.go,go.mod,go.sum} | cksum)"
+    [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -x "$folder/push" ] && return 0
+    say "building $source into tests/.env/clients/go"
+    rm -f "$stamp"
+    mkdir -p "$folder"
+    (cd "$source" && go build -trimpath -o "$folder/push" .) < /dev/null || return 1
+    printf '%s' "$wanted" > "$stamp"
+}

@@ -45,6 +45,8 @@ class Client:
     content_type: str | None
     #: The methods of push, pushadd and delete.
     methods: tuple = ("PUT", "POST", "DELETE")
+    #: A space in a value without a slash, as the library sends it. Pushgateway and the door keep `+`.
+    space: str = " "
     job: str = "nightly / Köln"
     group: dict = field(default_factory=lambda: AWKWARD)
     #: Quantiles of the summary, {quantile: value}, if the library has them.
@@ -55,11 +57,19 @@ class Client:
     more: dict = field(default_factory=dict)
     env: dict = field(default_factory=dict)
 
-    def push(self, verb, url, job, orders=0, **env):
-        """Runs the client: it pushes four metrics, with `orders` as the value of the counter. The library must report success."""
+    def run(self, verb, url, job, orders=0, **env):
+        """Runs the client, which pushes its metrics with `orders` as the value of the counter."""
         pairs = [f"{name}={value}" for name, value in self.group.items()]
-        done = run(*self.command(), verb, url, job, orders, *pairs, LC_ALL="C.UTF-8", **{**self.env, **env})
+        return run(*self.command(), verb, url, job, orders, *pairs, LC_ALL="C.UTF-8", **{**self.env, **env})
+
+    def push(self, verb, url, job, orders=0, **env):
+        """Runs the client. The library must report success."""
+        done = self.run(verb, url, job, orders, **env)
         assert done.returncode == 0, f"{self.name} {verb}: {done.stdout}{done.stderr}"
+
+    def kept(self, value):
+        """Returns a value of the grouping key as Prometheus gets it."""
+        return value if "/" in value else value.replace(" ", self.space)
 
     def series(self, orders):
         """Returns {(metric, ((label, value), ...)): value} of a push."""
@@ -88,11 +98,20 @@ def _node():
     return node(), FOLDER / "node/push.js"
 
 
+def _go():
+    return (needed(BUILT / "go/push"),)
+
+
 _PYTHON = "requirements.txt", "prometheus-client==0.26.0"
 _NODE = "clients/node/package.json", '"prom-client": "15.1.3"'
 _CREATED = ("client_orders_created", "client_latency_seconds_created", "client_size_bytes_created")
 _OF_NODE = {"job": "nightly Köln", "group": {"place": "Köln Süd", "rate": "50%+1", "instance": ""}, "quantiles": {"0.5": 20},
             "env": {"NODE_PATH": BUILT / "node/node_modules"}}
+_GO = "clients/go/go.mod", "github.com/prometheus/client_golang v1.25.0"
+#: In text the native histogram of the program is one with a single bucket.
+_OF_GO = {"space": "+", "quantiles": {"0.5": 20}, "more": {
+    ("client_native_seconds_bucket", (("le", "+Inf"),)): 4, ("client_native_seconds_sum", ()): 8.0625,
+    ("client_native_seconds_count", ()): 4}}
 
 #: The clients that each run of the tests has.
 CLIENTS = [
@@ -101,4 +120,9 @@ CLIENTS = [
     Client("prometheus_client, snappy", _PYTHON, _python, TEXT, created=_CREATED, env={"PUSH_COMPRESSION": "snappy"}),
     Client("prom-client", _NODE, _node, None, **_OF_NODE),
     Client("prom-client, gzip", _NODE, _node, None, **{**_OF_NODE, "env": {**_OF_NODE["env"], "PUSH_COMPRESSION": "gzip"}}),
+    Client("client_golang, text", _GO, _go, "text/plain; version=0.0.4; charset=utf-8", **_OF_GO,
+           env={"PUSH_FORMAT": "text"}),
 ]
+
+#: It never writes the `# EOF` that OpenMetrics demands.
+OPENMETRICS_OF_GO = Client("client_golang, OpenMetrics", _GO, _go, None, env={"PUSH_FORMAT": "openmetrics"})
