@@ -23,6 +23,8 @@ AMP_QUERY_SAMPLE = 0.10e-9
 METRIC = 0.30
 ALARM = 0.10
 CLOUDWATCH_DASHBOARD = 3.00
+SECRET = 0.40
+HTTP_API_REQUEST = 1.00e-6  # a larger one than 512 kB counts as several
 LOG_GB = [(10e3, 0.50), (20e3, 0.25), (20e3, 0.10), (math.inf, 0.05)]  # Lambda's logs, since May 2025
 
 # --- measured ---------------------------------------------------------------------------------------------------------------
@@ -62,6 +64,8 @@ WINDOW_S = 20
 MAXIMUM_CONCURRENCY = 2
 METRICS_OF_AN_EVENT = 2
 ALARMS = 13  # [test]
+HTTP_ALARMS = 3  # [test] of an HTTP door
+HTTP_SECRETS = 2  # [test] of an HTTP door with HttpAuth=secret that makes its secret
 DASHBOARDS = 0  # [test] by default: it is a parameter
 MINUTES = 43_800  # in a month
 SECONDS = MINUTES * 60
@@ -172,6 +176,25 @@ def costs():
                   "CloudWatch", "USD a month", "`MaximumConcurrency`"], rows)
 
 
+def http_door():
+    """Returns the table of an HTTP door: USD a month without requests, and USD a million requests by service.
+
+    A sample of a request is assumed to take the CPU time of an event.
+    """
+    million = 1_000_000
+    rows = []
+    for front, price in [("function-url", 0), ("http-api", HTTP_API_REQUEST)]:
+        for samples in (20, 2_000):
+            lambda_ = LAMBDA_REQUEST + duration_ms(samples) / 1_000 * MEMORY_MB / 1_024 * LAMBDA_GB_SECOND
+            logs = (METRIC_LINE_BYTES + PLATFORM_LINE_BYTES) / 1e9 * LOG_GB[0][1]
+            stored_gb = samples * million * MONTHS_STORED * STORED_BYTES_OF_A_SAMPLE / 2**30
+            parts = [price * million, lambda_ * million, logs * million, tiered(samples * million, AMP_SAMPLES) + stored_gb * AMP_GB_MONTH]
+            idle = HTTP_ALARMS * ALARM
+            rows.append([f"`{front}`", usd(idle + HTTP_SECRETS * SECRET), usd(idle), f"{samples:,}", *map(usd, parts), f"**{usd(sum(parts))}**"])
+    return table(["`HttpDoor`", "a month without requests, `secret`", "the same, `iam`", "samples in a request", "front", "Lambda", "CloudWatch",
+                  "AMP", "USD a million requests"], rows)
+
+
 def rules():
     """Returns the cost of the samples that infra/prometheus/rules.yaml reads, at two series a device and a sample a minute."""
     rows = []
@@ -183,7 +206,7 @@ def rules():
     return table(["devices", "samples read a month", "USD a month"], rows)
 
 
-TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "rules": rules}
+TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "http door": http_door, "rules": rules}
 
 
 def written(page):

@@ -105,6 +105,7 @@ class _Reader:
                                    for topic in one["Properties"].get(kind, [])}),
             "dashboards": len(self.of("AWS::CloudWatch::Dashboard")),
             "iot": self.iot(),
+            "door": self.door(),
         }
 
     def trusts(self, role):
@@ -137,11 +138,12 @@ class _Reader:
                 "OutOfOrderTimeWindowInSeconds": window and int(window)}
 
     def iot(self):
+        permissions = [one for one in self.of("AWS::Lambda::Permission").values() if one["Properties"]["Principal"] == "iot.amazonaws.com"]
         if not self.of("AWS::IoT::TopicRule"):
-            assert not self.of("AWS::Lambda::Permission")
+            assert not permissions
             return None
         rule = self.only("AWS::IoT::TopicRule")["Properties"]["TopicRulePayload"]
-        roles, permissions = set(), list(self.of("AWS::Lambda::Permission").values())
+        roles = set()
 
         def action(one):
             (kind, given), = one.items()
@@ -155,6 +157,25 @@ class _Reader:
         return {"Sql": rule["Sql"], "AwsIotSqlVersion": rule["AwsIotSqlVersion"], "RuleDisabled": rule["RuleDisabled"],
                 "Actions": actions, "ErrorAction": error_action, "may": may(self.resources, role), "trusts": self.trusts(role),
                 "permission": _of_function(permissions[0]["Properties"]) if permissions else None}
+
+    def door(self):
+        """Describes every resource of the HTTP door. None if there is not one."""
+        secrets, urls = self.of("AWS::SecretsManager::Secret"), self.of("AWS::Lambda::Url")
+        apis = {name: one for name, one in self.resources.items() if one["Type"].startswith("AWS::ApiGateway")}
+        permissions = [dict(one["Properties"]) for one in self.of("AWS::Lambda::Permission").values()
+                       if one["Properties"]["Principal"] != "iot.amazonaws.com"]
+        if not (secrets or urls or apis or permissions):
+            return None
+        for one in secrets.values():
+            assert set(one["Properties"]) == {"Description", "GenerateSecretString"}
+        return {
+            "secrets": {name: {**one["Properties"]["GenerateSecretString"], **_policies(one)} for name, one in secrets.items()},
+            "url": self.only("AWS::Lambda::Url")["Properties"] if urls else None,
+            "api": {one["Type"].removeprefix("AWS::ApiGatewayV2::"): one["Properties"] for one in apis.values()} or None,
+            "permissions": sorted(
+                f"{one.pop('Action')} on {one.pop('FunctionName').removesuffix('.Arn')} to {one.pop('Principal')}"
+                f" where {json.dumps(one, sort_keys=True)}" for one in permissions),
+        }
 
 
 def _alarm(alarm):

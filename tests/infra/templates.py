@@ -12,9 +12,12 @@ from support.components import ENV, HOW, ROOT, MissingComponent, _found
 
 SAM_TEMPLATE = ROOT / "infra/sam/template.yaml"
 CDK = ROOT / "infra/cdk"
-#: Attributes of a workspace that the stack makes.
+#: Attributes of what the stack makes.
 KNOWN = {"Workspace.WorkspaceId": "ws-made",
-         "Workspace.PrometheusEndpoint": "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-made/"}
+         "Workspace.PrometheusEndpoint": "https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/ws-made/",
+         "HttpSecret": "arn:aws:secretsmanager:eu-west-1:123456789012:secret:HttpSecret-AbCdEf",
+         "HttpFunctionUrl.FunctionUrl": "https://abc123.lambda-url.eu-west-1.on.aws/",
+         "HttpApi.ApiEndpoint": "https://abc123.execute-api.eu-west-1.amazonaws.com"}
 
 
 def infra_tool(name):

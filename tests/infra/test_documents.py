@@ -1,9 +1,11 @@
 """Holds the pages of infra/ against the template, the construct, the programs and the cost computation."""
+import base64
 import functools
 import json
 import re
 import shlex
 import subprocess
+from pathlib import Path
 
 import botocore.session
 import cost
@@ -13,6 +15,7 @@ from botocore import xform_name
 
 from support import ROOT, components
 from support.events import event
+from support.http_server import HttpServer
 from support.receiver import Receiver
 from support.runtime_api import Ingest
 from templates import environment, infra_tool
@@ -39,6 +42,7 @@ CloudFormation.add_multi_constructor("!", _tag)
 TEMPLATE = yaml.load((INFRA / "sam/template.yaml").read_text(), CloudFormation)
 PARAMETERS, RESOURCES, OUTPUTS = TEMPLATE["Parameters"], TEMPLATE["Resources"], TEMPLATE["Outputs"]
 ALARMS = {name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
+HTTP_ALARMS = {name for name in ALARMS if RESOURCES[name]["Condition"] == "HasHttpAlarms"}
 PROPS_SOURCE = (INFRA / "cdk/src/props.ts").read_text()
 
 
@@ -48,7 +52,8 @@ def props(interface):
     return set(re.findall(r"^  readonly (\w+)\??:", body, re.M))
 
 
-PROPS = props("PrometheusPushGatewayProps") | {f"iot.{name}" for name in props("IotRuleProps")}
+PROPS = (props("PrometheusPushGatewayProps") | {f"iot.{name}" for name in props("IotRuleProps")}
+         | {f"httpDoor.{name}" for name in props("HttpDoorProps")})
 
 
 def section(page, title):
@@ -71,7 +76,7 @@ def spans(text):
 
 def commands():
     """Returns (page, command line) of all commands on the pages: in blocks of shell, and in code quotes."""
-    program = re.compile(r"(?:^|\$\()((?:aws|sam|pushgw|promtool|infra/package|python3|bash|cargo|npx|npm|cd) [^\n]*)")
+    program = re.compile(r"(?:^|\$\()((?:aws|sam|pushgw|promtool|infra/package|python3|bash|cargo|npx|npm|cd|curl) [^\n]*)")
     for page, text in PAGES.items():
         for block in re.findall(r"```sh\n(.*?)```", text, re.S):
             for line in block.splitlines():
@@ -113,8 +118,8 @@ def test_the_page_names_every_parameter_with_its_default_and_prop():
 
 def test_the_page_names_every_prop():
     told = {name for row in rows("README.md", "Parameters") for name in spans(row[1])}
-    # The page names the parts of `iot`; `code` is for builds of one's own.
-    assert told == PROPS - {"iot", "code"}
+    # The page names the parts of `iot` and `httpDoor`; `code` is for builds of one's own.
+    assert told == PROPS - {"iot", "httpDoor", "code"}
 
 
 def test_the_page_names_every_output():
@@ -153,7 +158,7 @@ def test_names_in_code_quotes_exist(page):
     rules = set(re.findall(r"alert: (\w+)", (INFRA / "prometheus/rules.yaml").read_text()))
     # Names of Lambda, SQS and the ancestor.
     others = {"SendMessageBatch", "VpcConfig", "PrometheusPushGateway", "PrometheusLambdaPushGateway", "Enabled",
-              "ReportBatchItemFailures"}
+              "ReportBatchItemFailures", "PushAdd", "BinaryMediaTypes"}
     for span in spans(PAGES[page]):
         if re.fullmatch(r"(?:[A-Z][a-z]+){2,}|[A-Z][a-z]+Arn", span):
             assert span in ours | rules | others, span
@@ -219,7 +224,10 @@ CREATES = {
     "AWS::Lambda::EventSourceMapping": "lambda:CreateEventSourceMapping",
     "AWS::Lambda::EventInvokeConfig": "lambda:PutFunctionEventInvokeConfig", "AWS::Lambda::Permission": "lambda:AddPermission",
     "AWS::IoT::TopicRule": "iot:CreateTopicRule", "AWS::CloudWatch::Alarm": "cloudwatch:PutMetricAlarm",
-    "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard",
+    "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard", "AWS::SecretsManager::Secret": "secretsmanager:CreateSecret",
+    "AWS::Lambda::Url": "lambda:CreateFunctionUrlConfig", "AWS::ApiGatewayV2::Api": "apigateway:POST",
+    "AWS::ApiGatewayV2::Integration": "apigateway:POST", "AWS::ApiGatewayV2::Route": "apigateway:POST",
+    "AWS::ApiGatewayV2::Stage": "apigateway:POST",
 }
 
 
@@ -234,7 +242,8 @@ def test_the_policy_for_deploying_has_actions_of_aws_for_each_resource():
     session = botocore.session.get_session()
     services = {"aps": "amp"}
     # Names of IAM for which the API has another name or none.
-    iam_only = {"iam:PassRole", "lambda:ListTags", "lambda:TagResource", "s3:GetObject"}
+    iam_only = {"iam:PassRole", "lambda:ListTags", "lambda:TagResource", "s3:GetObject", "apigateway:POST", "apigateway:GET",
+                "apigateway:PATCH", "apigateway:DELETE"}
     for action in allowed - iam_only:
         service, operation = action.split(":")
         assert operation in session.get_service_model(services.get(service, service)).operation_names, action
@@ -244,6 +253,82 @@ def test_the_policy_for_deploying_has_actions_of_aws_for_each_resource():
 def test_each_block_of_json_is_valid(page):
     for block in re.findall(r"```json\n(.*?)```", PAGES[page], re.S):
         json.loads(block)
+
+
+# --- the HTTP door ----------------------------------------------------------------------------------------------------
+
+def blocks(page, title, language):
+    """Returns the blocks of a language in a section."""
+    return re.findall(rf"```{language}\n(.*?)```", section(page, title), re.S)
+
+
+@pytest.mark.parametrize("title, number", [("Agents", 0), ("Remote read and Grafana", 0), ("From the Timestream connector", 0)])
+def test_prometheus_accepts_the_configuration_on_the_page(title, number, tmp_path):
+    file = tmp_path / "prometheus.yml"
+    file.write_text(blocks("http-door.md", title, "yaml")[number])
+    ended = subprocess.run([Path(components.prometheus()).with_name("promtool"), "check", "config", file], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_each_configuration_on_the_page_is_valid_yaml_and_names_the_host_alike():
+    found = re.findall(r"```yaml\n(.*?)```", PAGES["http-door.md"], re.S)
+    assert len(found) == 6
+    for block in found:
+        assert yaml.load(block, CloudFormation)
+        assert set(re.findall(r"https://([^/\s]+)", block)) <= {"HOST"}
+
+
+def test_cfn_lint_accepts_the_template_of_a_rest_api(tmp_path):
+    template, = blocks("http-door.md", "Other fronts", "yaml")
+    file = tmp_path / "rest.yaml"
+    file.write_text(template)
+    ended = subprocess.run([infra_tool("cfn-lint"), "--", file], env=environment(), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    # Without it every binary body is destroyed.
+    assert yaml.load(template, CloudFormation)["Resources"]["RestApi"]["Properties"]["BinaryMediaTypes"] == ["*/*"]
+
+
+def test_the_python_client_on_the_page_pushes_with_basic_auth():
+    """Runs the page's lines against a server on this machine."""
+    code, = blocks("http-door.md", "Client libraries", "python")
+    with Door() as door:
+        program = code.replace("https://HOST", door.url).replace("PASSWORD", repr("secret"))
+        ended = subprocess.run([infra_tool("python"), "-c", program], env=environment(), capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    request, = door.requests
+    assert (request.method, request.path) == ("PUT", "/metrics/job/backup")
+    assert request.header("Authorization") == "Basic " + base64.b64encode(b"push:secret").decode()
+    assert b"backup_last_success_unixtime" in request.body
+
+
+@pytest.mark.parametrize("title, values, authorization", [
+    ("Deploy it", {"PASSWORD": "secret"}, "Basic " + base64.b64encode(b"push:secret").decode()),
+    ("Client libraries", {"TOKEN": "secret"}, "Bearer secret"),
+    ("The page in a browser", {"PASSWORD": "secret"}, "Basic " + base64.b64encode(b"push:secret").decode()),
+])
+def test_the_curl_commands_on_the_page_send_their_credentials(title, values, authorization, tmp_path):
+    line, = (one for block in blocks("http-door.md", title, "sh")
+             for one in map(str.strip, block.splitlines()) if one.startswith("curl "))
+    (tmp_path / "metrics.txt").write_text("a 1\n")
+    with Door() as door:
+        ended = subprocess.run(["sh", "-c", line], cwd=tmp_path, env={**environment(), **values, "URL": door.url}, capture_output=True,
+                               text=True)
+    assert ended.returncode == 0, ended.stderr
+    request, = door.requests
+    assert request.header("Authorization") == authorization
+    assert request.path.startswith("/metrics/job/backup" if request.method == "POST" else "/")
+
+
+class Door(HttpServer):
+    """A server that keeps each request and answers 202."""
+
+    def __init__(self):
+        self.requests = []
+        super().__init__()
+
+    def respond(self, request):
+        self.requests.append(request)
+        return 202, {}, b""
 
 
 # --- links and commands -----------------------------------------------------------------------------------------------
@@ -362,7 +447,9 @@ def test_counts_everything_that_is_charged_by_the_piece():
         assert len(directive["Metrics"]) == count
         if metrics == PARAMETERS["Metrics"]["Default"]:
             assert len(json.dumps(line, separators=(",", ":"))) == pytest.approx(cost.METRIC_LINE_BYTES, rel=0.1)
-    assert len(ALARMS) == cost.ALARMS
+    assert len(ALARMS - HTTP_ALARMS) == cost.ALARMS
+    assert len(HTTP_ALARMS) == cost.HTTP_ALARMS
+    assert len([one for one in RESOURCES.values() if one["Type"] == "AWS::SecretsManager::Secret"]) == cost.HTTP_SECRETS
     assert cost.DASHBOARDS == (PARAMETERS["Dashboard"]["Default"] == "true")
 
 

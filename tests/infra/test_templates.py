@@ -16,6 +16,7 @@ from support.runtime_api import exit_of
 
 REGION = ["--region", "eu-west-1"]
 WORKSPACE = "arn:aws:aps:eu-west-1:123456789012:workspace/ws-12345678-abcd-1234-abcd-123456789012"
+SECRET = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:push-AbCdEf"
 TIMEOUTS, WINDOWS = (30, 60, 120), (0, 5, 10, 20, 30, 60, 120, 300)
 
 #: Findings of cfn-lint in CDK's template that stay: code -> why.
@@ -82,6 +83,19 @@ def test_sam_build_accepts_the_packaged_function(arch, tmp_path):
     ({"SenderPrincipals": "*"}, "account ids or ARNs"),
     ({"SenderPrincipals": "123456789012, 210987654321"}, "account ids or ARNs"),
     ({"ReservedConcurrency": "0"}, "a whole number from 1"),
+    ({"HttpDoor": "load-balancer"}, "HttpDoor=load-balancer"),
+    ({"HttpAuth": "iam"}, "have no effect without a door"),
+    ({"HttpSecretArn": SECRET}, "have no effect without a door"),
+    ({"HttpPathPrefix": "/a"}, "have no effect without a door"),
+    ({"HttpRead": "on"}, "have no effect without a door"),
+    ({"HttpDoor": "function-url", "HttpAuth": "none"}, "HttpAuth=none"),
+    ({"HttpDoor": "function-url", "HttpAuth": "iam", "HttpSecretArn": SECRET}, "HttpSecretArn has no effect with HttpAuth=iam"),
+    ({"HttpDoor": "function-url", "HttpSecretArn": "push"}, "the whole ARN of a secret"),
+    ({"HttpDoor": "function-url", "HttpSecretArn": SECRET[:-7]}, "the whole ARN of a secret"),
+    ({"HttpDoor": "function-url", "HttpPathPrefix": "prometheus"}, "a path such as /prometheus"),
+    ({"HttpDoor": "function-url", "HttpPathPrefix": "/prometheus/"}, "a path such as /prometheus"),
+    ({"HttpDoor": "http-api", "HttpRateLimit": 0}, "HttpRateLimit=0"),
+    ({"HttpDoor": "http-api", "HttpBurstLimit": 10001}, "HttpBurstLimit=10001"),
     ({"ExternalLabels": "env=prod,team=water,env=test"}, "no name twice"),
     ({"ExternalLabels": ",".join(f"a{number}=x" for number in range(150))}, "at most 149"),
 ])
@@ -136,6 +150,16 @@ def test_the_mappings_have_every_timeout_and_window_that_can_be_chosen():
         assert tuple(map(int, template["Parameters"][parameter]["AllowedValues"])) == values
 
 
+# --- the defaults ------------------------------------------------------------------------------------------------------
+
+def test_a_deployment_without_parameters_has_the_resources_that_it_had_before_the_http_door():
+    made = sorted(one["Type"].removeprefix("AWS::") for one in templates.sam().values())
+    assert made == sorted([
+        "APS::Workspace", "IAM::Role", "Lambda::Function", "Lambda::EventInvokeConfig", "Lambda::EventSourceMapping", "Logs::LogGroup",
+        *["SQS::Queue", "SQS::QueuePolicy"] * 3, *["CloudWatch::Alarm"] * 13])
+    assert not [name for name in templates.sam()["Function"]["Properties"]["Environment"]["Variables"] if name.startswith("HTTP")]
+
+
 # --- the outputs of a deployment --------------------------------------------------------------------------------------
 
 def test_the_outputs_name_the_resources():
@@ -147,6 +171,17 @@ def test_the_outputs_name_the_resources():
         "RemoteWriteUrl": expected("standard")["environment"]["REMOTE_WRITE_URL"],
         "DashboardUrl": "https://console.aws.amazon.com/cloudwatch/home?region=eu-west-1#dashboards:name=Overview",
     }
+
+
+@pytest.mark.parametrize("parameters, url, secret", [
+    ({"HttpDoor": "function-url"}, "https://abc123.lambda-url.eu-west-1.on.aws", templates.KNOWN["HttpSecret"]),
+    ({"HttpDoor": "http-api", "HttpSecretArn": SECRET}, "https://abc123.execute-api.eu-west-1.amazonaws.com", SECRET),
+    ({"HttpDoor": "http-api", "HttpAuth": "iam"}, "https://abc123.execute-api.eu-west-1.amazonaws.com", None),
+    ({}, None, None),
+])
+def test_the_outputs_name_the_url_of_the_door_without_a_slash_at_its_end(parameters, url, secret):
+    told = templates.sam_outputs(parameters)
+    assert (told.get("HttpUrl"), told.get("HttpSecretArn")) == (url, secret)
 
 
 class Amp(HttpServer):
@@ -183,14 +218,18 @@ def test_aws_cli_accepts_the_command_for_the_out_of_order_window(parameters, reg
 NOT_OFFERED = {
     "AWS_PROMETHEUS_ENDPOINT": "the ancestor's name for REMOTE_WRITE_URL",
     "REMOTE_WRITE_AUTH": "only sigv4 makes sense in AWS",
+    "HTTP_DEADLINE": "the default suits the shortest timeout of a client",
+    "HTTP_ADMIN": "it wipes the groups of the table, which no template makes",
+    "READ_URL": "follows from the workspace",
 }
 
 
 def test_sets_the_variables_that_ingest_reads():
-    set_here = set(expected("every parameter changed")["environment"])
-    wrong = exit_of({name: "!" for name in set_here | set(NOT_OFFERED)})
-    read = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=!", wrong.text)) | {"SIGV4_REGION"}
-    assert set_here | set(NOT_OFFERED) == read | {"AWS_PROMETHEUS_ENDPOINT"}
+    known = set(NOT_OFFERED).union(*(expected(variant)["environment"] for variant in VARIANTS))
+    read = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=!", exit_of({name: "!" for name in known}).text)) | {"SIGV4_REGION"}
+    if "HTTP_AUTH" not in read:  # an `ingest` without the HTTP door
+        known = {name for name in known if not name.startswith("HTTP_") and name != "READ_URL"}
+    assert known == read | {"AWS_PROMETHEUS_ENDPOINT"}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -5,11 +5,22 @@
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { App, Duration, Stack, aws_aps as aps, aws_lambda as lambda, aws_logs as logs, aws_sns as sns } from 'aws-cdk-lib';
+import { App, Duration, Stack, aws_aps as aps, aws_lambda as lambda, aws_logs as logs, aws_secretsmanager as secrets, aws_sns as sns } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
-import { EmbeddedMetrics, IotTarget, LateSamples, LogLevel, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
+import {
+  EmbeddedMetrics,
+  HttpAuth,
+  HttpFront,
+  IotTarget,
+  LateSamples,
+  LogLevel,
+  PrometheusPushGateway,
+  type PrometheusPushGatewayProps,
+} from 'cdk-amp-push-gateway';
 
 export const EXISTING_WORKSPACE = 'arn:aws:aps:eu-central-1:210987654321:workspace/ws-12345678-abcd-1234-abcd-123456789012';
+
+export const EXISTING_SECRET = 'arn:aws:secretsmanager:eu-west-1:123456789012:secret:push-AbCdEf';
 
 /** Combinations of props that people deploy. */
 export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPushGatewayProps } = {
@@ -26,6 +37,20 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
     senderTopics: ['arn:aws:sns:eu-west-1:123456789012:readings', 'arn:aws:sns:eu-west-1:210987654321:readings'],
     senderRules: ['arn:aws:events:eu-west-1:123456789012:rule/readings'],
   }),
+  HttpByUrl: () => ({ httpDoor: {}, dashboard: true }),
+  HttpByUrlWithIam: () => ({ httpDoor: { auth: HttpAuth.IAM } }),
+  HttpByApi: (stack) => ({
+    httpDoor: {
+      front: HttpFront.HTTP_API,
+      secret: secrets.Secret.fromSecretCompleteArn(stack, 'Push', EXISTING_SECRET),
+      pathPrefix: '/prometheus',
+      read: true,
+      rateLimit: 50,
+      burstLimit: 70,
+    },
+    dashboard: true,
+  }),
+  HttpByApiWithIam: () => ({ httpDoor: { front: HttpFront.HTTP_API, auth: HttpAuth.IAM }, alarms: false }),
   /** Every prop with another value than its default. */
   Chosen: (stack) => ({
     outOfOrderWindow: Duration.minutes(2),

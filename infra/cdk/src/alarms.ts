@@ -1,7 +1,8 @@
 import { Duration, aws_cloudwatch as cloudwatch, aws_cloudwatch_actions as actions } from 'aws-cdk-lib';
 import type { aws_lambda as lambda, aws_sns as sns, aws_sqs as sqs } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
-import { embeddedMetric } from './metrics';
+import type { Door } from './door';
+import { embeddedMetric, httpMetrics } from './metrics';
 import type { Queues } from './queues';
 
 /** How many of the last periods of five minutes must reach the threshold. */
@@ -21,6 +22,10 @@ const THREE_TIMES_AN_HOUR: Evaluation = { datapoints: 3, of: 12 };
 const OLD_SECONDS = 1_800;
 /** Half of the time after which SQS deletes a message of the other two queues. */
 const EXPIRES_SOON_SECONDS = 7 * 86_400;
+/** How many requests answered with 4xx a period has, if a sender is wrong once a minute. Everybody can call a public URL. */
+const WRONG_ONCE_A_MINUTE = 5;
+/** The function answers 503 after 9 s. Most client libraries wait for 10 s or longer. */
+const SLOW_MS = 8_000;
 /** Share of the timeout. */
 const NEAR_TIMEOUT = 0.8;
 
@@ -31,6 +36,7 @@ export function makeAlarms(
   queues: Queues,
   timeout: Duration,
   topic?: sns.ITopic,
+  door?: Door,
 ): cloudwatch.IAlarm[] {
   const parent = new Construct(scope, 'Alarms');
   const alarms: cloudwatch.IAlarm[] = [];
@@ -160,5 +166,32 @@ export function makeAlarms(
     'Within the last hour invocations took 80 % of their timeout or more in three or more periods of five minutes.',
     'If most of it is send_ms, the workspace is slow or not reachable; else give more memory, a smaller batch or a longer timeout.',
   );
+  if (door) {
+    const { clientErrors, serverErrors, latency } = httpMetrics(fn, door);
+    add(
+      'HttpClientErrors',
+      clientErrors.with(sum),
+      WRONG_ONCE_A_MINUTE,
+      THREE_TIMES_AN_HOUR,
+      'Within the last hour the HTTP door answered 4xx to five or more requests, in three or more periods of five minutes.',
+      'The log lines with route and status show which: 400 is a rejection, 401 and 403 wrong credentials, 429 a throttle.',
+    );
+    add(
+      'HttpServerErrors',
+      serverErrors.with(sum),
+      1,
+      THREE_TIMES_AN_HOUR,
+      'Within the last hour the HTTP door answered 5xx in three or more periods of five minutes. Senders of remote write try again;',
+      'client libraries do not. The log lines "request failed" show what the workspace answers.',
+    );
+    add(
+      'HttpLatency',
+      latency.with(maximum),
+      SLOW_MS,
+      THREE_TIMES_AN_HOUR,
+      'Within the last hour answers of the HTTP door took 8 s or more in three or more periods of five minutes. At 9 s it answers 503.',
+      'If most of it is send_ms, the workspace is slow or not reachable; else give more memory.',
+    );
+  }
   return alarms;
 }

@@ -1,14 +1,15 @@
 import { aws_cloudwatch as cloudwatch, Duration, type aws_lambda as lambda, type aws_logs as logs } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
-import { embeddedMetric, LATE_REASONS, REASONS } from './metrics';
+import type { Door } from './door';
+import { embeddedMetric, httpMetrics, LATE_REASONS, REASONS } from './metrics';
 import type { Queues } from './queues';
 
 const WIDTH = 24;
 const HEIGHT = 6;
 
 /**
- * Makes the dashboard. From top to bottom: alarms, events and messages, queues, the function, what it sends, its log. The log has
- * every number of an invocation, and most are no metrics by default. So most graphs ask the log.
+ * Makes the dashboard. From top to bottom: alarms, events and messages, queues, the function, what it sends, its log, the HTTP door.
+ * The log has every number of an invocation, and most are no metrics by default. So most graphs ask the log.
  */
 export function makeDashboard(
   scope: Construct,
@@ -16,6 +17,7 @@ export function makeDashboard(
   queues: Queues,
   logGroup: logs.ILogGroup,
   alarms: cloudwatch.IAlarm[],
+  door?: Door,
 ): cloudwatch.Dashboard {
   const own = (...names: string[]) => names.map((name) => embeddedMetric(fn, name));
   const sums = (...names: string[]) => names.map((name) => `sum(${name})`);
@@ -61,18 +63,40 @@ export function makeDashboard(
         table(
           'Dead-lettered and returned messages by reason',
           logGroup,
+          WIDTH / 2,
           'filter message in ["message dead-lettered", "message returned", "events rejected, reported only"]',
           'stats count() by message, reason',
         ),
         table(
           'Failed requests by the answer of the workspace',
           logGroup,
+          WIDTH / 2,
           'filter message = "request failed"',
           'stats count() as requests, latest(@timestamp) by answer',
         ),
       ],
+      door ? httpRow(fn, logGroup, door) : [],
     ],
   });
+}
+
+/** Returns the row of the HTTP door. */
+function httpRow(fn: lambda.Function, logGroup: logs.ILogGroup, door: Door): cloudwatch.IWidget[] {
+  const { requests, clientErrors, serverErrors, latency } = httpMetrics(fn, door);
+  return [
+    graph('HTTP requests', [requests, clientErrors, serverErrors]),
+    graph('HTTP latency, in milliseconds', [
+      latency.with({ statistic: cloudwatch.Stats.MAXIMUM, label: 'maximum' }),
+      latency.with({ statistic: 'p95', label: 'p95' }),
+    ]),
+    table(
+      'HTTP requests by route and status',
+      logGroup,
+      WIDTH / 3,
+      'filter ispresent(route)',
+      'stats count() as requests, sum(samples) as stored by route, status',
+    ),
+  ];
 }
 
 /** Returns a graph of metrics. */
@@ -88,7 +112,7 @@ function logGraph(title: string, logGroup: logs.ILogGroup, stats: string[]): clo
 }
 
 /** Returns the table of a query of the log. */
-function table(title: string, logGroup: logs.ILogGroup, ...queryLines: string[]): cloudwatch.IWidget {
+function table(title: string, logGroup: logs.ILogGroup, width: number, ...queryLines: string[]): cloudwatch.IWidget {
   const view = cloudwatch.LogQueryVisualizationType.TABLE;
-  return new cloudwatch.LogQueryWidget({ title, logGroupNames: [logGroup.logGroupName], queryLines, view, width: WIDTH / 2, height: HEIGHT });
+  return new cloudwatch.LogQueryWidget({ title, logGroupNames: [logGroup.logGroupName], queryLines, view, width, height: HEIGHT });
 }

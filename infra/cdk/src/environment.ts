@@ -1,4 +1,5 @@
 import { Token, type Duration } from 'aws-cdk-lib';
+import type { DoorKey } from './door';
 import { EmbeddedMetrics, LateSamples, LogLevel, type PrometheusPushGatewayProps } from './props';
 import type { PropErrors } from './validation';
 import type { Workspace } from './workspace';
@@ -15,6 +16,7 @@ export function environmentOf(
   props: PrometheusPushGatewayProps,
   workspace: Workspace,
   deadLetterQueueUrl: string,
+  door?: DoorKey,
 ): { [name: string]: string } {
   const variables: { [name: string]: string | undefined } = {
     REMOTE_WRITE_URL: workspace.remoteWriteUrl,
@@ -26,6 +28,10 @@ export function environmentOf(
     LATE_SAMPLES: props.lateSamples ?? LateSamples.DEAD_LETTER,
     METRICS: props.metrics ?? EmbeddedMetrics.ALARMS,
     RUST_LOG: props.logLevel ?? LogLevel.INFO,
+    HTTP_AUTH: door?.auth,
+    HTTP_AUTH_SECRET: door?.secret?.secretArn,
+    HTTP_PATH_PREFIX: door?.pathPrefix,
+    HTTP_READ: door?.read ? 'on' : undefined,
   };
   return Object.fromEntries(Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }

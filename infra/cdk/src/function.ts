@@ -1,6 +1,7 @@
 import { Duration, RemovalPolicy, Stack, Token, Validations, aws_iam as iam, aws_lambda as lambda, aws_logs as logs } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Batching } from './batching';
+import { arnOf, type DoorKey } from './door';
 import { environmentOf } from './environment';
 import type { PrometheusPushGatewayProps } from './props';
 import { allowKey, type Queues } from './queues';
@@ -24,6 +25,7 @@ export function makeFunction(
   workspace: Workspace,
   queues: Queues,
   batching: Batching,
+  door?: DoorKey,
 ): { fn: lambda.Function; logGroup: logs.ILogGroup } {
   const logGroup = new logs.LogGroup(scope, 'LogGroup', {
     retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
@@ -39,8 +41,8 @@ export function makeFunction(
     memorySize: props.memorySize ?? 128,
     timeout: batching.timeout,
     reservedConcurrentExecutions: props.reservedConcurrency,
-    role: makeRole(scope, props, workspace, queues, logGroup),
-    environment: environmentOf(props, workspace, queues.deadLetterQueue.queueUrl),
+    role: makeRole(scope, props, workspace, queues, logGroup, door),
+    environment: environmentOf(props, workspace, queues.deadLetterQueue.queueUrl, door),
     // Text has no log level. A level set here could drop the metric line.
     loggingFormat: lambda.LoggingFormat.TEXT,
     logGroup,
@@ -73,6 +75,7 @@ function makeRole(
   workspace: Workspace,
   queues: Queues,
   logGroup: logs.ILogGroup,
+  door?: DoorKey,
 ): iam.Role {
   // Not for functions of other accounts.
   const conditions = { StringEquals: { 'aws:SourceAccount': Stack.of(scope).account } };
@@ -82,6 +85,13 @@ function makeRole(
   allow(['sqs:ReceiveMessage', 'sqs:DeleteMessage', 'sqs:GetQueueAttributes'], queues.queue.queueArn);
   allow(['sqs:SendMessage'], queues.deadLetterQueue.queueArn, queues.failureQueue.queueArn);
   allow(['logs:CreateLogStream', 'logs:PutLogEvents'], logGroup.logGroupArn);
+  if (door?.secret) {
+    allow(['secretsmanager:GetSecretValue'], arnOf(door.secret));
+    door.secret.encryptionKey?.grantDecrypt(role);
+  }
+  if (door?.read) {
+    allow(['aps:QueryMetrics'], workspace.arn);
+  }
   queues.queue.encryptionMasterKey?.grantDecrypt(role);
   allowKey(queues.deadLetterQueue, role);
   allowKey(queues.failureQueue, role);

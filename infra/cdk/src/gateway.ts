@@ -5,12 +5,14 @@ import type {
   aws_cloudwatch as cloudwatch,
   aws_iam as iam,
   aws_lambda as lambda,
+  aws_secretsmanager as secrets,
   aws_sqs as sqs,
 } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
 import { makeAlarms } from './alarms';
 import { batchingOf, checkOwnQueue } from './batching';
 import { makeDashboard } from './dashboard';
+import { checkDoor, makeDoor, makeDoorKey, type Door } from './door';
 import { checkEnvironment } from './environment';
 import { checkFunction, makeFunction } from './function';
 import { checkIot, makeIotRule } from './iot';
@@ -23,7 +25,7 @@ import { checkOutOfOrderWindow, checkWorkspace, makeWorkspace, workspaceOf, work
 
 /**
  * Pushes metrics into Amazon Managed Service for Prometheus without a server. One AWS Lambda function takes events from an SQS
- * queue, an AWS IoT rule or direct invocations, and writes them to a workspace.
+ * queue, an AWS IoT rule, direct invocations or HTTP requests, and writes them to a workspace.
  */
 export class PrometheusPushGateway extends Construct {
   /** The queue that producers send events to. */
@@ -42,6 +44,11 @@ export class PrometheusPushGateway extends Construct {
   public readonly workspaceId: string;
   /** The URL that the function writes to. Other senders can use it too. */
   public readonly remoteWriteUrl: string;
+  /** The URL of the HTTP door, without a slash at its end, if the gateway has a door. */
+  public readonly httpUrl?: string;
+  /** The secret of the HTTP door, if it has one: `username`, `password`, `token`. */
+  public readonly httpSecret?: secrets.ISecret;
+  private readonly door?: Door;
   private readonly workspaceRegion: string;
 
   constructor(scope: Construct, id: string, props: PrometheusPushGatewayProps = {}) {
@@ -57,6 +64,9 @@ export class PrometheusPushGateway extends Construct {
     checkEnvironment(props, errors);
     if (props.iot) {
       checkIot(props.iot, batching, errors);
+    }
+    if (props.httpDoor) {
+      checkDoor(props.httpDoor, errors);
     }
     if (props.alarmTopic && props.alarms === false) {
       errors.addText('alarmTopic', 'given', 'none if alarms is false');
@@ -76,14 +86,18 @@ export class PrometheusPushGateway extends Construct {
     this.deadLetterQueue = queues.deadLetterQueue;
     this.failureQueue = queues.failureQueue;
     admitSenders(queues.queue, props);
-    const { fn, logGroup } = makeFunction(this, props, workspace, queues, batching);
+    const key = props.httpDoor && makeDoorKey(this, props.httpDoor);
+    const { fn, logGroup } = makeFunction(this, props, workspace, queues, batching, key);
     this.function = fn;
     if (props.iot) {
       makeIotRule(this, props.iot, fn, queues);
     }
-    const alarms = props.alarms === false ? [] : makeAlarms(this, fn, queues, batching.timeout, props.alarmTopic);
+    this.door = key && makeDoor(key, props.httpDoor!, fn);
+    this.httpUrl = this.door?.url;
+    this.httpSecret = key?.secret;
+    const alarms = props.alarms === false ? [] : makeAlarms(this, fn, queues, batching.timeout, props.alarmTopic, this.door);
     if (props.dashboard) {
-      makeDashboard(this, fn, queues, logGroup, alarms);
+      makeDashboard(this, fn, queues, logGroup, alarms, this.door);
     }
   }
 
@@ -94,6 +108,18 @@ export class PrometheusPushGateway extends Construct {
    */
   public grantInvoke(grantee: iam.IGrantable): iam.Grant {
     return this.function.grantInvoke(grantee);
+  }
+
+  /**
+   * Lets `grantee` use the HTTP door with its own credentials of AWS. It is an error without a door, or without `HttpAuth.IAM`.
+   *
+   * @param grantee a sender of this account
+   */
+  public grantHttp(grantee: iam.IGrantable): iam.Grant {
+    if (!this.door || this.httpSecret) {
+      throw new Error(`PrometheusPushGateway ${this.node.path}: grantHttp needs httpDoor with auth HttpAuth.IAM; else give the sender httpSecret`);
+    }
+    return this.door.allow(grantee);
   }
 
   /**

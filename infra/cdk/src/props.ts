@@ -1,4 +1,12 @@
-import type { Duration, aws_aps as aps, aws_lambda as lambda, aws_logs as logs, aws_sns as sns, aws_sqs as sqs } from 'aws-cdk-lib';
+import type {
+  Duration,
+  aws_aps as aps,
+  aws_lambda as lambda,
+  aws_logs as logs,
+  aws_secretsmanager as secrets,
+  aws_sns as sns,
+  aws_sqs as sqs,
+} from 'aws-cdk-lib';
 
 /** The target of an AWS IoT rule, for the messages that devices publish. */
 export enum IotTarget {
@@ -41,6 +49,75 @@ export enum LogLevel {
   DEBUG = 'debug',
   /** Everything. No level logs payloads or secrets. */
   TRACE = 'trace',
+}
+
+/** The front that receives the HTTP requests for the function. */
+export enum HttpFront {
+  /** A function URL. It costs nothing, and has neither a throttle of its own nor a domain name of yours. */
+  FUNCTION_URL = 'function-url',
+  /** An HTTP API of API Gateway. It has a throttle, and takes a domain name of yours. It costs 1 USD a million requests. */
+  HTTP_API = 'http-api',
+}
+
+/** Who may use the HTTP door. */
+export enum HttpAuth {
+  /** Who sends the user name and password, or the token, of a secret. All client libraries can. */
+  SECRET = 'secret',
+  /** Who signs requests with credentials of AWS (SigV4) that may invoke the door. */
+  IAM = 'iam',
+}
+
+/** An HTTP door: the function answers HTTP requests, too. The project's `infra/http-door.md` describes it. */
+export interface HttpDoorProps {
+  /**
+   * The front that receives the requests.
+   *
+   * @default HttpFront.FUNCTION_URL
+   */
+  readonly front?: HttpFront;
+
+  /**
+   * Who may use the door.
+   *
+   * @default HttpAuth.SECRET
+   */
+  readonly auth?: HttpAuth;
+
+  /**
+   * An existing secret: JSON with `username` and `password`, or `token`, or all three. Only with `HttpAuth.SECRET`.
+   *
+   * @default - the construct makes one with all three, which is deleted with the stack
+   */
+  readonly secret?: secrets.ISecret;
+
+  /**
+   * A path that stands in front of every route, such as `/prometheus`, for a base path of your own domain name. The function removes it
+   * if a path begins with it.
+   *
+   * @default - none
+   */
+  readonly pathPrefix?: string;
+
+  /**
+   * True if the door answers remote read out of the workspace. The function may then query the workspace (`aps:QueryMetrics`).
+   *
+   * @default false
+   */
+  readonly read?: boolean;
+
+  /**
+   * How many requests a second the HTTP API takes on average: 1 to 10,000. It answers 429 to more. Only for `HttpFront.HTTP_API`.
+   *
+   * @default 100
+   */
+  readonly rateLimit?: number;
+
+  /**
+   * How many requests may come to the HTTP API at once: 1 to 10,000. Only for `HttpFront.HTTP_API`.
+   *
+   * @default 200
+   */
+  readonly burstLimit?: number;
 }
 
 /** An AWS IoT rule that feeds the gateway. */
@@ -278,9 +355,16 @@ export interface PrometheusPushGatewayProps {
   readonly iot?: IotRuleProps;
 
   /**
+   * An HTTP door, for pushes of client libraries, remote write, and more. `{}` makes a function URL and a secret.
+   *
+   * @default - none
+   */
+  readonly httpDoor?: HttpDoorProps;
+
+  /**
    * True for thirteen alarms. Six are about the dead-letter queue and the failure queue: any messages, new ones, old ones. The others
    * are about the age of the queue, events not delivered, events rejected, errors, lost failures, throttles, and a duration close to
-   * the timeout.
+   * the timeout. With an HTTP door three more: answers of 4xx, answers of 5xx, and slow answers.
    *
    * @default true
    */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { App, Stack, Validations, aws_sqs as sqs } from 'aws-cdk-lib';
 import { AwsSolutionsChecks } from 'cdk-nag';
-import { PrometheusPushGateway } from 'cdk-amp-push-gateway';
+import { HttpFront, PrometheusPushGateway } from 'cdk-amp-push-gateway';
 import { stackOf, VARIANTS } from '../example/variants';
 
 /** Returns each finding as `rule construct`. */
@@ -23,9 +23,13 @@ test('AwsSolutions finds what another queue lacks', () => {
   assert.deepEqual(findings(stack), ['AwsSolutions-SQS3 Standard/Bare/Resource', 'AwsSolutions-SQS4 Standard/Bare/Resource']);
 });
 
-test('the construct acknowledges two rules, each with a reason', () => {
+test('the construct acknowledges five rules, each with a reason', () => {
   const stack = new Stack(new App(), 'Stack');
-  const gateway = new PrometheusPushGateway(stack, 'Gateway', { xray: true, iot: { topicFilter: 'events/+' } });
+  const gateway = new PrometheusPushGateway(stack, 'Gateway', {
+    xray: true,
+    iot: { topicFilter: 'events/+' },
+    httpDoor: { front: HttpFront.HTTP_API },
+  });
   const exceptions = gateway.node.findAll().flatMap(({ node }) =>
     node.metadata
       .filter((entry) => entry.type === Validations.ACKNOWLEDGED_RULES_METADATA_KEY)
@@ -36,5 +40,12 @@ test('the construct acknowledges two rules, each with a reason', () => {
         return `${node.path} ${rule.replace(/^annotation::/i, '')}`;
       }),
   );
-  assert.deepEqual(exceptions, ['Stack/Gateway/FailureQueue AwsSolutions-SQS3', 'Stack/Gateway/Role AwsSolutions-IAM5[Resource::*]']);
+  assert.deepEqual(exceptions.sort(), [
+    'Stack/Gateway/FailureQueue AwsSolutions-SQS3',
+    'Stack/Gateway/Http/Route AwsSolutions-APIG4',
+    'Stack/Gateway/Http/Secret AwsSolutions-SMG4',
+    'Stack/Gateway/Http/Stage AwsSolutions-APIG1',
+    'Stack/Gateway/Http/Token AwsSolutions-SMG4',
+    'Stack/Gateway/Role AwsSolutions-IAM5[Resource::*]',
+  ]);
 });

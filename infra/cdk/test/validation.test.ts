@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { App, CfnParameter, Duration, aws_aps as aps, aws_sns as sns, aws_sqs as sqs, Stack } from 'aws-cdk-lib';
+import { App, CfnParameter, Duration, aws_aps as aps, aws_secretsmanager as secrets, aws_sns as sns, aws_sqs as sqs, Stack } from 'aws-cdk-lib';
 import { Annotations, Match } from 'aws-cdk-lib/assertions';
-import { IotTarget, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
+import { HttpAuth, HttpFront, IotTarget, PrometheusPushGateway, type PrometheusPushGatewayProps } from 'cdk-amp-push-gateway';
 import { stackWith } from './stack';
 
 const ARN = 'arn:aws:aps:us-east-2:210987654321:workspace/ws-1';
@@ -162,6 +162,23 @@ test('senders that a policy cannot name, and a queue whose policy is elsewhere, 
     [
       (stack) => ({ queue: sqs.Queue.fromQueueArn(stack, 'Own', 'arn:aws:sqs:eu-west-1:123456789012:own'), senderPrincipals: ['210987654321'] }),
       'senderPrincipals is given; expected none for a queue that another app makes: only that app can change its policy',
+    ],
+  ]);
+});
+
+test('props of an HTTP door that would have no effect, or that the function would reject, are errors', () => {
+  const path = 'a path such as /prometheus, that begins with / and does not end with it';
+  rejects([
+    [
+      (stack) => ({ httpDoor: { auth: HttpAuth.IAM, secret: new secrets.Secret(stack, 'Own') } }),
+      'httpDoor.secret is given; expected none if httpDoor.auth is "iam": AWS itself checks the signature',
+    ],
+    ...['', '/', 'a', '/a/', '//a', '/a b', '/ä'].map((one): Row => [{ httpDoor: { pathPrefix: one } }, `httpDoor.pathPrefix is "${one}"; expected ${path}`]),
+    [{ httpDoor: { rateLimit: 10 } }, 'httpDoor.rateLimit is 10; expected none: only "http-api" has a throttle; see reservedConcurrency'],
+    [{ httpDoor: { burstLimit: 10 } }, 'httpDoor.burstLimit is 10; expected none: only "http-api" has a throttle; see reservedConcurrency'],
+    [
+      { httpDoor: { front: HttpFront.HTTP_API, rateLimit: 0, burstLimit: 10_001 } },
+      'httpDoor.rateLimit is 0; expected a whole number from 1 to 10000\n  httpDoor.burstLimit is 10001; expected a whole number from 1 to 10000',
     ],
   ]);
 });
