@@ -88,6 +88,9 @@ pub const MAX_READ_RESPONSE_BYTES: usize = 16 << 20;
 /// The response of remote read as a snappy block. Lambda takes it as base64, a third longer, with the headers.
 pub const MAX_READ_BLOCK_BYTES: usize = (MAX_SYNC_BYTES - 2_048) / 4 * 3;
 
+/// The memory of a remote-write request of a sender, without its bytes.
+pub const MAX_INCOMING_MEMORY: usize = 64 << 20;
+
 /// Samples of one series in one request. A sample takes at most 24 bytes, and the labels of a series at most 0.5 MB: the
 /// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.
 pub const MAX_SERIES_SAMPLES: usize = 60_000;

@@ -19,6 +19,20 @@ pub enum MetricType {
 }
 
 impl MetricType {
+    /// Returns the type with this number in remote write; a number that it does not have is [`Self::Unknown`].
+    pub fn from_number(number: u32) -> Self {
+        match number {
+            1 => Self::Counter,
+            2 => Self::Gauge,
+            3 => Self::Histogram,
+            4 => Self::GaugeHistogram,
+            5 => Self::Summary,
+            6 => Self::Info,
+            7 => Self::StateSet,
+            _ => Self::Unknown,
+        }
+    }
+
     /// Returns the word of OpenMetrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -1,5 +1,7 @@
 //! Checks of names, labels and requests that hold for every input. The targets share them.
 
+pub mod remote_write;
+
 use amp_push_gateway::model::{CANONICAL_NAN, METRIC_NAME_LABEL};
 use amp_push_gateway::wire::messages::{TimeSeries, WriteRequest};
 use std::collections::HashSet;
