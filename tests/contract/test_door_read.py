@@ -202,8 +202,8 @@ def test_answers_each_query_of_a_request_in_order(store, door, metric):
 def test_says_how_to_narrow_a_query_that_finds_more_than_lambda_can_answer(door, query_api):
     generator = random.Random(1)
     now = now_ms()
-    series = [{"metric": {"__name__": "x", "n": str(number)}, "values": [[now / 1000 - second, str(generator.random())] for second in range(5000, 0, -1)]}
-              for number in range(100)]
+    values = [[now / 1000 - second, str(generator.random())] for second in range(5000, 0, -1)]
+    series = [{"metric": {"__name__": "x", "n": str(number)}, "values": values} for number in range(100)]
     query_api.answers.append(failure(200, matrix(series)))
     status, headers, body = post(door, request((now - DAY, now, [named("x")])))
     assert status == 422, body[:200]
