@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import templates
+from deployment import VARIANTS
 from support import ROOT, components
 from support.events import event
 from support.prometheus import Prometheus
@@ -35,7 +36,11 @@ AWS_METRICS = {
     # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html, read in November 2026
     "AWS/Lambda": ("FunctionName", {
         "Invocations", "Errors", "DeadLetterErrors", "DestinationDeliveryFailures", "Throttles", "Duration",
-        "ConcurrentExecutions", "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped"}),
+        "ConcurrentExecutions", "AsyncEventsReceived", "AsyncEventAge", "AsyncEventsDropped",
+        # https://docs.aws.amazon.com/lambda/latest/dg/urls-monitoring.html, same
+        "UrlRequestCount", "Url4xxCount", "Url5xxCount", "UrlRequestLatency"}),
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html, from memory
+    "AWS/ApiGateway": ("ApiId", {"Count", "4xx", "5xx", "Latency", "IntegrationLatency", "DataProcessed"}),
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html, same
     "AWS/SQS": ("QueueName", {
         "ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessagesNotVisible",
@@ -186,6 +191,29 @@ def test_the_graphs_of_the_log_show_numbers_of_the_metric_line(deployment, print
     assert len(queries) == 7 and asked <= printed
     # Together they show every number.
     assert printed <= asked | of_metrics
+
+
+@pytest.mark.parametrize("deployment", ["SAM", "CDK"])
+@pytest.mark.parametrize("variant, namespace, dimension, of", [
+    ("an HTTP door by a function URL", "AWS/Lambda", "FunctionName", "Function"),
+    ("an HTTP door by an HTTP API, with an existing secret", "AWS/ApiGateway", "ApiId", "HttpApi"),
+])
+def test_the_last_row_of_the_dashboard_shows_the_front_of_the_door(deployment, variant, namespace, dimension, of):
+    known = templates.sam(VARIANTS[variant]["sam"]) if deployment == "SAM" else templates.cdk(VARIANTS[variant]["cdk"])
+    (dashboard,) = (one for one in known.values() if one["Type"] == "AWS::CloudWatch::Dashboard")
+    *others, requests, latency, log = json.loads(dashboard["Properties"]["DashboardBody"])["widgets"]
+    assert [(one["x"], one["y"], one["width"], one["height"]) for one in (requests, latency, log)] == [
+        (0, 32, 8, 6), (8, 32, 8, 6), (16, 32, 8, 6)]
+    assert max(one["y"] + one["height"] for one in others) == 32
+    for widget, count in ((requests, 3), (latency, 2)):
+        lines = widget["properties"]["metrics"]
+        assert lines[0][0] == namespace and lines[0][2:4] == [dimension, of]
+        assert len(lines) == count and {line[1] for line in lines} <= AWS_METRICS[namespace][1]
+        assert {line[0] for line in lines} <= {namespace, "."} and {line[2] for line in lines} <= {dimension, "."}
+    assert re.sub(r"\s+", " ", log["properties"]["query"]) == (
+        "SOURCE 'LogGroup' | filter ispresent(route) | stats count() as requests, sum(samples) as stored by route, status")
+    states, = (one["properties"]["alarms"] for one in others if one["type"] == "alarm")
+    assert len(states) == 16
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------
