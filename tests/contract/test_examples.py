@@ -1,6 +1,6 @@
 """Every example works: each event file passes `pushgw check`, and each producer's events reach a receiver.
 
-The AWS IoT rules have a file of their own, test_examples_iot.py.
+The AWS IoT rules and the pushes have files of their own, test_examples_iot.py and test_examples_push.py.
 """
 import json
 import os
@@ -294,5 +294,6 @@ def test_the_readme_names_every_file_and_no_other():
         assert (EXAMPLES / target).exists(), target
     for path in EVENTS.glob("*.json*"):
         assert f"`{path.name}`" in text, path
-    for path in [*EXAMPLES.glob("*.sh"), *EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.rs"), *(EXAMPLES / "iot").glob("*.*")]:
+    for path in [*EXAMPLES.glob("*.sh"), *EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.rs"), *(EXAMPLES / "iot").glob("*.*"),
+                 *(EXAMPLES / "push").iterdir()]:
         assert path.name in text, path
