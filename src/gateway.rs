@@ -2,6 +2,8 @@
 //!
 //! * [`ingest`]: a batch of messages to one outcome for each event and one action for each message.
 //! * [`read`]: the queries of a read request to one response with the receiver's samples.
+//! * `push`: metric families of a group, as Pushgateway's clients send them.
+//! * `relay`: a remote-write request of a sender.
 //!
 //! A use case reads top to bottom. Stages return values; what becomes of events and messages is written into a [`Ledger`], and the
 //! [`Summary`] counts it.
@@ -16,6 +18,7 @@ mod message_action;
 mod metadata;
 mod push;
 pub mod read;
+mod relay;
 mod report;
 mod summary;
 mod watch;
@@ -27,5 +30,6 @@ pub use ledger::{Ledger, RejectedEvent};
 pub use message_action::MessageAction;
 pub use push::{Push, PushError, PushResult, Pushed};
 pub use read::{ReadCall, ReadDone, ReadError, RemoteReader, reader_from_settings};
+pub use relay::{Counts, Relay, RelayError, RelayResult, Relayed, Version};
 pub use report::{ListedEvent, Report};
 pub use summary::{Stages, Summary};

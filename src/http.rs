@@ -3,7 +3,7 @@
 //! * [`Request`], [`Response`]: what a front hands over and takes back.
 //! * [`Door`]: the order of judgement.
 //! * `route`: paths and methods. Pure, as are `media_type`, `origin`, `body` and `answer`.
-//! * `pushgateway`, `events`, `remote_read`, `status`: one file for each kind of route.
+//! * `pushgateway`, `remote_write`, `remote_read`, `events`, `status`: one file for each kind of route.
 
 mod answer;
 mod body;
@@ -15,6 +15,7 @@ mod origin;
 mod percent;
 mod pushgateway;
 mod remote_read;
+mod remote_write;
 mod route;
 mod status;
 

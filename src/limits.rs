@@ -61,6 +61,9 @@ pub const MAX_EVENT_PROTOBUF_BYTES: usize = 10_000_000;
 /// The samples of one HTTP request as protobuf: labels times samples, those of the path and external labels included.
 pub const MAX_DOOR_PROTOBUF_BYTES: usize = 64 << 20;
 
+/// Samples of one HTTP request.
+pub const MAX_DOOR_SAMPLES: usize = 1_000_000;
+
 /// A message that a gzip stream holds.
 pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
 

@@ -1,16 +1,14 @@
-//! Metadata of pushed families: type, help and unit, in a request of their own behind the samples.
+//! Metadata of families: type, help and unit, in a request of their own behind the samples.
 //!
 //! Metadata is sent once for each environment, family and hour. If the receiver refuses it, that is logged and changes no
 //! outcome: the samples are stored.
 
 use super::writer::Writer;
 use crate::aws::Transport;
-use crate::exposition::{Exposition, Family};
 use crate::limits::{MAX_KNOWN_FAMILIES, MAX_METADATA_BYTES, MAX_REQUEST_BLOCK_BYTES};
-use crate::model::{MetricName, MetricType, Timestamp};
+use crate::model::Timestamp;
 use crate::remote_write::{Disposition, describe};
 use crate::wire::{Metadata, metadata};
-use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -43,11 +41,11 @@ impl Known {
     }
 }
 
-/// Sends the metadata of those families of `body` that are due. Returns the number of requests.
+/// Sends the metadata of those of `families` that are due. Returns the number of requests.
 pub(super) async fn send<T: Transport>(
     writer: &Writer<T>,
     known: &Known,
-    body: &Exposition<'_>,
+    families: impl Iterator<Item = Metadata<'_>>,
     now: Timestamp,
     request_id: &str,
     deadline: Instant,
@@ -55,13 +53,7 @@ pub(super) async fn send<T: Transport>(
     if Instant::now() + PATIENCE > deadline {
         return 0;
     }
-    let named: Vec<_> = body.families().filter_map(|family| Some((name(family)?, family))).collect();
-    let all = named.iter().map(|(name, family)| Metadata {
-        family: name.as_str(),
-        metric_type: family.metric_type(),
-        help: cut(family.help().unwrap_or_default()),
-        unit: cut(family.unit().unwrap_or_default()),
-    });
+    let families = families.map(|family| Metadata { help: cut(family.help), unit: cut(family.unit), ..family });
     let mut bytes_left = MAX_METADATA_REQUEST_BYTES;
     let is_due = |family: &Metadata<'_>| {
         let left = bytes_left.checked_sub(family.family.len() + family.help.len() + family.unit.len() + 16);
@@ -69,20 +61,13 @@ pub(super) async fn send<T: Transport>(
         bytes_left = left.filter(|_| takes).unwrap_or(bytes_left);
         takes
     };
-    let due: Vec<_> = all.filter(is_due).collect();
+    let due: Vec<_> = families.filter(is_due).collect();
     let Some(block) = metadata(&due).filter(|_| !due.is_empty()) else { return 0 };
     let answer = writer.send(block, PATIENCE).await;
     if Disposition::of(&answer) != Disposition::Stored {
         tracing::warn!(request_id, answer = describe(&answer), "metadata not taken");
     }
     1
-}
-
-/// Returns the name of a family that has metadata, as its series are named.
-fn name(family: Family<'_>) -> Option<MetricName<'_>> {
-    let has_metadata =
-        family.metric_type() != MetricType::Unknown || family.help().is_some() || family.unit().is_some();
-    MetricName::translate(Cow::Borrowed(family.name())).ok().filter(|_| has_metadata)
 }
 
 fn cut(text: &str) -> &str {

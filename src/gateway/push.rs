@@ -18,6 +18,7 @@ use crate::model::{
 use crate::push_group::GroupingKey;
 use crate::remote_write::ItemOutcome;
 use crate::series::{SampleTable, SampleTableBuilder};
+use crate::wire::Metadata;
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
@@ -132,12 +133,26 @@ impl<T: Transport, D> Gateway<T, D> {
         };
         if !matches!(result, PushResult::Failed { .. }) {
             let Push { body, now, request_id, deadline, .. } = *push;
+            let named: Vec<_> = body.families().filter_map(|family| Some((metadata_name(family)?, family))).collect();
+            let families = named.iter().map(|(name, family)| Metadata {
+                family: name.as_str(),
+                metric_type: family.metric_type(),
+                help: family.help().unwrap_or_default(),
+                unit: family.unit().unwrap_or_default(),
+            });
             summary.sent.requests +=
-                metadata::send(&self.writer, &self.known_metadata, body, now, request_id, deadline).await;
+                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await;
         }
         summary.stages.total = watch.total();
         Ok(Pushed { result, summary })
     }
+}
+
+/// Returns the name of a family that has metadata, as its series are named.
+fn metadata_name(family: Family<'_>) -> Option<MetricName<'_>> {
+    let has_metadata =
+        family.metric_type() != MetricType::Unknown || family.help().is_some() || family.unit().is_some();
+    MetricName::translate(Cow::Borrowed(family.name())).ok().filter(|_| has_metadata)
 }
 
 /// Reports whether a newer push replaced the sample before it was written.

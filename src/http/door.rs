@@ -1,7 +1,7 @@
 //! One request to one answer, in the order in which the door judges: health, credential, route, method, size and encoding, body.
 
 use super::route::{Resource, RouteError, route};
-use super::{Request, Response, events, origin, pushgateway, remote_read, status};
+use super::{Request, Response, events, origin, pushgateway, remote_read, remote_write, status};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::{Gateway, RemoteReader, Summary};
@@ -135,14 +135,13 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             (Resource::Metrics, "GET" | "HEAD") => Response::text(404, NEEDS_TABLE).into(),
             (Resource::Metrics, _) => pushgateway::push(self, request, "", call).await,
             (Resource::Group(key), _) => pushgateway::push(self, request, key, call).await,
+            (Resource::RemoteWrite, _) => remote_write::take(self, request, call).await,
             (Resource::Events, _) => events::take(self, request, call).await,
             (Resource::RemoteRead, _) => remote_read::read(self, request, call).await,
             (Resource::Groups, _) => Response::json(200, status::no_groups()).into(),
             (Resource::Status, _) => Response::json(200, status::status(self)).into(),
             (Resource::Wipe, _) if self.settings.has_admin => Response::empty(202).into(),
-            (Resource::Wipe | Resource::RemoteWrite | Resource::Health, _) => {
-                Response::text(404, RouteError::NotFound.to_string()).into()
-            }
+            (Resource::Wipe | Resource::Health, _) => Response::text(404, RouteError::NotFound.to_string()).into(),
         }
     }
 }

@@ -29,6 +29,8 @@ pub enum NameError {
     Reserved,
     /// The translation leaves nothing but underscores.
     OnlyUnderscores,
+    /// The name has characters outside of the classic set.
+    NotClassic,
     /// The name has so many bytes, more than [`MAX_NAME_BYTES`].
     TooLong(usize),
 }
@@ -39,6 +41,9 @@ impl fmt::Display for NameError {
             Self::Empty => f.write_str("the name is empty"),
             Self::Reserved => f.write_str("names that begin with \"__\" are reserved"),
             Self::OnlyUnderscores => f.write_str("the name has no letter or digit that Prometheus allows"),
+            Self::NotClassic => {
+                f.write_str("the name has characters that the receiver does not take, or begins with a digit")
+            }
             Self::TooLong(bytes) => write!(f, "the name has {bytes} bytes, at most {MAX_NAME_BYTES} are allowed"),
         }
     }
@@ -50,6 +55,11 @@ impl<'a> MetricName<'a> {
     /// Returns `raw` if it is `[a-zA-Z_:][a-zA-Z0-9_:]*`, and else translates or escapes it. Neither begins with `__`.
     pub fn translate(raw: Cow<'a, str>) -> Result<Self, NameError> {
         translate(raw, "_", |byte| byte == b':').map(Self)
+    }
+
+    /// Returns `raw` if it is `[a-zA-Z_:][a-zA-Z0-9_:]*`.
+    pub fn classic(raw: &'a str) -> Result<Self, NameError> {
+        classic(raw, |byte| byte == b':').map(Self)
     }
 
     /// Returns `raw` unchanged, whatever its characters.
@@ -70,6 +80,11 @@ impl<'a> LabelName<'a> {
     /// Returns `raw` if it is `[a-zA-Z_][a-zA-Z0-9_]*`, and else translates or escapes it. Neither begins with `__`.
     pub fn translate(raw: Cow<'a, str>) -> Result<Self, NameError> {
         translate(raw, "key_", |_| false).map(Self)
+    }
+
+    /// Returns `raw` if it is `[a-zA-Z_][a-zA-Z0-9_]*`; it may begin with `__`.
+    pub fn classic(raw: &'a str) -> Result<Self, NameError> {
+        classic(raw, |_| false).map(Self)
     }
 
     /// Returns `raw` unchanged, whatever its characters.
@@ -107,8 +122,7 @@ fn translate<'a>(raw: Cow<'a, str>, digit_prefix: &str, also: impl Fn(u8) -> boo
     if bytes.starts_with(b"__") {
         return Err(NameError::Reserved);
     }
-    let classic = !first.is_ascii_digit() && bytes.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'_' || also(b));
-    let name = if classic {
+    let name = if is_classic(*first, bytes, &also) {
         raw
     } else if raw.is_ascii() {
         Cow::Owned(squeeze(&raw, digit_prefix, also))
@@ -122,6 +136,17 @@ fn translate<'a>(raw: Cow<'a, str>, digit_prefix: &str, also: impl Fn(u8) -> boo
         return Err(NameError::Reserved);
     }
     as_is(name)
+}
+
+fn classic(raw: &str, also: impl Fn(u8) -> bool) -> Result<Cow<'_, str>, NameError> {
+    match raw.as_bytes().first() {
+        Some(first) if !is_classic(*first, raw.as_bytes(), also) => Err(NameError::NotClassic),
+        _ => as_is(Cow::Borrowed(raw)),
+    }
+}
+
+fn is_classic(first: u8, bytes: &[u8], also: impl Fn(u8) -> bool) -> bool {
+    !first.is_ascii_digit() && bytes.iter().all(|&b| b.is_ascii_alphanumeric() || b == b'_' || also(b))
 }
 
 /// Replaces each run of characters outside `[A-Za-z0-9]` and `also` by one `_`. Underscores are part of such a run: `a_-b`
@@ -233,6 +258,25 @@ mod tests {
     #[test]
     fn borrows_a_classic_name() {
         assert!(matches!(MetricName::translate(Cow::Borrowed("ph")).unwrap().0, Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn takes_classic_names_alone_if_nothing_is_translated() {
+        let table = [
+            ("a_b1", Ok("a_b1"), Ok("a_b1")),
+            ("a:b", Ok("a:b"), Err(NameError::NotClassic)),
+            ("__replica__", Ok("__replica__"), Ok("__replica__")),
+            ("_", Ok("_"), Ok("_")),
+            ("1a", Err(NameError::NotClassic), Err(NameError::NotClassic)),
+            ("a.b", Err(NameError::NotClassic), Err(NameError::NotClassic)),
+            ("é", Err(NameError::NotClassic), Err(NameError::NotClassic)),
+            ("", Err(NameError::Empty), Err(NameError::Empty)),
+        ];
+        for (raw, metric, label) in table {
+            assert_eq!(MetricName::classic(raw).as_ref().map(MetricName::as_str), metric.as_ref().copied(), "{raw:?}");
+            assert_eq!(LabelName::classic(raw).as_ref().map(LabelName::as_str), label.as_ref().copied(), "{raw:?}");
+        }
+        assert_eq!(LabelName::classic(&"a".repeat(1_025)), Err(NameError::TooLong(1_025)));
     }
 
     #[test]

@@ -67,6 +67,24 @@ impl<'a> SampleTableBuilder<'a> {
         }
     }
 
+    /// Adds samples and histograms of one series, each an item of its own. Items must come in ascending order.
+    pub fn add_series(
+        &mut self,
+        name: &MetricName<'a>,
+        labels: LabelSet<'a>,
+        samples: impl IntoIterator<Item = (ItemId, Timestamp, Value)>,
+        histograms: impl IntoIterator<Item = (ItemId, Timestamp, NativeHistogram)>,
+    ) {
+        let labels = self.labels_number(labels);
+        let series = SeriesId { labels, name: self.name_number(0, name.clone()) };
+        let SampleTable { samples: all, histograms: all_histograms, .. } = &mut self.table;
+        all.extend(samples.into_iter().map(|(item, timestamp, value)| Sample::new(timestamp, value, series, item)));
+        for (item, timestamp, histogram) in histograms {
+            all.push(Sample::of_histogram(timestamp, number(all_histograms.len()), series, item));
+            all_histograms.push(histogram);
+        }
+    }
+
     /// Sorts the samples, reports the first contradiction of each item that has one, and leaves those items out.
     pub fn finish(mut self, report: &mut dyn FnMut(&Contradiction<'_>)) -> SampleTable<'a> {
         let SampleTable { samples, names, label_sets, .. } = &mut self.table;
