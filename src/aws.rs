@@ -8,6 +8,7 @@
 mod credentials;
 mod http_client;
 mod sdk_http;
+pub mod secrets;
 mod sign;
 mod signed;
 pub mod sqs;

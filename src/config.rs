@@ -3,6 +3,7 @@
 //! A [`Reader`] reads the settings of those owners that a program needs, and reports all errors at once.
 
 mod errors;
+mod http;
 mod parse;
 
 use crate::amp;
@@ -14,6 +15,11 @@ use tracing_subscriber::filter::Targets;
 use url::Url;
 
 pub use errors::{Problem, SettingsError, SettingsErrors};
+pub use http::{
+    ENV_HTTP_ADMIN, ENV_HTTP_AUTH, ENV_HTTP_AUTH_PASSWORD, ENV_HTTP_AUTH_SECRET, ENV_HTTP_AUTH_TOKEN,
+    ENV_HTTP_AUTH_USERNAME, ENV_HTTP_DEADLINE, ENV_HTTP_PATH_PREFIX, ENV_HTTP_READ, HttpAuth, HttpCredentials,
+    HttpSettings, Place,
+};
 pub use parse::milliseconds;
 
 /// The URL to write to, used as it is. On an AMP host only `/workspaces/<id>/api/v1/remote_write` is right. Required, here or
@@ -134,17 +140,30 @@ impl Vars for BTreeMap<String, String> {
 }
 
 impl Settings {
+    /// Reads the settings of the use cases.
     pub fn from_vars(vars: &impl Vars) -> Result<Self, SettingsErrors> {
-        let mut reader = Reader::new(vars);
+        Self::read(Reader::new(vars), |_| ()).map(|(settings, ())| settings)
+    }
+
+    /// Reads those of the HTTP door, too.
+    pub fn with_http(vars: &impl Vars, place: Place) -> Result<(Self, HttpSettings), SettingsErrors> {
+        Self::read(Reader::new(vars), |reader| reader.http(place))
+    }
+
+    fn read<V: Vars, T>(
+        mut reader: Reader<'_, V>,
+        more: impl FnOnce(&mut Reader<'_, V>) -> T,
+    ) -> Result<(Self, T), SettingsErrors> {
         let remote_write = reader.remote_write();
         let read = reader.remote_read(remote_write.as_ref());
         let dead_letters = reader.dead_letters();
         let rules = reader.rules();
         let log_filter = reader.log_filter();
         let embedded_metrics = reader.embedded_metrics();
+        let more = more(&mut reader);
         match remote_write {
             Some(remote_write) => {
-                reader.finish(Self { remote_write, read, rules, dead_letters, log_filter, embedded_metrics })
+                reader.finish((Self { remote_write, read, rules, dead_letters, log_filter, embedded_metrics }, more))
             }
             None => Err(SettingsErrors(reader.errors)),
         }

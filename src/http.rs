@@ -2,12 +2,15 @@
 //!
 //! * [`Request`], [`Response`]: what a front hands over and takes back.
 //! * [`Door`]: the order of judgement.
-//! * `route`: paths and methods. Pure, as are `media_type`, `origin`, `body` and `answer`.
+//! * [`Doorkeeper`]: who may use the door.
+//! * `route`: paths and methods. Pure, as are `auth`, `media_type`, `origin`, `body` and `answer`.
 //! * `pushgateway`, `remote_write`, `remote_read`, `events`, `status`: one file for each kind of route.
 
 mod answer;
+mod auth;
 mod body;
 mod door;
+mod doorkeeper;
 mod events;
 mod media_type;
 mod message;
@@ -21,5 +24,6 @@ mod status;
 
 pub use body::{BodyError, Encoding, unpack};
 pub use door::{Answered, Call, Door, DoorSettings};
+pub use doorkeeper::{Denied, Doorkeeper};
 pub use message::{PathError, Request, Response};
 pub use percent::{check_path, decode_path};

@@ -1,6 +1,9 @@
 //! Settings that are wrong, and what is allowed.
 
-use super::{ENV_AWS_DEFAULT_REGION, ENV_AWS_PROMETHEUS_ENDPOINT, ENV_AWS_REGION, ENV_REMOTE_WRITE_AUTH, parse};
+use super::{
+    ENV_AWS_DEFAULT_REGION, ENV_AWS_PROMETHEUS_ENDPOINT, ENV_AWS_REGION, ENV_HTTP_AUTH_SECRET, ENV_REMOTE_WRITE_AUTH,
+    parse,
+};
 use crate::limits::MAX_LABEL_VALUE_BYTES;
 use crate::model::NameError;
 use std::fmt;
@@ -20,7 +23,7 @@ pub struct SettingsError {
 /// Why a value is wrong. Its text says what is allowed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Problem {
-    NotOneOf([&'static str; 2]),
+    NotOneOf(&'static [&'static str]),
     NoUrl,
     NotAnHttpUrl(Option<url::ParseError>),
     UserInUrl,
@@ -42,6 +45,14 @@ pub enum Problem {
     LabelValueTooLong(String),
     NotALogFilter,
     NotText,
+    /// Not the ARN of a secret of Secrets Manager.
+    NotASecret,
+    /// A setting of `pushgw serve`, in the function: its credentials are in a secret.
+    OnlyForServe,
+    /// `pushgw serve` gets no requests from AWS.
+    NeedsAws,
+    NotAPathPrefix,
+    NotADeadline,
     /// Part of the credentials, with characters that no header can carry.
     UnusableCredentials,
 }
@@ -71,7 +82,10 @@ impl fmt::Display for SettingsError {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotOneOf([one, other]) => write!(f, "expected {one} or {other}"),
+            Self::NotOneOf(values) => match values {
+                [first @ .., last] => write!(f, "expected {} or {last}", first.join(", ")),
+                [] => f.write_str("nothing is allowed"),
+            },
             Self::NoUrl => write!(
                 f,
                 "it is not set, nor is {ENV_AWS_PROMETHEUS_ENDPOINT}; expected the URL to write to, such as \
@@ -103,6 +117,18 @@ impl fmt::Display for Problem {
             Self::LabelValueTooLong(name) => {
                 write!(f, "the value of {name} is longer than {MAX_LABEL_VALUE_BYTES} bytes")
             }
+            Self::NotASecret => f.write_str(
+                "expected the ARN of a secret, such as arn:aws:secretsmanager:<region>:<account>:secret:<name>",
+            ),
+            Self::OnlyForServe => write!(
+                f,
+                "it is for `pushgw serve` only; the function takes the credentials of the door from the secret in {ENV_HTTP_AUTH_SECRET}",
+            ),
+            Self::NeedsAws => f.write_str("`pushgw serve` gets no requests from AWS; expected secret or none"),
+            Self::NotAPathPrefix => {
+                f.write_str("expected a path such as /push, without blanks, percent signs, \"?\" and \"#\"")
+            }
+            Self::NotADeadline => f.write_str("expected a time from 1s to 15m"),
             Self::NotText => f.write_str("expected UTF-8 text"),
             Self::UnusableCredentials => {
                 f.write_str("it has characters that no header can carry; expected printable ASCII without blanks")

@@ -19,7 +19,7 @@ pub(super) fn is_sigv4(text: &str) -> Result<bool, Problem> {
     match text {
         "sigv4" => Ok(true),
         "none" => Ok(false),
-        _ => Err(Problem::NotOneOf(["sigv4", "none"])),
+        _ => Err(Problem::NotOneOf(&["sigv4", "none"])),
     }
 }
 
@@ -27,7 +27,7 @@ pub(super) fn late_samples(text: &str) -> Result<LateSamples, Problem> {
     match text {
         "dead-letter" => Ok(LateSamples::DeadLetter),
         "drop" => Ok(LateSamples::Drop),
-        _ => Err(Problem::NotOneOf(["dead-letter", "drop"])),
+        _ => Err(Problem::NotOneOf(&["dead-letter", "drop"])),
     }
 }
 
@@ -35,7 +35,15 @@ pub(super) fn embedded_metrics(text: &str) -> Result<EmbeddedMetrics, Problem> {
     match text {
         "alarms" => Ok(EmbeddedMetrics::Alarms),
         "all" => Ok(EmbeddedMetrics::All),
-        _ => Err(Problem::NotOneOf(["alarms", "all"])),
+        _ => Err(Problem::NotOneOf(&["alarms", "all"])),
+    }
+}
+
+pub(super) fn switch(text: &str) -> Result<bool, Problem> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(Problem::NotOneOf(&["on", "off"])),
     }
 }
 

@@ -218,3 +218,130 @@ fn says_one_true_sentence_about_a_wrong_region() {
     assert_eq!(region(&[("AWS_REGION", ""), ("AWS_DEFAULT_REGION", "eu-north-1")]), "eu-north-1");
     assert_eq!(region(&[("AWS_REGION", " us-east-2\n"), ("AWS_DEFAULT_REGION", "eu-north-1")]), "us-east-2");
 }
+
+// --- the HTTP door ---------------------------------------------------------------------------------------------------
+
+const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:door";
+const SERVE: Place = Place::Serve { is_loopback: false };
+const LOOPBACK: Place = Place::Serve { is_loopback: true };
+
+fn http_with(place: Place, pairs: &[(&str, &str)]) -> Result<HttpSettings, SettingsErrors> {
+    let vars = vars(pairs);
+    let mut reader = Reader::new(&vars);
+    let settings = reader.http(place);
+    reader.finish(settings)
+}
+
+#[test]
+fn closes_the_door_unless_a_credential_is_set() {
+    let all_empty = [ENV_HTTP_AUTH, ENV_HTTP_AUTH_SECRET, ENV_HTTP_AUTH_TOKEN, ENV_HTTP_PATH_PREFIX, ENV_HTTP_DEADLINE];
+    let settings = http_with(Place::Function, &all_empty.map(|name| (name, ""))).unwrap();
+    let expected = HttpSettings {
+        auth: HttpAuth::Secret(None),
+        path_prefix: String::new(),
+        deadline: std::time::Duration::from_secs(9),
+        read: false,
+        admin: false,
+    };
+    assert_eq!(settings, expected);
+    let (user, password, token) = (ENV_HTTP_AUTH_USERNAME, ENV_HTTP_AUTH_PASSWORD, ENV_HTTP_AUTH_TOKEN);
+    let secret = (ENV_HTTP_AUTH, "secret");
+    let table = [
+        (Place::Function, &[][..], true),
+        (Place::Function, &[(ENV_HTTP_AUTH_SECRET, ARN)], false),
+        (Place::Function, &[(ENV_HTTP_AUTH, "iam")], false),
+        (Place::Function, &[(ENV_HTTP_AUTH, "none")], false),
+        (SERVE, &[], true),
+        (SERVE, &[(user, "u")], true),
+        (SERVE, &[(password, "p")], true),
+        (SERVE, &[(user, "u"), (password, "p")], false),
+        (SERVE, &[(token, "t")], false),
+        (LOOPBACK, &[], false),
+        (LOOPBACK, &[secret], true),
+        (LOOPBACK, &[secret, (token, "t")], false),
+    ];
+    for (place, pairs, is_closed) in table {
+        assert_eq!(http_with(place, pairs).unwrap().is_closed(), is_closed, "{place:?} {pairs:?}");
+    }
+}
+
+#[test]
+fn opens_the_door_to_everybody_only_on_loopback_and_only_without_a_credential() {
+    let auth = |place, pairs: &[(&str, &str)]| http_with(place, pairs).unwrap().auth;
+    assert_eq!(auth(LOOPBACK, &[]), HttpAuth::None);
+    assert_eq!(auth(LOOPBACK, &[(ENV_HTTP_AUTH, "none"), (ENV_HTTP_AUTH_TOKEN, "t")]), HttpAuth::None);
+    let token = HttpAuth::Credentials(HttpCredentials::new(None, None, Some("t".to_owned())));
+    assert_eq!(auth(LOOPBACK, &[(ENV_HTTP_AUTH_TOKEN, "t")]), token);
+    assert_eq!(auth(SERVE, &[]), HttpAuth::Credentials(HttpCredentials::default()));
+    assert_eq!(auth(Place::Function, &[(ENV_HTTP_AUTH, "iam")]), HttpAuth::Iam);
+}
+
+#[test]
+fn reports_every_wrong_setting_of_the_door_and_no_credential() {
+    let pairs = [
+        (ENV_HTTP_AUTH, "basic", "expected secret, iam or none"),
+        (ENV_HTTP_AUTH_SECRET, "door", "expected the ARN of a secret"),
+        (ENV_HTTP_AUTH_USERNAME, "s3cr3t", "for `pushgw serve` only"),
+        (ENV_HTTP_AUTH_PASSWORD, "s3cr3t", "for `pushgw serve` only"),
+        (ENV_HTTP_AUTH_TOKEN, "s3cr3t", "for `pushgw serve` only"),
+        (ENV_HTTP_PATH_PREFIX, "push", "expected a path such as /push"),
+        (ENV_HTTP_DEADLINE, "9", "expected a whole number and one unit"),
+        (ENV_HTTP_READ, "yes", "expected on or off"),
+        (ENV_HTTP_ADMIN, "1", "expected on or off"),
+    ];
+    let mut all = pairs.map(|(name, value, _)| (name, value)).to_vec();
+    all.push(("REMOTE_WRITE_URL", "http://127.0.0.1:9090/"));
+    all.push(("AWS_REGION", "eu-west-1"));
+    let errors = Settings::with_http(&vars(&all), Place::Function).unwrap_err();
+    let text = errors.to_string();
+    assert_eq!(errors.0.len(), pairs.len(), "{text}");
+    for (variable, _, allowed) in pairs {
+        let line =
+            text.lines().find(|line| line.starts_with(variable) && line[variable.len()..].starts_with(['=', ':']));
+        assert!(line.is_some_and(|line| line.contains(allowed)), "{variable}: {text}");
+    }
+    assert!(!text.contains("s3cr3t"), "{text}");
+    let text =
+        http_with(LOOPBACK, &[(ENV_HTTP_AUTH, "iam"), (ENV_HTTP_AUTH_TOKEN, "a\u{FFFD}")]).unwrap_err().to_string();
+    assert_eq!(text.lines().count(), 2, "{text}");
+    assert!(
+        text.contains("HTTP_AUTH=iam: `pushgw serve` gets no requests from AWS") && !text.contains("a\u{FFFD}"),
+        "{text}"
+    );
+}
+
+#[test]
+fn reads_a_path_prefix_and_a_deadline() {
+    let prefix = |text| http_with(SERVE, &[(ENV_HTTP_PATH_PREFIX, text)]).ok().map(|settings| settings.path_prefix);
+    let table = [
+        ("/push", Some("/push")),
+        ("/push/", Some("/push")),
+        ("/a/b", Some("/a/b")),
+        ("/", Some("")),
+        ("push", None),
+        ("/a//b", None),
+        ("/a b", None),
+        ("/a%20b", None),
+        ("/a?b", None),
+        ("/a#b", None),
+    ];
+    for (text, expected) in table {
+        assert_eq!(prefix(text).as_deref(), expected, "{text}");
+    }
+    let deadline =
+        |text| http_with(SERVE, &[(ENV_HTTP_DEADLINE, text)]).ok().map(|settings| settings.deadline.as_millis());
+    for (text, expected) in
+        [("1s", Some(1_000)), ("25s", Some(25_000)), ("15m", Some(900_000)), ("999ms", None), ("16m", None)]
+    {
+        assert_eq!(deadline(text), expected, "{text}");
+    }
+    let on = http_with(SERVE, &[(ENV_HTTP_READ, "on"), (ENV_HTTP_ADMIN, "on")]).unwrap();
+    assert!(on.read && on.admin);
+}
+
+#[test]
+fn hides_the_credentials_of_the_door_in_debug_output() {
+    let pairs = [(ENV_HTTP_AUTH_USERNAME, "us3r"), (ENV_HTTP_AUTH_PASSWORD, "s3cr3t"), (ENV_HTTP_AUTH_TOKEN, "t0k3n")];
+    let debug = format!("{:?}", http_with(SERVE, &pairs).unwrap());
+    assert!(!debug.contains("us3r") && !debug.contains("s3cr3t") && !debug.contains("t0k3n"), "{debug}");
+}
