@@ -254,13 +254,19 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
         ("LateSamples", "LATE_SAMPLES", ["dead-letter", "drop", "Drop", "keep"]),
         ("Metrics", "METRICS", ["alarms", "all", "All", "none"]),
         ("LogLevel", "RUST_LOG", ["off", "error", "warn", "info", "debug", "trace", "INFO", "loud"]),
+        ("HttpAuth", "HTTP_AUTH", ["secret", "iam", "none", "IAM", "basic"]),
+        ("HttpSecretArn", "HTTP_AUTH_SECRET", ["", SECRET, SECRET.replace("push", "a/b_c+d=e.f@g"), SECRET + "\u00e9", "push", WORKSPACE]),
+        ("HttpPathPrefix", "HTTP_PATH_PREFIX", [
+            "", "/a", "/a/b", "/a-b_c.d~e/1", "a", "/", "//", "/a/", "//a", "/a//b", "/a b", "/a%20b", "/\u00e9", "/a?b", "/.", "/..", "/a/../b"]),
+        ("HttpRead", "HTTP_READ", ["off", "on", "On", "true"]),
     ] for value in values])
 def test_the_template_rejects_values_that_the_function_would_reject(parameter, variable, value):
     """The reverse need not hold: the function accepts forms that the template rejects."""
     url = f"https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/{WORKSPACE.partition('/')[2]}/api/v1/remote_write"
     starts = exit_of({"REMOTE_WRITE_URL": url, variable: value}).asked_for_work
     try:
-        cloudformation.resolve(templates.sam_template({}), {parameter: value}, templates.KNOWN)
+        needed = {"HttpDoor": "function-url"} if parameter.startswith("Http") else {}
+        cloudformation.resolve(templates.sam_template({}), {**needed, parameter: value}, templates.KNOWN)
         taken = True
     except cloudformation.InvalidParameters:
         taken = False
