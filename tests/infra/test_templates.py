@@ -228,7 +228,7 @@ def test_sets_the_variables_that_ingest_reads():
     known = set(NOT_OFFERED).union(*(expected(variant)["environment"] for variant in VARIANTS))
     read = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=!", exit_of({name: "!" for name in known}).text)) | {"SIGV4_REGION"}
     if "HTTP_AUTH" not in read:  # an `ingest` without the HTTP door
-        known = {name for name in known if not name.startswith("HTTP_") and name != "READ_URL"}
+        known = {name for name in known if not name.startswith("HTTP_")}
     assert known == read | {"AWS_PROMETHEUS_ENDPOINT"}
 
 
