@@ -26,3 +26,21 @@ need_go_client() {
     (cd "$source" && go build -trimpath -o "$folder/push" .) < /dev/null || return 1
     printf '%s' "$wanted" > "$stamp"
 }
+
+# need_debian_clients: libraries for Ruby, Perl and C++, of the machine's own suite, and the C++ program.
+need_debian_clients() {
+    local folder=$env_dir/clients/debian stamp=$env_dir/stamps/client-debian source=tests/contract/clients/push.cc suite wanted libraries
+    suite=$(sed -n 's/^VERSION_CODENAME=//p' /etc/os-release)
+    wanted="$suite $(cat "$source" tests/setup/clients.sh | cksum)"
+    [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -x "$folder/push" ] && return 0
+    say "unpacking client libraries for Ruby, Perl and C++ from Debian's packages (suite $suite) into tests/.env/clients/debian"
+    rm -rf "$folder" "$stamp"
+    debian_packages "$suite" "$folder" ruby3.1 libruby3.1 ruby-rubygems ruby-prometheus-client-mmap libyaml-0-2 libgmp10 \
+        libnet-prometheus-perl libprometheus-tiny-perl libref-util-perl libstruct-dumb-perl liburi-perl \
+        prometheus-cpp-dev libprometheus-cpp-core1.0 libprometheus-cpp-push1.0 libcurl4 || return 1
+    libraries=$folder/usr/lib/$(c++ -print-multiarch)
+    # curl has more libraries below it, and every Debian with curl has them.
+    c++ -I "$folder/usr/include" "$source" -L "$libraries" -Wl,-rpath,"$libraries" -Wl,--allow-shlib-undefined \
+        -lprometheus-cpp-push -lprometheus-cpp-core -o "$folder/push" || return 1
+    printf '%s' "$wanted" > "$stamp"
+}

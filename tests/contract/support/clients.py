@@ -14,6 +14,7 @@ CONTRACT = ROOT / "tests/contract"
 FOLDER = CONTRACT / "clients"
 #: `tests/run` installs and builds the clients here.
 BUILT = ENV / "clients"
+DEBIAN = BUILT / "debian"
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 #: Values of a grouping key that clients escape, each in its own way.
@@ -37,7 +38,7 @@ class Client:
     """One library with one way to push."""
 
     name: str
-    #: The library's entry in a list of packages: (file, text with the version).
+    #: The library's version: (file under tests/contract or in Debian's packages, text in it).
     pinned: tuple
     #: Returns the command without its arguments.
     command: object
@@ -49,7 +50,10 @@ class Client:
     space: str = " "
     job: str = "nightly / Köln"
     group: dict = field(default_factory=lambda: AWKWARD)
-    #: Quantiles of the summary, {quantile: value}, if the library has them.
+    #: False if the library has none, or cannot push it.
+    histogram: bool = True
+    summary: bool = True
+    #: Quantiles of the summary, {quantile: value}, as the library estimates them.
     quantiles: dict = field(default_factory=dict)
     #: Metrics with the time at which they were made.
     created: tuple = ()
@@ -67,26 +71,28 @@ class Client:
         done = self.run(verb, url, job, orders, **env)
         assert done.returncode == 0, f"{self.name} {verb}: {done.stdout}{done.stderr}"
 
+    def pinned_in(self):
+        """Returns the text of the file that has the version."""
+        [path] = [*CONTRACT.glob(self.pinned[0]), *DEBIAN.glob(self.pinned[0])]
+        return path.read_text()
+
     def kept(self, value):
         """Returns a value of the grouping key as Prometheus gets it."""
         return value if "/" in value else value.replace(" ", self.space)
 
     def series(self, orders):
         """Returns {(metric, ((label, value), ...)): value} of a push."""
-        made = {
-            ("client_orders_total", (("kind", "new"),)): orders,
-            ("client_temperature_celsius", ()): -12.5,
-            ("client_latency_seconds_sum", ()): 8.0625,
-            ("client_latency_seconds_count", ()): 4,
-            ("client_size_bytes_sum", ()): 60,
-            ("client_size_bytes_count", ()): 3,
-        }
-        # Four measurements: 0.0625, 0.5 twice, and 7. Prometheus 3 writes whole bounds as 1.0.
-        for bound, count in ("0.1", 1), ("1.0", 3), ("5.0", 3), ("+Inf", 4):
-            made["client_latency_seconds_bucket", (("le", bound),)] = count
-        # Three sizes: 10, 20 and 30.
-        for quantile, value in self.quantiles.items():
-            made["client_size_bytes", (("quantile", quantile),)] = value
+        made = {("client_orders_total", (("kind", "new"),)): orders, ("client_temperature_celsius", ()): -12.5}
+        if self.histogram:
+            # Four measurements: 0.0625, 0.5 twice, and 7. Prometheus 3 writes whole bounds as 1.0.
+            for bound, count in ("0.1", 1), ("1.0", 3), ("5.0", 3), ("+Inf", 4):
+                made["client_latency_seconds_bucket", (("le", bound),)] = count
+            made |= {("client_latency_seconds_sum", ()): 8.0625, ("client_latency_seconds_count", ()): 4}
+        if self.summary:
+            # Three sizes: 10, 20 and 30.
+            made |= {("client_size_bytes_sum", ()): 60, ("client_size_bytes_count", ()): 3}
+            for quantile, value in self.quantiles.items():
+                made["client_size_bytes", (("quantile", quantile),)] = value
         return {**made, **self.more}
 
 
@@ -102,6 +108,23 @@ def _go():
     return (needed(BUILT / "go/push"),)
 
 
+def _cpp():
+    return (needed(DEBIAN / "push"),)
+
+
+def _ruby():
+    return needed(DEBIAN / "usr/bin/ruby3.1"), FOLDER / "push.rb"
+
+
+def _perl(library):
+    return lambda: (needed(shutil.which("perl")), FOLDER / "push.pl", library)
+
+
+def _unpacked(pattern):
+    """Returns the folders of Debian's packages that fit, as a search path."""
+    return ":".join(map(str, sorted(DEBIAN.glob(pattern))))
+
+
 _PYTHON = "requirements.txt", "prometheus-client==0.26.0"
 _NODE = "clients/node/package.json", '"prom-client": "15.1.3"'
 _CREATED = ("client_orders_created", "client_latency_seconds_created", "client_size_bytes_created")
@@ -112,6 +135,7 @@ _GO = "clients/go/go.mod", "github.com/prometheus/client_golang v1.25.0"
 _OF_GO = {"space": "+", "quantiles": {"0.5": 20}, "more": {
     ("client_native_seconds_bucket", (("le", "+Inf"),)): 4, ("client_native_seconds_sum", ()): 8.0625,
     ("client_native_seconds_count", ()): 4}}
+_OF_PERL = {"PERL5LIB": _unpacked("usr/share/perl5") + ":" + _unpacked("usr/lib/*/perl5/*")}
 
 #: The clients that each run of the tests has.
 CLIENTS = [
@@ -122,6 +146,15 @@ CLIENTS = [
     Client("prom-client, gzip", _NODE, _node, None, **{**_OF_NODE, "env": {**_OF_NODE["env"], "PUSH_COMPRESSION": "gzip"}}),
     Client("client_golang, text", _GO, _go, "text/plain; version=0.0.4; charset=utf-8", **_OF_GO,
            env={"PUSH_FORMAT": "text"}),
+    Client("prometheus-client-mmap", ("usr/lib/ruby/vendor_ruby/prometheus/client/version.rb", "VERSION = '0.16.2'"), _ruby, "text/plain; version=0.0.4", job="nightly Köln", group={"instance": "50%+1 Köln"},
+           histogram=False, summary=False, env={
+               "LD_LIBRARY_PATH": _unpacked("usr/lib/*-linux-gnu*"),
+               "RUBYLIB": ":".join(map(_unpacked, ("usr/lib/ruby/vendor_ruby", "usr/lib/*/ruby/vendor_ruby/3.*", "usr/lib/ruby/3.*",
+                                                   "usr/lib/*/ruby/3.*")))}),
+    Client("Net::Prometheus", ("usr/lib/*/perl5/*/Net/Prometheus.pm", "0.12"), _perl("net"), "application/octet-stream", env=_OF_PERL),
+    Client("Prometheus::Tiny", ("usr/share/perl5/Prometheus/Tiny.pm", "VERSION = '0.010'"), _perl("tiny"), "application/octet-stream", summary=False, env=_OF_PERL),
+    Client("prometheus-cpp", ("usr/lib/*/pkgconfig/prometheus-cpp-push.pc", "Version: 1.0.1"), _cpp, "text/plain; version=0.0.4; charset=utf-8", methods=("POST", "PUT", "DELETE"),
+           job="nightly", group={"instance": "db-1"}, quantiles={"0.5": 10}),
 ]
 
 #: It never writes the `# EOF` that OpenMetrics demands.

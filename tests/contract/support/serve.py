@@ -36,7 +36,8 @@ class Server:
                                         stdin=subprocess.DEVNULL, stdout=self._streams[0], stderr=self._streams[1],
                                         env=environment(**env))
         end = time.monotonic() + 20
-        while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", self.output())):
+        # The door is named last.
+        while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", self.output())) or ("--http" in arguments and not self._door()):
             if self.process.poll() is not None or time.monotonic() > end:
                 text = self.output()
                 self.close()
@@ -45,7 +46,11 @@ class Server:
         self.port = int(found[1])
         self.url = found[0]
         #: The URL of the HTTP door, with `--http`.
-        self.door = (re.search(r'(?:HTTP at +|"http":")(http://127\.0\.0\.1:\d+)', self.output()) or [None, None])[1]
+        self.door = self._door()
+
+    def _door(self):
+        found = re.search(r'(?:HTTP at +|"http":")(http://127\.0\.0\.1:\d+)', self.output())
+        return found and found[1]
 
     @staticmethod
     def _read(stream):
