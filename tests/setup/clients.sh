@@ -44,3 +44,16 @@ need_debian_clients() {
         -lprometheus-cpp-push -lprometheus-cpp-core -o "$folder/push" || return 1
     printf '%s' "$wanted" > "$stamp"
 }
+
+# need_java_client: the jars of pom.xml, and the program for both libraries.
+need_java_client() {
+    local source=tests/contract/clients/java folder=$env_dir/clients/java stamp=$env_dir/stamps/client-java wanted
+    have javac && have mvn || return 1
+    wanted="$(javac -version 2>&1) $(cat "$source"/{pom.xml,Push.java} | cksum)"
+    [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -d "$folder/classes" ] && return 0
+    say "building $source into tests/.env/clients/java"
+    rm -rf "$folder" "$stamp"
+    mvn -q -B -Dstyle.color=never -f "$source/pom.xml" dependency:copy-dependencies -DoutputDirectory="$folder/jars" < /dev/null || return 1
+    javac -cp "$folder/jars/*" -d "$folder/classes" "$source/Push.java" || return 1
+    printf '%s' "$wanted" > "$stamp"
+}

@@ -108,6 +108,11 @@ def _go():
     return (needed(BUILT / "go/push"),)
 
 
+def _java(library):
+    return lambda: (needed(shutil.which("java")), "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-cp",
+                    f"{needed(BUILT / 'java/jars')}/*:{needed(BUILT / 'java/classes')}", "Push", library)
+
+
 def _cpp():
     return (needed(DEBIAN / "push"),)
 
@@ -135,6 +140,7 @@ _GO = "clients/go/go.mod", "github.com/prometheus/client_golang v1.25.0"
 _OF_GO = {"space": "+", "quantiles": {"0.5": 20}, "more": {
     ("client_native_seconds_bucket", (("le", "+Inf"),)): 4, ("client_native_seconds_sum", ()): 8.0625,
     ("client_native_seconds_count", ()): 4}}
+_OF_JAVA = {"space": "+", "quantiles": {"0.5": 20}}
 _OF_PERL = {"PERL5LIB": _unpacked("usr/share/perl5") + ":" + _unpacked("usr/lib/*/perl5/*")}
 
 #: The clients that each run of the tests has.
@@ -146,6 +152,10 @@ CLIENTS = [
     Client("prom-client, gzip", _NODE, _node, None, **{**_OF_NODE, "env": {**_OF_NODE["env"], "PUSH_COMPRESSION": "gzip"}}),
     Client("client_golang, text", _GO, _go, "text/plain; version=0.0.4; charset=utf-8", **_OF_GO,
            env={"PUSH_FORMAT": "text"}),
+    Client("client_java, text", ("clients/java/pom.xml", "<version>1.5.1</version>"), _java("client_java"),
+           "text/plain; version=0.0.4; charset=utf-8", **_OF_JAVA, env={"PUSH_FORMAT": "text"}),
+    Client("simpleclient", ("clients/java/pom.xml", "<version>0.16.0</version>"), _java("simpleclient"),
+           "text/plain; version=0.0.4; charset=utf-8", **_OF_JAVA, created=_CREATED),
     Client("prometheus-client-mmap", ("usr/lib/ruby/vendor_ruby/prometheus/client/version.rb", "VERSION = '0.16.2'"), _ruby, "text/plain; version=0.0.4", job="nightly Köln", group={"instance": "50%+1 Köln"},
            histogram=False, summary=False, env={
                "LD_LIBRARY_PATH": _unpacked("usr/lib/*-linux-gnu*"),
