@@ -1,5 +1,6 @@
 """Pushes by Pushgateway's protocol, through `pushgw serve --http` to a receiver that checks what arrives."""
 import gzip
+import json
 import time
 
 import pytest
@@ -255,6 +256,5 @@ def test_events_are_answered_with_the_report(gateway):
     ]:
         answered = gateway.request("POST", "/events", body.encode(), {"Content-Type": "text/plain"})
         assert answered.status == status, (body, answered)
-        import json
         report = json.loads(answered.body)
         assert (report["accepted"], report["rejected_count"]) == counts

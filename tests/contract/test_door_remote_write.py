@@ -1,0 +1,263 @@
+"""Remote write 1.0 and 2.0 from senders, through the door to a receiver that checks what arrives, and to a real Prometheus."""
+import os
+import shutil
+import struct
+import subprocess
+import tempfile
+import time
+from urllib.request import Request, urlopen
+
+import pytest
+
+from support import components
+from support.door import door
+from support.events import now_ms
+from support.http_server import closed_port
+from support.prometheus import Prometheus
+from support.receiver import Answer
+from support.remote_write import bits, snappy_block_encode
+
+V1 = "application/x-protobuf"
+V2 = "application/x-protobuf;proto=io.prometheus.write.v2.Request"
+STALE = struct.unpack("<d", (0x7FF0000000000002).to_bytes(8, "little"))[0]
+WRITTEN = ["X-Prometheus-Remote-Write-Samples-Written", "X-Prometheus-Remote-Write-Histograms-Written",
+           "X-Prometheus-Remote-Write-Exemplars-Written"]
+
+
+@pytest.fixture
+def gateway():
+    with door(EXTERNAL_LABELS="env=test") as one:
+        yield one
+
+
+@pytest.fixture
+def lenient():
+    """A door whose receiver takes what only a relay may send: labels that begin with `__`, and stale markers."""
+    with door(EXTERNAL_LABELS="env=test") as one:
+        strict = one.receiver._faults_of
+        one.receiver._faults_of = lambda write: [fault for fault in strict(write) if "reserved label" not in fault and "NaN as" not in fault]
+        yield one
+
+
+def varint(number):
+    out = b""
+    while number > 127:
+        out += bytes([number & 127 | 128])
+        number >>= 7
+    return out + bytes([number])
+
+
+def field(number, content):
+    """Returns a field of protobuf: bytes and text with their length, a float as a double, an int as a varint."""
+    if isinstance(content, float):
+        return varint(number << 3 | 1) + struct.pack("<d", content)
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content & (1 << 64) - 1)
+    content = content.encode() if isinstance(content, str) else content
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+def series_v1(labels, samples=(), exemplars=0, histograms=()):
+    out = b"".join(field(1, field(1, name) + field(2, value)) for name, value in labels)
+    out += b"".join(field(2, field(1, float(value)) + field(2, when)) for when, value in samples)
+    out += b"".join(field(3, field(2, 1.0)) for _ in range(exemplars))
+    return field(1, out + b"".join(field(4, histogram) for histogram in histograms))
+
+
+def request_v2(*series):
+    """Returns a 2.0 request of (labels, samples, exemplars)."""
+    symbols, out = [""], b""
+    for labels, samples, exemplars in series:
+        refs = b""
+        for text in (text for pair in labels for text in pair):
+            if text not in symbols:
+                symbols.append(text)
+            refs += varint(symbols.index(text))
+        one = field(1, refs) + b"".join(field(2, field(1, float(value)) + field(2, when)) for when, value in samples)
+        out += field(5, one + b"".join(field(4, field(2, 1.0)) for _ in range(exemplars)))
+    return b"".join(field(4, symbol) for symbol in symbols) + out
+
+
+def write(gateway, protobuf, content_type=V1, path="/api/v1/write", **headers):
+    headers = {"Content-Type": content_type, "Content-Encoding": "snappy", **headers}
+    return gateway.request("POST", path, snappy_block_encode(protobuf), headers)
+
+
+def named(name, **labels):
+    return [("__name__", name), *labels.items()]
+
+
+@pytest.mark.parametrize("path", ["/api/v1/write", "/api/v1/push", "/write",
+                                  "/workspaces/ws-00000000-0000-0000-0000-000000000009/api/v1/remote_write"])
+def test_relays_a_request_of_1_0_on_every_path(gateway, path):
+    when = now_ms()
+    answered = write(gateway, series_v1(named("up", job="x"), [(when, 1), (when + 1, 2.5)]), path=path)
+    assert (answered.status, answered.body) == (204, b"")
+    assert answered.samples == {("up", (("env", "test"), ("job", "x"))): [(when, bits(1.0)), (when + 1, bits(2.5))]}
+    assert not any(answered.headers[name] for name in WRITTEN)
+
+
+def test_counts_what_is_written_of_a_request_of_2_0(lenient):
+    when = now_ms()
+    request = request_v2((named("a"), [(when, 1), (when + 1, 2)], 3), (named("b", x="y"), [(when, STALE)], 0))
+    answered = write(lenient, request, V2)
+    assert answered.status == 204
+    assert [answered.headers[name] for name in WRITTEN] == ["3", "0", "3"]
+    assert answered.samples[("b", (("env", "test"), ("x", "y")))] == [(when, 0x7FF0000000000002)]
+
+
+def test_rejects_a_series_and_writes_the_others(gateway):
+    when = now_ms()
+    for bad, sentence in [
+        ([("job", "x")], "the metric's name"), (named("a.b"), "a.b"), (named("a", **{"b.c": "d"}), "b.c"),
+        ([*named("a"), ("__name__", "b")], "twice"), ([*named("a"), ("b", "c"), ("b", "d")], "twice"), (named("a", b="c" * 2049), "2049 bytes"),
+        (named("a", **{f"l{i}": "v" for i in range(149)}), "151 labels"),
+    ]:
+        request = request_v2((bad, [(when, 1)], 0), (named("good"), [(when, 1)], 0))
+        answered = write(gateway, request, V2)
+        assert answered.status == 400, bad
+        assert sentence in answered.text and "1 of 2 samples are rejected, the rest is stored" in answered.text
+        assert [answered.headers[name] for name in WRITTEN] == ["1", "0", "0"]
+        assert set(answered.samples) == {("good", (("env", "test"),))}
+        when += 1
+
+
+def test_sorts_labels_and_leaves_out_empty_ones_and_passes_reserved_ones(lenient):
+    when = now_ms()
+    answered = write(lenient, series_v1([("z", "1"), ("__replica__", "r"), ("a", ""), ("__name__", "up"), ("cluster", "c")], [(when, 1)]))
+    assert answered.status == 204
+    assert list(answered.samples) == [("up", (("__replica__", "r"), ("cluster", "c"), ("env", "test"), ("z", "1")))]
+
+
+@pytest.mark.parametrize("headers, status", [
+    ({"Content-Type": "application/json"}, 415), ({"Content-Type": "application/x-protobuf;proto=other"}, 415),
+    ({"Content-Encoding": "zstd"}, 415), ({"Content-Encoding": "gzip"}, 415),
+    ({"Content-Type": "application/x-protobuf; proto=prometheus.WriteRequest"}, 204),
+    ({"Content-Type": "", "Content-Encoding": ""}, 204),
+])
+def test_takes_only_its_types_and_encodings(gateway, headers, status):
+    answered = write(gateway, series_v1(named("up"), [(now_ms(), 1)]), **headers)
+    assert answered.status == status
+    assert bool(answered.samples) == (status == 204)
+
+
+@pytest.mark.parametrize("body, sentence", [
+    (b"", "empty"), (b"\xff\x06\x00\x00sNaPpY", "framed"), (b"\xff\xff\xff\xff\x0f", "bytes"), (snappy_block_encode(b"\x0a\xff"), "byte"),
+    (b"no snappy at all", "snappy"),
+])
+def test_a_body_that_cannot_be_read_is_400(gateway, body, sentence):
+    answered = gateway.request("POST", "/api/v1/write", body, {"Content-Type": V1, "Content-Encoding": "snappy"})
+    assert answered.status == 400
+    assert sentence in answered.text
+    assert answered.samples == {}
+
+
+def test_a_valid_request_without_samples_is_204(gateway):
+    for protobuf, kind in [(b"", V1), (series_v1(named("up")), V1), (field(4, ""), V2)]:
+        assert write(gateway, protobuf, kind).status == 204, (protobuf, kind)
+
+
+def test_symbols_that_do_not_fit_are_400(gateway):
+    for protobuf in (field(4, "x"), field(4, "") + field(5, field(1, varint(7) + varint(0))), field(4, "") + field(5, field(1, varint(0)))):
+        answered = write(gateway, protobuf, V2)
+        assert answered.status == 400, protobuf
+        assert not any(answered.headers[name] for name in WRITTEN)
+
+
+def test_a_sample_that_the_receiver_refuses_is_400_and_trouble_is_503(gateway):
+    when = now_ms()
+
+    def answer(write):
+        return Answer(400, b"out of order sample") if any(("x", "bad") in one.labels for one in write.series) else Answer(204)
+    gateway.receiver.answer_with(answer)
+    request = request_v2((named("a", x="bad"), [(when, 1)], 0), (named("a", x="good"), [(when, 1)], 1))
+    answered = write(gateway, request, V2)
+    assert answered.status == 400
+    assert "out of order sample" in answered.text
+    assert [answered.headers[name] for name in WRITTEN] == ["1", "0", "1"]
+    gateway.receiver.answer_with(lambda write: Answer(429, headers={"Retry-After": "3"}))
+    answered = write(gateway, request, V2)
+    assert (answered.status, answered.headers["Retry-After"]) == (503, "3")
+
+
+def test_metadata_of_1_0_is_passed_on_once(gateway):
+    metadata = field(3, field(1, 1) + field(2, "http_requests") + field(4, "Requests."))
+    for _ in range(2):
+        assert write(gateway, metadata).status == 204
+    assert [write.metadata for write in gateway.receiver.writes] == [[field(1, 1) + field(2, "http_requests") + field(4, "Requests.")]]
+
+
+# --- real senders ----------------------------------------------------------------------------------------------------
+
+class Agent:
+    """A Prometheus in agent mode that scrapes itself and writes to the door."""
+
+    def __init__(self, url, protobuf):
+        self.directory = tempfile.mkdtemp(prefix="agent-")
+        port = closed_port()
+        config = os.path.join(self.directory, "prometheus.yml")
+        with open(config, "w") as file:
+            file.write(f"""\
+global: {{scrape_interval: 1s, external_labels: {{sender: agent}}}}
+scrape_configs:
+  - job_name: self
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+remote_write:
+  - url: {url}/api/v1/write
+    protobuf_message: {protobuf}
+    queue_config: {{batch_send_deadline: 1s, min_backoff: 100ms, max_backoff: 1s}}
+    metadata_config: {{send_interval: 2s}}
+""")
+        self.log_path = os.path.join(self.directory, "log")
+        with open(self.log_path, "wb") as log:
+            self.process = subprocess.Popen(
+                [components.prometheus(), "--agent", f"--config.file={config}", f"--storage.agent.path={self.directory}/data",
+                 f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn", "--enable-feature=metadata-wal-records"],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@pytest.mark.parametrize("protobuf", ["prometheus.WriteRequest", "io.prometheus.write.v2.Request"])
+def test_a_prometheus_writes_through_the_door_and_an_outage_loses_nothing(protobuf):
+    with Prometheus() as store, door("--json") as gateway:
+        receiver = gateway.receiver
+        # The receiver is a store that is away for some seconds.
+        def answer(write):
+            if away:
+                return Answer(503)
+            request = Request(store.remote_write_url, write.request.body, {
+                "Content-Encoding": "snappy", "Content-Type": "application/x-protobuf", "X-Prometheus-Remote-Write-Version": "0.1.0"})
+            with urlopen(request, timeout=10) as reply:
+                return Answer(reply.status)
+        away = False
+        receiver.answer_with(answer)
+        agent = Agent(gateway.url, protobuf)
+        try:
+            def scrapes():
+                found = store.samples('up{sender="agent"}', window="10m")
+                return sorted(when for samples in found.values() for when, _ in samples)
+            wait_for(lambda: len(scrapes()) >= 3)
+            away = True
+            time.sleep(3)  # an outage of three scrapes
+            away = False
+            seen = len(scrapes())
+            wait_for(lambda: len(scrapes()) >= seen + 5)
+            times = scrapes()
+            assert max(later - earlier for earlier, later in zip(times, times[1:])) < 1900, times
+            assert store.value('count({sender="agent"})') > 100
+            assert store.value('sum(up{sender="agent"})') == 1
+            with open(agent.log_path) as log:
+                assert "non-recoverable" not in log.read()
+        finally:
+            agent.close()
+
+
+def wait_for(condition, seconds=40):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.2)
