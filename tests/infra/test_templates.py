@@ -239,7 +239,9 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
         variables["DEAD_LETTER_QUEUE_URL"] = f"https://sqs.eu-west-1.amazonaws.com/123456789012/{variables['DEAD_LETTER_QUEUE_URL']}"
         ended = exit_of(variables)
         assert ended.asked_for_work, ended.text
-        assert ended.text == ""
+        # A function without a door may warn that nobody can use one.
+        said = [line for line in ended.text.splitlines() if "HTTP_AUTH" in variables or "HTTP door: it is closed" not in line]
+        assert said == []
 
 
 @pytest.mark.parametrize("parameter, variable, value", [
