@@ -57,3 +57,10 @@ need_java_client() {
     javac -cp "$folder/jars/*" -d "$folder/classes" "$source/Push.java" || return 1
     printf '%s' "$wanted" > "$stamp"
 }
+
+# need_rust_client: the program for both libraries; two minutes of CPU.
+need_rust_client() {
+    local source=tests/contract/clients/rust folder=$env_dir/clients/rust
+    say "building $source into tests/.env/clients/rust"
+    cargo build --quiet --locked --manifest-path "$source/Cargo.toml" --target-dir "$folder" < /dev/null
+}

@@ -61,6 +61,10 @@ class Client:
     more: dict = field(default_factory=dict)
     env: dict = field(default_factory=dict)
 
+    @property
+    def verbs(self):
+        return ("push", "pushadd", "delete")[:len(self.methods)]
+
     def run(self, verb, url, job, orders=0, **env):
         """Runs the client, which pushes its metrics with `orders` as the value of the counter."""
         pairs = [f"{name}={value}" for name, value in self.group.items()]
@@ -113,6 +117,10 @@ def _java(library):
                     f"{needed(BUILT / 'java/jars')}/*:{needed(BUILT / 'java/classes')}", "Push", library)
 
 
+def _rust(library):
+    return lambda: (needed(BUILT / "rust/debug/pushing-client"), library)
+
+
 def _cpp():
     return (needed(DEBIAN / "push"),)
 
@@ -143,7 +151,7 @@ _OF_GO = {"space": "+", "quantiles": {"0.5": 20}, "more": {
 _OF_JAVA = {"space": "+", "quantiles": {"0.5": 20}}
 _OF_PERL = {"PERL5LIB": _unpacked("usr/share/perl5") + ":" + _unpacked("usr/lib/*/perl5/*")}
 
-#: The clients that each run of the tests has.
+#: The clients of each run of the tests.
 CLIENTS = [
     Client("prometheus_client", _PYTHON, _python, TEXT, created=_CREATED),
     Client("prometheus_client, gzip", _PYTHON, _python, TEXT, created=_CREATED, env={"PUSH_COMPRESSION": "gzip"}),
@@ -165,6 +173,12 @@ CLIENTS = [
     Client("Prometheus::Tiny", ("usr/share/perl5/Prometheus/Tiny.pm", "VERSION = '0.010'"), _perl("tiny"), "application/octet-stream", summary=False, env=_OF_PERL),
     Client("prometheus-cpp", ("usr/lib/*/pkgconfig/prometheus-cpp-push.pc", "Version: 1.0.1"), _cpp, "text/plain; version=0.0.4; charset=utf-8", methods=("POST", "PUT", "DELETE"),
            job="nightly", group={"instance": "db-1"}, quantiles={"0.5": 10}),
+]
+
+#: The clients of `bash tests/run --peers`.
+PEERS = [
+    Client("metrics-exporter-prometheus", ("clients/rust/Cargo.toml", 'metrics-exporter-prometheus = { version = "=0.18.3"'),
+           _rust("metrics"), None, methods=("PUT", "POST"), job="nightly", group={"instance": "db-1"}, summary=False),
 ]
 
 #: It never writes the `# EOF` that OpenMetrics demands.
