@@ -51,7 +51,8 @@ class Prometheus:
         with open(self._log, "ab") as log:
             self.process = subprocess.Popen(
                 [components.prometheus(), f"--config.file={config}", f"--storage.tsdb.path={self.directory}/tsdb",
-                 f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--log.level=warn"],
+                 f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--log.level=warn",
+                 "--enable-feature=native-histograms"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
 
     def _ready(self, timeout=20):

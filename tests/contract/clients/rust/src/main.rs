@@ -12,8 +12,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut next = |what: &'static str| arguments.next().ok_or(what);
     let (library, verb, url) = (next("no library")?, next("no verb")?, next("no url")?);
     let (job, orders) = (next("no job")?, next("no orders")?.parse()?);
-    let pairs: HashMap<String, String> =
-        arguments.filter_map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned()))).collect();
+    let pairs: HashMap<String, String> = arguments
+        .filter_map(|pair| pair.split_once('=').map(|(name, value)| (name.to_owned(), value.to_owned())))
+        .collect();
     let user = std::env::var("PUSH_USER").ok().zip(std::env::var("PUSH_PASSWORD").ok());
     match library.as_str() {
         "prometheus" => with_prometheus(&verb, &url, &job, orders, pairs, user),
@@ -34,8 +35,9 @@ fn with_prometheus(
     let registry = Registry::new();
     let taken = Counter::with_opts(Opts::new("client_orders_total", "Orders taken.").const_label("kind", "new"))?;
     let temperature = Gauge::new("client_temperature_celsius", "Where the clients are.")?;
-    let latency =
-        Histogram::with_opts(HistogramOpts::new("client_latency_seconds", "Time to an answer.").buckets(BUCKETS.to_vec()))?;
+    let latency = Histogram::with_opts(
+        HistogramOpts::new("client_latency_seconds", "Time to an answer.").buckets(BUCKETS.to_vec()),
+    )?;
     registry.register(Box::new(taken.clone()))?;
     registry.register(Box::new(temperature.clone()))?;
     registry.register(Box::new(latency.clone()))?;
@@ -71,7 +73,10 @@ fn with_metrics(
     let interval = Duration::from_secs(2);
     let (recorder, exporter) = runtime.block_on(async {
         PrometheusBuilder::new()
-            .set_buckets_for_metric(metrics_exporter_prometheus::Matcher::Suffix("latency_seconds".to_owned()), &BUCKETS)?
+            .set_buckets_for_metric(
+                metrics_exporter_prometheus::Matcher::Suffix("latency_seconds".to_owned()),
+                &BUCKETS,
+            )?
             .with_push_gateway(endpoint, interval, user, password, verb == "pushadd")?
             .build()
     })?;
