@@ -1,5 +1,6 @@
 //! `pushgw demo`: the main job, with nothing but this program. A small plan of `load`: its generator, its ledger.
 
+mod push;
 mod report;
 mod sensors;
 
@@ -29,7 +30,8 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 ///
 /// By default they are written to a workspace in this process, which checks signatures and applies AMP's rules; nothing
 /// else is needed. Each sensor has a temperature (a decimal string), a pH (a number) and a battery level (an integer). It
-/// has one reading a minute for the last 15 minutes. They come by SQS batches and by direct invocations.
+/// has one reading a minute for the last 15 minutes. They come by SQS batches and by direct invocations. A job pushes beside
+/// them, in the format of Prometheus' client libraries.
 ///
 /// Exit code 0 only if every event was stored, dead-lettered or returned as it should be.
 #[derive(clap::Args, Debug)]
@@ -80,9 +82,19 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
         }
         progress.inc(1);
     }
+    if let Err(why) = push::push(&gateway, TIMEOUT).await {
+        ledger.tally.surprise(format!("the push to /metrics/{}: {why}", push::PATH));
+    }
     let took = started.elapsed();
     progress.finish_and_clear();
     let stored = embedded.as_ref().map(|embedded| embedded.workspace.snapshot());
+    let (pushed, stored) = match stored {
+        Some(stored) => {
+            let (pushed, stored) = stored.into_iter().partition(push::is_pushed);
+            (pushed, Some(stored))
+        }
+        None => (Vec::new(), None),
+    };
     if let Some(stored) = &stored {
         ledger.find_all(stored, wall_clock());
     }
@@ -93,6 +105,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
         invocations: &invocations,
         dead_letters: &dead_letters.dead_letters(),
         stored: stored.as_deref(),
+        pushed: &pushed,
         arrival: ledger.arrival(stored.is_some(), i64::MAX),
         tally: &ledger.tally,
         took,

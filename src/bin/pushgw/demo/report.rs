@@ -1,5 +1,6 @@
 //! Reports the demo, to people and to scripts.
 
+use super::push;
 use super::sensors::Invocation;
 use crate::load::generator::{Expected, PlannedSample};
 use crate::load::ledger::Arrival;
@@ -20,6 +21,8 @@ pub(super) struct Report<'a> {
     pub(super) dead_letters: &'a [DeadLetter],
     /// `None` if the receiver is not of this process.
     pub(super) stored: Option<&'a [StoredSeries]>,
+    /// The series of the push, if they can be read.
+    pub(super) pushed: &'a [StoredSeries],
     pub(super) arrival: Arrival,
     pub(super) tally: &'a Tally,
     pub(super) took: Duration,
@@ -57,6 +60,7 @@ impl Report<'_> {
             "lost": self.arrival.lost_events,
             "samples": self.arrival.arrived,
             "series": series.collect::<Vec<_>>(),
+            "pushed": self.pushed.iter().map(series_json).collect::<Vec<_>>(),
             "dead_letters": self.dead_letters.iter().map(view::dead_letter_json).collect::<Vec<_>>(),
             "surprises": tally.failures,
         })
@@ -109,6 +113,11 @@ impl fmt::Display for Report<'_> {
             let types = self.types();
             let type_of = |labels: &Labels| types.get(labels).copied().unwrap_or_default();
             writeln!(f, "{}\n", series_table(&series, Some(&type_of)))?;
+        }
+        if !self.pushed.is_empty() {
+            let pushed = self.pushed.len();
+            writeln!(f, "{}: {pushed} series, with PUT /metrics/{}", heading("pushed by a job"), push::PATH)?;
+            writeln!(f, "{}\n", series_table(self.pushed, None))?;
         }
         writeln!(f, "{}: {}", heading("dead letters"), self.dead_letters.len())?;
         if !self.dead_letters.is_empty() {
