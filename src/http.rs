@@ -23,7 +23,7 @@ mod route;
 mod status;
 
 pub use body::{BodyError, Encoding, unpack};
-pub use door::{Answered, Call, Door, DoorSettings};
+pub use door::{Answered, Call, Door};
 pub use doorkeeper::{Denied, Doorkeeper};
 pub use message::{PathError, Request, Response};
 pub use percent::{check_path, decode_path};

@@ -1,27 +1,17 @@
 //! One request to one answer, in the order in which the door judges: health, credential, route, method, size and encoding, body.
 
 use super::route::{Resource, RouteError, route};
-use super::{Request, Response, events, origin, pushgateway, remote_read, remote_write, status};
-use crate::aws::Transport;
+use super::{Denied, Doorkeeper, Request, Response, events, origin, pushgateway, remote_read, remote_write, status};
+use crate::aws::{HttpTransport, Signed, Transport};
+use crate::config::{HttpSettings, Settings};
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::{Gateway, RemoteReader, Summary};
+use crate::gateway::{Gateway, RemoteReader, Summary, reader_from_settings};
 use crate::instrumentation::log_text;
 use crate::limits::{MAX_DETAIL_CHARS, MAX_EXCERPT_CHARS, MAX_LOGGED_ID_CHARS, MAX_UNPACKED_BYTES};
 use crate::model::{DEFECT, Timestamp};
+use std::error::Error;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::time::Instant;
-
-/// The settings of the door.
-#[derive(Clone, Debug)]
-pub struct DoorSettings {
-    /// Removed from the front of paths.
-    pub path_prefix: String,
-    /// The longest time for a request.
-    pub deadline: Duration,
-    /// `PUT /api/v1/admin/wipe` is answered.
-    pub has_admin: bool,
-}
 
 /// Answers the requests of one process.
 #[derive(Debug)]
@@ -29,7 +19,8 @@ pub struct Door<T, D> {
     pub(super) gateway: Arc<Gateway<T, D>>,
     /// For remote read, if it is set up.
     pub(super) reader: Option<RemoteReader<T>>,
-    pub(super) settings: DoorSettings,
+    doorkeeper: Doorkeeper<HttpTransport>,
+    pub(super) settings: HttpSettings,
     /// When the process started.
     pub(super) started: Timestamp,
 }
@@ -53,23 +44,26 @@ pub struct Answered {
     pub summary: Summary,
 }
 
-impl Default for DoorSettings {
-    fn default() -> Self {
-        Self { path_prefix: String::new(), deadline: Duration::from_secs(9), has_admin: false }
+impl<D: DeadLetterQueue> Door<Signed<HttpTransport>, D> {
+    /// Builds a door that nobody has asked anything yet. Warns if no client can be let in.
+    pub fn from_settings(
+        gateway: Arc<Gateway<Signed<HttpTransport>, D>>,
+        settings: &Settings,
+        http: HttpSettings,
+        started: Timestamp,
+    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        if http.is_closed() {
+            tracing::warn!(
+                "no credential is set for the HTTP door: it is closed, and every request but health is answered 401"
+            );
+        }
+        let reader = settings.read.as_ref().filter(|_| http.read).map(reader_from_settings).transpose()?;
+        let doorkeeper = Doorkeeper::new(&http.auth, HttpTransport::new()?);
+        Ok(Self { gateway, reader, doorkeeper, settings: http, started })
     }
 }
 
 impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
-    pub fn new(gateway: Arc<Gateway<T, D>>, settings: DoorSettings, started: Timestamp) -> Self {
-        Self { gateway, reader: None, settings, started }
-    }
-
-    /// Answers remote read with `reader`.
-    #[must_use]
-    pub fn with_reader(self, reader: Option<RemoteReader<T>>) -> Self {
-        Self { reader, ..self }
-    }
-
     /// Returns the use cases behind the door.
     pub fn gateway(&self) -> &Gateway<T, D> {
         &self.gateway
@@ -102,7 +96,10 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
     }
 
     /// Answers a request whose body is longer than its front takes.
-    pub fn too_large(&self, request: &Request<'_>) -> Answered {
+    pub async fn too_large(&self, request: &Request<'_>, call: Call<'_>) -> Answered {
+        if let Err(denied) = self.doorkeeper.admit(request, call.deadline).await {
+            return denied.into();
+        }
         let resource = route(request, &self.settings.path_prefix).ok().map(|route| route.resource);
         // vmagent would send what gets a 413 for ever.
         let status = if resource == Some(Resource::RemoteWrite) { 400 } else { 413 };
@@ -116,6 +113,9 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
         found: Result<super::route::Route<'_>, RouteError>,
         call: Call<'_>,
     ) -> Answered {
+        if let Err(denied) = self.doorkeeper.admit(request, call.deadline).await {
+            return denied.into();
+        }
         let route = match found {
             Ok(route) => route,
             Err(error) => {
@@ -140,11 +140,14 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             (Resource::RemoteRead, _) => remote_read::read(self, request, call).await,
             (Resource::Groups, _) => Response::json(200, status::no_groups()).into(),
             (Resource::Status, _) => Response::json(200, status::status(self)).into(),
-            (Resource::Wipe, _) if self.settings.has_admin => Response::empty(202).into(),
+            (Resource::Wipe, _) if self.settings.admin => Response::empty(202).into(),
             (Resource::Wipe | Resource::Health, _) => Response::text(404, RouteError::NotFound.to_string()).into(),
         }
     }
 }
+
+/// RFC 7617, 2.
+const CHALLENGE: &str = "Basic realm=\"amp-push-gateway\", charset=\"UTF-8\"";
 
 /// The sentence of routes that show groups.
 const NEEDS_TABLE: &str =
@@ -174,6 +177,20 @@ fn log(answered: &Answered, call: Call<'_>) {
     let answer = log_text(sentence.trim_end(), MAX_DETAIL_CHARS);
     let (request_id, answer) = (request_id.as_ref(), answer.as_ref());
     tracing::warn!(request_id, route, status, answer, "request not taken");
+}
+
+impl From<Denied> for Answered {
+    /// Tells no client which part of its credential is wrong.
+    fn from(denied: Denied) -> Self {
+        let response = match denied {
+            Denied::Unauthorized => {
+                Response::text(401, "the request has no credential of the gateway").with("www-authenticate", CHALLENGE)
+            }
+            Denied::Forbidden => Response::text(403, "AWS has not authorised the request; it must be signed"),
+            Denied::Unavailable => Response::unavailable("the gateway cannot fetch its credentials now", None),
+        };
+        response.into()
+    }
 }
 
 impl From<Response> for Answered {

@@ -18,7 +18,8 @@ pub(super) fn status<T, D>(door: &Door<T, D>) -> String {
         "start_time": started,
         "flags": {
             "HTTP_PATH_PREFIX": door.settings.path_prefix,
-            "HTTP_ADMIN": if door.settings.has_admin { "on" } else { "off" },
+            "HTTP_READ": if door.settings.read { "on" } else { "off" },
+            "HTTP_ADMIN": if door.settings.admin { "on" } else { "off" },
             "HTTP_DEADLINE": format!("{} ms", door.settings.deadline.as_millis()),
         },
     });

@@ -66,7 +66,7 @@ async fn serve<T: Transport, D: DeadLetterQueue>(
         authorised_by_aws: false,
     };
     let call = Call { request_id: &request_id, started, deadline: begun + LONGEST };
-    let answered = if is_too_large { door.too_large(&request) } else { door.answer(&request, call).await };
+    let answered = if is_too_large { door.too_large(&request, call).await } else { door.answer(&request, call).await };
     let (method, path) = (parts.method.as_str(), parts.uri.path());
     let (body_bytes, duration) = (body.len(), begun.elapsed());
     observer(&Served { request_id: &request_id, method, path, body_bytes, answered: &answered, duration });

@@ -16,6 +16,12 @@ def metadata_is_taken(receiver):
     receiver.takes_metadata = True
 
 
+@pytest.fixture
+def ingest(start):
+    """An open door. `test_door_auth.py` tests the others."""
+    return start(HTTP_AUTH="none")
+
+
 def test_a_push_by_function_url_is_written_and_counted(ingest, receiver):
     answer = call(ingest, "PUT", "/metrics/job/x", b"a 1\n", [("Content-Type", "text/plain; version=0.0.4")])
     assert (answer.status, answer.body) == (202, b"")

@@ -4,7 +4,7 @@ use super::exit::CommandError;
 use super::local_workspace::{ACCESS_KEY, LocalWorkspace, REGION};
 use amp_push_gateway::amp::region_of;
 use amp_push_gateway::aws::region_of_profile;
-use amp_push_gateway::config::{self, Env, Reader, Settings, Vars};
+use amp_push_gateway::config::{self, Env, HttpSettings, Place, Reader, Settings, Vars};
 use amp_push_gateway::event::Rules;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -90,6 +90,12 @@ impl Overrides {
         }
         let embedded = LocalWorkspace::start().await?;
         Ok((self.embedded(&embedded).settings()?, Some(embedded)))
+    }
+
+    pub(crate) fn http(&self, place: Place) -> Result<HttpSettings, CommandError> {
+        let mut reader = Reader::new(self);
+        let settings = reader.http(place);
+        reader.finish(settings).map_err(|errors| CommandError::settings(&errors))
     }
 
     pub(crate) fn settings(&self) -> Result<Settings, CommandError> {

@@ -8,8 +8,9 @@ use super::exit::CommandError;
 use super::in_process::{self, LocalDoor};
 use super::stop_signal::StopSignal;
 use super::view;
+use amp_push_gateway::config::{HttpAuth, Place};
 use amp_push_gateway::dead_letter::SqsDeadLetters;
-use amp_push_gateway::http::{Door, DoorSettings};
+use amp_push_gateway::http::Door;
 use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetters};
 use amp_push_gateway::local::door;
 use amp_push_gateway::local::invoke_endpoint::{self, Observer};
@@ -69,11 +70,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     let stop = StopSignal::on_signals()?;
     let timeout = Duration::from_secs(arguments.timeout);
     let (listener, address) = listen("--listen", arguments.listen).await?;
+    warn_if_reachable(address);
     let http = match arguments.http {
         Some(address) => Some(listen("--http", address).await?),
         None => None,
     };
     let (settings, embedded) = Overrides::default().settings_for(arguments.remote_write_url.as_deref()).await?;
+    let is_loopback = http.as_ref().is_none_or(|(_, address)| address.ip().is_loopback());
+    let door_settings = Overrides::default().http(Place::Serve { is_loopback })?;
+    if let (Some((_, address)), HttpAuth::None) = (&http, &door_settings.auth) {
+        warn_if_reachable(*address);
+    }
     // Each message that is dead-lettered or returned has a warning with its reason.
     environment::log_to_stderr(&settings.log_filter, LevelFilter::WARN, arguments.json);
     let polled = polling::prepare(&arguments.polling, timeout).await?;
@@ -84,7 +91,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)"),
     };
     let gateway = Arc::new(in_process::gateway(&settings, queue)?);
-    let door = Arc::new(Door::new(gateway, DoorSettings::default(), wall_clock()));
+    let door = Door::from_settings(gateway, &settings, door_settings, wall_clock()).map_err(CommandError::failed)?;
+    let door = Arc::new(door);
 
     let log = Log { json: arguments.json };
     let written = match embedded {
@@ -101,7 +109,14 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Binds the address of an option, and warns if other machines can reach it.
+/// Warns if other machines can reach an address at which callers are not checked.
+fn warn_if_reachable(address: SocketAddr) {
+    if !address.ip().is_loopback() {
+        view::note("warning: callers are not checked, and this address can be reached from other machines");
+    }
+}
+
+/// Binds the address of an option.
 async fn listen(option: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), CommandError> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         CommandError::failed(format!(
@@ -109,9 +124,6 @@ async fn listen(option: &str, address: SocketAddr) -> Result<(TcpListener, Socke
         ))
     })?;
     let address = listener.local_addr().map_err(CommandError::failed)?;
-    if !address.ip().is_loopback() {
-        view::note("warning: callers are not checked, and this address can be reached from other machines");
-    }
     Ok((listener, address))
 }
 
