@@ -2,6 +2,7 @@
 
 The door queries a query API that checks each signature. The same `ingest` answers behind a function URL.
 """
+import base64
 import itertools
 import json
 import random
@@ -215,6 +216,20 @@ def test_says_how_to_narrow_a_query_that_finds_more_than_lambda_can_answer(door,
 
     status, headers, body = post(door, request((-(1 << 63), (1 << 63) - 1, [named("x")])))
     assert status == 422 and "days" in body.decode() and "choose a shorter time range" in body.decode()
+
+
+def test_says_so_too_if_the_response_is_more_than_a_load_balancer_takes(door, query_api):
+    generator = random.Random(1)
+    now = now_ms()
+    values = [[now / 1000 - second, str(generator.random())] for second in range(5000, 0, -1)]
+    query_api.answers.append(failure(200, matrix([{"metric": {"n": str(number)}, "values": values} for number in range(20)])))
+    body = base64.b64encode(request((now - DAY, now, [named("x")]))).decode()
+    event = {"requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/g/1"}},
+             "httpMethod": "POST", "path": "/api/v1/read", "queryStringParameters": {}, "headers": {"content-encoding": "snappy"},
+             "body": body, "isBase64Encoded": True}
+    answer = door.ingest.invoke(event).json
+    assert answer["statusCode"] == 422
+    assert "1000000 bytes" in answer["body"] and "choose a shorter time range" in answer["body"]
 
 
 @pytest.mark.parametrize("status, body, expected", [
