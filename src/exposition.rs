@@ -7,6 +7,30 @@
 //! * No label name stands twice in a series, and none is `__name__`. A name or a value can be empty, except the series' own name.
 //! * No series stands twice at one time. Equal values were made one, and different ones are an error.
 //!
+//! A body is read as Prometheus' parser reads it at a scrape (`model/textparse`), with these exceptions. `tests/exposition.rs` compares
+//! both parsers.
+//!
+//! | a body with | Prometheus | here |
+//! |---|---|---|
+//! | CR LF at the end of lines, a byte-order mark | an error | taken |
+//! | blanks before a name | a part of the name | skipped |
+//! | a NUL byte at the beginning of a line or in a comment | the end of the body, silently | an error; a comment goes on |
+//! | text: `# TYPE` with a type in capital letters, a blank behind it, or `gaugehistogram` | an error | taken, as Pushgateway does |
+//! | text: no blank between the name and the type | taken | an error |
+//! | text: no blank between the name and the help | leaves out a byte | taken |
+//! | bytes that are not UTF-8 in a comment or in a name | taken | an error |
+//! | a label twice | the last one counts | an error |
+//! | no name but `__name__` in braces | an error | taken |
+//! | an empty name | taken | an error |
+//! | a second, different type of a family | taken | an error |
+//! | a series twice at one time with different values | the storage decides | an error |
+//! | a bucket without a number in `le` | taken | an error |
+//! | a hexadecimal number in `le` or `quantile` | written anew | an error in a bucket, else as it is |
+//! | more than [`MAX_LABELS`](crate::limits::MAX_LABELS) labels | taken | an error |
+//! | OpenMetrics: seconds beyond 64 bits of milliseconds | another time | an error |
+//! | OpenMetrics: `_created` behind another family's TYPE | left out | a series |
+//! | `le` and `quantile` of a series without a type, behind another family's TYPE | written anew | as they are |
+//!
 //! Texts are spans into the body. A second buffer holds what stands otherwise in the body, such as a value with escapes.
 
 mod builder;

@@ -1,0 +1,35 @@
+# Go, and the parser of Prometheus that tests/exposition.rs compares with. For tests/run.
+
+# Any Go of the last years fetches the version that go.mod names.
+go_fits() { have go && version_at_least go1.21 "$(go env GOVERSION 2> /dev/null)"; }
+
+need_go() {
+    local folder=$env_dir/go stamp=$env_dir/stamps/go
+    go_fits && return 0
+    if [ ! -e "$stamp" ]; then
+        say "unpacking Go from Debian's packages (suite forky) into tests/.env/go"
+        rm -rf "$folder"
+        debian_packages forky "$folder" golang-1.26-go golang-1.26-src || return 1
+        : > "$stamp"
+    fi
+    PATH=$folder/usr/lib/go-1.26/bin:$PATH
+    go_fits
+}
+
+# need_textparse: builds the oracle, and collects the bodies that the tests of Prometheus and of its text format parse.
+need_textparse() {
+    local source=tests/contract/oracles/textparse folder=$env_dir/oracles stamp=$env_dir/stamps/textparse wanted prometheus common
+    need_go || return 1
+    wanted=$(cat "$source"/{main.go,go.mod,go.sum} tests/setup/oracles.sh | cksum)
+    [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -x "$folder/textparse" ] && return 0
+    say "building the parser of Prometheus into tests/.env/oracles"
+    mkdir -p "$folder"
+    (cd "$source" && go build -trimpath -o "$folder/textparse" .) < /dev/null || return 1
+    prometheus=$(cd "$source" && go list -m -f '{{.Dir}}' github.com/prometheus/prometheus) || return 1
+    common=$(cd "$source" && go list -m -f '{{.Dir}}' github.com/prometheus/common) || return 1
+    "$folder/textparse" texts "$prometheus"/model/textparse/{promparse,openmetricsparse}_test.go \
+        "$prometheus"/model/textparse/testdata/*.txt "$common"/expfmt/{text_parse,text_create,openmetrics_create}_test.go \
+        "$common"/expfmt/fuzz/corpus/* "$common"/expfmt/testdata/text > "$folder/bodies.jsonl" || return 1
+    cp -f "$prometheus/model/textparse/testdata/alltypes.237mfs.prom.txt" "$folder/alltypes.txt" || return 1
+    printf '%s' "$wanted" > "$stamp"
+}
