@@ -223,6 +223,11 @@ const RULES: &[Rule] = &[
         rejects: |problem, _| matches!(problem, Problem::InvalidBound { .. }),
         takes: NEVER,
     },
+    Rule {
+        why: "a hexadecimal bound is no number",
+        rejects: NONE,
+        takes: |body| has_line(body, |line| line.contains("=\"0x")),
+    },
     Rule { why: "at most 150 labels", rejects: |problem, _| matches!(problem, Problem::TooManyLabels), takes: NEVER },
     Rule {
         why: "the seconds of OpenMetrics fit into 64 bits of milliseconds",

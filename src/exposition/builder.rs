@@ -128,11 +128,8 @@ impl<'a> Builder<'a> {
         if set.len() > MAX_LABELS {
             return Err(Problem::TooManyLabels);
         }
-        for (i, LabelRecord { name, .. }) in set.iter().enumerate() {
-            let name = texts.get(*name);
-            if set[..i].iter().any(|label| label.name.len as usize == name.len() && texts.get(label.name) == name) {
-                return Err(Problem::DuplicateLabel { name: Excerpt::new(name) });
-            }
+        if let Some(name) = repeated_name(texts, set) {
+            return Err(Problem::DuplicateLabel { name: Excerpt::new(name) });
         }
         #[expect(clippy::cast_possible_truncation, reason = "at most MAX_LABELS")]
         let range = LabelRange { start: index(self.open), len: set.len() as u16, is_histogram: false };
@@ -290,8 +287,24 @@ impl Hashes<'_, '_> {
     }
 }
 
+/// Returns a name that stands twice in `set`.
+fn repeated_name<'t>(texts: &'t Texts<'_>, set: &[LabelRecord]) -> Option<&'t str> {
+    let name = |label: &LabelRecord| texts.get(label.name);
+    if set.len() <= 8 {
+        let is_earlier = |(i, label): &(usize, &LabelRecord)| set[..*i].iter().any(|other| name(other) == name(label));
+        return set.iter().enumerate().find(is_earlier).map(|(_, label)| name(label));
+    }
+    // The time must be linear in the bytes, whatever the number of labels.
+    let mut names: Vec<&str> = set.iter().map(name).collect();
+    names.sort_unstable();
+    names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
+}
+
 /// Reports whether the labels are the same ones, in any order. Each set has a name at most once.
 fn is_same_set(a: Labels<'_>, b: &Labels<'_>) -> bool {
+    if a.clone().eq(b.clone()) {
+        return true;
+    }
     let with_value = |labels: Labels<'_>| labels.filter(|(_, value)| !value.is_empty()).count();
     let find = |name: &str| b.clone().find(|(other, _)| *other == name);
     with_value(a.clone()) == with_value(b.clone())

@@ -113,7 +113,7 @@ impl<'a> Reader<'a> {
         let start = self.scanner.at;
         self.subject = start..start;
         let name = if self.scanner.eat(b'"') {
-            let quoted = self.quoted()?;
+            let quoted = self.scanner.quoted(true)?;
             self.unescaped(quoted)
         } else {
             self.scanner.metric_name().ok_or_else(|| self.scanner.unexpected("the name of a metric"))?
@@ -194,7 +194,7 @@ impl<'a> Reader<'a> {
                 }
                 Some(b'"') => {
                     self.scanner.at += 1;
-                    let quoted = self.quoted()?;
+                    let quoted = self.scanner.quoted(is_series)?;
                     let text = self.unescaped(quoted);
                     self.gap();
                     if is_series && matches!(self.scanner.peek(), Some(b',' | b'}')) {
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
             if !self.scanner.eat(b'"') {
                 return Err(self.scanner.unexpected("the value of a label in quotes"));
             }
-            let quoted = self.quoted()?;
+            let quoted = self.scanner.quoted(self.format == Format::Text)?;
             let value = self.unescaped(quoted);
             if is_series && self.builder.text(label) == METRIC_NAME_LABEL {
                 if has_name_label {
@@ -303,10 +303,6 @@ impl<'a> Reader<'a> {
     /// Steps over the one space of OpenMetrics.
     fn space(&mut self, expected: &'static str) -> Result<(), Problem> {
         if self.scanner.eat(b' ') { Ok(()) } else { Err(self.scanner.unexpected(expected)) }
-    }
-
-    fn quoted(&mut self) -> Result<Quoted, Problem> {
-        self.scanner.quoted(self.format == Format::Text)
     }
 
     fn unescaped(&mut self, Quoted { span, has_escapes }: Quoted) -> Span {

@@ -364,6 +364,8 @@ fn rejects_more_than_the_bounds() {
         error(parse_text(format!("a{{{labels}}} 1").as_bytes())).split(": ").last(),
         Some("the series has more than 150 labels")
     );
+    let twice = format!("a{{{}}} 1", (0..100).map(|i| format!("x{}=\"\"", i % 99)).collect::<Vec<_>>().join(","));
+    assert_eq!(error(parse_text(twice.as_bytes())).split(": ").last(), Some("the label x0 stands twice"));
     let large = " ".repeat((16 << 20) + 1);
     let expected = "the body has 16777217 bytes unpacked, at most 16777216 are taken";
     assert_eq!(error(parse_text(large.as_bytes())), expected);

@@ -3,7 +3,7 @@
 //!
 //! `tests/speed/exposition` fetches the file, runs this and Prometheus' parser, and prints the ratios.
 
-use amp_push_gateway::exposition::{SampleValue, parse_text};
+use amp_push_gateway::exposition::{Family, SampleValue, parse_text};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::hint::black_box;
 
@@ -26,7 +26,7 @@ fn exposition(criterion: &mut Criterion) {
 fn parse(body: &[u8]) -> (usize, f64) {
     let exposition = parse_text(body).expect("an exposition");
     let (mut bytes, mut sum) = (0, 0.0);
-    for series in exposition.families().flat_map(|family| family.series()) {
+    for series in exposition.families().flat_map(Family::series) {
         bytes += series.name().len() + series.labels().map(|(name, value)| name.len() + value.len()).sum::<usize>();
         if let SampleValue::Float(value) = series.value() {
             sum += value;
