@@ -25,8 +25,8 @@ _NOT_ATTRIBUTES = {"QueueName", "Tags", "RedrivePolicy"}
 
 
 class Workspace(HttpServer):
-    """Stands in for AMP: keeps each request, and forwards it to Prometheus. `outage` is called before: if it returns an answer,
-    that is sent instead."""
+    """Stands in for AMP: keeps each request, and forwards a write to Prometheus. A query finds nothing. `outage` is called before: if
+    it returns an answer, that is sent instead."""
 
     def __init__(self, prometheus):
         self._prometheus, self.outage, self.requests = prometheus, lambda: None, []
@@ -39,6 +39,8 @@ class Workspace(HttpServer):
         answer = self.outage()
         if answer is not None:
             return answer
+        if request.path.endswith("/api/v1/query"):
+            return 200, {}, b'{"status": "success", "data": {"resultType": "matrix", "result": []}}'
         headers = {name: request.header(name) for name in
                    ("Content-Type", "Content-Encoding", "X-Prometheus-Remote-Write-Version", "User-Agent")}
         forward = urllib.request.Request(self._prometheus.remote_write_url, data=request.body, headers=headers)
@@ -47,6 +49,21 @@ class Workspace(HttpServer):
                 return stored.status, {}, stored.read()
         except urllib.error.HTTPError as error:
             return error.code, {}, error.read()
+
+
+class Secrets(HttpServer):
+    """Stands in for Secrets Manager: keeps each request. Every secret has these credentials."""
+
+    CREDENTIALS = {"username": "push", "password": "secret", "token": "t0k3n"}
+
+    def __init__(self):
+        self.requests = []
+        super().__init__()
+
+    def respond(self, request):
+        self.requests.append(request)
+        body = {"ARN": json.loads(request.body)["SecretId"], "SecretString": json.dumps(self.CREDENTIALS)}
+        return 200, {"Content-Type": "application/x-amz-json-1.1"}, json.dumps(body).encode()
 
 
 class _Function(Ingest):
@@ -66,7 +83,7 @@ class LocalGateway:
     """See the module. `resources` are those of `templates.sam` or `templates.cdk`."""
 
     def __init__(self, resources, sqs, prometheus, folder, environment=None):
-        self.resources, self.workspace, self.sqs_front = resources, Workspace(prometheus), SqsFront(sqs)
+        self.resources, self.workspace, self.sqs_front, self.secrets = resources, Workspace(prometheus), SqsFront(sqs), Secrets()
         self._bootstrap = unpacked(ARCH, folder)
         self._more = environment or {}
         self.queues = {}
@@ -98,7 +115,9 @@ class LocalGateway:
         variables = dict(self.function["Environment"]["Variables"])
         variables["REMOTE_WRITE_URL"] = self.workspace.url + urlsplit(variables["REMOTE_WRITE_URL"]).path
         variables["DEAD_LETTER_QUEUE_URL"] = self.queues[variables["DEAD_LETTER_QUEUE_URL"]].url
-        return {**variables, "AWS_ENDPOINT_URL_SQS": self.sqs_front.url,
+        if variables.get("HTTP_READ") == "on":  # AMP's host alone tells where queries go
+            variables["READ_URL"] = variables["REMOTE_WRITE_URL"].removesuffix("/api/v1/remote_write")
+        return {**variables, "AWS_ENDPOINT_URL_SQS": self.sqs_front.url, "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.secrets.url,
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": self.function["MemorySize"], **self._more}
 
     def start(self):
@@ -130,3 +149,4 @@ class LocalGateway:
             self.source.close()
         self.workspace.close()
         self.sqs_front.close()
+        self.secrets.close()

@@ -2,6 +2,8 @@
 
 The tests capture every AWS call of `ingest` and hold it against the statements of both templates.
 """
+import base64
+import json
 import re
 import subprocess
 
@@ -10,8 +12,10 @@ import pytest
 import templates
 from deployment import VARIANTS, may, role_of_function
 from local_gateway import LocalGateway
+from support import remote_read, remote_write
 from support.components import MissingComponent
 from support.events import BROKEN_TEXT, event, now_ms
+from support.function_url import call
 from support.runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
 from support.sigv4 import _AUTHORIZATION, faults
 from support.sqs import broken, record
@@ -20,6 +24,9 @@ from support.sqs import event as batch
 #: The IAM action of each call of SQS.
 #: https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-api-permissions-reference.html
 IAM_ACTION = {"SendMessage": "sqs:SendMessage", "SendMessageBatch": "sqs:SendMessage"}
+
+#: The IAM action of each path of a workspace: https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-APIReference.html
+ACTION_OF_AMP = {"api/v1/remote_write": "aps:RemoteWrite", "api/v1/query": "aps:QueryMetrics"}
 
 #: Actions that the function itself never calls: who does, and the AWS page that says so.
 OF_LAMBDA = {
@@ -42,7 +49,8 @@ IOT = {"queue": ["FailureQueue.Arn", "Queue.Arn"], "function": ["FailureQueue.Ar
 
 #: The other variants have the same role of the function.
 DEPLOYED = [(tool, variant) for tool in ("SAM", "CDK")
-            for variant in ("standard", "fifo", "an existing workspace, of another account and region", "traced")]
+            for variant in ("standard", "fifo", "an existing workspace, of another account and region", "traced",
+                            "an HTTP door by a function URL, for signed requests", "an HTTP door by an HTTP API, with an existing secret")]
 
 
 def resources_of(tool, variant):
@@ -64,7 +72,7 @@ def everything(gateway):
     """Runs invocations in which `ingest` does all that it ever does with AWS.
 
     It writes, retries, reloads credentials, bisects, and dead-letters one message, many and large ones, of both triggers. The
-    queue fails once.
+    queue fails once. If there is an HTTP door, it takes a push, remote write and remote read.
     """
     answers = []
     gateway.workspace.outage = lambda: answers.pop(0) if answers else None
@@ -85,9 +93,30 @@ def everything(gateway):
         gateway.sqs_front._hook = lambda call: failing.pop() if failing else None
         assert function.invoke(batch(record(BROKEN_TEXT, group=group))).failures == []
         assert failing == []
+        if "HTTP_AUTH" in gateway.function["Environment"]["Variables"]:
+            through_the_door(function, gateway.function["Environment"]["Variables"])
         return function.api.address
     finally:
         function.close()
+
+
+def through_the_door(function, variables):
+    """Sends a request of each kind to the HTTP door, with credentials and without."""
+    prefix, reads = variables.get("HTTP_PATH_PREFIX", ""), variables.get("HTTP_READ") == "on"
+    if variables["HTTP_AUTH"] == "iam":
+        allowed, refused = {"authorizer": {"iam": {"userArn": "arn:aws:iam::123456789012:role/sender"}}}, 403
+        headers = []
+    else:
+        allowed, refused = {}, 401
+        headers = [("Authorization", "Basic " + base64.b64encode(b"push:secret").decode())]
+    written = remote_write.snappy_block_encode(remote_write.encode([([("__name__", "through_the_door")], [(now_ms(), remote_write.bits(1.0))])]))
+    table = [("PUT", "/metrics/job/a", b"through_the_door 1\n", [("Content-Type", "text/plain")], 202),
+             ("POST", "/api/v1/write", written, [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")], 204),
+             ("POST", "/api/v1/read", remote_read.request((now_ms() - 60_000, now_ms(), [(remote_read.EQUAL, "__name__", "a")])),
+              list(remote_read.HEADERS.items()), 200 if reads else 404)]
+    for method, path, body, more, status in table:
+        assert call(function, method, prefix + path, body, [*headers, *more], **allowed).status == status, path
+        assert call(function, method, prefix + path, body, more).status == refused, path
 
 
 def calls(gateway):
@@ -100,8 +129,11 @@ def calls(gateway):
         assert faults(request, {ACCESS_KEY: SECRET_KEY}, None, session_token=SESSION_TOKEN) == []
         region = _AUTHORIZATION.fullmatch(request.header("Authorization")).group(3)
         workspace, path = request.path.removeprefix("/workspaces/").split("/", 1)
-        assert path == "api/v1/remote_write"
-        found.setdefault("aps:RemoteWrite", set()).add(f"{region} {workspace}")
+        found.setdefault(ACTION_OF_AMP[path], set()).add(f"{region} {workspace}")
+    for request in gateway.secrets.requests:
+        assert request.header("X-Amz-Target") == "secretsmanager.GetSecretValue"
+        assert faults(request, {ACCESS_KEY: SECRET_KEY}, None, "secretsmanager", session_token=SESSION_TOKEN) == []
+        found.setdefault("secretsmanager:GetSecretValue", set()).add(json.loads(request.body)["SecretId"])
     names = {queue.url: name for name, queue in gateway.queues.items()}
     for call in gateway.sqs_front.calls:
         found.setdefault(IAM_ACTION[call.action], set()).add(f"{names[call.request['QueueUrl']]}.Arn")
@@ -123,12 +155,16 @@ def test_the_role_allows_exactly_the_calls_that_are_made(tool, variant, sqs, pro
         runtime_api = everything(gateway)
         called = calls(gateway)
         known = {runtime_api, gateway.workspace.address, gateway.sqs_front.address}
+        if gateway.secrets.requests:
+            known.add(gateway.secrets.address)
 
     connected = set(noted.read_text().splitlines())
     assert connected == known, "it connects to, or looks up, an address that is not the Runtime API, the workspace or SQS"
 
     allowed = may(resources, role_of_function(resources))
-    allowed["aps:RemoteWrite"] = [as_called(arn) for arn in allowed["aps:RemoteWrite"]]
+    for action in ACTION_OF_AMP.values():
+        if action in allowed:
+            allowed[action] = [as_called(arn) for arn in allowed[action]]
     needed = {action: set(on) for action, on in called.items()}
     for others in (OF_LAMBDA, OF_TRACING if VARIANTS[variant]["sam"].get("Tracing") == "true" else {}):
         for action, on in others.items():
