@@ -13,14 +13,27 @@ from support.clients import CLIENTS, FOLDER, PEERS, OPENMETRICS_OF_GO
 from support.command_line import environment
 from support.door import PUSH_TIME
 from support.function_url import FunctionUrl
+from support.http_server import HttpServer
 from support.runtime_api import Ingest
 from support.serve import serving
 
 #: Pushes and what Prometheus stores are at most this far apart.
 SECONDS = 60
 
-each_client = pytest.mark.parametrize("client", [*CLIENTS, *(pytest.param(client, marks=pytest.mark.peers) for client in PEERS)],
-                                      ids=lambda client: client.name)
+ARN = "arn:aws:secretsmanager:us-east-1:123456789012:secret:door-AbCdEf"
+USER, PASSWORD = "push", "s3cr3t-and_long.enough"
+
+
+def ids(client):
+    return client.name
+
+
+def marked(*clients):
+    return pytest.mark.parametrize("client", [pytest.param(client, marks=pytest.mark.peers) if client in PEERS else client
+                                              for client in clients], ids=ids)
+
+
+each_client = marked(*CLIENTS, *PEERS)
 
 
 @pytest.fixture(scope="module")
@@ -41,13 +54,44 @@ def door(request):
     return request.getfixturevalue("served").door if request.param == "pushgw serve" else request.getfixturevalue("function_url").url
 
 
+class Secrets(HttpServer):
+    """Secrets Manager with the secret of the door."""
+
+    def respond(self, request):
+        return 200, {}, json.dumps({"ARN": ARN, "Name": "door", "SecretString": json.dumps({"username": USER, "password": PASSWORD})}).encode()
+
+
+@pytest.fixture(scope="module")
+def locked_function_url(prometheus):
+    with Secrets() as secrets, Ingest({"REMOTE_WRITE_URL": prometheus.remote_write_url, "HTTP_AUTH_SECRET": ARN,
+                                       "AWS_ENDPOINT_URL_SECRETS_MANAGER": secrets.url}) as ingest, FunctionUrl(ingest) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def locked_served(prometheus):
+    with serving("--http", "127.0.0.1:0", "--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none",
+                 HTTP_AUTH="secret", HTTP_AUTH_USERNAME=USER, HTTP_AUTH_PASSWORD=PASSWORD) as server:
+        yield server
+
+
+@pytest.fixture(params=["pushgw serve", "function URL"])
+def locked_door(request):
+    """The URL of a door that asks for a user and a password."""
+    if request.param == "pushgw serve":
+        return request.getfixturevalue("locked_served").door
+    return request.getfixturevalue("locked_function_url").url
+
+
 def stored(prometheus, job):
-    """Returns {(metric, labels without job): value} of all that Prometheus knows of a job."""
+    """Returns {(metric, labels without job): value} of all that Prometheus knows of a job; of a native histogram (count, sum)."""
     found = {}
     for one in prometheus.api("query", query="{job=%s}" % json.dumps(job, ensure_ascii=False))["result"]:
         labels = one["metric"]
         assert labels.pop("job") == job
-        found[labels.pop("__name__"), tuple(sorted(labels.items()))] = float(one["value"][1])
+        native = one["histogram"][1] if "histogram" in one else None
+        value = (float(native["count"]), float(native["sum"])) if native else float(one["value"][1])
+        found[labels.pop("__name__"), tuple(sorted(labels.items()))] = value
     return found
 
 
@@ -80,6 +124,18 @@ def test_the_function_answers_202_to_each_verb_of_the_client(client, function_ur
     requests = function_url.requests[before:]
     assert tuple(request.method for request in requests) == client.methods
     assert {request.header("Content-Type") for request in requests[:2]} == {client.content_type}
+
+
+@marked(*(client for client in (*CLIENTS, *PEERS) if client.basic))
+def test_the_client_pushes_with_a_user_and_a_password(client, locked_door, prometheus):
+    job = f"{client.job}-{uuid.uuid4().hex}"
+    client.push("push", locked_door, job, 3, PUSH_USER=USER, PUSH_PASSWORD=PASSWORD)
+    assert stored(prometheus, client.kept(job))
+    refused = f"{client.job}-{uuid.uuid4().hex}"
+    for env in {}, {"PUSH_USER": USER, "PUSH_PASSWORD": "other"}:
+        done = client.run("push", locked_door, refused, 3, **env)
+        assert done.returncode != 0 or client in PEERS
+    assert stored(prometheus, client.kept(refused)) == {}
 
 
 def test_client_golang_learns_that_its_openmetrics_has_no_end(door, prometheus):

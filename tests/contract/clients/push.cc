@@ -1,5 +1,6 @@
 // Pushes with prometheus-cpp. README.md has the arguments.
 #include <cstdio>
+#include <cstdlib>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,7 +35,8 @@ int main(int count, char** arguments) {
     for (double bytes : {10.0, 20.0, 30.0}) size.Observe(bytes);
 
     const auto colon = url.rfind(':');
-    Gateway gateway{url.substr(0, colon), url.substr(colon + 1), job, group};
+    const char *user = std::getenv("PUSH_USER"), *password = std::getenv("PUSH_PASSWORD");
+    Gateway gateway{url.substr(0, colon), url.substr(colon + 1), job, group, user ? user : "", password ? password : ""};
     gateway.RegisterCollectable(registry);
     const int status = verb == "push" ? gateway.Push() : verb == "pushadd" ? gateway.PushAdd() : gateway.Delete();
     // It leaves the status to its user, and makes one 200 of those of several requests.

@@ -10,6 +10,8 @@ registry.counter(:client_orders_total, 'Orders taken.').increment({ kind: 'new' 
 registry.gauge(:client_temperature_celsius, 'Where the clients are.').set({}, -12.5)
 # It cannot write its own histograms and summaries.
 
+url = url.sub('//', "//#{ENV['PUSH_USER']}:#{ENV['PUSH_PASSWORD']}@") if ENV['PUSH_USER']
+
 # The library knows no other label than this.
 push = Prometheus::Client::Push.new(job: job, instance: group['instance'], gateway: url)
 answer = { 'push' => -> { push.replace(registry) }, 'pushadd' => -> { push.add(registry) }, 'delete' => -> { push.delete } }[verb].call

@@ -17,6 +17,7 @@ BUILT = ENV / "clients"
 DEBIAN = BUILT / "debian"
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
+PROTOBUF = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 #: Values of a grouping key that clients escape, each in its own way.
 AWKWARD = {"path": "/var/tmp", "place": "Köln Süd", "rate": "50%+1", "instance": ""}
 
@@ -50,6 +51,8 @@ class Client:
     space: str = " "
     job: str = "nightly / Köln"
     group: dict = field(default_factory=lambda: AWKWARD)
+    #: True if it is tested with HTTP basic authentication.
+    basic: bool = False
     #: False if the library has none, or cannot push it.
     histogram: bool = True
     summary: bool = True
@@ -57,7 +60,7 @@ class Client:
     quantiles: dict = field(default_factory=dict)
     #: Metrics with the time at which they were made.
     created: tuple = ()
-    #: Series that only this library makes: {(metric, ((label, value), ...)): value}.
+    #: Series that only this library makes: {(metric, ((label, value), ...)): value}; of a native histogram it is (count, sum).
     more: dict = field(default_factory=dict)
     env: dict = field(default_factory=dict)
 
@@ -153,32 +156,32 @@ _OF_PERL = {"PERL5LIB": _unpacked("usr/share/perl5") + ":" + _unpacked("usr/lib/
 
 #: The clients of each run of the tests.
 CLIENTS = [
-    Client("prometheus_client", _PYTHON, _python, TEXT, created=_CREATED),
+    Client("prometheus_client", _PYTHON, _python, TEXT, created=_CREATED, basic=True),
     Client("prometheus_client, gzip", _PYTHON, _python, TEXT, created=_CREATED, env={"PUSH_COMPRESSION": "gzip"}),
     Client("prometheus_client, snappy", _PYTHON, _python, TEXT, created=_CREATED, env={"PUSH_COMPRESSION": "snappy"}),
-    Client("prom-client", _NODE, _node, None, **_OF_NODE),
+    Client("prom-client", _NODE, _node, None, **_OF_NODE, basic=True),
     Client("prom-client, gzip", _NODE, _node, None, **{**_OF_NODE, "env": {**_OF_NODE["env"], "PUSH_COMPRESSION": "gzip"}}),
     Client("client_golang, text", _GO, _go, "text/plain; version=0.0.4; charset=utf-8", **_OF_GO,
-           env={"PUSH_FORMAT": "text"}),
+           env={"PUSH_FORMAT": "text"}, basic=True),
     Client("client_java, text", ("clients/java/pom.xml", "<version>1.5.1</version>"), _java("client_java"),
-           "text/plain; version=0.0.4; charset=utf-8", **_OF_JAVA, env={"PUSH_FORMAT": "text"}),
+           "text/plain; version=0.0.4; charset=utf-8", **_OF_JAVA, env={"PUSH_FORMAT": "text"}, basic=True),
     Client("simpleclient", ("clients/java/pom.xml", "<version>0.16.0</version>"), _java("simpleclient"),
-           "text/plain; version=0.0.4; charset=utf-8", **_OF_JAVA, created=_CREATED),
+           "text/plain; version=0.0.4; charset=utf-8", **_OF_JAVA, created=_CREATED, basic=True),
     Client("prometheus-client-mmap", ("usr/lib/ruby/vendor_ruby/prometheus/client/version.rb", "VERSION = '0.16.2'"), _ruby, "text/plain; version=0.0.4", job="nightly Köln", group={"instance": "50%+1 Köln"},
            histogram=False, summary=False, env={
                "LD_LIBRARY_PATH": _unpacked("usr/lib/*-linux-gnu*"),
                "RUBYLIB": ":".join(map(_unpacked, ("usr/lib/ruby/vendor_ruby", "usr/lib/*/ruby/vendor_ruby/3.*", "usr/lib/ruby/3.*",
-                                                   "usr/lib/*/ruby/3.*")))}),
+                                                   "usr/lib/*/ruby/3.*")))}, basic=True),
     Client("Net::Prometheus", ("usr/lib/*/perl5/*/Net/Prometheus.pm", "0.12"), _perl("net"), "application/octet-stream", env=_OF_PERL),
     Client("Prometheus::Tiny", ("usr/share/perl5/Prometheus/Tiny.pm", "VERSION = '0.010'"), _perl("tiny"), "application/octet-stream", summary=False, env=_OF_PERL),
     Client("prometheus-cpp", ("usr/lib/*/pkgconfig/prometheus-cpp-push.pc", "Version: 1.0.1"), _cpp, "text/plain; version=0.0.4; charset=utf-8", methods=("POST", "PUT", "DELETE"),
-           job="nightly", group={"instance": "db-1"}, quantiles={"0.5": 10}),
+           job="nightly", group={"instance": "db-1"}, quantiles={"0.5": 10}, basic=True),
 ]
 
 #: The clients of `bash tests/run --peers`.
 PEERS = [
     Client("metrics-exporter-prometheus", ("clients/rust/Cargo.toml", 'metrics-exporter-prometheus = { version = "=0.18.3"'),
-           _rust("metrics"), None, methods=("PUT", "POST"), job="nightly", group={"instance": "db-1"}, summary=False),
+           _rust("metrics"), None, methods=("PUT", "POST"), job="nightly", group={"instance": "db-1"}, summary=False, basic=True),
 ]
 
 #: It never writes the `# EOF` that OpenMetrics demands.
