@@ -16,6 +16,7 @@ import templates
 from deployment import VARIANTS
 from support import ROOT, components
 from support.events import event
+from support.function_url import call
 from support.prometheus import Prometheus
 from support.receiver import Receiver
 from support.runtime_api import Ingest
@@ -191,6 +192,20 @@ def test_the_graphs_of_the_log_show_numbers_of_the_metric_line(deployment, print
     assert len(queries) == 7 and asked <= printed
     # Together they show every number.
     assert printed <= asked | of_metrics
+
+
+def test_the_metric_line_of_an_http_request_has_the_fields_that_the_queries_ask_for():
+    with Receiver() as receiver:
+        ingest = Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "HTTP_AUTH": "none"})
+        try:
+            answer = call(ingest, "PUT", "/metrics/job/backup", b"m 1\n", [("Content-Type", "text/plain")])
+            line, events = answer.result.metrics, ingest.invoke(event()).metrics
+        finally:
+            ingest.close()
+    assert (answer.status, line["status"], line["samples"]) == (202, 202, 2)  # with push_time_seconds
+    assert line["route"].startswith("/metrics/job/") and {"rejected", "total_ms"} <= set(line)
+    # The queries tell requests from events by it.
+    assert "route" not in events
 
 
 @pytest.mark.parametrize("deployment", ["SAM", "CDK"])

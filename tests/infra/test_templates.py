@@ -227,8 +227,6 @@ NOT_OFFERED = {
 def test_sets_the_variables_that_ingest_reads():
     known = set(NOT_OFFERED).union(*(expected(variant)["environment"] for variant in VARIANTS))
     read = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=!", exit_of({name: "!" for name in known}).text)) | {"SIGV4_REGION"}
-    if "HTTP_AUTH" not in read:  # an `ingest` without the HTTP door
-        known = {name for name in known if not name.startswith("HTTP_")}
     assert known == read | {"AWS_PROMETHEUS_ENDPOINT"}
 
 
@@ -239,7 +237,7 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
         variables["DEAD_LETTER_QUEUE_URL"] = f"https://sqs.eu-west-1.amazonaws.com/123456789012/{variables['DEAD_LETTER_QUEUE_URL']}"
         ended = exit_of(variables)
         assert ended.asked_for_work, ended.text
-        # A function without a door may warn that nobody can use one.
+        # A function without a door says that nobody can use one.
         said = [line for line in ended.text.splitlines() if "HTTP_AUTH" in variables or "HTTP door: it is closed" not in line]
         assert said == []
 
