@@ -1,11 +1,12 @@
 //! An HTTP/1.1 server: it bounds bodies and connections, and lets requests end before it stops.
 //!
 //! On a loopback address it answers programs of this machine and no web page. A browser sends a request of any page to any port.
-//! Requests with `Origin`, from another site, or with the name of another host (DNS rebinding) are therefore 403.
+//! Requests with `Origin`, from another site, or with the name of another host (DNS rebinding) are therefore 403. On any other address
+//! web pages are answered, too.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -99,6 +100,9 @@ async fn connection<A, F>(
     let answer = &answer;
     let service = service_fn(move |request: Request<Incoming>| async move {
         let (parts, body) = request.into_parts();
+        if !has_one_host(parts.version, &parts.headers) {
+            return Ok(plain(400, "expected the header Host once (RFC 9112, section 3.2)"));
+        }
         if let Some(refusal) = of_a_web_page(&parts.headers).filter(|_| is_loopback) {
             return Ok(plain(403, refusal));
         }
@@ -126,6 +130,14 @@ async fn connection<A, F>(
     }
 }
 
+/// HTTP/1.0 knows no `Host`.
+fn has_one_host(version: Version, headers: &HeaderMap) -> bool {
+    match headers.get_all(HOST).iter().count() {
+        0 => version < Version::HTTP_11,
+        hosts => hosts == 1,
+    }
+}
+
 /// Returns why a request may be of a web page.
 fn of_a_web_page(headers: &HeaderMap) -> Option<&'static str> {
     if headers.contains_key(ORIGIN) {
@@ -140,7 +152,9 @@ fn of_a_web_page(headers: &HeaderMap) -> Option<&'static str> {
 }
 
 fn is_loopback_host(host: &str) -> bool {
-    let Ok(authority) = host.parse::<http::uri::Authority>() else { return false };
+    // `Authority` has the name and password of a URL, which `Host` has not.
+    let authority = host.parse::<http::uri::Authority>();
+    let Some(authority) = authority.ok().filter(|_| !host.contains('@')) else { return false };
     let name =
         authority.host().trim_start_matches('[').trim_end_matches(']').trim_end_matches('.').to_ascii_lowercase();
     name == "localhost"

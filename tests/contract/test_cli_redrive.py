@@ -220,6 +220,17 @@ def test_redrive_writes_a_file_for_its_owner_alone_and_not_to_standard_output(sq
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("target", ["kept", "missing"])
+def test_redrive_writes_through_no_symbolic_link(dead_letters, tmp_path, target):
+    dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
+    (tmp_path / "kept").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / target)
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to-file", tmp_path / "link", "--all")
+    assert done.returncode == 2 and "symbolic link" in done.stderr
+    assert (tmp_path / "kept").read_text() == "" and not (tmp_path / "missing").exists()
+    assert len(dead_letters.letters()) == 1
+
+
 def test_redrive_sends_maybe_stored_messages_only_on_request(sqs, dead_letters, redrive, tmp_path):
     dead_letters.send(event({"ph": 1}), ours("out_of_order", maybe_stored="true"))
     source = sqs.queue()

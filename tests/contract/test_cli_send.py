@@ -247,14 +247,21 @@ def test_each_run_of_a_cron_job_reaches_a_fifo_queue(sqs):
 def test_a_second_run_with_the_same_progress_is_an_error(sqs, file, tmp_path):
     path, state = file(numbered(3)), tmp_path / "state"
     assert pushgw("send", path, "--queue-url", sqs.queue().url, "--resume", state).returncode == 0
-    link = tmp_path / "link"
-    link.symlink_to(state)
     with open(state) as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         done = pushgw("send", path, "--queue-url", sqs.queue().url, "--resume", state)
     assert done.returncode == 2 and "another run" in done.stderr
-    done = pushgw("send", path, "--queue-url", sqs.queue().url, "--resume", link)
+
+
+@pytest.mark.parametrize("target", ["kept", "missing"])
+def test_progress_is_not_saved_through_a_symbolic_link(sqs, file, tmp_path, target):
+    (tmp_path / "kept").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / target)
+    queue = sqs.queue()
+    done = pushgw("send", file(numbered(3)), "--queue-url", queue.url, "--resume", tmp_path / "link")
     assert done.returncode == 2 and "symbolic link" in done.stderr
+    assert (tmp_path / "kept").read_text() == "" and not (tmp_path / "missing").exists()
+    assert left_on(queue) == 0
 
 
 def test_prints_one_object_as_json(sqs, file):

@@ -2,6 +2,7 @@
 import http.client
 import json
 import signal
+import subprocess
 import threading
 import time
 
@@ -9,7 +10,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from support import components
-from support.command_line import run
+from support.command_line import environment, run
 from support.events import now_ms
 from support.serve import invoke, serving
 from support.sqs import event as sqs_event
@@ -27,17 +28,33 @@ def server():
 
 @pytest.mark.parametrize("headers, status", [
     ({}, 200), ({"Host": "localhost"}, 200), ({"Host": "[::1]:9001"}, 200), ({"Host": "evil.example"}, 403), ({"Host": "localhost.evil.example"}, 403),
+    ({"Host": "evil@localhost"}, 403), ({"Host": "localhost@evil.example"}, 403), ({"Host": ""}, 403), ({"Host": None}, 400),
     ({"Origin": "https://evil.example"}, 403), ({"Origin": "null"}, 403), ({"Sec-Fetch-Site": "cross-site"}, 403),
     ({"Sec-Fetch-Site": "none"}, 200), ({"Content-Type": "text/plain", "Origin": "http://localhost:9001"}, 403),
 ])
 def test_answers_programs_and_no_web_page(server, headers, status):
     """A page of any site can send text/plain to a port of this machine; by DNS rebinding it can do so under its own name."""
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
-    connection.request("POST", "/2015-03-31/functions/f/invocations", json.dumps(GOOD), headers)
+    connection.putrequest("POST", "/2015-03-31/functions/f/invocations", skip_host="Host" in headers)
+    body = json.dumps(GOOD).encode()
+    for name, value in {"Content-Length": len(body), **headers}.items():
+        if value is not None:
+            connection.putheader(name, value)
+    connection.endheaders(body)
     answer = connection.getresponse()
     assert answer.status == status
     assert answer.read()
     connection.close()
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "[::]", "127.0.0.1"])
+def test_warns_at_the_start_if_web_pages_and_other_machines_are_answered(address):
+    process = subprocess.Popen([components.pushgw(), "serve", "--listen", f"{address}:0"], stdin=subprocess.DEVNULL,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=20)
+    assert ("warning" in said and "web pages" in said and address in said) == (address != "127.0.0.1")
 
 
 def test_boto3_invokes_and_gets_the_report(server):

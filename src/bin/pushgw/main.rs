@@ -5,6 +5,7 @@
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are the help text, which knows no markup")]
 
+mod appended_file;
 mod check;
 mod demo;
 mod environment;

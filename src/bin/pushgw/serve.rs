@@ -26,11 +26,14 @@ use tracing_subscriber::filter::LevelFilter;
 /// Run the function on this machine behind the Lambda Invoke API: `aws lambda invoke --endpoint-url` and the AWS SDKs work
 /// unchanged. With --queue-url it also runs behind an SQS queue, as on AWS.
 ///
-/// Any function name will do, and signatures of callers are not checked. Events are written to a workspace in this
-/// process, which applies AMP's rules. It shows at the end what it holds, and is gone then. With --remote-write-url they go
-/// there, with settings from the environment as for the Lambda function (REMOTE_WRITE_AUTH, SIGV4_REGION and so on).
-/// Rejected messages go to DEAD_LETTER_QUEUE_URL if it is set, else to memory with --keep-dead-letters. Without both they
-/// are returned, as the function does without a queue.
+/// Any function name will do, and signatures of callers are not checked. On a loopback address, the default, requests of
+/// web pages are refused. On another address, such as 0.0.0.0 or [::], web pages and other machines are answered, too: a
+/// warning says so at the start.
+///
+/// Events are written to a workspace in this process, which applies AMP's rules. It shows at the end what it holds, and is
+/// gone then. With --remote-write-url they go there, with settings from the environment as for the Lambda function
+/// (REMOTE_WRITE_AUTH, SIGV4_REGION and so on). Rejected messages go to DEAD_LETTER_QUEUE_URL if it is set, else to memory
+/// with --keep-dead-letters. Without both they are returned, as the function does without a queue.
 ///
 /// The queue is polled as Lambda's event source mapping with ReportBatchItemFailures does. Messages are gathered into
 /// batches. Messages that are stored or dead-lettered are deleted, the others come again after the queue's visibility
@@ -111,8 +114,12 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
 
 /// Warns if other machines can reach an address at which callers are not checked.
 fn warn_if_reachable(address: SocketAddr) {
-    if !address.ip().is_loopback() {
-        view::note("warning: callers are not checked, and this address can be reached from other machines");
+    if !address.ip().to_canonical().is_loopback() {
+        view::note(&format!(
+            "{} {address} can be reached from other machines, callers are not checked, and web pages are answered, too; \
+             only a loopback address such as 127.0.0.1 refuses them",
+            view::Styled(view::WARNING, "warning:")
+        ));
     }
 }
 

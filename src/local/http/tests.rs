@@ -69,9 +69,25 @@ async fn waits_for_a_request_that_has_begun_before_it_stops() {
     server.await.unwrap();
 }
 
+#[tokio::test]
+async fn wants_the_header_host_once_in_http_1_1() {
+    let table = [
+        ("1.1", "", "400"),
+        ("1.1", "host: localhost\r\nhost: localhost\r\n", "400"),
+        ("1.1", "host: localhost\r\n", "200"),
+        ("1.0", "", "200"),
+        ("1.0", "host: localhost\r\nhost: evil.example\r\n", "400"),
+    ];
+    for (version, host, expected) in table {
+        let request = format!("GET / HTTP/{version}\r\n{host}connection: close\r\n\r\n");
+        let answer = exchange(request.as_bytes()).await;
+        assert_eq!(answer.get(9..12), Some(expected), "{request:?}: {answer}");
+    }
+}
+
 #[test]
 fn answers_programs_of_this_machine_and_no_web_page() {
-    let table: [(&[(&str, &str)], bool); 14] = [
+    let table: [(&[(&str, &str)], bool); 16] = [
         (&[], true),
         (&[("host", "localhost:9001")], true),
         (&[("host", "LOCALHOST.")], true),
@@ -83,6 +99,8 @@ fn answers_programs_of_this_machine_and_no_web_page() {
         (&[("host", "localhost.evil.example")], false),
         (&[("host", "127.0.0.1.evil.example")], false),
         (&[("host", "")], false),
+        (&[("host", "evil@localhost")], false),
+        (&[("host", "localhost:80@evil.example")], false),
         (&[("host", "localhost"), ("origin", "http://localhost:9001")], false),
         (&[("host", "localhost"), ("origin", "null")], false),
         (&[("host", "localhost"), ("sec-fetch-site", "cross-site")], false),

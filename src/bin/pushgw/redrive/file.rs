@@ -1,10 +1,10 @@
 //! A file of JSON lines, one for each message, that is only ever appended to.
 
+use crate::appended_file;
 use crate::exit::CommandError;
 use serde::de::IgnoredAny;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug)]
@@ -27,7 +27,7 @@ impl JsonLines {
     }
 
     fn opened(path: &Path) -> io::Result<Self> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+        let mut file = appended_file::open(path)?;
         let mut length = file.seek(SeekFrom::End(0))?;
         if length > 0 {
             let mut last = [0];

@@ -4,15 +4,15 @@
 //! * A line that was cut off by the end of a process or of the machine is left out: its message is sent again.
 //! * One run at a time has the lock of the file. A symbolic link is not followed.
 
+use crate::appended_file;
 use crate::exit::CommandError;
 use crate::input_file::InputFile;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -132,19 +132,7 @@ impl Progress {
             ))
         };
         let unusable = |error: &io::Error| usage(&format!("it cannot be written: {error}"));
-        let file = OpenOptions::new()
-            .read(true)
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| unusable(&error))?;
-        // After it was opened, so that nobody can put a link there in between.
-        let named = fs::symlink_metadata(path).map_err(|error| unusable(&error))?;
-        let opened = file.metadata().map_err(|error| unusable(&error))?;
-        if named.is_symlink() || (named.dev(), named.ino()) != (opened.dev(), opened.ino()) {
-            return Err(usage("it is a symbolic link, which is not followed"));
-        }
+        let file = appended_file::open(path).map_err(|error| unusable(&error))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(usage("another run of `send` is using it")),
@@ -276,6 +264,7 @@ fn hash(inputs: &[InputFile]) -> Result<String, CommandError> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::fs;
 
     struct Folder(PathBuf);
 
@@ -340,17 +329,6 @@ mod tests {
         fs::write(&file, "{}\n").unwrap();
         assert!(error("x", "queue q").to_string().contains("no progress"));
         assert_eq!(error("x", "queue q").exit_code, 2);
-    }
-
-    #[test]
-    fn follows_no_symbolic_link_and_gives_the_file_to_its_owner_alone() {
-        let folder = Folder::new("link");
-        let (file, link) = (folder.file(), folder.0.join("link"));
-        Progress::open(Some(&file), &input("x"), "queue q").unwrap();
-        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        let error = Progress::open(Some(&link), &input("x"), "queue q").unwrap_err();
-        assert!(error.exit_code == 2 && error.to_string().contains("symbolic link"), "{error}");
     }
 
     #[test]
