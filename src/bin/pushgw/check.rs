@@ -84,7 +84,8 @@ fn check(
     let mut messages = file.messages()?;
     let mut written = Ok(());
     if !json {
-        written = writeln!(out, "{}", view::shown(&view::Styled(view::HEADING, file.name()).to_string()));
+        written =
+            writeln!(out, "{}", view::shown(&view::Styled(view::HEADING, view::Foreign(file.name())).to_string()));
     }
     while written.is_ok()
         && let Some(FileMessage { place, text }) = messages.next().map_err(|error| file.unreadable(&error))?

@@ -1,5 +1,6 @@
 //! How a command ends.
 
+use super::view::Foreign;
 use amp_push_gateway::aws::causes;
 use amp_push_gateway::config::SettingsErrors;
 use std::error::Error;
@@ -12,21 +13,23 @@ use std::path::Path;
 pub(crate) struct CommandError {
     cause: Box<dyn Error + Send + Sync>,
     pub(crate) exit_code: u8,
+    /// One for each wrong setting; any other line break is foreign.
+    has_lines: bool,
 }
 
 impl CommandError {
     /// Something that the command needs failed.
     pub(crate) fn failed(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { cause: cause.into(), exit_code: 1 }
+        Self { cause: cause.into(), exit_code: 1, has_lines: false }
     }
 
     /// Wrong usage or settings.
     pub(crate) fn usage(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self { cause: cause.into(), exit_code: 2 }
+        Self { cause: cause.into(), exit_code: 2, has_lines: false }
     }
 
     pub(crate) fn settings(errors: &SettingsErrors) -> Self {
-        Self::usage(format!("wrong settings:\n{errors}"))
+        Self { has_lines: true, ..Self::usage(format!("wrong settings:\n{errors}")) }
     }
 
     pub(crate) fn unreadable(path: &Path, error: &io::Error) -> Self {
@@ -36,6 +39,7 @@ impl CommandError {
 
 impl fmt::Display for CommandError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&causes(&*self.cause))
+        let text = causes(&*self.cause);
+        if self.has_lines { f.write_str(&text) } else { write!(f, "{}", Foreign(text)) }
     }
 }

@@ -41,8 +41,17 @@ impl<T: fmt::Display> fmt::Display for Styled<T> {
     }
 }
 
+/// Foreign text in a line for people: a line break in it begins no line of ours.
+pub(crate) struct Foreign<T>(pub(crate) T);
+
+impl<T: fmt::Display> fmt::Display for Foreign<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.to_string().replace('\n', "\\u000a"))
+    }
+}
+
 /// Returns text as it may leave the program. Names, values and error texts are foreign: a device or a receiver chose them. Their
-/// characters that steer a terminal are shown as `\u001b`, which is right in JSON too. Line breaks and our own styles stay.
+/// characters that steer a terminal are shown as `\u001b`, which is right in JSON too. Line breaks and our own styles stay: see [`Foreign`].
 pub(crate) fn shown(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for (number, part) in text.split(ESCAPE.as_str()).enumerate() {
@@ -76,7 +85,10 @@ pub(crate) struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        io::stderr().write_all(shown(&String::from_utf8_lossy(bytes)).as_bytes())?;
+        // One event of the log, which is one line.
+        let text = String::from_utf8_lossy(bytes);
+        let line = Foreign(text.strip_suffix('\n').unwrap_or(&text)).to_string() + "\n";
+        io::stderr().write_all(shown(&line).as_bytes())?;
         Ok(bytes.len())
     }
 
@@ -210,6 +222,12 @@ mod tests {
         assert_eq!(plain(&Styled(BAD, "\x1b[8mx\ny").to_string()), "\\u001b[8mx\ny");
         let json = shown(&json!({"key": hostile}).to_string());
         assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap()["key"], hostile);
+    }
+
+    #[test]
+    fn a_line_break_in_foreign_text_begins_no_line() {
+        let text = format!("{} {}", Foreign("a\nb"), Styled(BAD, Foreign("c\r\nd")));
+        assert_eq!(plain(&text), "a\\u000ab c\\u000d\\u000ad");
     }
 
     #[test]

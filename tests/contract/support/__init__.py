@@ -15,6 +15,7 @@
 | `gateway`        | one `ingest` and one receiver for many invocations, and what each sent            |
 | `event_values`   | JSON values that are accepted or rejected, and the bits that are sent             |
 | `command_line`   | `pushgw` and other programs, run as a user does                                  |
+| `hostile_text`   | text that steers a terminal or makes up lines, and the check that it does neither |
 | `serve`          | `pushgw serve` as a process, and its clients                                     |
 | `clients`        | client libraries as programs, and what Prometheus must answer after a push       |
 | `events`         | short ways to write events and times                                             |

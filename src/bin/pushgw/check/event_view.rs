@@ -1,7 +1,7 @@
 //! Shows one event, to people and to scripts.
 
 use crate::input_file::Place;
-use crate::view::{self, Styled, series_name, utc, value_type};
+use crate::view::{self, Foreign, Styled, series_name, utc, value_type};
 use amp_push_gateway::event::{Event, EventTimes, ParsedEvent};
 use amp_push_gateway::model::{LabelName, METRIC_NAME_LABEL, MetricName, Value};
 use serde::Deserialize;
@@ -45,7 +45,8 @@ impl fmt::Display for EventView<'_> {
         let position = Styled(view::QUIET, format!("{line}[{}]", self.index));
         match &self.parsed.event {
             Err(rejection) => {
-                write!(f, "  {position} {} {}: {}", Styled(view::BAD, "rejected"), rejection.reason, rejection.detail)
+                let (rejected, detail) = (Styled(view::BAD, "rejected"), Foreign(&rejection.detail));
+                write!(f, "  {position} {rejected} {}: {detail}", rejection.reason)
             }
             Ok(event) => {
                 let age = self.times.now.since(event.timestamp);

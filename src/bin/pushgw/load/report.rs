@@ -3,7 +3,7 @@
 use super::ledger::{Arrival, Percentiles};
 use super::plan::Plan;
 use super::tally::Tally;
-use crate::view::{self, Styled, count, duration};
+use crate::view::{self, Foreign, Styled, count, duration};
 use serde_json::{Value, json};
 use std::fmt;
 use std::time::Duration;
@@ -107,7 +107,7 @@ impl fmt::Display for Report<'_> {
             ("load", self.load()),
             ("sent", self.sent()),
             ("to", self.target.clone()),
-            ("rejected", self.rejected()),
+            ("rejected", Foreign(self.rejected()).to_string()),
             ("arrived", self.arrived()),
             ("latency", self.latency()),
         ];
@@ -115,7 +115,7 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "{label:<10}{text}")?;
         }
         for failure in self.tally.failures.iter().chain(&self.fault) {
-            writeln!(f, "  {} {failure}", Styled(view::BAD, "!"))?;
+            writeln!(f, "  {} {}", Styled(view::BAD, "!"), Foreign(failure))?;
         }
         if !self.is_whole() {
             writeln!(

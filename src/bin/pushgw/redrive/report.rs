@@ -3,7 +3,7 @@
 use super::dead_letter::Origin;
 use super::route::Selection;
 use super::tally::Tally;
-use crate::view::{self, Styled, count, rows, utc};
+use crate::view::{self, Foreign, Styled, count, rows, utc};
 use amp_push_gateway::model::Timestamp;
 use serde::Serialize;
 use std::fmt;
@@ -34,19 +34,25 @@ impl Report<'_> {
                 Origin::Iot => "AWS IoT",
             };
             let (too_old, maybe_stored) = (number(group.too_old), number(group.maybe_stored));
-            vec![group.reason.clone(), from.to_owned(), group.dead_letters.to_string(), too_old, maybe_stored]
+            vec![
+                Foreign(&group.reason).to_string(),
+                from.to_owned(),
+                group.dead_letters.to_string(),
+                too_old,
+                maybe_stored,
+            ]
         });
         rows(&["reason", "from", "dead letters", "too old", "maybe stored"], lines.collect(), &[2, 3, 4])
     }
 
     fn examples(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for group in self.tally.groups.values() {
-            writeln!(f, "{}", Styled(view::HEADING, &group.reason))?;
+            writeln!(f, "{}", Styled(view::HEADING, Foreign(&group.reason)))?;
             for example in &group.examples {
                 let sent = example.sent_timestamp.map_or("no time".to_owned(), |sent| utc(Timestamp(sent)));
-                let detail = view::beginning(&example.detail);
-                writeln!(f, "  {} {}  {detail}", Styled(view::QUIET, sent), Styled(view::QUIET, &example.message_id))?;
-                writeln!(f, "    {}", example.body)?;
+                let (id, detail) = (Foreign(&example.message_id), Foreign(view::beginning(&example.detail)));
+                writeln!(f, "  {} {}  {detail}", Styled(view::QUIET, sent), Styled(view::QUIET, id))?;
+                writeln!(f, "    {}", Foreign(&example.body))?;
             }
         }
         writeln!(f)
@@ -65,7 +71,7 @@ impl Report<'_> {
             writeln!(f, "sent back  {} to {source}", dead_letters(tally.sent))?;
         }
         if let Some(file) = &self.selection.to_file {
-            writeln!(f, "to file    {} appended to {}", dead_letters(tally.filed), file.display())?;
+            writeln!(f, "to file    {} appended to {}", dead_letters(tally.filed), Foreign(file.display()))?;
         }
         if tally.filed_without_time > 0 {
             let without = dead_letters(tally.filed_without_time);
@@ -83,7 +89,7 @@ impl Report<'_> {
             }
         }
         for failure in &tally.failures {
-            writeln!(f, "  {} {failure}", Styled(view::BAD, "!"))?;
+            writeln!(f, "  {} {}", Styled(view::BAD, "!"), Foreign(failure))?;
         }
         if tally.hidden > 0 {
             let hidden = dead_letters(tally.hidden);

@@ -1,7 +1,7 @@
 //! Reports what was sent and what was not, to people and to scripts.
 
 use super::progress::Totals;
-use crate::view::{self, Styled, count, duration};
+use crate::view::{self, Foreign, Styled, count, duration};
 use serde::Serialize;
 use serde_json::json;
 use std::fmt;
@@ -61,7 +61,7 @@ impl List {
         }
         write!(f, "\n{}: {}", Styled(view::BAD, heading), total)?;
         for Listed { place, message } in self.0.iter().take(MAX_SHOWN) {
-            write!(f, "\n  {} {message}", Styled(view::QUIET, place))?;
+            write!(f, "\n  {} {}", Styled(view::QUIET, Foreign(place)), Foreign(message))?;
         }
         let shown = self.0.len().min(MAX_SHOWN) as u64;
         match total - shown.min(total) {
@@ -126,6 +126,7 @@ impl fmt::Display for Report {
             "everything from there on is still to be sent; with --resume FILE the next run would know from where"
         };
         let not_sent = Styled(view::BAD, "not sent");
+        let (place, reason) = (Foreign(place), Foreign(reason));
         write!(f, "\n{not_sent}: {}, from {place} on: {reason}\n{again}", self.unsent())
     }
 }

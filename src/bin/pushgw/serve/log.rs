@@ -2,7 +2,8 @@
 
 use super::polling::Polled;
 use crate::view::{
-    self, Styled, beginning, count, dead_letter_json, dead_letter_table, duration, series_json, series_table, utc,
+    self, Foreign, Styled, beginning, count, dead_letter_json, dead_letter_table, duration, series_json, series_table,
+    utc,
 };
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::lambda::Handled;
@@ -117,7 +118,7 @@ impl Log {
             return view::line(&shown.to_string());
         }
         // The line has the error text of a function error already.
-        let failure = failure.filter(|_| handled.answer.is_ok()).map(beginning);
+        let failure = failure.filter(|_| handled.answer.is_ok()).map(|text| Foreign(beginning(text)));
         let failure = failure.map_or(String::new(), |text| format!("; {} {text}", Styled(view::BAD, "batch failed:")));
         let kept = if kept > 0 { format!(", {kept} to come again") } else { String::new() };
         let more = format!("{failure}; {}: {deleted} deleted{kept}", count(messages as u64, "message"));
@@ -199,9 +200,10 @@ fn milliseconds(duration: Duration) -> u64 {
 
 fn line(from: &str, handled: &Handled, more: &str, bytes: usize, took: Duration, request_id: &str) {
     let error = handled.answer.as_ref().err().map_or(String::new(), |error| {
-        format!("; {} {}: {}", Styled(view::BAD, "function error"), error.error_type, beginning(&error.error_message))
+        let (error_type, text) = (Foreign(&error.error_type), Foreign(beginning(&error.error_message)));
+        format!("; {} {error_type}: {text}", Styled(view::BAD, "function error"))
     });
-    let facts = format!("({bytes} bytes, {}, {request_id})", duration(took));
+    let facts = format!("({bytes} bytes, {}, {})", duration(took), Foreign(request_id));
     let (time, facts) = (Styled(view::QUIET, utc(wall_clock())), Styled(view::QUIET, facts));
     view::line(&format!("{time} {from} {}{error}{more} {facts}", counts(handled)));
 }

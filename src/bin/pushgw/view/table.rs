@@ -1,7 +1,7 @@
 //! Tables: the series of a workspace with their sparklines, and dead letters.
 
 use super::sparkline::sparkline;
-use super::{Styled, pairs, series_name, wire_value};
+use super::{Foreign, Styled, pairs, series_name, wire_value};
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::local::tsdb::{Labels, StoredSeries};
 use comfy_table::{CellAlignment, ContentArrangement, Table, TableComponent, presets};
@@ -34,7 +34,8 @@ pub(crate) fn series_table(series: &[StoredSeries], type_of: Option<&dyn Fn(&Lab
 /// The dead letters with their reasons, details and the beginnings of their bodies.
 pub(crate) fn dead_letter_table(dead_letters: &[DeadLetter]) -> String {
     let row = |dead_letter: &DeadLetter| {
-        vec![dead_letter.reason.to_string(), dead_letter.detail.clone(), excerpt(&dead_letter.body, MAX_BODY_CHARS)]
+        let detail = Foreign(&dead_letter.detail).to_string();
+        vec![dead_letter.reason.to_string(), detail, excerpt(&dead_letter.body, MAX_BODY_CHARS)]
     };
     let table = rows(&["reason", "detail", "body"], dead_letters.iter().take(MAX_ROWS).map(row).collect(), &[]);
     with_rest(table, dead_letters.len())
