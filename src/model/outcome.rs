@@ -103,10 +103,21 @@ impl Reason {
 
     /// Returns whether the event itself is wrong, whoever receives it and whenever: it would only be rejected again.
     pub fn is_of_the_event(self) -> bool {
-        !matches!(
-            self,
-            Self::TooOld | Self::InFuture | Self::OutOfOrder | Self::DuplicateTimestamp | Self::RefusedByReceiver
-        )
+        match self {
+            Self::InvalidJson
+            | Self::InvalidEvent
+            | Self::InvalidValue
+            | Self::InvalidMetricName
+            | Self::InvalidLabelName
+            | Self::LabelCollision
+            | Self::MetricCollision
+            | Self::TooManyLabels
+            | Self::TooLarge => true,
+            // The time, the receiver, or another event of the payload decided.
+            Self::TooOld | Self::InFuture | Self::OutOfOrder | Self::DuplicateTimestamp | Self::RefusedByReceiver => {
+                false
+            }
+        }
     }
 
     /// Returns whether `LATE_SAMPLES=drop` applies.

@@ -211,6 +211,17 @@ def test_redrive_sends_what_can_only_be_rejected_again_only_on_request(sqs, dead
     assert source.letter().body == BROKEN_TEXT
 
 
+def test_redrive_sends_a_second_value_for_one_time_back_by_its_reason(sqs, dead_letters, redrive):
+    """Another event of its payload, or the receiver, holds the other value: the event is not wrong in itself."""
+    text = json.dumps(event({"ph": 7.1}))
+    dead_letters.send(text, ours("duplicate_timestamp"))
+    source = sqs.queue()
+    shown, status = redrive("--to", source.url, "--reason", "duplicate_timestamp")
+    assert status == 0 and (shown["sent"], shown["left"]) == (1, {})
+    assert source.letter().body == text
+    assert dead_letters.letters() == []
+
+
 def test_redrive_writes_a_file_for_its_owner_alone_and_not_to_standard_output(sqs, dead_letters, redrive, tmp_path):
     dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
     done = pushgw("redrive", "--queue-url", dead_letters.url, "--to-file", "-", "--all")

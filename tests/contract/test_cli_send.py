@@ -492,6 +492,24 @@ def test_retries_an_error_of_lambda_that_may_pass(file, answers, calls, status, 
     assert said in done.stdout
 
 
+def test_ends_with_the_first_request_that_no_retry_would_change(file):
+    path = file(numbered(1200))
+    with Lambda((404, {}, b'{"Message": "Function not found"}')) as server:
+        done = pushgw("send", path, "--function-name", "f", "--endpoint-url", server.url)
+        assert len(server.requests) == 1
+    assert done.returncode == 1 and f"not sent: 1200, from {path}:1 on: Lambda answered 404" in done.stdout
+    asked = []
+    for path in path, file(numbered(1), "one"):
+        with Lambda((404, {}, b"no credentials here")) as source, Lambda((200, {}, b"{}")) as server:
+            none = {"AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None, "AWS_SESSION_TOKEN": None,
+                    "AWS_CONTAINER_CREDENTIALS_FULL_URI": f"{source.url}/credentials"}
+            done = pushgw("send", path, "--function-name", "f", "--endpoint-url", server.url, **none)
+            assert server.requests == []
+        assert done.returncode == 1 and "no credentials to sign with" in done.stdout
+        asked.append(len(source.requests))
+    assert asked[0] == asked[1] > 0, "the source was asked once for each request"
+
+
 def test_reports_a_missing_region_or_missing_credentials(file):
     path = file([event()])
     done = pushgw("send", path, "--function-name", "f", AWS_REGION=None, AWS_DEFAULT_REGION=None)

@@ -83,3 +83,28 @@ fn told(outcome: Outcome) -> EventOutcome {
         Outcome::Failed(error_text) | Outcome::Unsent { error_text, .. } => EventOutcome::Failed(error_text),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amp_push_gateway::lambda::FunctionError;
+
+    #[test]
+    fn only_an_error_with_a_reason_for_its_type_is_a_rejection() {
+        let rejected = |reason: &str| EventOutcome::Rejected(reason.to_owned());
+        let failed = |text: &str| EventOutcome::Failed(format!("the function failed with {text}: x"));
+        let table = [
+            ("invalid_value", 1, rejected("invalid_value")),
+            ("too_old", 1, rejected("too_old")),
+            ("Unhandled", 1, failed("Unhandled")),
+            ("delivery_failed", 1, failed("delivery_failed")),
+            ("invalid_value", 2, failed("invalid_value")),
+        ];
+        for (error_type, messages, expected) in table {
+            let error = FunctionError { error_type: error_type.to_owned(), error_message: "x".to_owned() };
+            let outcomes = direct_invocation::outcomes(&Err(error), messages);
+            let found: Vec<_> = outcomes.into_iter().map(told).collect();
+            assert_eq!(found, vec![expected; messages], "{error_type}");
+        }
+    }
+}

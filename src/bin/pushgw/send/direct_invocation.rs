@@ -86,7 +86,9 @@ mod tests {
     #[test]
     fn a_function_error_is_a_reason_or_may_pass() {
         assert_eq!(failed("invalid_value", "metrics.ph: x", 1), [rejected("invalid_value: metrics.ph: x")]);
-        for (error_type, count) in [("delivery_failed", 1), ("Sandbox.Timedout", 2), ("invalid_value", 2)] {
+        for (error_type, count) in
+            [("delivery_failed", 1), ("Unhandled", 1), ("Sandbox.Timedout", 2), ("invalid_value", 2)]
+        {
             assert!(failed(error_type, "x", count).iter().all(Outcome::may_pass), "{error_type}");
         }
     }
