@@ -4,6 +4,7 @@ import json
 import pytest
 
 from support.command_line import eventually, on_a_terminal, pushgw
+from support.door import door
 from support.events import event, now_ms
 from support.hostile_text import HOSTILE, assert_harmless, assert_shows_harmlessly
 from support.http_server import HttpServer
@@ -129,6 +130,17 @@ def test_serve_logs_foreign_text_harmlessly(receiver, options):
         said = server.output()
     assert "owned" in said and "dead" in said
     assert_harmless(said)
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]], ids=["for people", "for scripts"])
+def test_serve_logs_pushes_harmlessly(options):
+    with door(*options, RUST_LOG="debug") as one:
+        one.receiver.answer_with(lambda write: Answer(400, HOSTILE))
+        for path in "/metrics/job/owned%1b%5b2J%0aok%20event", "/owned%0d%0aok%20event":
+            for body in "v 1\n", HOSTILE, f'v{{d="{HOSTILE}"}} 1\n':
+                one.put(path, body.encode())
+        assert "owned" in one.server.output()
+        assert_harmless(one.server.output())
 
 
 def test_serve_logs_an_error_of_the_queue_harmlessly(sqs):
