@@ -100,7 +100,10 @@ impl Log {
             0..400 => status.to_string(),
             _ => Styled(view::BAD, status).to_string(),
         };
-        let why = answered.response.sentence().map_or(String::new(), |sentence| format!(": {}", Foreign(beginning(sentence))));
+        let why = answered
+            .response
+            .sentence()
+            .map_or(String::new(), |sentence| format!(": {}", Foreign(beginning(sentence))));
         let facts = format!("({body_bytes} bytes, {}, {request_id})", duration(took));
         let (time, facts) = (Styled(view::QUIET, utc(wall_clock())), Styled(view::QUIET, facts));
         let samples = count(metrics.samples, "sample");
