@@ -37,6 +37,7 @@ mod builder;
 mod error;
 mod families;
 mod number;
+mod protobuf;
 mod reader;
 mod resolve;
 mod scanner;
@@ -49,6 +50,7 @@ use self::resolve::resolve;
 
 pub use error::{ParseError, Place, Problem};
 pub use families::{Exposition, Family, Labels, SampleValue, Series};
+pub use protobuf::parse_protobuf;
 
 /// Parses the text format 0.0.4.
 pub fn parse_text(body: &[u8]) -> Result<Exposition<'_>, ParseError> {

@@ -70,6 +70,9 @@ pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
 /// Series of a pushed body.
 pub const MAX_PUSHED_SERIES: usize = 1_000_000;
 
+/// The memory of the native histograms of a pushed body.
+pub const MAX_PUSHED_HISTOGRAM_BYTES: usize = 32 << 20;
+
 /// A read request, unpacked. A longer selector is beyond what receivers take.
 pub const MAX_READ_REQUEST_BYTES: usize = 1 << 20;
 

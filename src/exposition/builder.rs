@@ -93,7 +93,6 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a full name of series of `family`. The same name again is a new index.
-    #[expect(dead_code, reason = "for protobuf")]
     pub(super) fn name(&mut self, name: Span, family: u32) -> u32 {
         self.exposition.names.push(NameRecord { name, family });
         index(self.exposition.names.len() - 1)
@@ -138,7 +137,6 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds the label that only the next series has, besides those that it shares. Returns its index.
-    #[expect(dead_code, reason = "for protobuf")]
     pub(super) fn bound(&mut self, name: Span, value: Span) -> u32 {
         self.label(name, value);
         self.open = self.exposition.labels.len();
@@ -165,7 +163,6 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds a series whose value is a native histogram.
-    #[expect(dead_code, reason = "for protobuf")]
     pub(super) fn histogram(
         &mut self,
         name: u32,
@@ -314,7 +311,8 @@ fn is_same_set(a: Labels<'_>, b: &Labels<'_>) -> bool {
 fn is_same_value(a: SampleValue<'_>, b: SampleValue<'_>) -> bool {
     match (a, b) {
         (SampleValue::Float(a), SampleValue::Float(b)) => Value::Float(a).wire_bits() == Value::Float(b).wire_bits(),
-        _ => a == b,
+        (SampleValue::Histogram(a), SampleValue::Histogram(b)) => a.is_same(b),
+        _ => false,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Why a body is not an exposition.
 
 use super::Labels;
-use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABELS, MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES};
+use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABELS, MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES};
 use crate::model::{MetricType, Timestamp};
+use crate::protobuf::ProtobufError;
 use std::error::Error;
 use std::fmt;
 
@@ -73,6 +74,14 @@ pub enum Problem {
     InvalidBound {
         found: Option<Excerpt>,
     },
+    /// The native histograms take more than [`MAX_PUSHED_HISTOGRAM_BYTES`].
+    TooManyBuckets,
+    /// The spans of a native histogram say another number of buckets than there are.
+    SpansMismatch {
+        of_spans: u64,
+        buckets: usize,
+    },
+    Protobuf(ProtobufError),
     /// OpenMetrics ends with `# EOF`.
     NoEof,
     DataAfterEof,
@@ -85,11 +94,17 @@ pub struct Excerpt(Box<str>);
 impl ParseError {
     /// Reports whether the body is too large, and not wrong.
     pub fn is_size(&self) -> bool {
-        matches!(self.problem, Problem::BodyTooLarge { .. } | Problem::TooManySeries)
+        matches!(self.problem, Problem::BodyTooLarge { .. } | Problem::TooManySeries | Problem::TooManyBuckets)
     }
 }
 
 impl Error for ParseError {}
+
+impl From<ProtobufError> for Problem {
+    fn from(error: ProtobufError) -> Self {
+        Self::Protobuf(error)
+    }
+}
 
 impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -139,6 +154,16 @@ impl fmt::Display for Problem {
             Self::InvalidBound { found: Some(found) } => {
                 write!(f, "expected a number in the label le of a bucket, found {found}")
             }
+            Self::TooManyBuckets => {
+                write!(
+                    f,
+                    "the native histograms of the body take more than {MAX_PUSHED_HISTOGRAM_BYTES} bytes of memory"
+                )
+            }
+            Self::SpansMismatch { of_spans, buckets } => {
+                write!(f, "the spans of a native histogram have {of_spans} buckets, and there are {buckets} counts")
+            }
+            Self::Protobuf(error) => error.fmt(f),
             Self::NoEof => f.write_str("expected # EOF at the end, as OpenMetrics demands"),
             Self::DataAfterEof => f.write_str("expected nothing after # EOF"),
         }

@@ -6,7 +6,7 @@ use super::media_type::PushFormat;
 use super::{Request, Response, route};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::exposition::{parse_openmetrics, parse_text};
+use crate::exposition::{parse_openmetrics, parse_protobuf, parse_text};
 use crate::gateway::{Push, PushError, PushResult, Pushed};
 use crate::push_group::GroupingKey;
 use std::borrow::Cow;
@@ -40,7 +40,7 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
     let parsed = match PushFormat::of(request.header("content-type")) {
         PushFormat::Text => parse_text(&body),
         PushFormat::OpenMetrics => parse_openmetrics(&body),
-        PushFormat::Protobuf => return bad(415, "delimited protobuf is not taken yet".to_owned()),
+        PushFormat::Protobuf => parse_protobuf(&body),
     };
     let exposition = match parsed {
         Ok(exposition) => exposition,
