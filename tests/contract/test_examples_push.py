@@ -29,7 +29,7 @@ def push(name, url, **env):
     return run(*program(name), GATEWAY_URL=url, NODE_PATH=needed(BUILT / "node/node_modules"), **env)
 
 
-@pytest.fixture(params=["push.py", "push.js", "push.sh"])
+@pytest.fixture(params=["push.py", "push.js", "push.sh", "push.go"])
 def name(request):
     return request.param
 

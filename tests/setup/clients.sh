@@ -17,13 +17,14 @@ need_node_client() {
 # need_go_client: the program, and the example that uses the same library.
 need_go_client() {
     local source=tests/contract/clients/go folder=$env_dir/clients/go stamp=$env_dir/stamps/client-go wanted
+    local example=$PWD/examples/push/push.go
     need_go || return 1
-    wanted="$(go env GOVERSION) $(cat "$source"/{main.go,go.mod,go.sum} | cksum)"
+    wanted="$(go env GOVERSION) $(cat "$source"/{main.go,go.mod,go.sum} "$example" | cksum)"
     [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -x "$folder/push" ] && return 0
     say "building $source into tests/.env/clients/go"
     rm -f "$stamp"
     mkdir -p "$folder"
-    (cd "$source" && go build -trimpath -o "$folder/push" .) < /dev/null || return 1
+    (cd "$source" && go build -trimpath -o "$folder/push" . && go build -trimpath -o "$folder/example" "$example") < /dev/null || return 1
     printf '%s' "$wanted" > "$stamp"
 }
 

@@ -161,8 +161,10 @@ CLIENTS = [
     Client("prometheus_client, snappy", _PYTHON, _python, TEXT, created=_CREATED, env={"PUSH_COMPRESSION": "snappy"}),
     Client("prom-client", _NODE, _node, None, **_OF_NODE, basic=True),
     Client("prom-client, gzip", _NODE, _node, None, **{**_OF_NODE, "env": {**_OF_NODE["env"], "PUSH_COMPRESSION": "gzip"}}),
+    Client("client_golang", _GO, _go, PROTOBUF, **{**_OF_GO, "more": {("client_native_seconds", ()): (4, 8.0625)}}, basic=True),
     Client("client_golang, text", _GO, _go, "text/plain; version=0.0.4; charset=utf-8", **_OF_GO,
            env={"PUSH_FORMAT": "text"}, basic=True),
+    Client("client_java", ("clients/java/pom.xml", "<version>1.5.1</version>"), _java("client_java"), PROTOBUF, **_OF_JAVA, basic=True),
     Client("client_java, text", ("clients/java/pom.xml", "<version>1.5.1</version>"), _java("client_java"),
            "text/plain; version=0.0.4; charset=utf-8", **_OF_JAVA, env={"PUSH_FORMAT": "text"}, basic=True),
     Client("simpleclient", ("clients/java/pom.xml", "<version>0.16.0</version>"), _java("simpleclient"),
@@ -180,6 +182,8 @@ CLIENTS = [
 
 #: The clients of `bash tests/run --peers`.
 PEERS = [
+    Client("prometheus", ("clients/rust/Cargo.toml", 'prometheus = { version = "=0.14.0"'), _rust("prometheus"), PROTOBUF,
+           methods=("PUT", "POST"), job="nightly Köln", group={"place": "Köln Süd"}, summary=False, basic=True),
     Client("metrics-exporter-prometheus", ("clients/rust/Cargo.toml", 'metrics-exporter-prometheus = { version = "=0.18.3"'),
            _rust("metrics"), None, methods=("PUT", "POST"), job="nightly", group={"instance": "db-1"}, summary=False, basic=True),
 ]
