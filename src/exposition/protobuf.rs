@@ -57,6 +57,8 @@ struct Metric<'m> {
     timestamp: Option<Timestamp>,
     /// The message of its type, if there is one.
     value: Option<Message<'m>>,
+    /// It has a label of its own with the name that its bounds get.
+    has_bound: bool,
     number: u32,
 }
 
@@ -159,10 +161,11 @@ impl Parser {
             MetricType::Histogram | MetricType::GaugeHistogram => 7,
             _ => 5,
         };
-        let (mut value, mut timestamp) = (None, 0);
+        let of_bounds = if metric_type == MetricType::Summary { "quantile" } else { "le" };
+        let (mut value, mut timestamp, mut has_bound) = (None, 0, false);
         while let Some(field) = fields.field()? {
             match field.number {
-                1 => self.label(field.message()?)?,
+                1 => has_bound |= self.label(field.message()?)? == of_bounds,
                 6 => timestamp = field.int64()?,
                 number if number == field_of_type => value = Some(field.message()?),
                 _ => {}
@@ -170,10 +173,11 @@ impl Parser {
         }
         // Prometheus takes 0 for no time, too.
         let timestamp = (timestamp != 0).then_some(Timestamp(timestamp));
-        Ok(Metric { labels: self.builder.labels()?, timestamp, value, number })
+        Ok(Metric { labels: self.builder.labels()?, timestamp, value, has_bound, number })
     }
 
-    fn label(&mut self, mut fields: Message<'_>) -> Result<(), Problem> {
+    /// Returns the name of the label.
+    fn label<'m>(&mut self, mut fields: Message<'m>) -> Result<&'m str, Problem> {
         let (mut name, mut value) = ("", "");
         while let Some(field) = fields.field()? {
             match field.number {
@@ -185,9 +189,9 @@ impl Parser {
         if name == METRIC_NAME_LABEL {
             return Err(Problem::TwoNames { second: Excerpt::new(value) });
         }
-        let (name, value) = (self.builder.store(name), self.builder.store(value));
-        self.builder.label(name, value);
-        Ok(())
+        let (stored, value) = (self.builder.store(name), self.builder.store(value));
+        self.builder.label(stored, value);
+        Ok(name)
     }
 
     fn series(&mut self, metric: &Metric<'_>, metric_type: MetricType, names: &Names) -> Result<(), Problem> {
@@ -221,6 +225,9 @@ impl Parser {
         (label, number): (Span, f64),
         value: f64,
     ) -> Result<(), Problem> {
+        if metric.has_bound {
+            return Err(Problem::DuplicateLabel { name: Excerpt::new(self.builder.text(label)) });
+        }
         let mut text = String::new();
         write_bound(&mut text, number);
         let text = self.builder.store(&text);

@@ -1,4 +1,5 @@
-//! The expected series are those that Prometheus' own parser (`model/textparse` 3.16, with classic and native histograms) returns.
+//! The expected series are those that Prometheus' own parser (`model/textparse` 3.16, with classic and native histograms) returns. One
+//! differs: an untyped metric without a value is 0. Prometheus takes the value of the metric before it.
 
 use super::super::{SampleValue, Series};
 use super::*;
@@ -359,6 +360,10 @@ fn says_which_family_is_wrong_and_why() {
         (
             native_of(Histogram { bucket: vec![bucket_of(f64::NAN, 1)], ..Histogram::default() }),
             "family 2: n: expected a number in the label le of a bucket, found NaN",
+        ),
+        (
+            family("h", Some(4), vec![MetricOf { label: labels(&[("le", "1")]), ..histogram(Histogram::default()) }]),
+            "family 2: h: the label le stands twice",
         ),
     ];
     for (wrong, expected) in table {
