@@ -159,7 +159,7 @@ def test_the_table_of_clients_has_a_row_of_each_with_its_version_and_methods():
         assert methods == ", ".join(client.methods)
 
 
-# --- curl, as the README of prometheus/pushgateway uses it -----------------------------------------------------------
+# --- curl, with the command lines and paths of the README of prometheus/pushgateway -----------------------------------
 
 README = {
     "one line": ('echo "some_metric 3.14" | curl --data-binary @- http://pushgateway.example.org:9091/metrics/job/some_job',
@@ -192,7 +192,7 @@ curl -T metrics.txt http://pushgateway.example.org:9091/metrics/job/some_job""",
 
 
 @pytest.mark.parametrize("lines, expected", README.values(), ids=README)
-def test_curl_pushes_as_in_the_readme_of_pushgateway(lines, expected, door, prometheus, tmp_path):
+def test_curl_pushes(lines, expected, door, prometheus, tmp_path):
     job = f"some_job_{uuid.uuid4().hex}"
     lines = lines.replace("http://pushgateway.example.org:9091", door).replace("/some_job", f"/{job}")
     lines = lines.replace("curl ", "curl --silent --show-error --write-out '%{http_code}' ")
