@@ -205,6 +205,15 @@ impl<'x> Iterator for Labels<'x> {
 impl ExactSizeIterator for Labels<'_> {}
 
 impl Texts<'_> {
+    /// Returns the bytes of a text, without the checks of a `str`: comparisons need none.
+    pub(super) fn bytes(&self, Span { start, len }: Span) -> &[u8] {
+        let (start, len) = (start as usize, len as usize);
+        match start.checked_sub(self.body.len()) {
+            None => &self.body.as_bytes()[start..start + len],
+            Some(start) => &self.extra.as_bytes()[start..start + len],
+        }
+    }
+
     pub(super) fn get(&self, Span { start, len }: Span) -> &str {
         let (start, len) = (start as usize, len as usize);
         match start.checked_sub(self.body.len()) {

@@ -219,7 +219,7 @@ impl<'a> Reader<'a> {
             }
             let quoted = self.scanner.quoted(self.format == Format::Text)?;
             let value = self.unescaped(quoted);
-            if is_series && self.builder.text(label) == METRIC_NAME_LABEL {
+            if is_series && self.builder.exposition.texts.bytes(label) == METRIC_NAME_LABEL.as_bytes() {
                 if has_name_label {
                     return Err(Problem::DuplicateLabel { name: Excerpt::new(METRIC_NAME_LABEL) });
                 }

@@ -1,12 +1,13 @@
 //! Gives each name of series its family, and what follows from the family's type. It runs at the end, so that a type holds
 //! for the whole family wherever it stands.
 
-use super::builder::Builder;
+use super::builder::{Builder, hash_str};
 use super::error::{Excerpt, ParseError, Problem};
-use super::families::{LabelRange, LabelRecord, NameRecord, SeriesRecord, labels};
+use super::families::{LabelRange, LabelRecord, NameRecord, SeriesRecord, Span, labels};
 use super::number::{is_canonical, parse_float, write_bound};
 use super::reader::Format;
 use crate::model::MetricType;
+use hashbrown::HashTable;
 
 /// A name of series is that of the family and one of these suffixes. The bare name belongs to the family whatever its type.
 /// A counter of the text format has the suffix `_total` in the name of the family, and `_created` is a family of its own.
@@ -58,14 +59,15 @@ pub(super) fn resolve(builder: &mut Builder<'_>, format: Format) -> Result<(), P
         builder.exposition.series.retain(|series| roles[series.name as usize] != Role::Created);
     }
     if roles.iter().any(|role| *role != Role::Plain) {
+        let mut known = HashTable::new();
         for index in 0..builder.exposition.series.len() {
             let series = builder.exposition.series[index];
             match roles[series.name as usize] {
                 Role::Plain | Role::Created => {}
                 Role::Bound(label) => {
-                    bound(builder, &series, label, true);
+                    bound(builder, &mut known, &series, label, true);
                 }
-                Role::Bucket { is_written_anew } => bucket(builder, &series, is_written_anew)?,
+                Role::Bucket { is_written_anew } => bucket(builder, &mut known, &series, is_written_anew)?,
             }
         }
     }
@@ -97,8 +99,13 @@ fn role(metric_type: MetricType, suffix: &str) -> Role {
     }
 }
 
-fn bucket(builder: &mut Builder<'_>, series: &SeriesRecord, is_written_anew: bool) -> Result<(), ParseError> {
-    if bound(builder, series, "le", is_written_anew) {
+fn bucket(
+    builder: &mut Builder<'_>,
+    known: &mut HashTable<Bound>,
+    series: &SeriesRecord,
+    is_written_anew: bool,
+) -> Result<(), ParseError> {
+    if bound(builder, known, series, "le", is_written_anew) {
         return Ok(());
     }
     let exposition = &builder.exposition;
@@ -110,23 +117,52 @@ fn bucket(builder: &mut Builder<'_>, series: &SeriesRecord, is_written_anew: boo
 }
 
 /// Writes the number in the label as Prometheus does. Returns false if there is no number.
-fn bound(builder: &mut Builder<'_>, series: &SeriesRecord, label: &str, is_written_anew: bool) -> bool {
+fn bound(
+    builder: &mut Builder<'_>,
+    known: &mut HashTable<Bound>,
+    series: &SeriesRecord,
+    label: &str,
+    is_written_anew: bool,
+) -> bool {
     let LabelRange { start, len, .. } = series.labels;
     let range = start as usize..start as usize + usize::from(len);
     // The bound usually stands last.
-    let Some(index) = range.rev().find(|index| builder.text(builder.exposition.labels[*index].name) == label) else {
-        return false;
-    };
+    let is_bound = |record: &LabelRecord| record.name.len as usize == label.len() && builder.text(record.name) == label;
+    let Some(index) = range.rev().find(|index| is_bound(&builder.exposition.labels[*index])) else { return false };
     let LabelRecord { value, .. } = builder.exposition.labels[index];
-    let text = builder.text(value);
-    if is_canonical(text) {
+    if is_canonical(builder.text(value)) {
         return true;
     }
-    let Some(number) = parse_float(text) else { return false };
+    let hash = hash_str(&builder.hasher, builder.text(value));
+    let found = known.find(hash, |bound| builder.text(bound.text) == builder.text(value)).copied();
+    let bound = found.unwrap_or_else(|| {
+        let bound = Bound::new(builder, value);
+        known.insert_unique(hash, bound, |bound| hash_str(&builder.hasher, builder.text(bound.text)));
+        bound
+    });
     if is_written_anew {
+        builder.exposition.labels[index].value = bound.written;
+    }
+    bound.is_number
+}
+
+/// A text in `le` or `quantile`. A body has few different ones, and it takes long to write them.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    text: Span,
+    /// As Prometheus writes it, or the same text if it is no number.
+    written: Span,
+    /// False for NaN.
+    is_number: bool,
+}
+
+impl Bound {
+    fn new(builder: &mut Builder<'_>, text: Span) -> Self {
+        let Some(number) = parse_float(builder.text(text)) else {
+            return Self { text, written: text, is_number: false };
+        };
         let mut written = String::new();
         write_bound(&mut written, number);
-        builder.exposition.labels[index].value = builder.store(&written);
+        Self { text, written: builder.store(&written), is_number: !number.is_nan() }
     }
-    !number.is_nan()
 }

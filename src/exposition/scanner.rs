@@ -5,6 +5,7 @@
 use super::error::{Excerpt, Problem};
 use super::families::Span;
 use crate::limits::MAX_EXCERPT_CHARS;
+use std::ops::Range;
 
 #[derive(Clone, Debug)]
 pub(super) struct Scanner<'a> {
@@ -13,6 +14,8 @@ pub(super) struct Scanner<'a> {
     pub(super) at: usize,
     /// The line of that byte, from 1.
     pub(super) line: u32,
+    /// The name of a metric that was found last.
+    last_name: Range<usize>,
 }
 
 /// The text between two quotes.
@@ -52,7 +55,7 @@ static CLASSES: [u8; 256] = {
 
 impl<'a> Scanner<'a> {
     pub(super) fn new(text: &'a str) -> Self {
-        Self { text, at: 0, line: 1 }
+        Self { text, at: 0, line: 1, last_name: 0..0 }
     }
 
     pub(super) fn rest(&self) -> &'a [u8] {
@@ -85,7 +88,18 @@ impl<'a> Scanner<'a> {
 
     /// Returns the name of a metric, or None if no name begins here.
     pub(super) fn metric_name(&mut self) -> Option<Span> {
-        self.name(NAME | COLON)
+        // Most lines have the name of the line before.
+        let last = &self.text.as_bytes()[self.last_name.clone()];
+        let end = self.at + last.len();
+        let is_end = |byte: &u8| CLASSES[usize::from(*byte)] & (NAME | COLON) == 0;
+        if !last.is_empty() && self.rest().starts_with(last) && self.text.as_bytes().get(end).is_none_or(is_end) {
+            let span = Span::new(self.at, end);
+            self.at = end;
+            return Some(span);
+        }
+        let name = self.name(NAME | COLON)?;
+        self.last_name = name.range();
+        Some(name)
     }
 
     pub(super) fn label_name(&mut self) -> Option<Span> {
