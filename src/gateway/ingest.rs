@@ -58,18 +58,17 @@ pub struct Ingested {
 /// Returns the gateway that `ingest` runs.
 pub fn from_settings(
     settings: &Settings,
-) -> Result<Gateway<Signed<HttpTransport>, SqsDeadLetters>, Box<dyn std::error::Error + Send + Sync>> {
+    http: &HttpTransport,
+) -> Result<Gateway<Signed<HttpTransport>, SqsDeadLetters>, http::uri::InvalidUri> {
     let dead_letters = settings.dead_letters.queue_url.as_ref().map(SqsDeadLetters::new);
-    Ok(Gateway::new(settings, signed_transport(settings)?, dead_letters)?)
+    Gateway::new(settings, signed_transport(settings, http), dead_letters)
 }
 
 /// Returns an HTTP transport that signs as `settings` ask for.
-pub fn signed_transport(
-    settings: &Settings,
-) -> Result<Signed<HttpTransport>, Box<dyn std::error::Error + Send + Sync>> {
+pub fn signed_transport(settings: &Settings, http: &HttpTransport) -> Signed<HttpTransport> {
     let RemoteWriteSettings { signing_region, credentials, .. } = &settings.remote_write;
     let signer = signer(signing_region.as_deref(), credentials.as_ref());
-    Ok(Signed::new(HttpTransport::new()?, signer))
+    Signed::new(http.clone(), signer)
 }
 
 /// Returns what signs requests to AMP in this region; `None` for receivers that want no signature.

@@ -96,9 +96,10 @@ pub enum ReadError {
 /// Returns a reader with an HTTP transport of its own.
 pub fn reader_from_settings(
     settings: &ReadSettings,
-) -> Result<RemoteReader<Signed<HttpTransport>>, Box<dyn std::error::Error + Send + Sync>> {
+    http: &HttpTransport,
+) -> Result<RemoteReader<Signed<HttpTransport>>, http::uri::InvalidUri> {
     let signer = signer(settings.signing_region.as_deref(), settings.credentials.as_ref());
-    Ok(RemoteReader::new(&settings.url, Signed::new(HttpTransport::new()?, signer))?)
+    RemoteReader::new(&settings.url, Signed::new(http.clone(), signer))
 }
 
 impl<T: Transport> RemoteReader<T> {

@@ -9,7 +9,7 @@ use crate::gateway::{Gateway, RemoteReader, Summary, reader_from_settings};
 use crate::instrumentation::log_text;
 use crate::limits::{MAX_DETAIL_CHARS, MAX_EXCERPT_CHARS, MAX_LOGGED_ID_CHARS, MAX_UNPACKED_BYTES};
 use crate::model::{DEFECT, Timestamp};
-use std::error::Error;
+use http::uri::InvalidUri;
 use std::sync::Arc;
 use tokio::time::Instant;
 
@@ -49,17 +49,19 @@ impl<D: DeadLetterQueue> Door<Signed<HttpTransport>, D> {
     pub fn from_settings(
         gateway: Arc<Gateway<Signed<HttpTransport>, D>>,
         settings: &Settings,
-        http: HttpSettings,
+        door: HttpSettings,
+        http: &HttpTransport,
         started: Timestamp,
-    ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        if http.is_closed() {
+    ) -> Result<Self, InvalidUri> {
+        if door.is_closed() {
             tracing::warn!(
                 "no credential is set for the HTTP door: it is closed, and every request but health is answered 401"
             );
         }
-        let reader = settings.read.as_ref().filter(|_| http.read).map(reader_from_settings).transpose()?;
-        let doorkeeper = Doorkeeper::new(&http.auth, HttpTransport::new()?);
-        Ok(Self { gateway, reader, doorkeeper, settings: http, started })
+        let reader = settings.read.as_ref().filter(|_| door.read);
+        let reader = reader.map(|settings| reader_from_settings(settings, http)).transpose()?;
+        let doorkeeper = Doorkeeper::new(&door.auth, http.clone());
+        Ok(Self { gateway, reader, doorkeeper, settings: door, started })
     }
 }
 

@@ -20,7 +20,8 @@ pub(crate) fn gateway(
     settings: &Settings,
     dead_letters: Option<LocalDeadLetters>,
 ) -> Result<LocalGateway, CommandError> {
-    let transport = signed_transport(settings).map_err(CommandError::failed)?;
+    let http = HttpTransport::new().map_err(CommandError::failed)?;
+    let transport = signed_transport(settings, &http);
     Gateway::new(settings, transport, dead_letters)
         .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write.url)))
 }

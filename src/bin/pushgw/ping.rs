@@ -6,6 +6,7 @@ use super::environment::{self, Overrides};
 use super::exit::CommandError;
 use super::view;
 use advice::{Asked, advise};
+use amp_push_gateway::aws::HttpTransport;
 use amp_push_gateway::gateway::signed_transport;
 use amp_push_gateway::remote_write::{Disposition, RemoteWriteClient};
 use serde_json::json;
@@ -36,7 +37,8 @@ pub(crate) struct Arguments {
 pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
     let settings = Overrides::default().receiver(arguments.remote_write_url.as_deref()).settings()?;
     environment::log_to_stderr(&settings.log_filter, LevelFilter::ERROR, arguments.json);
-    let transport = signed_transport(&settings).map_err(CommandError::failed)?;
+    let http = HttpTransport::new().map_err(CommandError::failed)?;
+    let transport = signed_transport(&settings, &http);
     let client = RemoteWriteClient::new(&settings.remote_write.url, transport)
         .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write.url)))?;
     let started = Instant::now();

@@ -8,6 +8,7 @@ use super::exit::CommandError;
 use super::in_process::{self, LocalDoor};
 use super::stop_signal::StopSignal;
 use super::view;
+use amp_push_gateway::aws::HttpTransport;
 use amp_push_gateway::config::{HttpAuth, Place};
 use amp_push_gateway::dead_letter::SqsDeadLetters;
 use amp_push_gateway::http::Door;
@@ -94,7 +95,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)"),
     };
     let gateway = Arc::new(in_process::gateway(&settings, queue)?);
-    let door = Door::from_settings(gateway, &settings, door_settings, wall_clock()).map_err(CommandError::failed)?;
+    let client = HttpTransport::new().map_err(CommandError::failed)?;
+    let door =
+        Door::from_settings(gateway, &settings, door_settings, &client, wall_clock()).map_err(CommandError::failed)?;
     let door = Arc::new(door);
 
     let log = Log { json: arguments.json };
