@@ -22,7 +22,6 @@ pub(super) struct Builder<'a> {
     pub(super) exposition: Exposition<'a>,
     /// The first label of the series that comes next.
     open: usize,
-    place: fn(u32) -> Place,
     pub(super) hasher: RandomState,
     families: HashTable<u32>,
     names: HashTable<u32>,
@@ -33,6 +32,7 @@ impl<'a> Builder<'a> {
     /// Returns a builder of a body of text, or of "" if all texts will be stored. `place` says what the lines of series are.
     pub(super) fn new(body: &'a str, place: fn(u32) -> Place) -> Self {
         let exposition = Exposition {
+            place,
             texts: Texts { body, extra: String::new() },
             families: Vec::new(),
             names: Vec::new(),
@@ -42,11 +42,11 @@ impl<'a> Builder<'a> {
             histograms: Vec::new(),
         };
         let (families, names) = (HashTable::new(), HashTable::new());
-        Self { exposition, open: 0, place, hasher: RandomState::default(), families, names, last_name: 0 }
+        Self { exposition, open: 0, hasher: RandomState::default(), families, names, last_name: 0 }
     }
 
     pub(super) fn error(&self, line: u32, series: Option<Excerpt>, problem: Problem) -> ParseError {
-        ParseError { place: (self.place)(line), series, problem }
+        ParseError { place: (self.exposition.place)(line), series, problem }
     }
 
     pub(super) fn text(&self, span: Span) -> &str {
@@ -231,7 +231,7 @@ impl<'a> Builder<'a> {
                     let first = &series[*entry.get() as usize];
                     if !is_same_value(value(histograms, first), value(histograms, record)) {
                         let timestamp = (record.timestamp != NO_TIMESTAMP).then_some(record.timestamp);
-                        let problem = Problem::SeriesTwice { first: (self.place)(first.line), timestamp };
+                        let problem = Problem::SeriesTwice { first: (self.exposition.place)(first.line), timestamp };
                         let shown = Excerpt::series(name, labels(texts, all, record));
                         return Err(self.error(record.line, Some(shown), problem));
                     }

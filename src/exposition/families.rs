@@ -3,11 +3,14 @@
 //! While a body is parsed, a series takes up to 10 bytes more in the table that finds it again. Each distinct name takes 22 more, and a
 //! family 54. At most [`MAX_PUSHED_SERIES`](crate::limits::MAX_PUSHED_SERIES) series are kept.
 
+use super::error::Place;
 use crate::model::{MetricType, NativeHistogram, Timestamp};
 
 /// The metric families of one body.
 #[derive(Debug)]
 pub struct Exposition<'a> {
+    /// Says what the lines of series are.
+    pub(super) place: fn(u32) -> Place,
     pub(super) texts: Texts<'a>,
     pub(super) families: Vec<FamilyRecord>,
     pub(super) names: Vec<NameRecord>,
@@ -168,9 +171,9 @@ impl<'x> Series<'x> {
         value(&self.exposition.histograms, self.record)
     }
 
-    /// Returns the line of the body, or in protobuf the number of the message of the family. Both count from 1.
-    pub fn line(self) -> u32 {
-        self.record.line
+    /// Returns the line of the body, or in protobuf the number of the family.
+    pub fn place(self) -> Place {
+        (self.exposition.place)(self.record.line)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Bodies to families, as tables: what is taken, and the sentence about what is not.
 
-use super::{Exposition, Family, ParseError, SampleValue, parse_openmetrics, parse_text};
+use super::{Exposition, Family, ParseError, Place, SampleValue, parse_openmetrics, parse_text};
 use proptest::prelude::*;
 
 /// Returns a line for each family and for each series.
@@ -15,7 +15,8 @@ fn shown(exposition: &Exposition<'_>) -> Vec<String> {
             let labels: Vec<_> = series.labels().map(|(name, value)| format!("{name}={value:?}")).collect();
             let SampleValue::Float(value) = series.value() else { panic!("text has no native histograms") };
             let timestamp = series.timestamp().map(|timestamp| format!(" @{timestamp}")).unwrap_or_default();
-            lines.push(format!("{}: {}{{{}}} {value:?}{timestamp}", series.line(), series.name(), labels.join(",")));
+            let (Place::Line(place) | Place::Family(place)) = series.place();
+            lines.push(format!("{place}: {}{{{}}} {value:?}{timestamp}", series.name(), labels.join(",")));
         }
     }
     lines

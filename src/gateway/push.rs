@@ -9,7 +9,7 @@ use super::watch::Watch;
 use super::{Gateway, Stages, Summary, metadata};
 use crate::aws::Transport;
 use crate::event::Rules;
-use crate::exposition::{Exposition, Family, SampleValue, Series};
+use crate::exposition::{Exposition, Family, Place, SampleValue, Series};
 use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::model::{
     ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, MetricType, NameError, Reason, Rejection,
@@ -69,7 +69,7 @@ pub enum PushError {
     /// The samples would take so many bytes as protobuf, more than [`MAX_DOOR_PROTOBUF_BYTES`].
     TooLarge { bytes: usize },
     /// One series is wrong.
-    Series { line: u32, series: String, rejection: Rejection },
+    Series { place: Place, series: String, rejection: Rejection },
 }
 
 impl<T: Transport, D> Gateway<T, D> {
@@ -116,7 +116,7 @@ impl<T: Transport, D> Gateway<T, D> {
                     summary.rejected_by[rejection.reason as usize] += 1;
                     first.get_or_insert_with(|| match series {
                         Some(series) => {
-                            format!("line {}: {}: {}", series.line(), shown(series), rejection.detail)
+                            format!("{}: {}: {}", series.place(), shown(series), rejection.detail)
                         }
                         None => format!("{PUSH_TIME}: {}", rejection.detail),
                     });
@@ -201,7 +201,7 @@ fn read<'p>(
     let mut names = Names::default();
     let mut items = 0;
     for (family, series) in taken(push.body) {
-        let rejected = |rejection| PushError::Series { line: series.line(), series: shown(series), rejection };
+        let rejected = |rejection| PushError::Series { place: series.place(), series: shown(series), rejection };
         let name = names.translate(series.name()).map_err(rejected)?;
         let labels = labels(series, push.key, common).map_err(rejected)?;
         check_bucket(family.metric_type(), series).map_err(rejected)?;
@@ -232,8 +232,9 @@ fn finish<'p>(push: &Push<'p>, table: SampleTableBuilder<'p>) -> Result<SampleTa
         let detail = format!("{contradiction}, another series of this push");
         let rejection = Rejection::new(Reason::DuplicateTimestamp, detail);
         let series = taken(push.body).nth(contradiction.item.0 as usize).map(|(_, series)| series);
-        let (line, series) = series.map_or((0, PUSH_TIME.to_owned()), |series| (series.line(), shown(series)));
-        error.get_or_insert(PushError::Series { line, series, rejection });
+        let (place, series) =
+            series.map_or((Place::Line(0), PUSH_TIME.to_owned()), |series| (series.place(), shown(series)));
+        error.get_or_insert(PushError::Series { place, series, rejection });
     });
     error.map_or(Ok(table), Err)
 }
@@ -366,7 +367,7 @@ impl fmt::Display for PushError {
                 "the push takes {bytes} bytes when it is sent, its labels and those of the path included; at most \
                  {MAX_DOOR_PROTOBUF_BYTES} are allowed: push fewer series at once"
             ),
-            Self::Series { line, series, rejection } => write!(f, "line {line}: {series}: {}", rejection.detail),
+            Self::Series { place, series, rejection } => write!(f, "{place}: {series}: {}", rejection.detail),
         }
     }
 }

@@ -44,7 +44,7 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
     };
     let exposition = match parsed {
         Ok(exposition) => exposition,
-        Err(error) => return bad(400, error.to_string()),
+        Err(error) => return bad(if error.is_size() { 413 } else { 400 }, error.to_string()),
     };
     let push =
         Push { key: &key, body: &exposition, now: call.started, request_id: call.request_id, deadline: call.deadline };

@@ -1,11 +1,12 @@
 """Pushes by Pushgateway's protocol, through `pushgw serve --http` to a receiver that checks what arrives."""
 import gzip
 import json
+import struct
 import time
 
 import pytest
 
-from support.door import OPENMETRICS, PUSH_TIME, door
+from support.door import OPENMETRICS, PROTOBUF, PUSH_TIME, door
 from support.events import now_ms
 from support.receiver import Answer
 from support.remote_write import bits
@@ -230,6 +231,25 @@ def test_trouble_of_the_receiver_is_503_with_retry_after(answer, wait):
         answered = own.put("/metrics/job/x", "a 1\n")
         assert (answered.status, answered.headers["Retry-After"]) == (503, wait)
         assert time.monotonic() - begun < 3
+
+
+def family(name, label=b""):
+    """Returns a delimited message: a gauge with one metric of value 1.5."""
+    def field(number, content):
+        return bytes([number << 3 | 2, len(content)]) + content
+    metric = (field(1, label) if label else b"") + field(2, b"\x09" + struct.pack("<d", 1.5))
+    message = field(1, name) + b"\x18\x01" + field(4, metric)
+    return bytes([len(message)]) + message
+
+
+def test_takes_delimited_protobuf_and_names_the_family_of_an_error(gateway):
+    answered = gateway.put("/metrics/job/x", family(b"a") + family(b"b", b"\x0a\x01c\x12\x01d"), PROTOBUF)
+    assert answered.status == 202, answered
+    assert answered.pushed == {("a", labels()): bits(1.5), ("b", labels(c="d")): bits(1.5)}
+    answered = gateway.put("/metrics/job/x", family(b"a") + family(b"b", b"\x0a\x03__c\x12\x01d"), PROTOBUF)
+    assert (answered.status, answered.samples) == (400, {})
+    assert answered.text.startswith("family 2: b{__c=")
+    assert gateway.put("/metrics/job/x", family(b"a")[:-1], PROTOBUF).status == 400
 
 
 def test_metadata_has_a_request_of_its_own_once_an_hour(own):

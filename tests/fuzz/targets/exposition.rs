@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amp_push_gateway::exposition::{Exposition, ParseError, SampleValue, parse_openmetrics, parse_text};
+use amp_push_gateway::exposition::{Exposition, ParseError, Place, SampleValue, parse_openmetrics, parse_text};
 use libfuzzer_sys::fuzz_target;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -46,7 +46,7 @@ fn series(exposition: &Exposition<'_>) -> BTreeSet<Series> {
                 assert_eq!(labels.insert(name.to_owned(), value.to_owned()), None, "a label stands twice");
             }
             labels.retain(|_, value| !value.is_empty());
-            assert!(!series.name().is_empty() && series.line() > 0, "a series without a name or a line");
+            assert!(!series.name().is_empty() && series.place() != Place::Line(0), "a series without a name or a line");
             let (name, time) = (series.name().to_owned(), series.timestamp().map(|timestamp| timestamp.0));
             assert!(times.insert((name.clone(), labels.clone(), time)), "a series stands twice: {name} {labels:?}");
             all.insert((name, labels, time, bits));

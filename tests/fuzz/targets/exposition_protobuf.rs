@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use amp_push_gateway::exposition::{SampleValue, parse_protobuf};
+use amp_push_gateway::exposition::{Place, SampleValue, parse_protobuf};
 use amp_push_gateway::model::{Counts, NativeHistogram, Span};
 use libfuzzer_sys::fuzz_target;
 use std::collections::{BTreeMap, BTreeSet};
@@ -27,7 +27,7 @@ fuzz_target!(|input: &[u8]| {
             }
             labels.retain(|_, value| !value.is_empty());
             let name = series.name();
-            assert!(!name.is_empty() && series.line() > 0, "a series without a name or a family");
+            assert!(!name.is_empty() && series.place() != Place::Family(0), "a series without a name or a family");
             let time = series.timestamp().map(|timestamp| timestamp.0);
             assert!(known.insert((name, labels, time)), "a series stands twice: {name}");
             if let SampleValue::Histogram(histogram) = series.value() {
