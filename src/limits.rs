@@ -70,6 +70,9 @@ pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
 /// Series of a pushed body.
 pub const MAX_PUSHED_SERIES: usize = 1_000_000;
 
+/// Different names among them, and families. A million names take 300 MB.
+pub const MAX_PUSHED_NAMES: usize = 100_000;
+
 /// The memory of the native histograms of a pushed body.
 pub const MAX_PUSHED_HISTOGRAM_BYTES: usize = 32 << 20;
 

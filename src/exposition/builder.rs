@@ -9,7 +9,7 @@ use super::families::{
     labels, value,
 };
 use super::{Labels, SampleValue};
-use crate::limits::{MAX_LABELS, MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES};
+use crate::limits::{MAX_LABELS, MAX_PUSHED_NAMES, MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES};
 use crate::model::{MetricType, NativeHistogram, Timestamp, Value};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -155,6 +155,9 @@ impl<'a> Builder<'a> {
     ) -> Result<(), Problem> {
         if self.exposition.series.len() == MAX_PUSHED_SERIES {
             return Err(Problem::TooManySeries);
+        }
+        if self.exposition.names.len().max(self.exposition.families.len()) > MAX_PUSHED_NAMES {
+            return Err(Problem::TooManyNames);
         }
         labels.is_histogram = false;
         let timestamp = timestamp.unwrap_or(NO_TIMESTAMP);

@@ -1,7 +1,9 @@
 //! Why a body is not an exposition.
 
 use super::Labels;
-use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABELS, MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES};
+use crate::limits::{
+    MAX_EXCERPT_CHARS, MAX_LABELS, MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_NAMES, MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES,
+};
 use crate::model::{MetricType, Timestamp};
 use crate::protobuf::ProtobufError;
 use std::error::Error;
@@ -32,6 +34,8 @@ pub enum Problem {
     },
     /// The body has more than [`MAX_PUSHED_SERIES`] series.
     TooManySeries,
+    /// The body has more than [`MAX_PUSHED_NAMES`] names of series or of families.
+    TooManyNames,
     /// The series has more than [`MAX_LABELS`] labels.
     TooManyLabels,
     NotUtf8,
@@ -94,7 +98,10 @@ pub struct Excerpt(Box<str>);
 impl ParseError {
     /// Reports whether the body is too large, and not wrong.
     pub fn is_size(&self) -> bool {
-        matches!(self.problem, Problem::BodyTooLarge { .. } | Problem::TooManySeries | Problem::TooManyBuckets)
+        matches!(
+            self.problem,
+            Problem::BodyTooLarge { .. } | Problem::TooManySeries | Problem::TooManyNames | Problem::TooManyBuckets
+        )
     }
 }
 
@@ -134,6 +141,7 @@ impl fmt::Display for Problem {
             Self::BodyTooLarge { bytes } => {
                 write!(f, "the body has {bytes} bytes unpacked, at most {MAX_UNPACKED_BYTES} are taken")
             }
+            Self::TooManyNames => write!(f, "the body has more than {MAX_PUSHED_NAMES} names of metrics"),
             Self::TooManySeries => write!(f, "the body has more than {MAX_PUSHED_SERIES} series"),
             Self::TooManyLabels => write!(f, "the series has more than {MAX_LABELS} labels"),
             Self::NotUtf8 => f.write_str("the line is not UTF-8"),

@@ -371,6 +371,11 @@ fn rejects_more_than_the_bounds() {
     let expected = "the body has 16777217 bytes unpacked, at most 16777216 are taken";
     assert_eq!(error(parse_text(large.as_bytes())), expected);
     assert!(parse_text(large.as_bytes()).err().is_some_and(|error| error.is_size()));
+    let names = |count: usize| (0..count).flat_map(|i| ["a".to_owned(), i.to_string(), " 1\n".to_owned()]).collect();
+    let (enough, too_many): (String, String) = (names(100_000), names(100_002));
+    assert!(parse_text(enough.as_bytes()).is_ok());
+    let too_many = parse_text(too_many.as_bytes()).unwrap_err();
+    assert!(too_many.is_size() && too_many.to_string().contains("more than 100000 names"), "{too_many}");
 }
 
 proptest! {
