@@ -13,6 +13,7 @@ mod dead_letters;
 mod event_texts;
 mod fifo;
 pub mod ingest;
+mod label_rules;
 mod ledger;
 mod message_action;
 mod metadata;

@@ -5,12 +5,13 @@
 //!   push has replaced it: the sample is superseded, which counts as delivered.
 //! * An item of the delivery is a series, in the order of the body. The last item is the gateway's own `push_time_seconds`.
 
+use super::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};
 use super::watch::Watch;
 use super::{Gateway, Stages, Summary, metadata};
 use crate::aws::Transport;
 use crate::event::Rules;
 use crate::exposition::{Exposition, Family, Place, SampleValue, Series};
-use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
+use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_EXCERPT_CHARS, MAX_LABELS};
 use crate::model::{
     ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, MetricType, NameError, Reason, Rejection,
     Timestamp, Value,
@@ -30,9 +31,6 @@ const PUSH_TIME: &str = "push_time_seconds";
 
 /// The gateway's own names: pushed series of these names are left out.
 const OWN_NAMES: [&str; 2] = [PUSH_TIME, "push_failure_time_seconds"];
-
-/// The series in a sentence, in characters.
-const MAX_SERIES_CHARS: usize = 200;
 
 /// A body that was pushed to a group, and the bounds of the push.
 #[derive(Clone, Copy, Debug)]
@@ -174,12 +172,11 @@ fn common_labels(key: &GroupingKey, external: &LabelSet<'static>) -> LabelSet<'s
 
 /// Returns an error if the request's labels times its samples are too much to build and to send.
 fn check_size(body: &Exposition<'_>, common: &LabelSet<'_>) -> Result<(), PushError> {
-    let of_label = |name: &str, value: &str| name.len() + value.len() + 8;
-    let of_common: usize = common.as_slice().iter().map(|label| of_label(label.name.as_str(), &label.value)).sum();
+    let of_common: usize = common.as_slice().iter().map(|label| label_len(label.name.as_str(), &label.value)).sum();
     // The value, the time, and the lengths of the series.
     let of_series = |series: Series<'_>| {
-        let own: usize = series.labels().map(|(name, value)| of_label(name, value)).sum();
-        24 + of_label(METRIC_NAME_LABEL, series.name()) + own + of_common
+        let own: usize = series.labels().map(|(name, value)| label_len(name, value)).sum();
+        24 + label_len(METRIC_NAME_LABEL, series.name()) + own + of_common
     };
     let bytes = taken(body).map(|(_, series)| of_series(series)).sum();
     if bytes > MAX_DOOR_PROTOBUF_BYTES { Err(PushError::TooLarge { bytes }) } else { Ok(()) }
@@ -274,14 +271,7 @@ fn labels<'p>(series: Series<'p>, key: &GroupingKey, common: &LabelSet<'_>) -> R
             let Rejection { reason, detail } = named(error, Reason::InvalidLabelName);
             Rejection::new(reason, format!("the label {}: {detail}", excerpt(raw)))
         })?;
-        if value.len() > MAX_LABEL_VALUE_BYTES {
-            let detail = format!(
-                "the label {} has a value of {} bytes, at most {MAX_LABEL_VALUE_BYTES} are allowed",
-                excerpt(raw),
-                value.len()
-            );
-            return Err(Rejection::new(Reason::TooLarge, detail));
-        }
+        check_value(raw, value)?;
         if !key.has(&name) {
             labels.push(Label { name, value: Cow::Borrowed(value) });
         }
@@ -333,12 +323,7 @@ fn time(series: Series<'_>, now: Timestamp, rules: &Rules) -> Result<Timestamp, 
 }
 
 fn named(error: NameError, reason: Reason) -> Rejection {
-    let reason = if matches!(error, NameError::TooLong(_)) { Reason::TooLarge } else { reason };
-    Rejection::new(reason, error.to_string())
-}
-
-fn excerpt(text: &str) -> String {
-    format!("{:?}", text.chars().take(MAX_EXCERPT_CHARS).collect::<String>())
+    Rejection::new(reason_of(error, reason), error.to_string())
 }
 
 /// Returns the series as the text format writes it, cut to a bound.

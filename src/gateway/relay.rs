@@ -4,13 +4,14 @@
 //! * An item of the delivery is a sample, in the order of the request: a sender of 2.0 wants to know how many were written.
 //! * Ages are the receiver's to judge. Stale markers and native histograms stay as they are, and exemplars are left out.
 
+use super::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};
 use super::watch::Watch;
 use super::{Gateway, Stages, Summary, metadata};
 use crate::aws::Transport;
-use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_DOOR_SAMPLES, MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
+use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_DOOR_SAMPLES, MAX_EXCERPT_CHARS, MAX_LABELS};
 use crate::model::{
-    ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, NameError, Reason, Rejection, STALE_MARKER,
-    Timestamp, Value,
+    ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, Reason, Rejection, STALE_MARKER, Timestamp,
+    Value,
 };
 use crate::remote_write::ItemOutcome;
 use crate::series::SampleTableBuilder;
@@ -20,9 +21,6 @@ use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
-
-/// The series in a sentence, in characters.
-const MAX_SERIES_CHARS: usize = 200;
 
 /// A decoded request of a sender, and the bounds of its delivery.
 #[derive(Clone, Copy, Debug)]
@@ -230,9 +228,9 @@ impl<'a> Incoming<'a> {
         if count == 0 || self.is_too_large {
             return;
         }
-        let labels: usize = series.labels.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        let labels: usize = series.labels.iter().map(|(name, value)| label_len(name, value)).sum();
         let external: usize =
-            self.external.as_slice().iter().map(|label| label.name.as_str().len() + label.value.len() + 8).sum();
+            self.external.as_slice().iter().map(|label| label_len(label.name.as_str(), &label.value)).sum();
         self.bytes = self.bytes.saturating_add(24 * count + labels + external);
         self.is_too_large = self.bytes > MAX_DOOR_PROTOBUF_BYTES || self.kinds.len() + count > MAX_DOOR_SAMPLES;
         if self.is_too_large {
@@ -281,22 +279,15 @@ fn named<'a>(
             continue;
         }
         let name = LabelName::classic(name).map_err(|error| {
-            Rejection::new(reason(error, Reason::InvalidLabelName), format!("the label {}: {error}", excerpt(name)))
+            Rejection::new(reason_of(error, Reason::InvalidLabelName), format!("the label {}: {error}", excerpt(name)))
         })?;
-        if value.len() > MAX_LABEL_VALUE_BYTES {
-            let detail = format!(
-                "the label {} has a value of {} bytes, at most {MAX_LABEL_VALUE_BYTES} are allowed",
-                excerpt(name.as_str()),
-                value.len()
-            );
-            return Err(Rejection::new(Reason::TooLarge, detail));
-        }
+        check_value(name.as_str(), value)?;
         others.push(Label { name, value: Cow::Borrowed(value) });
     }
     let metric = metric.unwrap_or_default();
     let metric = MetricName::classic(metric).map_err(|error| {
         let detail = format!("the metric's name (the label __name__) {}: {error}", excerpt(metric));
-        Rejection::new(reason(error, Reason::InvalidMetricName), detail)
+        Rejection::new(reason_of(error, Reason::InvalidMetricName), detail)
     })?;
     let set = LabelSet::new(others).map_err(|error| {
         Rejection::new(Reason::LabelCollision, format!("the label {} is given twice", excerpt(error.name.as_str())))
@@ -308,14 +299,6 @@ fn named<'a>(
         return Err(Rejection::new(Reason::TooManyLabels, detail));
     }
     Ok((metric, set))
-}
-
-fn reason(error: NameError, other: Reason) -> Reason {
-    if matches!(error, NameError::TooLong(_)) { Reason::TooLarge } else { other }
-}
-
-fn excerpt(text: &str) -> String {
-    format!("{:?}", text.chars().take(MAX_EXCERPT_CHARS).collect::<String>())
 }
 
 /// Returns the labels of a series, cut to a bound.
