@@ -48,7 +48,7 @@ pub struct HttpSettings {
     pub admin: bool,
 }
 
-/// Who may use the door.
+/// The clients that may use the door.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HttpAuth {
     /// Clients that know the secret. Without one, nobody.

@@ -9,7 +9,7 @@ use super::reader::Format;
 use crate::model::MetricType;
 use hashbrown::HashTable;
 
-/// A name of series is that of the family and one of these suffixes. The bare name belongs to the family whatever its type.
+/// A series has the name of its family and one of these suffixes. The bare name belongs to the family whatever its type.
 /// A counter of the text format has the suffix `_total` in the name of the family, and `_created` is a family of its own.
 fn suffixes(format: Format, metric_type: MetricType) -> &'static [&'static str] {
     match (format, metric_type) {

@@ -103,7 +103,7 @@ pub fn reader_from_settings(
 }
 
 impl<T: Transport> RemoteReader<T> {
-    /// `url` is that of the instant query.
+    /// `url` is the URL of the instant query.
     pub fn new(url: &url::Url, transport: T) -> Result<Self, http::uri::InvalidUri> {
         Ok(Self { url: url.as_str().parse()?, transport })
     }

@@ -1,9 +1,9 @@
-//! Who may use the door.
+//! The doorkeeper decides who may use the door.
 //!
 //! * A secret is fetched with the first request, and kept for five minutes. A copy that has expired stays in use if no new one can be
 //!   fetched.
 //! * A request that does not match has the secret fetched again, at most every ten seconds, so that a rotation works at once.
-//! * Without a copy, no client is told that its credential is wrong: senders drop their samples if they are.
+//! * Without a copy, no client gets 401: many senders drop their samples then.
 
 use super::Request;
 use super::auth::{credentials_in, is_allowed};
