@@ -76,6 +76,12 @@ pub const MAX_PUSHED_NAMES: usize = 100_000;
 /// The memory of the native histograms of a pushed body.
 pub const MAX_PUSHED_HISTOGRAM_BYTES: usize = 32 << 20;
 
+/// Upper bounds of a typed histogram, without `+Inf`.
+pub const MAX_TYPED_BUCKETS: usize = 200;
+
+/// Quantiles of a typed summary.
+pub const MAX_TYPED_QUANTILES: usize = 20;
+
 /// A read request, unpacked. A longer selector is beyond what receivers take.
 pub const MAX_READ_REQUEST_BYTES: usize = 1 << 20;
 

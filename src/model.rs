@@ -10,6 +10,7 @@ mod names;
 mod native_histogram;
 mod outcome;
 mod sample;
+mod typed_metric;
 
 pub use labels::{Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
 pub use metric_type::MetricType;
@@ -17,3 +18,4 @@ pub use names::{LabelName, MetricName, NameError};
 pub use native_histogram::{Counts, NativeHistogram, ResetHint, Span};
 pub use outcome::{DEFECT, ItemId, Outcome, Reason, Rejection};
 pub use sample::{CANONICAL_NAN, STALE_MARKER, Timestamp, Value};
+pub use typed_metric::{Layout, Observation, TypedMetric, Update};
