@@ -23,6 +23,7 @@
 //! * [`amp`]: workspace URLs.
 //! * [`remote_write`]: the sender, the bookkeeping of a delivery, and what an answer means.
 //! * [`dead_letter`]: rejected messages to an SQS queue, with their reasons.
+//! * [`store`]: the table of the state: DynamoDB, memory, a local file.
 //! * [`config`]: settings from the environment, one struct for each owner.
 //! * [`gateway`]: the use cases, such as a batch of messages to an outcome for each event and an action for each message.
 //! * [`instrumentation`]: logs, and the metric line of an invocation.
@@ -48,6 +49,7 @@ pub mod amp;
 pub mod aws;
 pub mod dead_letter;
 pub mod remote_write;
+pub mod store;
 
 pub mod config;
 

@@ -1,6 +1,6 @@
 //! Sizes and counts that bound what the gateway takes, keeps and sends. Bytes, if the name does not say otherwise.
 //!
-//! The first three groups are set by others, with a link to the page that says so. The last group is ours: it bounds the
+//! The groups up to the last one are set by others, with a link to the page that says so. The last group is ours: it bounds the
 //! memory of a function of 128 MB, or the length of what people read. Waiting times stand with their owners.
 
 // --- AMP: <https://docs.aws.amazon.com/prometheus/latest/userguide/AMP_quotas.html>, and Cortex, from which AMP is derived:
@@ -48,6 +48,14 @@ pub const MAX_ASYNC_BYTES: usize = 1 << 20;
 /// The answer to an Application Load Balancer
 /// (<https://docs.aws.amazon.com/elasticloadbalancing/latest/application/lambda-functions.html>).
 pub const MAX_LOAD_BALANCER_ANSWER_BYTES: usize = 1_000_000;
+
+// --- DynamoDB: <https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html>
+
+/// An item, names of attributes included.
+pub const MAX_STORE_ITEM_BYTES: usize = 400 << 10;
+
+/// The items of one page of a query.
+pub const MAX_STORE_PAGE_BYTES: usize = 1 << 20;
 
 // --- The gateway
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 18] = [
+const LADDER: [&str; 19] = [
     "limits",
     "model",
     "protobuf",
@@ -21,6 +21,7 @@ const LADDER: [&str; 18] = [
     "amp",
     "remote_write",
     "dead_letter",
+    "store",
     "config",
     "gateway",
     "instrumentation",
