@@ -49,15 +49,21 @@ def statements(resources, role):
 
 
 def may(resources, role):
-    """Returns the permissions of a role: action -> resources. Fails if the role has anything but plain permissions."""
+    """Returns the permissions of a role: action -> resources. A resource may be limited to keys of a table: `StateTable.Arn with j#*`.
+    Fails if the role has anything but such permissions."""
     properties = resources[role]["Properties"]
     assert not properties.get("ManagedPolicyArns"), f"{role} has managed policies"
     assert not properties.get("PermissionsBoundary") and not properties.get("RoleName")
     allowed = {}
     for one in statements(resources, role):
-        assert one["Effect"] == "Allow" and set(one) <= {"Sid", "Effect", "Action", "Resource"}, one
+        assert one["Effect"] == "Allow" and set(one) <= {"Sid", "Effect", "Action", "Resource", "Condition"}, one
+        on = _list(one["Resource"])
+        if "Condition" in one:
+            (operator, keys), = one["Condition"].items()
+            assert operator == "ForAllValues:StringLike" and set(keys) == {"dynamodb:LeadingKeys"}, one
+            on = [f"{resource} with {key}" for resource in on for key in _list(keys["dynamodb:LeadingKeys"])]
         for action in _list(one["Action"]):
-            allowed[action] = sorted(set(allowed.get(action, []) + _list(one["Resource"])))
+            allowed[action] = sorted(set(allowed.get(action, []) + on))
     return allowed
 
 
@@ -73,32 +79,25 @@ class _Reader:
     def of(self, kind):
         return {name: one for name, one in self.resources.items() if one["Type"] == kind}
 
-    def only(self, kind):
-        found = list(self.of(kind).values())
+    def only(self, kind, tick=False):
+        """Returns the one resource of a type, among those of the tick or the others."""
+        found = [one for name, one in self.of(kind).items() if name.startswith("Tick") == tick]
         assert len(found) == 1, f"{len(found)} of {kind}, not 1"
         return found[0]
 
     def whole(self):
         role = role_of_function(self.resources)
         function = self.only("AWS::Lambda::Function")["Properties"]
-        log_group = self.only("AWS::Logs::LogGroup")
         alarms = self.of("AWS::CloudWatch::Alarm")
         return {
-            "function": {
-                **{name: function.get(name) for name in ("Runtime", "Handler", "Architectures", "ReservedConcurrentExecutions")},
-                "MemorySize": int(function["MemorySize"]),
-                "Timeout": int(function["Timeout"]),
-                **function["LoggingConfig"],
-                "Traced": function.get("TracingConfig", {}).get("Mode") == "Active",
-            },
-            "environment": {name: value for name, value in function["Environment"]["Variables"].items() if value != ""},
+            "function": _function(function),
+            "environment": _environment(function),
             "may": may(self.resources, role),
             "trusts": self.trusts(role),
             "queues": {name: self.queue(name) for name in self.of("AWS::SQS::Queue")},
             "event source mapping": _of_function(self.only("AWS::Lambda::EventSourceMapping")["Properties"]),
             "asynchronous invocations": _of_function(self.only("AWS::Lambda::EventInvokeConfig")["Properties"]),
-            "log group": {"RetentionInDays": log_group["Properties"]["RetentionInDays"],
-                          "DeletionPolicy": log_group["DeletionPolicy"]},
+            "log group": _log_group(self.only("AWS::Logs::LogGroup")),
             "workspace": self.workspace(),
             "alarms": {name: _alarm(one["Properties"]) for name, one in alarms.items()},
             "topics of alarms": sorted({topic for one in alarms.values() for kind in ("AlarmActions", "OKActions")
@@ -106,6 +105,7 @@ class _Reader:
             "dashboards": len(self.of("AWS::CloudWatch::Dashboard")),
             "iot": self.iot(),
             "door": self.door(),
+            "state": self.state(),
         }
 
     def trusts(self, role):
@@ -177,22 +177,67 @@ class _Reader:
                 f" where {json.dumps(one, sort_keys=True)}" for one in permissions),
         }
 
+    def state(self):
+        """Describes the table, the tick and its schedule. None if there is no state."""
+        tables, schedules = self.of("AWS::DynamoDB::Table"), self.of("AWS::Scheduler::Schedule")
+        if not (tables or schedules):
+            assert not [name for name in self.resources if name.startswith("Tick")]
+            return None
+        tick, schedule = self.only("AWS::Lambda::Function", tick=True)["Properties"], self.only("AWS::Scheduler::Schedule", tick=True)
+        assert tick["Code"] == self.resources["Function"]["Properties"]["Code"]
+        role = tick["Role"].removesuffix(".Arn")
+        target = dict(schedule["Properties"]["Target"])
+        invoker = target.pop("RoleArn").removesuffix(".Arn")
+        return {
+            "table": {**tables["StateTable"]["Properties"], **_policies(tables["StateTable"])} if tables else None,
+            "tick": {**_function(tick), "environment": _environment(tick), "may": may(self.resources, role), "trusts": self.trusts(role),
+                     "log group": _log_group(self.only("AWS::Logs::LogGroup", tick=True))},
+            "asynchronous invocations": _of_function(self.only("AWS::Lambda::EventInvokeConfig", tick=True)["Properties"]),
+            "schedule": {**schedule["Properties"], "Target": target, "Description": None, "may": may(self.resources, invoker),
+                         "trusts": self.trusts(invoker)},
+        }
+
+
+def _function(function):
+    return {**{name: function.get(name) for name in ("Runtime", "Handler", "Architectures", "ReservedConcurrentExecutions")},
+            "MemorySize": int(function["MemorySize"]), "Timeout": int(function["Timeout"]),
+            "LogFormat": function["LoggingConfig"]["LogFormat"], "LogGroup": function["LoggingConfig"]["LogGroup"],
+            "Traced": function.get("TracingConfig", {}).get("Mode") == "Active"}
+
+
+def _environment(function):
+    return {name: value for name, value in function["Environment"]["Variables"].items() if value != ""}
+
+
+def _log_group(log_group):
+    return {"RetentionInDays": log_group["Properties"]["RetentionInDays"], "DeletionPolicy": log_group["DeletionPolicy"]}
+
+
+#: How an alarm compares, in words.
+_COMPARES = {"GreaterThanOrEqualToThreshold": "at least", "LessThanThreshold": "less than"}
+
 
 def _alarm(alarm):
-    assert alarm["TreatMissingData"] == "notBreaching"
-    assert alarm["ComparisonOperator"] == "GreaterThanOrEqualToThreshold"
+    compares = _COMPARES[alarm["ComparisonOperator"]]
+    # No data is in order, unless few are not.
+    assert alarm["TreatMissingData"] == {"at least": "notBreaching", "less than": "breaching"}[compares]
     assert alarm.get("AlarmActions") == alarm.get("OKActions")
-    metric, expression = alarm, None
+    metric = alarm
     if "Metrics" in alarm:
-        (metric,), (expression,) = ([one for one in alarm["Metrics"] if key in one] for key in ("MetricStat", "Expression"))
-        assert metric["ReturnData"] is False and expression.get("ReturnData", True)
-        stat, name, expression = metric["MetricStat"], metric["Id"], expression["Expression"]
+        metrics = [one for one in alarm["Metrics"] if "MetricStat" in one]
+        expression, = (one for one in alarm["Metrics"] if "Expression" in one)
+        assert expression.get("ReturnData", True) and not any(one["ReturnData"] for one in metrics)
+        name = expression["Expression"]
+        for one in metrics:
+            name = re.sub(rf"\b{one['Id']}\b", one["MetricStat"]["Metric"]["MetricName"], name)
+        stat, = {json.dumps({**one["MetricStat"], "Metric": {**one["MetricStat"]["Metric"], "MetricName": name}}, sort_keys=True)
+                 for one in metrics}
+        stat = json.loads(stat)
         metric = {**stat["Metric"], "Statistic": stat["Stat"], "Period": stat["Period"]}
-        metric["MetricName"] = re.sub(rf"\b{name}\b", metric["MetricName"], expression)
     (dimension,) = metric["Dimensions"]
     periods = alarm["EvaluationPeriods"]
     return (f"{metric['Namespace']} {metric['MetricName']} of {dimension['Value']}, {metric['Statistic']} of {metric['Period']} s"
-            f" at least {alarm['Threshold']} in {alarm.get('DatapointsToAlarm', periods)} of {periods}")
+            f" {compares} {alarm['Threshold']} in {alarm.get('DatapointsToAlarm', periods)} of {periods}")
 
 
 def _policies(resource):

@@ -43,6 +43,7 @@ TEMPLATE = yaml.load((INFRA / "sam/template.yaml").read_text(), CloudFormation)
 PARAMETERS, RESOURCES, OUTPUTS = TEMPLATE["Parameters"], TEMPLATE["Resources"], TEMPLATE["Outputs"]
 ALARMS = {name for name, one in RESOURCES.items() if one["Type"] == "AWS::CloudWatch::Alarm"}
 HTTP_ALARMS = {name for name in ALARMS if RESOURCES[name]["Condition"] == "HasHttpAlarms"}
+STATE_ALARMS = {name for name in ALARMS if RESOURCES[name]["Condition"] == "HasStateAlarms"}
 PROPS_SOURCE = (INFRA / "cdk/src/props.ts").read_text()
 
 
@@ -53,7 +54,7 @@ def props(interface):
 
 
 PROPS = (props("PrometheusPushGatewayProps") | {f"iot.{name}" for name in props("IotRuleProps")}
-         | {f"httpDoor.{name}" for name in props("HttpDoorProps")})
+         | {f"httpDoor.{name}" for name in props("HttpDoorProps")} | {f"state.{name}" for name in props("StateProps")})
 
 
 def section(page, title):
@@ -118,8 +119,8 @@ def test_the_page_names_every_parameter_with_its_default_and_prop():
 
 def test_the_page_names_every_prop():
     told = {name for row in rows("README.md", "Parameters") for name in spans(row[1])}
-    # The page names the parts of `iot` and `httpDoor`; `code` is for builds of one's own.
-    assert told == PROPS - {"iot", "httpDoor", "code"}
+    # The page names the parts of `iot`, `httpDoor` and `state`; `code` is for builds of one's own.
+    assert told == PROPS - {"iot", "httpDoor", "state", "code"}
 
 
 def test_the_page_names_every_output():
@@ -185,9 +186,9 @@ def test_the_page_has_the_templates_numbers_of_the_queue():
 
 def test_the_page_names_the_resources_that_stay_after_removal():
     stays = {name for name, one in RESOURCES.items() if one.get("DeletionPolicy", "Delete").startswith("Retain")}
-    assert stays == {"Workspace", "DeadLetterQueue", "DeadLetterQueuePolicy", "FailureQueue", "FailureQueuePolicy"}
+    assert stays == {"Workspace", "DeadLetterQueue", "DeadLetterQueuePolicy", "FailureQueue", "FailureQueuePolicy", "StateTable"}
     text = re.sub(r"\s+", " ", section("README.md", "Removing it"))
-    assert "the workspace with its metrics, the dead-letter queue, the failure queue" in text
+    assert "the workspace with its metrics, the dead-letter queue, the failure queue, and [the table of the state]" in text
 
 
 # --- permissions ------------------------------------------------------------------------------------------------------
@@ -212,8 +213,10 @@ def actions_of(role):
 
 
 def test_the_page_describes_the_whole_role():
-    assert {name for row in rows("permissions.md", "To run") for name in spans(row[0])} == actions_of("FunctionRole")
+    for number, role in enumerate(["FunctionRole", "TickRole"]):
+        assert {name for row in rows("permissions.md", "To run", number) for name in spans(row[0])} == actions_of(role)
     assert actions_of("IotRole") == {"sqs:SendMessage"}
+    assert actions_of("TickScheduleRole") == {"lambda:InvokeFunction"}
 
 
 #: The action that creates a resource of each type in the template.
@@ -227,7 +230,8 @@ CREATES = {
     "AWS::CloudWatch::Dashboard": "cloudwatch:PutDashboard", "AWS::SecretsManager::Secret": "secretsmanager:CreateSecret",
     "AWS::Lambda::Url": "lambda:CreateFunctionUrlConfig", "AWS::ApiGatewayV2::Api": "apigateway:POST",
     "AWS::ApiGatewayV2::Integration": "apigateway:POST", "AWS::ApiGatewayV2::Route": "apigateway:POST",
-    "AWS::ApiGatewayV2::Stage": "apigateway:POST",
+    "AWS::ApiGatewayV2::Stage": "apigateway:POST", "AWS::DynamoDB::Table": "dynamodb:CreateTable",
+    "AWS::Scheduler::Schedule": "scheduler:CreateSchedule",
 }
 
 
@@ -447,7 +451,7 @@ def test_counts_everything_that_is_charged_by_the_piece():
         assert len(directive["Metrics"]) == count
         if metrics == PARAMETERS["Metrics"]["Default"]:
             assert len(json.dumps(line, separators=(",", ":"))) == pytest.approx(cost.METRIC_LINE_BYTES, rel=0.1)
-    assert len(ALARMS - HTTP_ALARMS) == cost.ALARMS
+    assert len(ALARMS - HTTP_ALARMS - STATE_ALARMS) == cost.ALARMS
     assert len(HTTP_ALARMS) == cost.HTTP_ALARMS
     assert len([one for one in RESOURCES.values() if one["Type"] == "AWS::SecretsManager::Secret"]) == cost.HTTP_SECRETS
     assert cost.DASHBOARDS == (PARAMETERS["Dashboard"]["Default"] == "true")

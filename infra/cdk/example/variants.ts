@@ -5,7 +5,7 @@
  */
 import { mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { App, Duration, Stack, aws_aps as aps, aws_lambda as lambda, aws_logs as logs, aws_secretsmanager as secrets, aws_sns as sns } from 'aws-cdk-lib';
+import { App, Duration, Stack, aws_aps as aps, aws_dynamodb as dynamodb, aws_lambda as lambda, aws_logs as logs, aws_secretsmanager as secrets, aws_sns as sns } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import {
   EmbeddedMetrics,
@@ -51,6 +51,23 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
     dashboard: true,
   }),
   HttpByApiWithIam: () => ({ httpDoor: { front: HttpFront.HTTP_API, auth: HttpAuth.IAM }, alarms: false }),
+  State: () => ({ state: {} }),
+  StateChosen: (stack) => ({
+    state: {
+      table: dynamodb.Table.fromTableName(stack, 'Restored', 'restored'),
+      shards: 4,
+      groupTtl: Duration.days(1),
+      seriesTtl: Duration.days(7),
+      maxSeries: 50_000,
+      summaryWindow: Duration.minutes(5),
+      tickMemorySize: 512,
+      tickReservedConcurrency: 0,
+    },
+    httpDoor: { auth: HttpAuth.IAM, admin: true },
+    xray: true,
+    alarms: false,
+    dashboard: true,
+  }),
   /** Every prop with another value than its default. */
   Chosen: (stack) => ({
     outOfOrderWindow: Duration.minutes(2),

@@ -4,6 +4,7 @@ import { Construct } from 'constructs';
 import type { Door } from './door';
 import { embeddedMetric, httpMetrics } from './metrics';
 import type { Queues } from './queues';
+import type { State } from './state';
 
 /** How many of the last periods of five minutes must reach the threshold. */
 interface Evaluation {
@@ -17,6 +18,8 @@ const NOW: Evaluation = { datapoints: 1, of: 1 };
 const WITHIN_AN_HOUR: Evaluation = { datapoints: 1, of: 12 };
 /** Not for a single disturbance. */
 const THREE_TIMES_AN_HOUR: Evaluation = { datapoints: 3, of: 12 };
+/** For what a tick or two may have. */
+const FOR_A_QUARTER_OF_AN_HOUR: Evaluation = { datapoints: 3, of: 3 };
 
 /** Half of the hour after which AMP rejects a sample: there is time left to act. */
 const OLD_SECONDS = 1_800;
@@ -26,6 +29,8 @@ const EXPIRES_SOON_SECONDS = 7 * 86_400;
 const WRONG_ONCE_A_MINUTE = 5;
 /** The function answers 503 after 9 s. Most client libraries wait for 10 s or longer. */
 const SLOW_MS = 8_000;
+/** Five ticks. */
+const UNCOUNTED_MS = 300_000;
 /** Share of the timeout. */
 const NEAR_TIMEOUT = 0.8;
 
@@ -37,18 +42,29 @@ export function makeAlarms(
   timeout: Duration,
   topic?: sns.ITopic,
   door?: Door,
+  state?: State,
 ): cloudwatch.IAlarm[] {
   const parent = new Construct(scope, 'Alarms');
   const alarms: cloudwatch.IAlarm[] = [];
-  const add = (id: string, metric: cloudwatch.IMetric, threshold: number, { datapoints, of }: Evaluation, ...description: string[]) => {
+  const add = (id: string, metric: cloudwatch.IMetric, threshold: number, evaluation: Evaluation, ...description: string[]) =>
+    addAlarm(id, metric, evaluation, description, {
+      threshold,
+      comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
+      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+    });
+  const addAlarm = (
+    id: string,
+    metric: cloudwatch.IMetric,
+    { datapoints, of }: Evaluation,
+    description: string[],
+    comparison: Pick<cloudwatch.AlarmProps, 'threshold' | 'comparisonOperator' | 'treatMissingData'>,
+  ) => {
     const alarm = new cloudwatch.Alarm(parent, id, {
       metric,
-      threshold,
       datapointsToAlarm: datapoints,
       evaluationPeriods: of,
       alarmDescription: description.join(' '),
-      comparisonOperator: cloudwatch.ComparisonOperator.GREATER_THAN_OR_EQUAL_TO_THRESHOLD,
-      treatMissingData: cloudwatch.TreatMissingData.NOT_BREACHING,
+      ...comparison,
     });
     if (topic) {
       alarm.addAlarmAction(new actions.SnsAction(topic));
@@ -191,6 +207,70 @@ export function makeAlarms(
       THREE_TIMES_AN_HOUR,
       'Within the last hour answers of the HTTP door took 8 s or more in three or more periods of five minutes. At 9 s it answers 503.',
       'If most of it is send_ms, the workspace is slow or not reachable; else give more memory.',
+    );
+  }
+  if (state) {
+    const { tick, table } = state;
+    // The only alarm that a period without data starts: Lambda has no data if nothing is invoked.
+    addAlarm(
+      'NoTick',
+      tick.metricInvocations({ period: Duration.minutes(1), statistic: cloudwatch.Stats.SUM }),
+      { datapoints: 5, of: 5 },
+      [
+        'For five minutes nothing has invoked the tick: counters and groups disappear from queries. Is the schedule enabled, and may it',
+        'invoke the function? Nothing is lost meanwhile; after 14 days it is.',
+      ],
+      {
+        threshold: 1,
+        comparisonOperator: cloudwatch.ComparisonOperator.LESS_THAN_THRESHOLD,
+        treatMissingData: cloudwatch.TreatMissingData.BREACHING,
+      },
+    );
+    add(
+      'TickErrors',
+      tick.metricErrors(sum),
+      1,
+      THREE_TIMES_AN_HOUR,
+      'Within the last hour ticks failed in three or more periods of five minutes. Each lost one sample of every series, and no count.',
+      'The log of the tick shows why: look for level ERROR.',
+    );
+    add(
+      'JournalAge',
+      embeddedMetric(tick, 'journal_age_ms', maximum),
+      UNCOUNTED_MS,
+      NOW,
+      'Events have waited in the journal for five minutes: no tick counts them. See NoTick and TickErrors;',
+      'else the tick cannot keep up, and needs more tickMemorySize.',
+    );
+    add(
+      'OwedDeadLetters',
+      embeddedMetric(tick, 'owed', maximum),
+      1,
+      FOR_A_QUARTER_OF_AN_HOUR,
+      'For a quarter of an hour the tick has owed dead letters: series that change their type, or more series than maxSeries.',
+      'It sends 1,000 in a minute. Does sending fail, or do so many events conflict?',
+    );
+    add(
+      'TickDropped',
+      embeddedMetric(tick, 'dropped', sum),
+      1,
+      WITHIN_AN_HOUR,
+      'Within the last hour the tick dropped events, because it owed 10,000 dead letters already: those events are lost.',
+      'The metrics dropped.<reason> and the log of the tick show why.',
+    );
+    const throttles = new cloudwatch.MathExpression({
+      expression: 'FILL(writes, 0) + FILL(reads, 0)',
+      usingMetrics: { writes: table.metric('WriteThrottleEvents', sum), reads: table.metric('ReadThrottleEvents', sum) },
+      period,
+      label: 'Throttled requests',
+    });
+    add(
+      'TableThrottles',
+      throttles,
+      1,
+      THREE_TIMES_AN_HOUR,
+      'Within the last hour DynamoDB throttled requests to the table in three or more periods of five minutes. SQS delivers the events',
+      'again. Does one shard get more than 1,000 writes a second, or did somebody limit the table?',
     );
   }
   return alarms;

@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import type { Door } from './door';
 import { embeddedMetric, httpMetrics, LATE_REASONS, REASONS } from './metrics';
 import type { Queues } from './queues';
+import type { State } from './state';
 
 const WIDTH = 24;
 const HEIGHT = 6;
@@ -18,6 +19,7 @@ export function makeDashboard(
   logGroup: logs.ILogGroup,
   alarms: cloudwatch.IAlarm[],
   door?: Door,
+  state?: State,
 ): cloudwatch.Dashboard {
   const own = (...names: string[]) => names.map((name) => embeddedMetric(fn, name));
   const sums = (...names: string[]) => names.map((name) => `sum(${name})`);
@@ -76,6 +78,7 @@ export function makeDashboard(
         ),
       ],
       door ? httpRow(fn, logGroup, door) : [],
+      ...(state ? stateRows(state) : []),
     ],
   });
 }
@@ -96,6 +99,17 @@ function httpRow(fn: lambda.Function, logGroup: logs.ILogGroup, door: Door): clo
       'filter ispresent(route)',
       'stats count() as requests, sum(samples) as stored by route, status',
     ),
+  ];
+}
+
+/** Returns the rows of the state: what the tick counted and wrote, and the table. */
+function stateRows({ tick, table, tickLogGroup }: State): cloudwatch.IWidget[][] {
+  void tickLogGroup;
+  return [
+    [
+      graph('Ticks', [tick.metricInvocations(), tick.metricErrors(), tick.metricThrottles()]),
+      graph('Table, in units', [table.metricConsumedReadCapacityUnits(), table.metricConsumedWriteCapacityUnits()]),
+    ],
   ];
 }
 

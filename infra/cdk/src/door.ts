@@ -28,6 +28,7 @@ export interface DoorKey {
   readonly secret?: secrets.ISecret;
   readonly pathPrefix?: string;
   readonly read: boolean;
+  readonly admin: boolean;
 }
 
 /** The door itself. */
@@ -70,6 +71,7 @@ export function makeDoorKey(scope: Construct, props: HttpDoorProps): DoorKey {
     secret: auth === HttpAuth.SECRET ? (props.secret ?? makeSecret(parent)) : undefined,
     pathPrefix: props.pathPrefix,
     read: props.read ?? false,
+    admin: props.admin ?? false,
   };
 }
 

@@ -1,6 +1,6 @@
-import { Token, type Duration } from 'aws-cdk-lib';
+import { Duration, Token, type aws_dynamodb as dynamodb } from 'aws-cdk-lib';
 import type { DoorKey } from './door';
-import { EmbeddedMetrics, LateSamples, LogLevel, type PrometheusPushGatewayProps } from './props';
+import { EmbeddedMetrics, LateSamples, LogLevel, type PrometheusPushGatewayProps, type StateProps } from './props';
 import type { PropErrors } from './validation';
 import type { Workspace } from './workspace';
 
@@ -10,6 +10,9 @@ const LONGEST_NAME = 1_024;
 const LONGEST_VALUE_BYTES = 2_048;
 /** A series has at most 150 labels, `__name__` among them. */
 const MOST_LABELS = 149;
+/** Lambda's limits: https://docs.aws.amazon.com/lambda/latest/api/API_PutFunctionEventInvokeConfig.html */
+const LEAST_EVENT_AGE_SECONDS = 60;
+const MOST_EVENT_AGE_SECONDS = 21_600;
 
 /** Returns the variables that the function reads. */
 export function environmentOf(
@@ -17,6 +20,7 @@ export function environmentOf(
   workspace: Workspace,
   deadLetterQueueUrl: string,
   door?: DoorKey,
+  table?: dynamodb.ITable,
 ): { [name: string]: string } {
   const variables: { [name: string]: string | undefined } = {
     REMOTE_WRITE_URL: workspace.remoteWriteUrl,
@@ -32,6 +36,8 @@ export function environmentOf(
     HTTP_AUTH_SECRET: door?.secret?.secretArn,
     HTTP_PATH_PREFIX: door?.pathPrefix,
     HTTP_READ: door?.read ? 'on' : undefined,
+    HTTP_ADMIN: door?.admin ? 'on' : undefined,
+    ...stateOf(props.state, table),
   };
   return Object.fromEntries(Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
@@ -62,6 +68,32 @@ export function checkEnvironment(props: PrometheusPushGatewayProps, errors: Prop
       errors.add(prop, props[prop], 'a duration known at synthesis');
     }
   }
+  if (props.state && props.maxSampleAge && !props.maxSampleAge.isUnresolved() && props.maxSampleAge.toMilliseconds() < LEAST_EVENT_AGE_SECONDS * 1_000) {
+    errors.add('maxSampleAge', props.maxSampleAge, 'at least 60 s with state: Lambda keeps asynchronous events for 60 s or longer');
+  }
+}
+
+/**
+ * Returns how long Lambda keeps an asynchronous event: as long as the function takes samples. With state it must not be longer, because
+ * the table forgets the identities of events then, and would count a late repetition twice.
+ */
+export function eventAgeOf(maxSampleAge: Duration = Duration.hours(1)): Duration {
+  const seconds = Math.floor(maxSampleAge.toMilliseconds() / 1_000);
+  return Duration.seconds(Math.min(Math.max(seconds, LEAST_EVENT_AGE_SECONDS), MOST_EVENT_AGE_SECONDS));
+}
+
+function stateOf(state?: StateProps, table?: dynamodb.ITable): { [name: string]: string | undefined } {
+  if (!state || !table) {
+    return {};
+  }
+  return {
+    STATE_TABLE: table.tableName,
+    STATE_SHARDS: `${state.shards ?? 1}`,
+    GROUP_TTL: duration(state.groupTtl),
+    SERIES_TTL: state.seriesTtl ? duration(state.seriesTtl) : '24h',
+    MAX_SERIES: `${state.maxSeries ?? 100_000}`,
+    SUMMARY_WINDOW: state.summaryWindow ? duration(state.summaryWindow) : '10m',
+  };
 }
 
 function externalLabels(labels?: { [name: string]: string }): string | undefined {

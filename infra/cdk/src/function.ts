@@ -1,10 +1,12 @@
-import { Duration, RemovalPolicy, Stack, Token, Validations, aws_iam as iam, aws_lambda as lambda, aws_logs as logs } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack, Token, Validations, aws_iam as iam, aws_lambda as lambda, aws_logs as logs } from 'aws-cdk-lib';
+import type { aws_dynamodb as dynamodb, aws_sqs as sqs } from 'aws-cdk-lib';
 import type { Construct } from 'constructs';
 import type { Batching } from './batching';
 import { arnOf, type DoorKey } from './door';
-import { environmentOf } from './environment';
+import { environmentOf, eventAgeOf } from './environment';
 import type { PrometheusPushGatewayProps } from './props';
 import { allowKey, type Queues } from './queues';
+import { allowFunction } from './state';
 import type { PropErrors } from './validation';
 import type { Workspace } from './workspace';
 import { shippedZip } from './zip';
@@ -18,6 +20,53 @@ export function checkFunction(props: PrometheusPushGatewayProps, batching: Batch
   }
 }
 
+/** Everything that the tick has in common with the function. */
+export interface FunctionSettings {
+  /** The same properties of both. */
+  readonly same: Pick<lambda.FunctionProps, 'runtime' | 'architecture' | 'handler' | 'loggingFormat' | 'tracing'> & {
+    readonly runtime: lambda.Runtime;
+    readonly handler: string;
+    readonly code: lambda.Code;
+    readonly environment: { [name: string]: string };
+  };
+  readonly logRetention: logs.RetentionDays;
+  readonly workspaceArn: string;
+  readonly deadLetterQueue: sqs.IQueue;
+  /** Lets a role use the key of the dead-letter queue, if it has one. */
+  readonly allowDeadLetters: (role: iam.Role) => void;
+  readonly acknowledgeTracing: (role: iam.Role) => void;
+}
+
+/** Returns what the tick needs. The door's settings are not among it. */
+export function settingsOf(props: PrometheusPushGatewayProps, workspace: Workspace, queues: Queues, table?: dynamodb.ITable): FunctionSettings {
+  const architecture = props.architecture ?? lambda.Architecture.ARM_64;
+  return {
+    same: {
+      runtime: lambda.Runtime.PROVIDED_AL2023,
+      architecture,
+      handler: 'bootstrap',
+      code: props.code ?? shippedZip(architecture),
+      environment: environmentOf(props, workspace, queues.deadLetterQueue.queueUrl, undefined, table),
+      // Text has no log level. A level set here could drop the metric line.
+      loggingFormat: lambda.LoggingFormat.TEXT,
+      tracing: props.xray ? lambda.Tracing.ACTIVE : lambda.Tracing.DISABLED,
+    },
+    logRetention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
+    workspaceArn: workspace.arn,
+    deadLetterQueue: queues.deadLetterQueue,
+    allowDeadLetters: (role) => allowKey(queues.deadLetterQueue, role),
+    acknowledgeTracing: (role) => {
+      if (props.xray) {
+        // CDK adds the statement itself.
+        Validations.of(role).acknowledge({
+          id: 'AwsSolutions-IAM5[Resource::*]',
+          reason: 'IAM has no resource type for xray:PutTraceSegments and xray:PutTelemetryRecords.',
+        });
+      }
+    },
+  };
+}
+
 /** Makes the function with its role, its log group and its triggers. */
 export function makeFunction(
   scope: Construct,
@@ -25,35 +74,30 @@ export function makeFunction(
   workspace: Workspace,
   queues: Queues,
   batching: Batching,
+  settings: FunctionSettings,
   door?: DoorKey,
+  table?: dynamodb.ITable,
 ): { fn: lambda.Function; logGroup: logs.ILogGroup } {
-  const logGroup = new logs.LogGroup(scope, 'LogGroup', {
-    retention: props.logRetention ?? logs.RetentionDays.ONE_MONTH,
-    removalPolicy: RemovalPolicy.DESTROY,
-  });
-  const architecture = props.architecture ?? lambda.Architecture.ARM_64;
+  const logGroup = new logs.LogGroup(scope, 'LogGroup', { retention: settings.logRetention, removalPolicy: RemovalPolicy.DESTROY });
+  const role = makeRole(scope, workspace, queues, logGroup, settings, door);
+  if (table) {
+    allowFunction(role, table, door !== undefined);
+  }
   const fn = new lambda.Function(scope, 'Function', {
     description: 'Sends events to Amazon Managed Service for Prometheus',
-    runtime: lambda.Runtime.PROVIDED_AL2023,
-    architecture,
-    handler: 'bootstrap',
-    code: props.code ?? shippedZip(architecture),
+    ...settings.same,
     memorySize: props.memorySize ?? 128,
     timeout: batching.timeout,
     reservedConcurrentExecutions: props.reservedConcurrency,
-    role: makeRole(scope, props, workspace, queues, logGroup, door),
-    environment: environmentOf(props, workspace, queues.deadLetterQueue.queueUrl, door),
-    // Text has no log level. A level set here could drop the metric line.
-    loggingFormat: lambda.LoggingFormat.TEXT,
+    role,
+    environment: environmentOf(props, workspace, queues.deadLetterQueue.queueUrl, door, table),
     logGroup,
-    tracing: props.xray ? lambda.Tracing.ACTIVE : lambda.Tracing.DISABLED,
   });
   // Both without CDK's helpers, which would give the role more permissions than it needs.
   new lambda.EventInvokeConfig(scope, 'AsynchronousInvocations', {
     function: fn,
     retryAttempts: 2,
-    // AMP rejects samples older than an hour.
-    maxEventAge: Duration.hours(1),
+    maxEventAge: eventAgeOf(props.maxSampleAge),
     onFailure: { bind: () => ({ destination: queues.failureQueue.queueArn }) },
   });
   new lambda.EventSourceMapping(scope, 'EventSourceMapping', {
@@ -71,10 +115,10 @@ export function makeFunction(
 /** Makes a role that allows the AWS calls of the function and its triggers, on these resources only. */
 function makeRole(
   scope: Construct,
-  props: PrometheusPushGatewayProps,
   workspace: Workspace,
   queues: Queues,
   logGroup: logs.ILogGroup,
+  settings: FunctionSettings,
   door?: DoorKey,
 ): iam.Role {
   // Not for functions of other accounts.
@@ -93,14 +137,8 @@ function makeRole(
     allow(['aps:QueryMetrics'], workspace.arn);
   }
   queues.queue.encryptionMasterKey?.grantDecrypt(role);
-  allowKey(queues.deadLetterQueue, role);
+  settings.allowDeadLetters(role);
   allowKey(queues.failureQueue, role);
-  if (props.xray) {
-    // CDK adds the statement itself.
-    Validations.of(role).acknowledge({
-      id: 'AwsSolutions-IAM5[Resource::*]',
-      reason: 'IAM has no resource type for xray:PutTraceSegments and xray:PutTelemetryRecords.',
-    });
-  }
+  settings.acknowledgeTracing(role);
   return role;
 }

@@ -3,6 +3,7 @@ import type {
   Duration,
   aws_aps as aps,
   aws_cloudwatch as cloudwatch,
+  aws_dynamodb as dynamodb,
   aws_iam as iam,
   aws_lambda as lambda,
   aws_secretsmanager as secrets,
@@ -14,12 +15,13 @@ import { batchingOf, checkOwnQueue } from './batching';
 import { makeDashboard } from './dashboard';
 import { checkDoor, makeDoor, makeDoorKey, type Door } from './door';
 import { checkEnvironment } from './environment';
-import { checkFunction, makeFunction } from './function';
+import { checkFunction, makeFunction, settingsOf } from './function';
 import { checkIot, makeIotRule } from './iot';
 import { embeddedMetric } from './metrics';
 import type { PrometheusPushGatewayProps } from './props';
 import { checkQueues, makeQueues } from './queues';
 import { admitSenders, checkSenders } from './senders';
+import { checkState, makeTable, makeTick } from './state';
 import { PropErrors } from './validation';
 import { checkOutOfOrderWindow, checkWorkspace, makeWorkspace, workspaceOf, workspaceOfArn } from './workspace';
 
@@ -48,6 +50,10 @@ export class PrometheusPushGateway extends Construct {
   public readonly httpUrl?: string;
   /** The secret of the HTTP door, if it has one: `username`, `password`, `token`. */
   public readonly httpSecret?: secrets.ISecret;
+  /** The table of the state, if the gateway has state. */
+  public readonly stateTable?: dynamodb.ITable;
+  /** The function of the tick, if the gateway has state. */
+  public readonly tickFunction?: lambda.Function;
   private readonly door?: Door;
   private readonly workspaceRegion: string;
 
@@ -68,6 +74,7 @@ export class PrometheusPushGateway extends Construct {
     if (props.httpDoor) {
       checkDoor(props.httpDoor, errors);
     }
+    checkState(props, errors);
     if (props.alarmTopic && props.alarms === false) {
       errors.addText('alarmTopic', 'given', 'none if alarms is false');
     }
@@ -87,7 +94,9 @@ export class PrometheusPushGateway extends Construct {
     this.failureQueue = queues.failureQueue;
     admitSenders(queues.queue, props);
     const key = props.httpDoor && makeDoorKey(this, props.httpDoor);
-    const { fn, logGroup } = makeFunction(this, props, workspace, queues, batching, key);
+    this.stateTable = props.state && makeTable(this, props.state);
+    const settings = settingsOf(props, workspace, queues, this.stateTable);
+    const { fn, logGroup } = makeFunction(this, props, workspace, queues, batching, settings, key, this.stateTable);
     this.function = fn;
     if (props.iot) {
       makeIotRule(this, props.iot, fn, queues);
@@ -95,9 +104,11 @@ export class PrometheusPushGateway extends Construct {
     this.door = key && makeDoor(key, props.httpDoor!, fn);
     this.httpUrl = this.door?.url;
     this.httpSecret = key?.secret;
-    const alarms = props.alarms === false ? [] : makeAlarms(this, fn, queues, batching.timeout, props.alarmTopic, this.door);
+    const state = props.state && makeTick(this, props.state, this.stateTable!, settings);
+    this.tickFunction = state?.tick;
+    const alarms = props.alarms === false ? [] : makeAlarms(this, fn, queues, batching.timeout, props.alarmTopic, this.door, state);
     if (props.dashboard) {
-      makeDashboard(this, fn, queues, logGroup, alarms, this.door);
+      makeDashboard(this, fn, queues, logGroup, alarms, this.door, state);
     }
   }
 

@@ -1,6 +1,7 @@
 import type {
   Duration,
   aws_aps as aps,
+  aws_dynamodb as dynamodb,
   aws_lambda as lambda,
   aws_logs as logs,
   aws_secretsmanager as secrets,
@@ -106,6 +107,13 @@ export interface HttpDoorProps {
   readonly read?: boolean;
 
   /**
+   * True if the door answers `PUT /api/v1/admin/wipe`, which deletes all groups of the state. Only with `state`.
+   *
+   * @default false
+   */
+  readonly admin?: boolean;
+
+  /**
    * How many requests a second the HTTP API takes on average: 1 to 10,000. It answers 429 to more. Only for `HttpFront.HTTP_API`.
    *
    * @default 100
@@ -118,6 +126,70 @@ export interface HttpDoorProps {
    * @default 200
    */
   readonly burstLimit?: number;
+}
+
+/**
+ * State: counters, histograms and summaries of all senders are added up, and pushed groups stay, in a DynamoDB table. A second function
+ * writes what is kept to the workspace each minute. The project's `infra/state.md` describes it.
+ */
+export interface StateProps {
+  /**
+   * An existing table, such as one that was restored from a backup. Its keys are the strings `pk` and `sk`, and its TTL attribute is `ttl`.
+   *
+   * @default - the construct makes one with point-in-time recovery and deletion protection, which stays when the stack is deleted
+   */
+  readonly table?: dynamodb.ITable;
+
+  /**
+   * Parts of the state: 1 to 16. One takes about 1,000 messages a second and 100,000 series. Choose before the first event, because a
+   * change later would divide each series into two.
+   *
+   * @default 1
+   */
+  readonly shards?: number;
+
+  /**
+   * A pushed group expires if nobody pushes it again for so long. A push can bring a time of its own.
+   *
+   * @default - never, as in a Pushgateway
+   */
+  readonly groupTtl?: Duration;
+
+  /**
+   * A counter, gauge, histogram or summary expires if no event changes it for so long. `Duration.seconds(0)` means never.
+   *
+   * @default Duration.hours(24)
+   */
+  readonly seriesTtl?: Duration;
+
+  /**
+   * A shard takes no more new series than this: 1 to 1,000,000. More than the default need more `tickMemorySize`.
+   *
+   * @default 100_000
+   */
+  readonly maxSeries?: number;
+
+  /**
+   * The quantiles of a summary are those of its observations within this time, whole seconds.
+   *
+   * @default Duration.minutes(10)
+   */
+  readonly summaryWindow?: Duration;
+
+  /**
+   * Memory of the tick in MB: 128 to 10,240. The default is enough for a full shard.
+   *
+   * @default 256
+   */
+  readonly tickMemorySize?: number;
+
+  /**
+   * Keeps so many concurrent invocations of the account for the tick, so that no other function can delay it: 1 to 99. 0 reserves none,
+   * for an account whose whole quota is 10.
+   *
+   * @default 2
+   */
+  readonly tickReservedConcurrency?: number;
 }
 
 /** An AWS IoT rule that feeds the gateway. */
@@ -298,7 +370,8 @@ export interface PrometheusPushGatewayProps {
   readonly externalLabels?: { [name: string]: string };
 
   /**
-   * Samples older than this are rejected as `too_old`. AMP rejects samples older than an hour.
+   * Samples older than this are rejected as `too_old`. AMP rejects samples older than an hour. Lambda gives up asynchronous invocations
+   * after the same time (1 min to 6 h).
    *
    * @default Duration.hours(1)
    */
@@ -362,9 +435,18 @@ export interface PrometheusPushGatewayProps {
   readonly httpDoor?: HttpDoorProps;
 
   /**
+   * State: counters of all senders are added up, and pushed groups stay. `{}` makes a table and a second function, which a schedule
+   * invokes each minute.
+   *
+   * @default - none: each sample is written once
+   */
+  readonly state?: StateProps;
+
+  /**
    * True for thirteen alarms. Six are about the dead-letter queue and the failure queue: any messages, new ones, old ones. The others
    * are about the age of the queue, events not delivered, events rejected, errors, lost failures, throttles, and a duration close to
-   * the timeout. With an HTTP door three more: answers of 4xx, answers of 5xx, and slow answers.
+   * the timeout. With an HTTP door three more: answers of 4xx, answers of 5xx, and slow answers. With state six more: no tick,
+   * ticks that fail, events not counted, dead letters owed, dead letters dropped, and a throttled table.
    *
    * @default true
    */
