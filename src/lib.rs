@@ -18,6 +18,7 @@
 //! * [`exposition`]: the text formats of Prometheus to metric families.
 //! * [`series`]: samples of many items to ordered, distinct series.
 //! * [`push_group`]: groups of pushed metrics.
+//! * [`telemetry`]: records of the Lambda Telemetry API and lines of `StatsD` to typed metrics.
 //! * [`wire`]: series to requests by size: protobuf, snappy block.
 //! * [`aws`]: HTTP, credentials, SigV4 and SQS; the [`aws::Transport`] seam.
 //! * [`amp`]: workspace URLs.
@@ -43,6 +44,7 @@ pub mod event;
 pub mod exposition;
 pub mod push_group;
 pub mod series;
+pub mod telemetry;
 pub mod wire;
 
 pub mod amp;

@@ -170,3 +170,12 @@ pub const MAX_LOGGED_ID_CHARS: usize = 128;
 
 /// Log lines about failed requests in one invocation.
 pub const MAX_LOGGED_FAILURES: u32 = 20;
+
+/// Types of telemetry records that become values of a label. The Telemetry API has about fifteen.
+pub const MAX_TELEMETRY_TYPES: usize = 50;
+
+/// Series that wait for a dispatch of the extension.
+pub const MAX_PENDING_SERIES: usize = 10_000;
+
+/// Distinct values of a series that wait for a dispatch of the extension.
+pub const MAX_PENDING_VALUES: usize = 1_000;

@@ -16,6 +16,7 @@ const LADDER: [&str; 19] = [
     "exposition",
     "push_group",
     "series",
+    "telemetry",
     "wire",
     "aws",
     "amp",
@@ -30,7 +31,8 @@ const LADDER: [&str; 19] = [
     "local",
 ];
 
-const PURE: [&str; 8] = ["limits", "model", "protobuf", "event", "exposition", "push_group", "series", "wire"];
+const PURE: [&str; 9] =
+    ["limits", "model", "protobuf", "event", "exposition", "push_group", "series", "telemetry", "wire"];
 
 /// The other crates that a pure room may name: none of them reads a clock or the environment, or has async.
 const PURE_CRATES: [&str; 12] = [

@@ -1,0 +1,189 @@
+//! Records to typed metrics of the function.
+//!
+//! * No label has the id of a request or of an environment: the metrics of all environments add up to one series.
+//! * An invocation is counted once, by `runtimeDone` or by `report`, whichever comes first. So are its spans, which stand in the one or in
+//!   the other.
+
+use super::pending::Pending;
+use super::record::{Record, Span, SpanKind, Status};
+use super::requests::Requests;
+use crate::limits::MAX_TELEMETRY_TYPES;
+use crate::model::{
+    Label, LabelName, LabelSet, Layout, MetricName, Observation, Timestamp, TypedMetric, Update, Value,
+};
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+/// The labels and the layout of a function's metrics.
+#[derive(Clone, Debug)]
+pub struct PlatformRules {
+    /// The labels of every metric: the name of the function, and its version if it is asked for.
+    pub labels: LabelSet<'static>,
+    /// The layout of all histograms.
+    pub layout: Layout,
+    /// True if records of the function's log are counted.
+    pub logs: bool,
+}
+
+/// Turns the records of one environment into typed metrics.
+#[derive(Debug)]
+pub struct Platform {
+    rules: PlatformRules,
+    requests: Requests,
+    /// The types that were seen: at most [`MAX_TELEMETRY_TYPES`] become values of a label.
+    types: HashSet<Box<str>>,
+}
+
+impl Platform {
+    pub fn new(rules: PlatformRules) -> Self {
+        Self { rules, requests: Requests::default(), types: HashSet::new() }
+    }
+
+    /// Adds the metrics of a record that came at `now`.
+    pub fn observe(&mut self, kind: &str, record: &Record<'_>, now: Timestamp, pending: &mut Pending) {
+        let kind = self.known_type(kind);
+        let Self { rules, requests, .. } = self;
+        let mut out = Out { rules, now, pending };
+        out.count("lambda_telemetry_events_total", "Records that the Telemetry API delivered.", ("type", &kind), 1);
+        match record {
+            // SnapStart initialises when a version is published. An environment that starts from it is restored.
+            Record::InitStart { kind: Some(kind), .. } if kind == "snap-start" => {}
+            Record::InitStart { phase: Some(phase), .. } if phase != "init" => {}
+            Record::InitStart { kind, .. } => out.cold_start(kind.as_deref().unwrap_or("unknown")),
+            Record::RestoreStart => out.cold_start("snap-start"),
+            Record::InitReport { phase, duration } => {
+                let phase = Some(("phase", phase.as_deref().unwrap_or("unknown")));
+                out.observe("lambda_init_duration_seconds", "The initialisation of an environment.", phase, *duration);
+            }
+            Record::RestoreReport { duration } => {
+                out.observe("lambda_restore_duration_seconds", "The restore of a snapshot.", None, *duration);
+            }
+            Record::RuntimeDone { request_id, status, produced_bytes, spans } => {
+                out.invocation(requests, request_id.as_deref(), *status, spans);
+                let help = "The size of the function's response.";
+                out.observe("lambda_produced_bytes", help, None, *produced_bytes);
+            }
+            Record::Report { request_id, status, duration, billed_duration, memory_size, max_memory_used, spans } => {
+                out.invocation(requests, request_id.as_deref(), *status, spans);
+                out.observe("lambda_duration_seconds", "The duration of an invocation.", None, *duration);
+                let help = "The duration that AWS bills for an invocation.";
+                out.observe("lambda_billed_duration_seconds", help, None, *billed_duration);
+                let help = "The most memory that the environment has used.";
+                out.observe("lambda_max_memory_used_bytes", help, None, *max_memory_used);
+                out.gauge("lambda_memory_size_bytes", "The memory that the function has.", *memory_size);
+            }
+            Record::LogsDropped { records, bytes } => {
+                let help = "Records that the Telemetry API dropped, because the extension was too slow.";
+                out.add("lambda_telemetry_dropped_records_total", help, &[], *records);
+                let help = "Bytes that the Telemetry API dropped, because the extension was too slow.";
+                out.add("lambda_telemetry_dropped_bytes_total", help, &[], *bytes);
+            }
+            Record::Log { level } if out.rules.logs => {
+                let level = level.as_deref().map(known_level);
+                let labels = [("type", "function"), ("level", level.unwrap_or_default())];
+                out.add("lambda_log_records_total", "Lines of the function's log.", &labels, 1);
+            }
+            Record::Log { .. } | Record::Other => {}
+        }
+    }
+
+    /// Returns the type as a label has it.
+    fn known_type(&mut self, kind: &str) -> Cow<'static, str> {
+        if kind.is_empty() {
+            return Cow::Borrowed("unreadable");
+        }
+        if !self.types.contains(kind) {
+            if self.types.len() == MAX_TELEMETRY_TYPES || kind.len() > 64 {
+                return Cow::Borrowed("other");
+            }
+            self.types.insert(kind.into());
+        }
+        Cow::Owned(kind.to_owned())
+    }
+}
+
+/// The levels of Lambda's JSON logs: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>. A function can
+/// write any text as its level.
+fn known_level(level: &str) -> &'static str {
+    const LEVELS: [&str; 6] = ["trace", "debug", "info", "warn", "error", "fatal"];
+    LEVELS.into_iter().find(|known| level.eq_ignore_ascii_case(known)).unwrap_or("other")
+}
+
+/// Adds metrics of one record.
+struct Out<'o> {
+    rules: &'o PlatformRules,
+    now: Timestamp,
+    pending: &'o mut Pending,
+}
+
+impl Out<'_> {
+    fn invocation(&mut self, requests: &mut Requests, request_id: Option<&str>, status: Status, spans: &[Span]) {
+        // A record without the id of its request cannot be told from another one of the same invocation.
+        let Some(request_id) = request_id else { return };
+        let counted = requests.of(request_id);
+        if !std::mem::replace(&mut counted.invocation, true) {
+            let help = "Invocations of the function.";
+            self.count("lambda_invocations_total", help, ("status", status.as_str()), 1);
+        }
+        if spans.is_empty() || std::mem::replace(&mut counted.spans, true) {
+            return;
+        }
+        for span in spans {
+            let (name, help) = match span.kind {
+                SpanKind::ResponseLatency => {
+                    ("lambda_response_latency_seconds", "The time until the function's response began.")
+                }
+                SpanKind::ResponseDuration => {
+                    ("lambda_response_duration_seconds", "The time that the function's response took.")
+                }
+                SpanKind::RuntimeOverhead => {
+                    ("lambda_runtime_overhead_seconds", "The time from the response until the runtime was ready again.")
+                }
+            };
+            self.observe(name, help, None, Some(span.duration));
+        }
+    }
+
+    fn cold_start(&mut self, kind: &str) {
+        let kind = match kind {
+            "on-demand" | "provisioned-concurrency" | "snap-start" | "lambda-managed-instances" => kind,
+            _ => "other",
+        };
+        self.count("lambda_cold_starts_total", "Environments that were started.", ("type", kind), 1);
+    }
+
+    fn count(&mut self, name: &'static str, help: &'static str, label: (&str, &str), by: u64) {
+        self.add(name, help, &[label], by);
+    }
+
+    fn add(&mut self, name: &'static str, help: &'static str, labels: &[(&str, &str)], by: u64) {
+        let by = Value::Integer(i64::try_from(by).unwrap_or(i64::MAX));
+        self.send(name, help, labels, Update::Counter(by));
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &'static str, value: Option<f64>) {
+        if let Some(value) = value {
+            self.send(name, help, &[], Update::Gauge(Value::Float(value)));
+        }
+    }
+
+    fn observe(&mut self, name: &'static str, help: &'static str, label: Option<(&str, &str)>, value: Option<f64>) {
+        if let Some(value) = value {
+            let observations = vec![Observation { value, count: 1 }];
+            let update = Update::Histogram { layout: self.rules.layout.clone(), observations };
+            self.send(name, help, label.as_slice(), update);
+        }
+    }
+
+    fn send(&mut self, name: &'static str, help: &'static str, labels: &[(&str, &str)], update: Update) {
+        let Ok(name) = MetricName::as_is(Cow::Borrowed(name)) else { return };
+        let own = labels.iter().filter_map(|(name, value)| {
+            let name = LabelName::as_is(Cow::Borrowed(*name)).ok()?;
+            Some(Label { name, value: Cow::Borrowed(*value) })
+        });
+        let Ok(mut labels) = LabelSet::new(own.collect()) else { return };
+        labels.add_missing(&self.rules.labels);
+        let help = Some(Cow::Borrowed(help));
+        self.pending.add(&TypedMetric { name, labels, update, help, time: self.now, id: None });
+    }
+}
