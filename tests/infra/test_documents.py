@@ -158,7 +158,7 @@ def test_names_in_code_quotes_exist(page):
     ours = set(PARAMETERS) | set(OUTPUTS) | set(RESOURCES) | metrics
     rules = set(re.findall(r"alert: (\w+)", (INFRA / "prometheus/rules.yaml").read_text()))
     # Names of Lambda, SQS and the ancestor.
-    others = {"SendMessageBatch", "VpcConfig", "PrometheusPushGateway", "PrometheusLambdaPushGateway", "Enabled",
+    others = {"SendMessage", "SendMessageBatch", "VpcConfig", "PrometheusPushGateway", "PrometheusLambdaPushGateway", "Enabled",
               "ReportBatchItemFailures", "PushAdd", "BinaryMediaTypes"}
     for span in spans(PAGES[page]):
         if re.fullmatch(r"(?:[A-Z][a-z]+){2,}|[A-Z][a-z]+Arn", span):
