@@ -14,7 +14,9 @@
 //! * [`limits`]: sizes and counts, who sets them, and where they are documented.
 //! * [`model`]: names, label sets, values, timestamps, outcomes and rejections.
 //! * [`protobuf`]: a walker over the fields of a message.
+//! * [`blob`]: the envelope of what is kept in the table: version, checksum, snappy block.
 //! * [`event`]: JSON text to [`event::Event`]: the producers' contract.
+//! * [`aggregate`]: typed metrics in the journal, and the state that they are folded into.
 //! * [`exposition`]: the text formats of Prometheus to metric families.
 //! * [`series`]: samples of many items to ordered, distinct series.
 //! * [`push_group`]: groups of pushed metrics.
@@ -36,10 +38,12 @@
 // Standard output is for the log, and for the commands that print.
 #![warn(clippy::print_stdout)]
 
+pub mod blob;
 pub mod limits;
 pub mod model;
 pub mod protobuf;
 
+pub mod aggregate;
 pub mod event;
 pub mod exposition;
 pub mod push_group;

@@ -8,11 +8,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 20] = [
+const LADDER: [&str; 22] = [
     "limits",
     "model",
     "protobuf",
+    "blob",
     "event",
+    "aggregate",
     "exposition",
     "push_group",
     "series",
@@ -31,13 +33,25 @@ const LADDER: [&str; 20] = [
     "local",
 ];
 
-const PURE: [&str; 9] =
-    ["limits", "model", "protobuf", "event", "exposition", "push_group", "series", "telemetry", "wire"];
+const PURE: [&str; 11] = [
+    "limits",
+    "model",
+    "protobuf",
+    "blob",
+    "event",
+    "aggregate",
+    "exposition",
+    "push_group",
+    "series",
+    "telemetry",
+    "wire",
+];
 
 /// The other crates that a pure room may name: none of them reads a clock or the environment, or has async.
-const PURE_CRATES: [&str; 12] = [
+const PURE_CRATES: [&str; 14] = [
     "base64",
     "bytes",
+    "crc32fast",
     "flate2",
     "foldhash",
     "hashbrown",
@@ -46,6 +60,7 @@ const PURE_CRATES: [&str; 12] = [
     "regex_lite",
     "serde",
     "serde_json",
+    "sha2",
     "snap",
     "strsim",
 ];

@@ -1,0 +1,200 @@
+//! The name and the labels of a typed series as bytes. The journal, the snapshots and the state in memory share this form: a series is
+//! found by comparing bytes.
+//!
+//! A key is canonical: a name and labels have one key. [`SeriesKey::take`] checks what it returns, so that name and labels can be read
+//! without errors.
+
+use crate::blob::BlobError;
+use crate::blob::codec::{put_bytes, put_u64, take_bytes, take_count, take_text};
+use crate::limits::{MAX_LABELS, MAX_NAME_BYTES};
+use crate::model::{Label, LabelName, LabelSet, MetricName};
+use sha2::{Digest, Sha256};
+use std::borrow::Cow;
+
+/// The key of a series.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct SeriesKey<'a>(&'a [u8]);
+
+/// Suffixes of the series that a histogram or a summary exposes.
+const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
+
+impl<'a> SeriesKey<'a> {
+    pub fn write(name: &MetricName<'_>, labels: &LabelSet<'_>, out: &mut Vec<u8>) {
+        let labels = labels.as_slice();
+        Self::write_parts(name.as_str(), labels.iter().map(|label| (label.name.as_str(), &*label.value)), out);
+    }
+
+    /// `labels` come in the order of a label set.
+    fn write_parts<'l>(name: &str, labels: impl ExactSizeIterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
+        put_bytes(out, name.as_bytes());
+        put_u64(out, labels.len() as u64);
+        for (name, value) in labels {
+            put_bytes(out, name.as_bytes());
+            put_bytes(out, value.as_bytes());
+        }
+    }
+
+    /// Reads a key from the front of `input`, and checks it.
+    pub fn take(input: &mut &'a [u8]) -> Result<Self, BlobError> {
+        let all = *input;
+        let is_name = |name: &str| (1..=MAX_NAME_BYTES).contains(&name.len());
+        if !is_name(take_text(input)?) {
+            return Err(BlobError::Damaged("a series has no name, or too long a name"));
+        }
+        let count = take_count(input, 2)?;
+        if count > MAX_LABELS {
+            return Err(BlobError::Damaged("a series has too many labels"));
+        }
+        let mut last = "";
+        for _ in 0..count {
+            let (name, value) = (take_text(input)?, take_text(input)?);
+            if !is_name(name) || name <= last || value.is_empty() {
+                return Err(BlobError::Damaged("the labels of a series are no label set"));
+            }
+            last = name;
+        }
+        Ok(Self(&all[..all.len() - input.len()]))
+    }
+
+    pub fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    pub fn name(self) -> &'a str {
+        let mut rest = self.0;
+        text(&mut rest)
+    }
+
+    /// Returns the labels in the order of their names.
+    pub fn labels(self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone {
+        let mut rest = self.0;
+        text(&mut rest);
+        let count = take_count(&mut rest, 0).unwrap_or_default();
+        (0..count).map(move |_| (text(&mut rest), text(&mut rest)))
+    }
+
+    /// `None` if the key is not a checked one.
+    pub fn metric_name(self) -> Option<MetricName<'a>> {
+        MetricName::as_is(Cow::Borrowed(self.name())).ok()
+    }
+
+    /// Returns the labels with room for one more.
+    pub fn label_set(self) -> LabelSet<'a> {
+        let labels = self.labels();
+        let mut set = Vec::with_capacity(labels.len() + 1);
+        set.extend(labels.filter_map(|(name, value)| {
+            Some(Label { name: LabelName::as_is(Cow::Borrowed(name)).ok()?, value: Cow::Borrowed(value) })
+        }));
+        LabelSet::new(set).unwrap_or_default()
+    }
+}
+
+fn text<'a>(rest: &mut &'a [u8]) -> &'a str {
+    let bytes = take_bytes(rest).unwrap_or_default();
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+/// Returns the shard of a series. The families `x`, `x_sum`, `x_count` and `x_bucket` with the same labels share a shard, because two of
+/// them can expose the same series. A tick finds that in one shard alone.
+pub fn shard_of(name: &MetricName<'_>, labels: &LabelSet<'_>, shards: u16) -> u16 {
+    if shards <= 1 {
+        return 0;
+    }
+    let mut name = name.as_str();
+    while let Some(stem) = SUFFIXES.iter().find_map(|suffix| name.strip_suffix(suffix)) {
+        name = stem;
+    }
+    let mut hasher = Sha256::new();
+    let mut add = |text: &str| {
+        hasher.update((text.len() as u64).to_le_bytes());
+        hasher.update(text);
+    };
+    add(name);
+    for label in labels.as_slice() {
+        if !matches!(label.name.as_str(), "le" | "quantile") {
+            add(label.name.as_str());
+            add(&label.value);
+        }
+    }
+    let hash = hasher.finalize();
+    let mut first = [0; 8];
+    first.copy_from_slice(&hash[..8]);
+    #[expect(clippy::cast_possible_truncation, reason = "less than `shards`")]
+    let shard = (u64::from_le_bytes(first) % u64::from(shards)) as u16;
+    shard
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    pub(in crate::aggregate) fn name(name: &str) -> MetricName<'static> {
+        MetricName::as_is(Cow::Owned(name.to_owned())).unwrap()
+    }
+
+    pub(in crate::aggregate) fn labels(pairs: &[(&str, &str)]) -> LabelSet<'static> {
+        let label = |(name, value): &(&str, &str)| Label {
+            name: LabelName::as_is(Cow::Owned((*name).to_owned())).unwrap(),
+            value: Cow::Owned((*value).to_owned()),
+        };
+        LabelSet::new(pairs.iter().map(label).collect()).unwrap()
+    }
+
+    fn key(metric: &str, pairs: &[(&str, &str)]) -> Vec<u8> {
+        let mut out = Vec::new();
+        SeriesKey::write(&name(metric), &labels(pairs), &mut out);
+        out
+    }
+
+    #[test]
+    fn rejects_a_key_whose_labels_are_no_label_set() {
+        let mut unsorted = Vec::new();
+        SeriesKey::write_parts("x", [("b", "1"), ("a", "2")].into_iter(), &mut unsorted);
+        let mut empty = Vec::new();
+        SeriesKey::write_parts("x", [("b", "")].into_iter(), &mut empty);
+        let mut nameless = Vec::new();
+        SeriesKey::write_parts("", [].into_iter(), &mut nameless);
+        for key in [unsorted, empty, nameless, vec![], vec![1], vec![1, b'x', 0xff, 0xff]] {
+            assert!(SeriesKey::take(&mut key.as_slice()).is_err(), "{key:?}");
+        }
+    }
+
+    #[test]
+    fn series_that_can_be_exposed_by_two_families_share_a_shard() {
+        let shard = |metric: &str, pairs: &[(&str, &str)]| shard_of(&name(metric), &labels(pairs), 16);
+        for base in ["a", "http_requests", "x_y"] {
+            let expected = shard(base, &[("k", "v")]);
+            for suffix in ["_sum", "_count", "_bucket", "_count_sum"] {
+                assert_eq!(shard(&format!("{base}{suffix}"), &[("k", "v"), ("le", "1.0")]), expected);
+            }
+        }
+        let shards: std::collections::HashSet<u16> = (0..200).map(|i| shard(&format!("m{i}"), &[])).collect();
+        assert_eq!(shards.len(), 16);
+        assert_eq!(shard_of(&name("a"), &labels(&[]), 1), 0);
+    }
+
+    /// The shard of a series never changes: its state would stay behind.
+    #[test]
+    fn a_series_has_the_same_shard_in_every_release() {
+        assert_eq!(shard_of(&name("http_requests_total"), &labels(&[("method", "GET")]), 16), 6);
+    }
+
+    proptest! {
+        #[test]
+        fn property_test_a_key_gives_its_name_and_labels_back(
+            metric in "[a-z:é]{1,8}",
+            pairs in proptest::collection::btree_map("[a-zé]{1,3}", ".{1,4}", 0..5),
+        ) {
+            let pairs: Vec<_> = pairs.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+            let bytes = key(&metric, &pairs);
+            let mut input = bytes.as_slice();
+            let read = SeriesKey::take(&mut input).unwrap();
+            prop_assert!(input.is_empty());
+            prop_assert_eq!(read.as_bytes(), bytes.as_slice());
+            prop_assert_eq!(read.name(), metric.as_str());
+            prop_assert_eq!(read.labels().collect::<Vec<_>>(), pairs.clone());
+            prop_assert_eq!(read.label_set(), labels(&pairs));
+        }
+    }
+}
