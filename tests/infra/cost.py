@@ -206,7 +206,13 @@ def rules():
     return table(["devices", "samples read a month", "USD a month"], rows)
 
 
-TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "http door": http_door, "rules": rules}
+def state():
+    """Returns the table of the state, and of other ways."""
+    import cost_of_state
+    return cost_of_state.table()
+
+
+TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "http door": http_door, "state": state, "rules": rules}
 
 
 def written(page):

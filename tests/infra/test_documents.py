@@ -2,6 +2,7 @@
 import base64
 import functools
 import json
+import math
 import re
 import shlex
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import botocore.session
 import cost
+import cost_of_state
 import pytest
 import yaml
 from botocore import xform_name
@@ -453,12 +455,43 @@ def test_counts_everything_that_is_charged_by_the_piece():
             assert len(json.dumps(line, separators=(",", ":"))) == pytest.approx(cost.METRIC_LINE_BYTES, rel=0.1)
     assert len(ALARMS - HTTP_ALARMS - STATE_ALARMS) == cost.ALARMS
     assert len(HTTP_ALARMS) == cost.HTTP_ALARMS
+    assert len(STATE_ALARMS) == cost_of_state.STATE_ALARMS
+    assert PARAMETERS["TickMemory"]["Default"] == cost_of_state.TICK_MEMORY_MB
     assert len([one for one in RESOURCES.values() if one["Type"] == "AWS::SecretsManager::Secret"]) == cost.HTTP_SECRETS
     assert cost.DASHBOARDS == (PARAMETERS["Dashboard"]["Default"] == "true")
 
 
 def test_a_gateway_with_an_event_a_minute_costs_at_most_four_dollars_a_month():
     assert sum(cost.Load(1 / 60, batch=10).month().values()) <= 4
+
+
+@pytest.mark.parametrize("messages, of_a_message, series, kilobytes", [
+    (10, 1, 100, 1), (100, 1, 100, 4), (1_000, 1, 100, 22), (1_000, 1, 100_000, 37), (100, 100, 100, 26)])
+def test_the_formula_of_the_journal_gives_the_measured_sizes(messages, of_a_message, series, kilobytes):
+    state = cost_of_state.State(1, series, of_a_message)
+    state.load.batch = messages
+    assert math.ceil(state.item_bytes() / 1_024) == pytest.approx(kilobytes, abs=1)
+
+
+def test_a_state_of_100_series_and_10_events_a_second_costs_less_than_half_of_the_others():
+    month = sum(cost_of_state.State(10, 100).month().values())
+    assert month < cost_of_state.in_eks(100) / 2 and month < cost_of_state.with_redis(10, 100) / 1.5
+
+
+def test_a_tick_ends_long_before_its_deadline():
+    for events, series, of_a_message in [(10, 100, 1), (1_000, 100_000, 1), (50_000, 100_000, 100)]:
+        assert cost_of_state.tick_seconds(cost_of_state.State(events, series, of_a_message)) < 10
+
+
+def test_the_page_shows_the_figures_of_the_state():
+    text = section("scale-and-cost.md", "Cost of the state")
+    for figure in (f"{cost_of_state.TABLE_WRITE * 1e6:.3f} a million write", f"{cost_of_state.TABLE_READ * 1e6:.3f} a million read",
+                   f"{cost_of_state.SERIES_BYTES} bytes a series", f"{cost_of_state.JOURNAL_MESSAGE_BYTES} bytes a message",
+                   f"{cost_of_state.JOURNAL_ENTRY_BYTES} for each further event", f"{cost_of_state.IDENTITY_BYTES} bytes of each message",
+                   f"{cost_of_state.REMEMBERED_MINUTES} minutes", f"{cost_of_state.FARGATE_VCPU_HOUR} a vCPU",
+                   f"{cost_of_state.REDIS_NODE_HOUR} an hour", f"{cost_of_state.REDIS_METRICS_OF_A_VCPU:,} metrics a second",
+                   f"{cost_of_state.NODE_HOUR['t3.medium']}, {cost_of_state.NODE_HOUR['t3.large']} an hour"):
+        assert figure in text, figure
 
 
 def test_the_rules_read_the_counted_samples():

@@ -25,7 +25,8 @@ version_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = 
 finish() {
     local part
     say "done"
-    [ "${#costs[@]}" -eq 0 ] || printf '%s\n' "${costs[@]}" "$(printf '%5d s CPU %5d s  in all' "$part_cpu" "$SECONDS")"
+    # Besides the output, for a look at it later.
+    [ "${#costs[@]}" -eq 0 ] || printf '%s\n' "${costs[@]}" "$(printf '%5d s CPU %5d s  in all' "$part_cpu" "$SECONDS")" | tee "$env_dir/summary"
     for part in "${left_out[@]}"; do printf 'left out: %s\n' "$part"; done
     for part in "${not_run[@]}"; do printf 'could not run: %s\n' "$part"; done
     failed=$((failed + ${#not_run[@]}))

@@ -99,7 +99,7 @@ function makeSecret(scope: Construct): secrets.ISecret {
     generateSecretString: GENERATED,
   });
   const secret = new secrets.Secret(scope, 'Secret', {
-    description: 'Who may use the HTTP door of amp-push-gateway - username and password, or token',
+    description: 'Credentials for the HTTP door of amp-push-gateway - username and password, or token',
     generateSecretString: {
       ...GENERATED,
       // CloudFormation fills the token in: no template has it.

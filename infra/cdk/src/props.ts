@@ -60,11 +60,11 @@ export enum HttpFront {
   HTTP_API = 'http-api',
 }
 
-/** Who may use the HTTP door. */
+/** How a sender shows that it may use the HTTP door. */
 export enum HttpAuth {
-  /** Who sends the user name and password, or the token, of a secret. All client libraries can. */
+  /** It sends the user name and password, or the token, of a secret. All client libraries can. */
   SECRET = 'secret',
-  /** Who signs requests with credentials of AWS (SigV4) that may invoke the door. */
+  /** It signs its requests (SigV4), with credentials of AWS that may invoke the door. */
   IAM = 'iam',
 }
 
@@ -78,7 +78,7 @@ export interface HttpDoorProps {
   readonly front?: HttpFront;
 
   /**
-   * Who may use the door.
+   * How a sender shows that it may use the door.
    *
    * @default HttpAuth.SECRET
    */
