@@ -19,18 +19,28 @@ mod records;
 mod text;
 mod texts;
 mod timestamp;
+mod typed;
+mod unknown_key;
 mod value;
 mod wrappers;
 
-use crate::model::{LabelSet, MetricName, Rejection, Timestamp, Value};
+use crate::model::{LabelSet, MetricName, Rejection, Timestamp, TypedMetric, Value};
 use std::borrow::Cow;
 
 pub use message::{Shape, read_message};
 pub(crate) use text::{BYTE_ORDER_MARK, from_utf8};
 
-/// One event: samples of one time that share their labels.
+/// One event, which the key `type` tells apart.
 #[derive(Clone, Debug)]
-pub struct Event<'a> {
+pub enum Event<'a> {
+    Plain(PlainEvent<'a>),
+    /// For the table.
+    Typed(Box<TypedMetric<'a>>),
+}
+
+/// Samples of one time that share their labels.
+#[derive(Clone, Debug)]
+pub struct PlainEvent<'a> {
     /// Dimensions and external labels.
     pub labels: LabelSet<'a>,
     pub timestamp: Timestamp,
@@ -47,6 +57,8 @@ pub struct ParsedEvent<'a> {
     pub text: Cow<'a, str>,
     /// When the message was sent first, if its record says it.
     pub sent: Option<Timestamp>,
+    /// It has the key `type`, even if it is rejected.
+    pub is_typed: bool,
     pub event: Result<Event<'a>, Rejection>,
 }
 
@@ -75,9 +87,33 @@ pub fn read_timestamp(literal: &str) -> Option<Timestamp> {
     timestamp::time(literal).ok()
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
     pub fn into_owned(self) -> Event<'static> {
-        Event {
+        match self {
+            Self::Plain(event) => Event::Plain(event.into_owned()),
+            Self::Typed(metric) => Event::Typed(Box::new(metric.into_owned())),
+        }
+    }
+
+    /// Returns the plain event that it is.
+    pub fn plain(self) -> Option<PlainEvent<'a>> {
+        match self {
+            Self::Plain(event) => Some(event),
+            Self::Typed(_) => None,
+        }
+    }
+
+    pub fn timestamp(&self) -> Timestamp {
+        match self {
+            Self::Plain(event) => event.timestamp,
+            Self::Typed(metric) => metric.time,
+        }
+    }
+}
+
+impl PlainEvent<'_> {
+    pub fn into_owned(self) -> PlainEvent<'static> {
+        PlainEvent {
             labels: self.labels.into_owned(),
             timestamp: self.timestamp,
             metrics: self.metrics.into_iter().map(|(name, value)| (name.into_owned(), value)).collect(),
@@ -89,13 +125,14 @@ impl Event<'_> {
 impl ParsedEvent<'_> {
     /// Returns the one event of a message that has no text.
     pub fn rejected(rejection: Rejection) -> Self {
-        Self { text: Cow::Borrowed(""), sent: None, event: Err(rejection) }
+        Self { text: Cow::Borrowed(""), sent: None, is_typed: false, event: Err(rejection) }
     }
 
     pub fn into_owned(self) -> ParsedEvent<'static> {
         ParsedEvent {
             text: Cow::Owned(self.text.into_owned()),
             sent: self.sent,
+            is_typed: self.is_typed,
             event: self.event.map(Event::into_owned),
         }
     }

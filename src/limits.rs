@@ -72,6 +72,9 @@ pub const MAX_DOOR_PROTOBUF_BYTES: usize = 64 << 20;
 /// Samples of one HTTP request.
 pub const MAX_DOOR_SAMPLES: usize = 1_000_000;
 
+/// The `id` of a typed metric.
+pub const MAX_ID_BYTES: usize = 128;
+
 /// A message that a gzip stream holds.
 pub const MAX_UNPACKED_BYTES: usize = 16 << 20;
 

@@ -4,7 +4,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
 
-use amp_push_gateway::event::{EventTimes, Rules, read_message};
+use amp_push_gateway::event::{Event, EventTimes, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
 use amp_push_gateway::series::{Contradiction, SampleTableBuilder};
 use amp_push_gateway::wire::messages::WriteRequest;
@@ -33,7 +33,8 @@ fn run(message: &str) -> Stages {
     let mut number = 0;
     read_message(message, &clock, &rules, &mut |found| {
         match found.event {
-            Ok(event) => {
+            Ok(Event::Typed(metric)) => writeln!(stages.events, "{number}: {metric:?}").unwrap(),
+            Ok(Event::Plain(event)) => {
                 let labels =
                     event.labels.as_slice().iter().map(|label| format!("{}={:?}", label.name.as_str(), label.value));
                 let labels = labels.collect::<Vec<_>>().join(",");

@@ -1,7 +1,7 @@
 //! The tokens for NaN and infinity that JSON does not have, and Python, C and firmware write: `{"metrics": {"t": NaN}}`.
 //!
-//! Only text that is not JSON comes here. The tokens are accepted as values of metrics and nowhere else: they are put into quotes, and
-//! the text is read again. The original text of each part can be restored.
+//! Only text that is not JSON comes here. The tokens are accepted as values of metrics, and as `value` and in `buckets` of a typed metric.
+//! They are put into quotes, and the text is read again. The original text of each part can be restored.
 
 /// The accepted tokens.
 const TOKENS: [&str; 5] = ["NaN", "Infinity", "-Infinity", "nan", "inf"];
@@ -56,17 +56,38 @@ impl Quoted {
 struct Tokens<'t> {
     text: &'t str,
     index: usize,
-    /// For each open container, whether it is an object under the key `metrics`.
-    open: Vec<bool>,
-    /// The last string was the key `metrics`, and a colon followed.
-    after_metrics: bool,
+    open: Vec<Container>,
+    /// The last string before a colon.
+    key: &'t str,
     after_colon: bool,
+    after_comma_or_bracket: bool,
     last_string: &'t str,
+}
+
+/// A container that is open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Container {
+    /// The object under the key `metrics`.
+    Metrics,
+    /// The object under the key `dimensions` or `labels`.
+    Labels,
+    Object,
+    /// The list under the key `value` or `buckets` of an object.
+    Numbers,
+    List,
 }
 
 impl<'t> Tokens<'t> {
     fn new(text: &'t str) -> Self {
-        Self { text, index: 0, open: Vec::new(), after_metrics: false, after_colon: false, last_string: "" }
+        Self {
+            text,
+            index: 0,
+            open: Vec::new(),
+            key: "",
+            after_colon: false,
+            after_comma_or_bracket: false,
+            last_string: "",
+        }
     }
 
     /// Returns the index behind the string that begins at `self.index`. A line break ends a string that is not closed.
@@ -84,10 +105,23 @@ impl<'t> Tokens<'t> {
         bytes.len()
     }
 
+    /// Returns whether a token may stand here.
+    fn takes_token(&self) -> bool {
+        match self.open.last() {
+            Some(Container::Metrics) => self.after_colon,
+            Some(Container::Object) => self.after_colon && self.key == "value",
+            Some(Container::Numbers) => self.after_comma_or_bracket,
+            Some(Container::Labels | Container::List) | None => false,
+        }
+    }
+
     fn token_at(&self, index: usize) -> Option<&'static str> {
         let rest = self.text.get(index..)?;
         let ends = |token: &str| {
-            rest[token.len()..].bytes().next().is_none_or(|b| matches!(b, b',' | b'}' | b' ' | b'\t' | b'\r' | b'\n'))
+            rest[token.len()..]
+                .bytes()
+                .next()
+                .is_none_or(|b| matches!(b, b',' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n'))
         };
         TOKENS.into_iter().find(|token| rest.starts_with(token) && ends(token))
     }
@@ -110,24 +144,35 @@ impl Iterator for Tokens<'_> {
                 }
                 b':' => {
                     self.after_colon = true;
-                    self.after_metrics = self.last_string == "metrics";
+                    self.after_comma_or_bracket = false;
+                    self.key = self.last_string;
                     continue;
                 }
-                b'{' => self.open.push(self.after_colon && self.after_metrics),
-                b'[' => self.open.push(false),
+                b'{' => self.open.push(match self.key {
+                    "metrics" if self.after_colon => Container::Metrics,
+                    "dimensions" | "labels" if self.after_colon => Container::Labels,
+                    _ => Container::Object,
+                }),
+                b'[' => {
+                    let is_of_metric = self.after_colon && self.open.last() == Some(&Container::Object);
+                    let are_numbers = is_of_metric && matches!(self.key, "value" | "buckets");
+                    self.open.push(if are_numbers { Container::Numbers } else { Container::List });
+                }
                 b'}' | b']' => {
                     self.open.pop();
                 }
-                _ if self.after_colon && self.open.last() == Some(&true) => {
+                _ if self.takes_token() => {
                     if let Some(token) = self.token_at(start) {
                         self.index = start + token.len();
                         self.after_colon = false;
+                        self.after_comma_or_bracket = false;
                         return Some((start, token));
                     }
                 }
                 _ => {}
             }
             self.after_colon = false;
+            self.after_comma_or_bracket = matches!(byte, b',' | b'[');
         }
         None
     }
@@ -149,6 +194,11 @@ mod tests {
                 r#"[{"metrics":{"a":"nan"}},{"metrics":{"a":"inf"}}]"#,
             ),
             (r#"{"detail":{"metrics":{"a":NaN}}}"#, r#"{"detail":{"metrics":{"a":"NaN"}}}"#),
+            (r#"{"type":"gauge","value":NaN}"#, r#"{"type":"gauge","value":"NaN"}"#),
+            (
+                r#"{"value":[NaN, 1,inf],"buckets":[1, Infinity]}"#,
+                r#"{"value":["NaN", 1,"inf"],"buckets":[1, "Infinity"]}"#,
+            ),
             ("{\"metrics\":{\"a:1\n{\"metrics\":{\"b\":NaN}}", "{\"metrics\":{\"a:1\n{\"metrics\":{\"b\":\"NaN\"}}"),
         ];
         for (text, expected) in table {
@@ -173,6 +223,12 @@ mod tests {
             r#"{"metrics":[NaN]}"#,
             r#"{"dimensions":{"a":NaN},"metrics":{"a":"NaN"}}"#,
             r#"{"timestamp":NaN}"#,
+            r#"{"labels":{"value":NaN}}"#,
+            r#"{"labels":{"value":[NaN]}}"#,
+            r#"{"quantiles":[NaN]}"#,
+            r#"{"value":[1 NaN]}"#,
+            r#"{"value":[[NaN]]}"#,
+            r#"{"value" NaN}"#,
             r#"{"metrics":{"a":" : NaN"}}"#,
             "NaN",
             "",

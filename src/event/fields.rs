@@ -1,14 +1,17 @@
-//! The fields of one event to an [`Event`], in one pass over its text.
+//! The fields of one event to a [`PlainEvent`], in one pass over its text.
 
 use super::entries::{self, Entries, Key};
-use super::path::{self, at, excerpt, kind};
+use super::path::{at, excerpt, kind};
+use super::text::invalid_json;
+use super::typed;
+use super::unknown_key::{self, Known};
 use super::wrappers::KEYS;
-use super::{Event, EventTimes, Rules, timestamp, value};
+use super::{EventTimes, PlainEvent, Rules, timestamp, value};
 use crate::limits::{MAX_EVENT_PROTOBUF_BYTES, MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
 use crate::model::{
     Label, LabelName, LabelSet, LabelSetError, METRIC_NAME_LABEL, MetricName, NameError, Reason, Rejection, Value,
 };
-use serde::de::{MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -33,6 +36,8 @@ pub(super) struct Fields<'a> {
     metrics: Option<Read<Metrics<'a>>>,
     dimensions: Option<Read<LabelSet<'a>>>,
     timestamp: Option<&'a str>,
+    /// The literal of `type`. If it is a type of metrics, the other keys are not read.
+    metric_type: Option<&'a str>,
     /// The first of these three keys that is given twice.
     repeated: Option<&'static str>,
     /// The first other key, and the keys of wrappers. One mistake is reported, even if there are a million.
@@ -51,13 +56,24 @@ impl<'a> Fields<'a> {
         self.others.iter().find(|(name, _)| name == key).map(|(_, literal)| *literal)
     }
 
+    /// Returns whether it is a typed metric, whatever else is in it.
+    pub(super) fn is_typed(&self) -> bool {
+        self.metric_type.is_some_and(typed::is_type)
+    }
+
+    /// Returns whether it can only be meant as a typed metric.
+    pub(super) fn may_be_typed(&self) -> bool {
+        self.metric_type.is_some() && (self.is_typed() || self.metrics.is_none())
+    }
+
     pub(super) fn has_event_keys(&self) -> bool {
         self.metrics.is_some() || self.dimensions.is_some() || self.timestamp.is_some()
     }
 
-    pub(super) fn into_event(self, times: &EventTimes, rules: &'a Rules) -> Result<Event<'a>, Rejection> {
+    pub(super) fn into_event(self, times: &EventTimes, rules: &'a Rules) -> Result<PlainEvent<'a>, Rejection> {
         if let Some((key, _)) = self.others.first() {
-            return Err(Rejection::new(Reason::InvalidEvent, unknown_key(key)));
+            let otherwise = "an event has only metrics, dimensions and timestamp";
+            return Err(Rejection::new(Reason::InvalidEvent, unknown_key::detail(key, &KNOWN, otherwise)));
         }
         if let Some(key) = self.repeated {
             return Err(Rejection::new(Reason::InvalidEvent, format!("{key}: the key is given twice")));
@@ -75,7 +91,7 @@ impl<'a> Fields<'a> {
         let Metrics { samples, nulls } = metrics?;
         check_size(&labels, &samples)?;
         let timestamp = timestamp::read(self.timestamp, times, rules)?;
-        Ok(Event { labels, timestamp, metrics: samples, null_values: nulls })
+        Ok(PlainEvent { labels, timestamp, metrics: samples, null_values: nulls })
     }
 }
 
@@ -105,23 +121,11 @@ fn check_size(labels: &LabelSet<'_>, samples: &[(MetricName<'_>, Value)]) -> Res
     Err(Rejection::new(Reason::TooLarge, detail))
 }
 
-/// A typo in a key would silently merge series. So the event is rejected, and the detail names the likely key.
-fn unknown_key(key: &str) -> String {
-    const KNOWN: [(&str, &[&str]); 3] = [
-        ("metrics", &["values", "value", "fields", "measures"]),
-        ("dimensions", &["labels", "label", "tags"]),
-        ("timestamp", &["time", "ts", "date"]),
-    ];
-    let lower = key.to_lowercase();
-    let is_likely = |(known, aliases): &&(&str, &[&str])| {
-        aliases.contains(&lower.as_str()) || strsim::damerau_levenshtein(&lower, known) <= known.len() / 3
-    };
-    let hint = match KNOWN.iter().filter(|_| lower.len() <= 32).find(is_likely) {
-        Some((known, _)) => format!("did you mean {known}?"),
-        None => "an event has only metrics, dimensions and timestamp".to_owned(),
-    };
-    format!("{}: unknown key; {hint}", path::key(key))
-}
+const KNOWN: [Known; 3] = [
+    ("metrics", &["values", "value", "fields", "measures"]),
+    ("dimensions", &["labels", "label", "tags"]),
+    ("timestamp", &["time", "ts", "date"]),
+];
 
 /// Reads the [`Fields`] of the object in this text.
 struct FieldsOf<'a>(&'a str);
@@ -144,6 +148,13 @@ impl<'a> Visitor<'a> for FieldsOf<'a> {
                 "timestamp" => fields.timestamp.replace(literal(&mut map)?).is_some().then_some("timestamp"),
                 other => {
                     let literal = literal(&mut map)?;
+                    if other == typed::TYPE {
+                        fields.metric_type = fields.metric_type.or(Some(literal));
+                        if fields.is_typed() {
+                            skip(&mut map)?;
+                            return Ok(fields);
+                        }
+                    }
                     if fields.others.is_empty() || (KEYS.contains(&other) && fields.other(other).is_none()) {
                         fields.others.push((key, literal));
                     }
@@ -160,15 +171,10 @@ impl<'a> FieldsOf<'a> {
     fn labels<A: MapAccess<'a>>(&self, key: &str, map: &mut A) -> Result<Read<LabelSet<'a>>, A::Error> {
         let mut labels = Vec::new();
         let read = self.each_of(key, "dimensions", map, |key, literal| {
-            labels.extend(label(key, literal)?);
+            labels.extend(label("dimensions", key, literal)?);
             Ok(())
         })?;
-        Ok(read.and_then(|()| {
-            LabelSet::new(labels).map_err(|LabelSetError { name }| {
-                let detail = format!("dimensions: more than one is named \"{}\"", excerpt(name.as_str()));
-                Rejection::new(Reason::LabelCollision, detail)
-            })
-        }))
+        Ok(read.and_then(|()| label_set("dimensions", labels)))
     }
 
     fn metrics<A: MapAccess<'a>>(&self, key: &str, map: &mut A) -> Result<Read<Metrics<'a>>, A::Error> {
@@ -240,15 +246,38 @@ fn literal<'a, A: MapAccess<'a>>(map: &mut A) -> Result<&'a str, A::Error> {
     map.next_value::<&RawValue>().map(RawValue::get)
 }
 
+fn skip<'a, A: MapAccess<'a>>(map: &mut A) -> Result<(), A::Error> {
+    while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+    Ok(())
+}
+
+/// Returns the labels in `literal`, an object. `parent` is its key.
+pub(super) fn labels<'a>(parent: &str, literal: &'a str) -> Result<LabelSet<'a>, Rejection> {
+    let (mut labels, mut first) = (Vec::new(), Ok(()));
+    let each = |key: Cow<'a, str>, literal: &'a str| {
+        if first.is_ok() {
+            first = label(parent, key, literal).map(|label| labels.extend(label));
+        }
+    };
+    entries::read_object(literal, Entries(each)).map_err(invalid_json)?;
+    first.and_then(|()| label_set(parent, labels))
+}
+
+fn label_set<'a>(parent: &str, labels: Vec<Label<'a>>) -> Result<LabelSet<'a>, Rejection> {
+    LabelSet::new(labels).map_err(|LabelSetError { name }| {
+        let detail = format!("{parent}: more than one is named \"{}\"", excerpt(name.as_str()));
+        Rejection::new(Reason::LabelCollision, detail)
+    })
+}
+
 /// Returns `None` if the value is null or empty: there is no such label.
-fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, Rejection> {
+fn label<'a>(parent: &str, key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, Rejection> {
     let value = match literal.as_bytes().first() {
-        Some(b'"') => entries::unquote(literal).ok_or_else(|| {
-            Rejection::new(Reason::InvalidJson, at("dimensions", &key, "the string has an invalid escape"))
-        })?,
+        Some(b'"') => entries::unquote(literal)
+            .ok_or_else(|| Rejection::new(Reason::InvalidJson, at(parent, &key, "the string has an invalid escape")))?,
         Some(b'{' | b'[') => {
             let problem = format!("the value is {}, expected a string, a number or a boolean", kind(literal));
-            return Err(Rejection::new(Reason::InvalidEvent, at("dimensions", &key, problem)));
+            return Err(Rejection::new(Reason::InvalidEvent, at(parent, &key, problem)));
         }
         Some(b'n') => return Ok(None),
         _ => Cow::Borrowed(literal),
@@ -258,9 +287,9 @@ fn label<'a>(key: Cow<'a, str>, literal: &'a str) -> Result<Option<Label<'a>>, R
     }
     if value.len() > MAX_LABEL_VALUE_BYTES {
         let problem = format!("the value has {} bytes, at most {MAX_LABEL_VALUE_BYTES} are allowed", value.len());
-        return Err(Rejection::new(Reason::TooLarge, at("dimensions", &key, problem)));
+        return Err(Rejection::new(Reason::TooLarge, at(parent, &key, problem)));
     }
-    let name = named("dimensions", key, Reason::InvalidLabelName, LabelName::translate)?;
+    let name = named(parent, key, Reason::InvalidLabelName, LabelName::translate)?;
     Ok(Some(Label { name, value }))
 }
 

@@ -8,7 +8,7 @@ const MAX_LOOK: usize = 2_048;
 const MAX_KEYS: usize = 64;
 
 /// Objects that other services send, told by one of their keys, or by a key and the beginning of its value as JSON.
-const OBJECTS: [(&str, &str, &str); 13] = [
+const OBJECTS: [(&str, &str, &str); 14] = [
     ("s3BucketName", "", "an S3 pointer of the SQS extended client; events must be in the message itself"),
     ("s3Key", "", "an S3 pointer of the SQS extended client; events must be in the message itself"),
     ("awslogs", "", "a CloudWatch Logs subscription, which carries log lines and no events"),
@@ -21,6 +21,7 @@ const OBJECTS: [(&str, &str, &str); 13] = [
     ("resourceSpans", "", "OpenTelemetry traces (OTLP); an event is expected"),
     ("alerts", "[", "a notification of Alertmanager; an event is expected"),
     ("AlarmName", "", "a notification of a CloudWatch alarm; an event is expected"),
+    ("specversion", "", "a CloudEvent, which is not unwrapped; send its data alone"),
     ("errorType", "", "the error of a Lambda function"),
 ];
 

@@ -8,7 +8,7 @@ use super::path::kind;
 use super::text::{BYTE_ORDER_MARK, because, invalid_json, reject_lone_surrogates};
 use super::texts::{self, Text, Texts};
 use super::wrappers::{self, EXPECTED, Wrapped};
-use super::{Event, EventTimes, ParsedEvent, Rules, bare_tokens, base64, entries, foreign, records};
+use super::{Event, EventTimes, ParsedEvent, Rules, bare_tokens, base64, entries, foreign, records, typed};
 use crate::limits::MAX_WRAPPERS;
 use crate::model::{Reason, Rejection};
 use serde::de::IgnoredAny;
@@ -73,7 +73,7 @@ impl<'a> Reader<'_, 'a> {
             Ok(fields) => fields,
             Err(rejection) => return self.read_again(text, rejection, wrappers, sink),
         };
-        if !fields.others.is_empty() && !fields.has_event_keys() {
+        if !fields.others.is_empty() && !fields.has_event_keys() && !fields.is_typed() {
             match wrappers::unwrap(&fields, text) {
                 Some(Ok(Wrapped::Message(inner))) => return self.unwrapped(inner, wrappers, sink),
                 Some(Ok(Wrapped::Records(records))) => return self.records(records, wrappers, sink),
@@ -81,7 +81,7 @@ impl<'a> Reader<'_, 'a> {
                 None => {}
             }
         }
-        self.emit(text, self.event(fields), sink);
+        self.read_fields(text, fields, sink);
         Shape::Single
     }
 
@@ -124,7 +124,10 @@ impl<'a> Reader<'_, 'a> {
     /// Reads one of several events.
     fn element(&self, text: &'a str, wrappers: u8, sink: Sink<'_, 'a>) {
         if text.starts_with('{') {
-            self.emit(text, fields(text).and_then(|fields| self.event(fields)), sink);
+            match fields(text) {
+                Ok(fields) => self.read_fields(text, fields, sink),
+                Err(rejection) => self.emit(text, Err(rejection), sink),
+            }
         } else if let Some(inner) = quoted_message(text) {
             self.unwrapped(inner, wrappers, sink);
         } else {
@@ -189,8 +192,16 @@ impl<'a> Reader<'_, 'a> {
         Shape::Many
     }
 
-    fn event(&self, fields: Fields<'a>) -> Result<Event<'a>, Rejection> {
-        without_panic(|| fields.into_event(&self.times, self.rules))
+    /// Passes on the event of an object.
+    fn read_fields(&self, text: &'a str, fields: Fields<'a>, sink: Sink<'_, 'a>) {
+        let is_typed = fields.may_be_typed();
+        let event = without_panic(|| {
+            if is_typed {
+                return typed::read(text, &self.times, self.rules).map(|metric| Event::Typed(Box::new(metric)));
+            }
+            fields.into_event(&self.times, self.rules).map(Event::Plain)
+        });
+        self.pass_on(text, is_typed, event, sink);
     }
 
     fn reject(&self, text: &'a str, rejection: Rejection, sink: Sink<'_, 'a>) -> Shape {
@@ -199,9 +210,18 @@ impl<'a> Reader<'_, 'a> {
     }
 
     fn emit(&self, text: &'a str, event: Result<Event<'a>, Rejection>, sink: Sink<'_, 'a>) {
+        self.pass_on(text, false, event, sink);
+    }
+
+    fn pass_on(&self, text: &'a str, is_typed: bool, event: Result<Event<'a>, Rejection>, sink: Sink<'_, 'a>) {
         let index = self.next_index.replace(self.next_index.get() + 1);
         let at_index = |rejection: Rejection| if self.is_one_of_many { rejection.at_index(index) } else { rejection };
-        sink(ParsedEvent { text: Cow::Borrowed(text), sent: self.times.sent, event: event.map_err(at_index) });
+        sink(ParsedEvent {
+            text: Cow::Borrowed(text),
+            sent: self.times.sent,
+            is_typed,
+            event: event.map_err(at_index),
+        });
     }
 }
 

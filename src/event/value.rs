@@ -10,28 +10,32 @@ use crate::model::{Reason, Rejection, Value};
 /// in any case with an optional sign; blanks around it are ignored. Anything else, and a number beyond the largest double, is
 /// `invalid_value`.
 pub(super) fn read(name: &str, literal: &str) -> Result<Option<Value>, Rejection> {
-    let rejected = |problem: String| Rejection::new(Reason::InvalidValue, at("metrics", name, problem));
+    parse(literal).map_err(|problem| Rejection::new(Reason::InvalidValue, at("metrics", name, problem)))
+}
+
+/// Returns what [`read`] returns, or what is wrong with the literal.
+pub(super) fn parse(literal: &str) -> Result<Option<Value>, String> {
     let value = match literal.as_bytes().first() {
         Some(b'"') => {
-            let text = unquote(literal).ok_or_else(|| rejected(format!("{} is not a number", excerpt(literal))))?;
+            let text = unquote(literal).ok_or_else(|| format!("{} is not a number", excerpt(literal)))?;
             let text = text.trim_ascii();
             if is_decimal(text.as_bytes()) {
                 number(text)
             } else if let Some(float) = not_finite(text) {
                 return Ok(Some(Value::Float(float)));
             } else {
-                return Err(rejected(format!("{} is not a number{}", excerpt(literal), hint(text))));
+                return Err(format!("{} is not a number{}", excerpt(literal), hint(text)));
             }
         }
         Some(b'-' | b'0'..=b'9') => number(literal),
         Some(b't') => Some(Value::Integer(1)),
         Some(b'f') => Some(Value::Integer(0)),
         Some(b'n') => return Ok(None),
-        _ => return Err(rejected(format!("{} is not a number, it is {}", excerpt(literal), kind(literal)))),
+        _ => return Err(format!("{} is not a number, it is {}", excerpt(literal), kind(literal))),
     };
     match value {
         Some(value) => Ok(Some(value)),
-        None => Err(rejected(format!("{} is beyond the range of a double (about 1.8e308)", excerpt(literal)))),
+        None => Err(format!("{} is beyond the range of a double (about 1.8e308)", excerpt(literal))),
     }
 }
 

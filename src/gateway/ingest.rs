@@ -8,7 +8,7 @@ use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
 use crate::config::{LateSamples, RemoteWriteSettings, Settings};
 use crate::dead_letter::{DeadLetterError, DeadLetterQueue, SqsDeadLetters};
-use crate::event::{self, EventTimes, Rules, Shape};
+use crate::event::{self, Event, EventTimes, Rules, Shape};
 use crate::model::{Reason, Rejection};
 use crate::remote_write::Answered;
 use crate::series::{Contradiction, SampleTableBuilder};
@@ -189,7 +189,8 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
                 texts.keep(&parsed.text, reason.is_some_and(|reason| !ledger.drops(reason)));
             }
             match parsed.event {
-                Ok(event) => {
+                Ok(Event::Typed(_)) => ledger.add_rejected(needs_state()),
+                Ok(Event::Plain(event)) => {
                     ledger.null_values += u64::from(event.null_values);
                     let samples = event.metrics.into_iter().map(|(name, value)| (name, event.timestamp, value));
                     table.add(ledger.add(), event.labels, samples);
@@ -213,6 +214,11 @@ fn answer_deadline(batch: &Batch<'_>, events: usize) -> Instant {
     let times = |time: Duration, count: usize| time * u32::try_from(count).unwrap_or(u32::MAX);
     let end = batch.deadline - MARGIN - times(MARGIN_PER_MESSAGE, batch.messages.len());
     end - times(MARGIN_PER_EVENT, events).min(end.saturating_duration_since(Instant::now()) / 2)
+}
+
+fn needs_state() -> Rejection {
+    let detail = "the typed metric needs a table to be added up in, and the gateway has none (STATE_TABLE)";
+    Rejection::new(Reason::NeedsState, detail)
 }
 
 fn rejection(contradiction: &Contradiction<'_>) -> Rejection {

@@ -44,6 +44,10 @@ impl<'a> LabelSet<'a> {
         }
     }
 
+    pub fn remove(&mut self, name: &str) {
+        self.0.retain(|label| label.name.as_str() != name);
+    }
+
     /// Removes the labels that are in `others` with the same value.
     pub fn remove_all(&mut self, others: &[Label<'_>]) {
         self.0.retain(|own| {

@@ -51,6 +51,12 @@ pub enum Reason {
     DuplicateTimestamp,
     /// The receiver refused it with an error text of no other reason.
     RefusedByReceiver,
+    /// A typed metric whose series belong to a held series of another type or family.
+    TypeConflict,
+    /// A typed metric of a new series over `MAX_SERIES`.
+    SeriesLimit,
+    /// A typed metric, and no `STATE_TABLE`.
+    NeedsState,
 }
 
 /// The error text for a defect of our own code: only the log has details.
@@ -65,7 +71,7 @@ pub struct Rejection {
 
 impl Reason {
     /// Every reason, in the order of the documentation.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidJson,
         Self::InvalidEvent,
         Self::InvalidValue,
@@ -80,6 +86,9 @@ impl Reason {
         Self::OutOfOrder,
         Self::DuplicateTimestamp,
         Self::RefusedByReceiver,
+        Self::TypeConflict,
+        Self::SeriesLimit,
+        Self::NeedsState,
     ];
 
     pub fn as_str(self) -> &'static str {
@@ -98,6 +107,9 @@ impl Reason {
             Self::OutOfOrder => "out_of_order",
             Self::DuplicateTimestamp => "duplicate_timestamp",
             Self::RefusedByReceiver => "refused_by_receiver",
+            Self::TypeConflict => "type_conflict",
+            Self::SeriesLimit => "series_limit",
+            Self::NeedsState => "needs_state",
         }
     }
 
@@ -113,10 +125,15 @@ impl Reason {
             | Self::MetricCollision
             | Self::TooManyLabels
             | Self::TooLarge => true,
-            // The time, the receiver, or another event of the payload decided.
-            Self::TooOld | Self::InFuture | Self::OutOfOrder | Self::DuplicateTimestamp | Self::RefusedByReceiver => {
-                false
-            }
+            // The time, the receiver, the table, or another event of the payload decided.
+            Self::TooOld
+            | Self::InFuture
+            | Self::OutOfOrder
+            | Self::DuplicateTimestamp
+            | Self::RefusedByReceiver
+            | Self::TypeConflict
+            | Self::SeriesLimit
+            | Self::NeedsState => false,
         }
     }
 

@@ -55,3 +55,16 @@ pub struct Observation {
     /// At least 1.
     pub count: u64,
 }
+
+impl TypedMetric<'_> {
+    pub fn into_owned(self) -> TypedMetric<'static> {
+        TypedMetric {
+            name: self.name.into_owned(),
+            labels: self.labels.into_owned(),
+            update: self.update,
+            help: self.help.map(|help| Cow::Owned(help.into_owned())),
+            time: self.time,
+            id: self.id.map(|id| Cow::Owned(id.into_owned())),
+        }
+    }
+}

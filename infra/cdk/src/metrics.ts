@@ -17,6 +17,9 @@ export const REASONS = [
   'out_of_order',
   'duplicate_timestamp',
   'refused_by_receiver',
+  'type_conflict',
+  'series_limit',
+  'needs_state',
 ];
 
 /** The reasons whose events `LateSamples.DROP` drops. */

@@ -6,7 +6,7 @@ use super::environment::Overrides;
 use super::exit::CommandError;
 use super::input_file::{FileMessage, InputFile};
 use super::view;
-use amp_push_gateway::event::{EventTimes, ParsedEvent, Rules, read_message};
+use amp_push_gateway::event::{Event, EventTimes, ParsedEvent, Rules, read_message};
 use amp_push_gateway::lambda::read_messages;
 use amp_push_gateway::local::wall_clock;
 use event_view::EventView;
@@ -20,7 +20,7 @@ use std::process::ExitCode;
 /// or SNS, or one of these wrapped or in base64. JSON lines may have any number of lines of at most 8 MiB, other files
 /// have at most 256 MiB. Settings that decide what is accepted come from the environment as for
 /// the Lambda function: MAX_SAMPLE_AGE (default 1h), MAX_SAMPLE_LEAD (10s), EXTERNAL_LABELS. Only the receiver can check
-/// some rules, such as samples out of order.
+/// some rules, such as samples out of order. Typed metrics are accepted as by a gateway with a table.
 ///
 /// Exit code 1 if any event is rejected, 2 if a file cannot be read.
 #[derive(clap::Args, Debug)]
@@ -41,6 +41,7 @@ struct Totals {
     good: u64,
     rejected: u64,
     samples: u64,
+    typed: u64,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> Result<ExitCode, CommandError> {
@@ -128,9 +129,13 @@ fn is_unheard(written: io::Result<()>) -> Result<bool, CommandError> {
 impl Totals {
     fn count(&mut self, parsed: &ParsedEvent<'_>) {
         match &parsed.event {
-            Ok(event) => {
+            Ok(Event::Plain(event)) => {
                 self.good += 1;
                 self.samples += event.metrics.len() as u64;
+            }
+            Ok(Event::Typed(_)) => {
+                self.good += 1;
+                self.typed += 1;
             }
             Err(_) => self.rejected += 1,
         }
@@ -143,8 +148,11 @@ impl Totals {
 
 impl std::fmt::Display for Totals {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let sent =
-            format!("{} would be sent ({})", view::count(self.good, "event"), view::count(self.samples, "sample"));
+        let mut parts = vec![view::count(self.samples, "sample")];
+        if self.typed > 0 {
+            parts.push(view::count(self.typed, "typed metric"));
+        }
+        let sent = format!("{} would be sent ({})", view::count(self.good, "event"), parts.join(", "));
         if self.rejected == 0 {
             return write!(f, "{} {sent}, none rejected", view::Styled(view::GOOD, "ok:"));
         }
@@ -190,6 +198,34 @@ mod tests {
         assert_eq!(lines[0]["samples"][0]["value"], "9007199254740993");
         assert_eq!(lines[0]["samples"][0]["sent_as"], "9007199254740992");
         assert_eq!((lines[1]["index"].as_u64(), lines[1]["reason"].as_str()), (Some(1), Some("invalid_event")));
+    }
+
+    #[test]
+    fn a_typed_metric_is_shown_with_its_update() {
+        let events = br#"{"type":"counter","name":"c_total","value":2,"labels":{"a":"b"},"id":7}
+{"type":"histogram","name":"h","value":[0.5,2],"counts":[1,3],"buckets":[1],"help":"Time."}
+{"type":"histogram","name":"n","value":0.5}
+{"type":"summary","name":"s","value":0.5}
+{"type":"gauge","name":"g","value":1.5}"#;
+        let (totals, shown) = checked(events, false);
+        assert_eq!((totals.good, totals.typed, totals.samples), (5, 5, 0));
+        for part in [
+            "c_total{a=\"b\"}  +2",
+            "counter, id 7",
+            "h  0.5, 2 (3 times)",
+            "histogram with the buckets 1",
+            "native histogram",
+            "summary with the quantiles 0.5, 0.9, 0.99",
+            "g  = 1.5",
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        let (_, shown) = checked(events, true);
+        let lines: Vec<serde_json::Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0]["typed"]["value"], "2");
+        assert_eq!(lines[1]["typed"]["observations"][1], serde_json::json!({"value": "2", "count": 3}));
+        assert_eq!(lines[1]["typed"]["buckets"], serde_json::json!(["1"]));
+        assert_eq!(lines[2]["typed"]["buckets"], serde_json::Value::Null);
     }
 
     #[test]

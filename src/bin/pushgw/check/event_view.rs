@@ -1,12 +1,15 @@
 //! Shows one event, to people and to scripts.
 
+mod typed;
+
 use crate::input_file::Place;
 use crate::view::{self, Foreign, Styled, series_name, utc, value_type};
-use amp_push_gateway::event::{Event, EventTimes, ParsedEvent};
-use amp_push_gateway::model::{LabelName, METRIC_NAME_LABEL, MetricName, Value};
-use serde::Deserialize;
+use amp_push_gateway::event::{Event, EventTimes, ParsedEvent, PlainEvent};
+use amp_push_gateway::model::{LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, Value};
 use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::json;
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -23,7 +26,15 @@ impl EventView<'_> {
     /// many readers and know no NaN.
     pub(super) fn json(&self) -> serde_json::Value {
         let mut shown = match &self.parsed.event {
-            Ok(event) => json!({
+            Ok(Event::Typed(metric)) => json!({
+                "ok": true,
+                "timestamp": metric.time.0,
+                "time": utc(metric.time),
+                "samples": [],
+                "typed": typed::json(metric),
+                "warnings": renamed(&self.parsed.text),
+            }),
+            Ok(Event::Plain(event)) => json!({
                 "ok": true,
                 "timestamp": event.timestamp.0,
                 "time": utc(event.timestamp),
@@ -49,17 +60,11 @@ impl fmt::Display for EventView<'_> {
                 write!(f, "  {position} {rejected} {}: {detail}", rejection.reason)
             }
             Ok(event) => {
-                let age = self.times.now.since(event.timestamp);
-                write!(f, "  {position} {} {} ({})", Styled(view::GOOD, "ok"), utc(event.timestamp), relative(age))?;
-                for (name, value) in &event.metrics {
-                    let (series, kind) = (series_name(labels(event, name)), Styled(view::QUIET, value_type(*value)));
-                    write!(f, "\n      {series}  {value}  {kind}")?;
-                    if let Some(sent) = sent_as(*value) {
-                        write!(
-                            f,
-                            "  sent as {sent}: Prometheus stores doubles, which hold integers exactly up to 2^53"
-                        )?;
-                    }
+                let age = self.times.now.since(event.timestamp());
+                write!(f, "  {position} {} {} ({})", Styled(view::GOOD, "ok"), utc(event.timestamp()), relative(age))?;
+                match event {
+                    Event::Plain(event) => samples(event, f)?,
+                    Event::Typed(metric) => write!(f, "\n      {}", typed::line(metric))?,
                 }
                 for warning in renamed(&self.parsed.text) {
                     write!(f, "\n      {} {warning}", Styled(view::WARNING, "warning"))?;
@@ -70,13 +75,28 @@ impl fmt::Display for EventView<'_> {
     }
 }
 
+fn samples(event: &PlainEvent<'_>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    for (name, value) in &event.metrics {
+        let series = series_name(labels(&event.labels, name));
+        write!(f, "\n      {series}  {value}  {}", Styled(view::QUIET, value_type(*value)))?;
+        if let Some(sent) = sent_as(*value) {
+            write!(f, "  sent as {sent}: Prometheus stores doubles, which hold integers exactly up to 2^53")?;
+        }
+    }
+    Ok(())
+}
+
 /// Returns a warning for each name in the event `text` that is sent as another one: queries must use the other.
 fn renamed(text: &str) -> Vec<String> {
     #[derive(Deserialize, Default)]
     #[serde(default)]
     struct Names {
         metrics: BTreeMap<String, Option<IgnoredAny>>,
-        dimensions: Option<BTreeMap<String, Option<IgnoredAny>>>,
+        #[serde(deserialize_with = "object")]
+        dimensions: BTreeMap<String, Option<IgnoredAny>>,
+        #[serde(deserialize_with = "object")]
+        labels: BTreeMap<String, Option<IgnoredAny>>,
+        name: Option<String>,
     }
     let names: Names = serde_json::from_str(text).unwrap_or_default();
     let metric = |raw: &str| MetricName::translate(raw.into()).ok().map(|name| name.as_str().to_owned());
@@ -88,20 +108,31 @@ fn renamed(text: &str) -> Vec<String> {
         entries.into_iter().filter(|(_, value)| value.is_some()).map(|(raw, _)| raw)
     };
     let metrics = of(names.metrics).filter_map(|raw| sent("metrics", &raw, metric(&raw)));
-    let dimensions = of(names.dimensions.unwrap_or_default()).filter_map(|raw| sent("dimensions", &raw, label(&raw)));
-    metrics.chain(dimensions).collect()
+    let dimensions = of(names.dimensions).filter_map(|raw| sent("dimensions", &raw, label(&raw)));
+    let labels = of(names.labels).filter_map(|raw| sent("labels", &raw, label(&raw)));
+    let name = names.name.and_then(|raw| {
+        let sent = metric(&raw).filter(|name| *name != raw)?;
+        Some(format!("the name {} is sent as {sent}", raw.escape_debug()))
+    });
+    metrics.chain(dimensions).chain(labels).chain(name).collect()
 }
 
-fn sample_json(event: &Event<'_>, (name, value): &(MetricName<'_>, Value)) -> serde_json::Value {
-    let mut sample = json!({"labels": view::labels_json(labels(event, name)), "type": value_type(*value), "value": value.to_string()});
+/// Reads an object, and anything else as an empty one: null, and the empty list of PHP.
+fn object<'de, D: Deserializer<'de>>(value: D) -> Result<BTreeMap<String, Option<IgnoredAny>>, D::Error> {
+    let raw: Box<RawValue> = Deserialize::deserialize(value)?;
+    Ok(serde_json::from_str(raw.get()).unwrap_or_default())
+}
+
+fn sample_json(event: &PlainEvent<'_>, (name, value): &(MetricName<'_>, Value)) -> serde_json::Value {
+    let mut sample = json!({"labels": view::labels_json(labels(&event.labels, name)), "type": value_type(*value), "value": value.to_string()});
     if let Some(sent) = sent_as(*value) {
         sample["sent_as"] = sent.into();
     }
     sample
 }
 
-fn labels<'a>(event: &'a Event<'_>, name: &'a MetricName<'_>) -> Vec<(&'a str, &'a str)> {
-    let others = event.labels.as_slice().iter().map(|label| (label.name.as_str(), label.value.as_ref()));
+fn labels<'a>(labels: &'a LabelSet<'_>, name: &'a MetricName<'_>) -> Vec<(&'a str, &'a str)> {
+    let others = labels.as_slice().iter().map(|label| (label.name.as_str(), label.value.as_ref()));
     std::iter::once((METRIC_NAME_LABEL, name.as_str())).chain(others).collect()
 }
 

@@ -168,7 +168,7 @@ mod tests {
             device.measure(&mut rng);
             let PlannedEvent { text, expected: Expected::Stored(samples) } = device.event(NOW, true) else { panic!() };
             read_message(&text, &EventTimes { now: NOW, sent: None }, &Rules::default(), &mut |parsed| {
-                let event = parsed.event.unwrap();
+                let event = parsed.event.unwrap().plain().unwrap();
                 assert_eq!((event.metrics.len(), event.timestamp), (samples.len(), NOW));
                 for ((name, value), sample) in event.metrics.iter().zip(&samples) {
                     assert_eq!(name.as_str(), sample.labels[0].1);

@@ -1,7 +1,7 @@
 //! Finds out how old the events of a message are. Pure.
 
 use super::dead_letter::{DeadLetter, Message, Origin};
-use amp_push_gateway::event::{EventTimes, Rules, read_message, read_timestamp};
+use amp_push_gateway::event::{Event, EventTimes, Rules, read_message, read_timestamp};
 use amp_push_gateway::model::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -38,7 +38,7 @@ fn read(text: &str, sent: Option<Timestamp>, now: Timestamp) -> Option<Ages> {
     let mut ages: Option<Ages> = None;
     read_message(text, &EventTimes { now, sent }, &rules, &mut |parsed| {
         let own = own_time(&parsed.text);
-        let taken = parsed.event.as_ref().ok().map(|event| event.timestamp);
+        let taken = parsed.event.as_ref().ok().map(Event::timestamp);
         let time = taken.or(own).or(parsed.sent).or(sent).unwrap_or(now);
         let all = ages.get_or_insert(Ages { oldest: time, newest: time, any_without_time: false });
         all.oldest = all.oldest.min(time);
