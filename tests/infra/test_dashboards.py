@@ -42,6 +42,10 @@ AWS_METRICS = {
         "UrlRequestCount", "Url4xxCount", "Url5xxCount", "UrlRequestLatency"}),
     # https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-metrics.html, from memory
     "AWS/ApiGateway": ("ApiId", {"Count", "4xx", "5xx", "Latency", "IntegrationLatency", "DataProcessed"}),
+    # https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/metrics-dimensions.html, from memory
+    "AWS/DynamoDB": ("TableName", {
+        "ConsumedReadCapacityUnits", "ConsumedWriteCapacityUnits", "ReadThrottleEvents", "WriteThrottleEvents",
+        "TimeToLiveDeletedItemCount"}),
     # https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/sqs-available-cloudwatch-metrics.html, same
     "AWS/SQS": ("QueueName", {
         "ApproximateAgeOfOldestMessage", "ApproximateNumberOfMessagesDelayed", "ApproximateNumberOfMessagesNotVisible",
@@ -229,6 +233,36 @@ def test_the_last_row_of_the_dashboard_shows_the_front_of_the_door(deployment, v
         "SOURCE 'LogGroup' | filter ispresent(route) | stats count() as requests, sum(samples) as stored by route, status")
     states, = (one["properties"]["alarms"] for one in others if one["type"] == "alarm")
     assert len(states) == 16
+
+
+def widgets_of(resources):
+    """Returns the widgets of the only dashboard."""
+    (dashboard,) = (one for one in resources.values() if one["Type"] == "AWS::CloudWatch::Dashboard")
+    return json.loads(dashboard["Properties"]["DashboardBody"])["widgets"]
+
+
+@pytest.mark.parametrize("variant", [name for name, one in VARIANTS.items() if one["differs"].get("dashboards")])
+def test_both_deployments_have_the_same_graphs_at_the_same_places(variant):
+    def graphs(resources):
+        return {(one["properties"]["title"], one["x"], one["y"], one["width"], one["height"]) for one in widgets_of(resources)}
+
+    sam, cdk = graphs(templates.sam(VARIANTS[variant]["sam"])), graphs(templates.cdk(VARIANTS[variant]["cdk"]))
+    # Without alarms the construct begins its graphs at the top.
+    if VARIANTS[variant]["sam"].get("Alarms") == "false":
+        cdk = {(title, x, y + 2, width, height) for title, x, y, width, height in cdk}
+    assert sam == cdk
+
+
+@pytest.mark.parametrize("deployment", ["SAM", "CDK"])
+def test_the_graphs_of_the_state_show_metrics_of_the_tick_and_the_table(deployment):
+    resources = templates.sam({"State": "on", "Dashboard": "true"}) if deployment == "SAM" else templates.cdk("StateChosen")
+    shown = {one["properties"]["title"]: one["properties"]["metrics"] for one in widgets_of(resources) if one["type"] == "metric"}
+    for title, namespace in (("Ticks", "AWS/Lambda"), ("Duration of a tick, in milliseconds", "AWS/Lambda"), ("Table, in units", "AWS/DynamoDB")):
+        dimension, names = AWS_METRICS[namespace]
+        first = shown[title][0]
+        assert first[0] == namespace and first[2] == dimension, title
+        assert first[3] == ("TickFunction" if namespace == "AWS/Lambda" else "StateTable" if deployment == "SAM" else "restored")
+        assert {line[1] for line in shown[title]} <= names, title
 
 
 # --- Prometheus ------------------------------------------------------------------------------------------------------

@@ -103,12 +103,19 @@ function httpRow(fn: lambda.Function, logGroup: logs.ILogGroup, door: Door): clo
 }
 
 /** Returns the rows of the state: what the tick counted and wrote, and the table. */
-function stateRows({ tick, table, tickLogGroup }: State): cloudwatch.IWidget[][] {
-  void tickLogGroup;
+function stateRows({ tick, table }: State): cloudwatch.IWidget[][] {
+  const ofTable = (name: string) => table.metric(name, { period: Duration.minutes(5), statistic: cloudwatch.Stats.SUM });
   return [
     [
       graph('Ticks', [tick.metricInvocations(), tick.metricErrors(), tick.metricThrottles()]),
-      graph('Table, in units', [table.metricConsumedReadCapacityUnits(), table.metricConsumedWriteCapacityUnits()]),
+      graph('Duration of a tick, in milliseconds', [
+        tick.metricDuration({ statistic: cloudwatch.Stats.MAXIMUM, label: 'maximum' }),
+        tick.metricDuration({ statistic: 'p95', label: 'p95' }),
+      ]),
+      graph(
+        'Table, in units',
+        ['ConsumedReadCapacityUnits', 'ConsumedWriteCapacityUnits', 'ReadThrottleEvents', 'WriteThrottleEvents'].map(ofTable),
+      ),
     ],
   ];
 }

@@ -22,13 +22,8 @@ export function checkFunction(props: PrometheusPushGatewayProps, batching: Batch
 
 /** Everything that the tick has in common with the function. */
 export interface FunctionSettings {
-  /** The same properties of both. */
-  readonly same: Pick<lambda.FunctionProps, 'runtime' | 'architecture' | 'handler' | 'loggingFormat' | 'tracing'> & {
-    readonly runtime: lambda.Runtime;
-    readonly handler: string;
-    readonly code: lambda.Code;
-    readonly environment: { [name: string]: string };
-  };
+  /** The same properties of both. The function adds the variables of the door. */
+  readonly same: Pick<lambda.FunctionProps, 'runtime' | 'architecture' | 'handler' | 'code' | 'environment' | 'loggingFormat' | 'tracing'>;
   readonly logRetention: logs.RetentionDays;
   readonly workspaceArn: string;
   readonly deadLetterQueue: sqs.IQueue;
