@@ -6,7 +6,9 @@
 //! This room knows nothing of events, remote write or dead letters.
 
 mod credentials;
+pub mod dynamodb;
 mod http_client;
+mod json_service;
 mod sdk_http;
 pub mod secrets;
 mod sign;
@@ -18,6 +20,7 @@ mod transport;
 pub use credentials::region_of_profile;
 pub use credentials::{CredentialsError, CredentialsSource, credentials_of, is_region, region_of_environment};
 pub use http_client::{HttpTransport, causes};
+pub use json_service::{CallError, ServiceError};
 pub use sdk_http::sdk_http_client;
 pub use sign::{SignError, sign};
 pub use signed::{Signed, Signer};

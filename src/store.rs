@@ -9,9 +9,11 @@
 //!
 //! A call that fails or is dropped may have taken effect, now or a moment later, unless [`StoreError::had_no_effect`] says no.
 
+mod dynamodb;
 mod memory;
 mod page;
 
+pub use dynamodb::DynamoDbStore;
 pub use memory::MemoryStore;
 
 use crate::limits::MAX_STORE_ITEM_BYTES;
@@ -21,20 +23,6 @@ use std::pin::Pin;
 use std::time::Duration;
 
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-/// The names of an item's attributes in a table of DynamoDB.
-pub mod attribute {
-    /// String, the partition key.
-    pub const PARTITION: &str = "pk";
-    /// String, the sort key.
-    pub const SORT: &str = "sk";
-    /// Number.
-    pub const VERSION: &str = "v";
-    /// Number, in seconds since 1970: the table's attribute for time to live.
-    pub const EXPIRES: &str = "ttl";
-    /// Binary.
-    pub const BODY: &str = "b";
-}
 
 /// The table. Used as `Arc<dyn Store>`.
 pub trait Store: Send + Sync + Debug {
@@ -56,6 +44,11 @@ pub trait Store: Send + Sync + Debug {
     /// Deletes the item if it has the version `expected`, and in any case if `expected` is `None`. To delete an absent item whatever
     /// its version is [`Replaced::Done`].
     fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>>;
+
+    /// Opens a connection for the calls that follow, within `timeout`, and reports no error: a call meets the same one.
+    fn warm(&self, _timeout: Duration) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
 }
 
 /// Neither part may be empty.
@@ -65,6 +58,8 @@ pub struct Key {
     pub sort: String,
 }
 
+/// DynamoDB keeps it as the attributes `pk` and `sk` (strings, the keys), `v` and `ttl` (numbers) and `b` (binary). The setting of the
+/// table for time to live names `ttl`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Item {
     pub key: Key,
@@ -239,3 +234,5 @@ impl std::error::Error for StoreError {}
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod testing;

@@ -2,11 +2,8 @@
 //!
 //! One call of the service's JSON protocol is all that is needed, so no SDK is. Nothing here keeps the secret.
 
-use super::{Answer, BodyPolicy, CredentialsSource, Signed, Signer, Transport, TransportError, is_region};
-use crate::limits::MAX_SERVICE_ERROR_CHARS;
-use bytes::Bytes;
-use http::header::CONTENT_TYPE;
-use http::{Request, Uri};
+use super::json_service::{CallError, JsonService, Protocol, endpoint_of_environment, whole_body};
+use super::{CredentialsSource, Signed, Signer, Transport, is_region};
 use serde::Deserialize;
 use std::fmt;
 use std::time::Duration;
@@ -14,14 +11,13 @@ use std::time::Duration;
 /// The service's name in signatures.
 const SERVICE: &str = "secretsmanager";
 
-/// The operation, in the protocol of the service.
-const TARGET: &str = "secretsmanager.GetSecretValue";
+const ENDPOINT_VARIABLE: &str = "AWS_ENDPOINT_URL_SECRETS_MANAGER";
 
 /// A secret has at most 65,536 bytes. Escapes in JSON make six of one.
 const MAX_ANSWER_BYTES: usize = 512 << 10;
 
-/// The endpoints that AWS SDKs take from the environment, the most special first.
-const ENDPOINT_VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_SECRETS_MANAGER", "AWS_ENDPOINT_URL"];
+const PROTOCOL: Protocol =
+    Protocol { target: SERVICE, content_type: "application/x-amz-json-1.1", read_body: whole_body::<MAX_ANSWER_BYTES> };
 
 /// The Amazon resource name of a secret: `arn:aws:secretsmanager:<region>:<account>:secret:<name>`.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -34,21 +30,13 @@ pub struct SecretArn {
 #[derive(Debug)]
 pub struct Secret<T> {
     arn: SecretArn,
-    endpoint: Uri,
-    transport: Signed<T>,
+    service: JsonService<T>,
 }
 
 /// Why a secret cannot be fetched. Its text holds nothing of the secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SecretError {
-    Transport(TransportError),
-    /// The service answered with this status and this error.
-    Service {
-        status: u16,
-        error: String,
-    },
-    /// The answer, or the endpoint, is not that of Secrets Manager.
-    Unreadable,
+    Call(CallError),
     /// The secret is binary.
     NotText,
 }
@@ -57,15 +45,6 @@ pub enum SecretError {
 #[serde(rename_all = "PascalCase")]
 struct SecretValue {
     secret_string: Option<String>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct ServiceError {
-    #[serde(rename = "__type")]
-    code: String,
-    #[serde(alias = "Message")]
-    message: String,
 }
 
 impl SecretArn {
@@ -103,15 +82,16 @@ impl fmt::Display for SecretArn {
 impl<T: Transport> Secret<T> {
     /// The secret `arn`, asked for in its own region, or at the endpoint that the environment sets.
     pub fn new(arn: SecretArn, transport: T, credentials: CredentialsSource) -> Self {
-        let endpoint = endpoint_of_environment().unwrap_or_else(|| arn.endpoint());
+        let endpoint = endpoint_of_environment(ENDPOINT_VARIABLE).unwrap_or_else(|| arn.endpoint());
         Self::at(arn, &endpoint, transport, credentials)
     }
 
     /// A URL that is none gives an error with the first fetch.
     fn at(arn: SecretArn, endpoint: &str, transport: T, credentials: CredentialsSource) -> Self {
         let signer = Signer { service: SERVICE, region: arn.region.clone(), credentials };
-        let endpoint = endpoint.parse().unwrap_or_default();
-        Self { arn, endpoint, transport: Signed::new(transport, Some(signer)) }
+        let transport = Signed::new(transport, Some(signer));
+        let service = JsonService { protocol: PROTOCOL, endpoint: endpoint.parse().unwrap_or_default(), transport };
+        Self { arn, service }
     }
 
     pub fn arn(&self) -> &SecretArn {
@@ -121,39 +101,19 @@ impl<T: Transport> Secret<T> {
     /// Returns the text of the secret's current version, within `timeout`.
     pub async fn fetch(&self, timeout: Duration) -> Result<String, SecretError> {
         let body = serde_json::json!({ "SecretId": self.arn.text }).to_string();
-        let request = Request::post(self.endpoint.clone())
-            .header(CONTENT_TYPE, "application/x-amz-json-1.1")
-            .header("x-amz-target", TARGET)
-            .body(Bytes::from(body))
-            .map_err(|_| SecretError::Unreadable)?;
-        let read_body = |_| BodyPolicy::Required { max_bytes: MAX_ANSWER_BYTES };
-        let Answer { status, body, .. } =
-            self.transport.send(request, read_body, timeout).await.map_err(SecretError::Transport)?;
-        if status != 200 {
-            return Err(SecretError::Service { status, error: service_error(&body) });
-        }
-        let value: SecretValue = serde_json::from_slice(&body).map_err(|_| SecretError::Unreadable)?;
+        let answer = self.service.call("GetSecretValue", body.into(), timeout).await.map_err(SecretError::Call)?;
+        let value: SecretValue =
+            serde_json::from_slice(&answer).map_err(|_| SecretError::Call(CallError::Unreadable))?;
         value.secret_string.ok_or(SecretError::NotText)
     }
-}
-
-fn endpoint_of_environment() -> Option<String> {
-    ENDPOINT_VARIABLES.iter().find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
-}
-
-/// Returns the code and the message, such as `AccessDeniedException: …`.
-fn service_error(body: &[u8]) -> String {
-    let ServiceError { code, message } = serde_json::from_slice(body).unwrap_or_default();
-    let code = code.rsplit('#').next().unwrap_or_default();
-    format!("{code}: {message}").chars().take(MAX_SERVICE_ERROR_CHARS).collect()
 }
 
 impl fmt::Display for SecretError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Transport(error) => error.fmt(f),
-            Self::Service { status, error } => write!(f, "Secrets Manager answered {status}, {error}"),
-            Self::Unreadable => f.write_str("the answer is not that of Secrets Manager"),
+            Self::Call(CallError::Transport(error)) => error.fmt(f),
+            Self::Call(CallError::Service(error)) => write!(f, "Secrets Manager answered {error}"),
+            Self::Call(CallError::Unreadable) => f.write_str("the answer is not that of Secrets Manager"),
             Self::NotText => f.write_str("the secret has no text; expected JSON as a SecretString"),
         }
     }
@@ -164,8 +124,11 @@ impl std::error::Error for SecretError {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::ReadBody;
+    use crate::aws::json_service::ServiceError;
+    use crate::aws::{Answer, ReadBody, TransportError};
     use aws_credential_types::Credentials;
+    use bytes::Bytes;
+    use http::Request;
     use std::sync::Mutex;
 
     const ARN: &str = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:push/door-AbCdEf";
@@ -214,14 +177,19 @@ mod tests {
     #[test]
     fn says_why_there_is_no_secret() {
         let denied = r#"{"__type":"com.amazon#AccessDeniedException","Message":"not authorized"}"#;
-        let service = |status, error: &str| SecretError::Service { status, error: error.to_owned() };
+        let service = |status, code: &str, message: &str, body: &'static str| {
+            let (code, message, body) = (code.to_owned(), message.to_owned(), Bytes::from_static(body.as_bytes()));
+            SecretError::Call(CallError::Service(ServiceError { status, code, message, body }))
+        };
+        let unreadable = SecretError::Call(CallError::Unreadable);
+        let timeout = TransportError::Timeout;
         let table = [
-            (Ok((400, denied)), service(400, "AccessDeniedException: not authorized")),
-            (Ok((500, "<html>")), service(500, ": ")),
+            (Ok((400, denied)), service(400, "AccessDeniedException", "not authorized", denied)),
+            (Ok((500, "<html>")), service(500, "", "", "<html>")),
             (Ok((200, "{}")), SecretError::NotText),
             (Ok((200, r#"{"SecretBinary":"YQ=="}"#)), SecretError::NotText),
-            (Ok((200, "[]x")), SecretError::Unreadable),
-            (Err(TransportError::Timeout), SecretError::Transport(TransportError::Timeout)),
+            (Ok((200, "[]x")), unreadable),
+            (Err(timeout.clone()), SecretError::Call(CallError::Transport(timeout))),
         ];
         for (answer, expected) in table {
             assert_eq!(fetch(answer).0, Err(expected));

@@ -7,6 +7,7 @@
 
 use super::Request;
 use super::auth::{credentials_in, is_allowed};
+use crate::aws::CallError;
 use crate::aws::secrets::{Secret, SecretError};
 use crate::aws::{CredentialsSource, Transport};
 use crate::config::{HttpAuth, HttpCredentials};
@@ -155,8 +156,8 @@ async fn fetch<T: Transport>(secret: &Secret<T>, deadline: Instant) -> Result<St
         let remaining = deadline.saturating_duration_since(Instant::now());
         let fetched = secret.fetch(remaining.min(FETCH_TIMEOUT)).await;
         let may_work = match &fetched {
-            Err(SecretError::Transport(_)) => true,
-            Err(SecretError::Service { status, .. }) => *status >= 500,
+            Err(SecretError::Call(CallError::Transport(_))) => true,
+            Err(SecretError::Call(CallError::Service(error))) => error.status >= 500,
             _ => false,
         };
         if !may_work || tries == TRIES {

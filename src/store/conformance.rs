@@ -1,5 +1,6 @@
 //! Sentences that hold for every table.
 
+use super::testing::dynamodb_table;
 use super::{Item, Key, MemoryStore, Page, Range, Replaced, Store, StoreError};
 use crate::limits::{MAX_STORE_ITEM_BYTES, MAX_STORE_PAGE_BYTES};
 use bytes::Bytes;
@@ -13,6 +14,10 @@ macro_rules! conformance {
     ($($sentence:ident)*) => {
         mod memory {
             $(#[test] fn $sentence() { super::run(super::$sentence(std::sync::Arc::new(super::MemoryStore::new()))); })*
+        }
+
+        mod dynamodb {
+            $(#[test] fn $sentence() { super::run(super::$sentence(std::sync::Arc::new(super::dynamodb_table()))); })*
         }
     };
 }
