@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from support import components
 from support.command_line import run
 from support.components import EXAMPLES
 from support.redis_server import RedisServer
@@ -100,6 +101,19 @@ def test_keeps_what_is_too_large_for_sqs_in_redis(redis, sqs):
     assert done.returncode == 0 and "too large" in done.stderr
     assert len(on_the_queue(queue)) == 1
     assert [key.decode() for key in redis.client.keys("*")] == [f"{{{LIST}}}:bridge:test:too_large"]
+
+
+def test_the_gateway_reads_the_messages_and_rejects_only_what_is_no_metric(redis, sqs, tmp_path):
+    queue, file = sqs.queue(), tmp_path / "message.json"
+    push(redis, [counter(1), "no JSON", '{"type": "histogram", "name": "d_seconds", "value": 0.75, "help": "", "buckets": [0.1, 1]}',
+                 '{"type": "summary", "name": "s", "value": 1, "quantiles": [0.5], "epsilons": [0.05], "labels": {"a": "b"}}'])
+    assert run(*command(redis, queue), AWS_ENDPOINT_URL_SQS=sqs.endpoint).returncode == 0
+    outcomes = {}
+    for letter in queue.letters():
+        file.write_text(letter.body)
+        checked = run(components.pushgw(), "check", file)
+        outcomes[type(json.loads(letter.body)).__name__] = (checked.returncode, "invalid_event" in checked.stdout + checked.stderr)
+    assert outcomes == {"list": (0, False), "dict": (1, True)}
 
 
 def test_a_throttle_delays_metrics_and_loses_none(redis, sqs):
