@@ -147,7 +147,7 @@ def test_the_dashboard_queries_metrics_that_aws_publishes():
     for panel, target in CLOUDWATCH:
         assert target["region"] == "$region" and target["queryMode"] == "Metrics", panel["title"]
         if target["namespace"] == "AmpPushGateway":
-            assert target["dimensions"] == {"FunctionName": "$function"}, panel["title"]
+            assert target["dimensions"] in ({"FunctionName": "$function"}, {"FunctionName": "$tick"}), panel["title"]
             continue
         dimension, names = AWS_METRICS[target["namespace"]]
         assert target["metricName"] in names, panel["title"]
@@ -160,6 +160,9 @@ def test_the_dashboard_queries_metrics_that_aws_publishes():
 
 
 @pytest.mark.parametrize("variable, name, is_offered", [
+    ("tick", "gateway-TickFunction-1A2B3C", True),
+    ("tick", "GatewayStack-GatewayTickFunction0F0F-1A2B3C", True),
+    ("tick", "gateway-Function-1A2B3C", False),
     ("queue", "gateway-Queue-1A2B3C", True),
     ("queue", "GatewayStack-GatewayQueue0F0F-1A2B3C.fifo", True),
     ("queue", "readings", True),
@@ -170,7 +173,7 @@ def test_the_dashboard_queries_metrics_that_aws_publishes():
     ("failure_queue", "gateway-FailureQueue-1A2B3C", True),
     ("failure_queue", "gateway-Queue-1A2B3C", False),
 ])
-def test_each_queue_is_offered_where_it_belongs(variable, name, is_offered):
+def test_each_queue_and_tick_is_offered_where_it_belongs(variable, name, is_offered):
     assert bool(re.search(VARIABLES[variable]["regex"].strip("/"), name)) == is_offered
 
 
