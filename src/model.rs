@@ -15,7 +15,7 @@ mod typed_metric;
 pub use labels::{Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
 pub use metric_type::MetricType;
 pub use names::{LabelName, MetricName, NameError};
-pub use native_histogram::{Counts, NativeHistogram, ResetHint, Span};
+pub use native_histogram::{Counts, HistogramError, NativeHistogram, ResetHint, Span};
 pub use outcome::{DEFECT, ItemId, Outcome, Reason, Rejection};
 pub use sample::{CANONICAL_NAN, STALE_MARKER, Timestamp, Value};
 pub use typed_metric::{Layout, Observation, TypedMetric, Update};

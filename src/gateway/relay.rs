@@ -1,6 +1,7 @@
 //! Relay: a remote-write request of a sender to the receiver.
 //!
-//! * Names are not translated. A series that the receiver would not take is rejected, and the others are sent.
+//! * Names are not translated. A series that the receiver would not take is rejected, and the others are sent. A native
+//!   histogram that contradicts itself is rejected, too: Prometheus 3.5 answers 500 to it, and a sender would repeat it for ever.
 //! * An item of the delivery is a sample, in the order of the request: a sender of 2.0 wants to know how many were written.
 //! * Ages are the receiver's to judge. Stale markers and native histograms stay as they are, and exemplars are left out.
 
@@ -108,7 +109,7 @@ impl<T: Transport, D> Gateway<T, D> {
 
         let mut counts = Counts { exemplars, ..Counts::default() };
         let mut summary = Summary {
-            received: rejected.by_series + kinds.len() as u64,
+            received: rejected.without_item + kinds.len() as u64,
             samples: outcomes.samples,
             series: outcomes.series,
             sent: written.sent,
@@ -173,8 +174,8 @@ enum Kind {
 #[derive(Default)]
 struct Rejected {
     count: u64,
-    /// Samples in no item, because their series is rejected.
-    by_series: u64,
+    /// Samples in no item: their series or their histogram is rejected.
+    without_item: u64,
     by_reason: [u64; Reason::ALL.len()],
 }
 
@@ -242,11 +243,20 @@ impl<'a> Incoming<'a> {
                 for _ in 0..count {
                     self.rejected.add(reason);
                 }
-                self.rejected.by_series += count as u64;
+                self.rejected.without_item += count as u64;
                 self.first.get_or_insert_with(|| format!("{}: {detail}", shown(&series.labels)));
                 return;
             }
         };
+        let Self { rejected, first, .. } = self;
+        series.histograms.retain(|(time, histogram)| {
+            let Err(error) = histogram.check() else { return true };
+            rejected.add(Reason::InvalidValue);
+            rejected.without_item += 1;
+            first.get_or_insert_with(|| format!("{}, time {}: {error}", excerpt(name.as_str()), time.0));
+            false
+        });
+        let count = series.samples.len() + series.histograms.len();
         let first = self.kinds.len();
         let item = |position: usize| ItemId(u32::try_from(first + position).unwrap_or(u32::MAX));
         let samples = series.samples.iter().enumerate();

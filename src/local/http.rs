@@ -1,5 +1,8 @@
 //! An HTTP/1.1 server: it bounds bodies and connections, and lets requests end before it stops.
 //!
+//! Clients keep connections without closing them. If all connections are taken, the server closes those without a request, and the
+//! others after their answers.
+//!
 //! On a loopback address it answers programs of this machine and no web page. A browser sends a request of any page to any port.
 //! Requests with `Origin`, from another site, or with the name of another host (DNS rebinding) are therefore 403. On any other address
 //! web pages are answered, too.
@@ -15,6 +18,7 @@ use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
@@ -47,6 +51,7 @@ pub(super) async fn serve<A, F>(
 {
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let (stop, stopped) = watch::channel(());
+    let crowded = watch::Sender::new(());
     let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
     let mut shutdown = pin!(shutdown);
@@ -54,12 +59,12 @@ pub(super) async fn serve<A, F>(
         let accepted = tokio::select! {
             () = &mut shutdown => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &permits) => accepted,
+            accepted = accept(&listener, &permits, &crowded) => accepted,
         };
         let Some((stream, permit)) = accepted else { continue };
-        let (answer, stopped) = (answer.clone(), stopped.clone());
+        let (answer, stopped, crowded) = (answer.clone(), stopped.clone(), crowded.subscribe());
         connections.spawn(async move {
-            connection(stream, stopped, is_loopback, max_body_bytes, answer).await;
+            connection(stream, stopped, crowded, is_loopback, max_body_bytes, answer).await;
             drop(permit);
         });
     }
@@ -72,7 +77,11 @@ pub(super) async fn serve<A, F>(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
+    crowded: &watch::Sender<()>,
 ) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    if permits.available_permits() == 0 {
+        crowded.send_replace(());
+    }
     let permit = Arc::clone(permits).acquire_owned().await.ok()?;
     match listener.accept().await {
         Ok((stream, _)) => Some((stream, permit)),
@@ -88,6 +97,7 @@ async fn accept(
 async fn connection<A, F>(
     stream: TcpStream,
     mut stopped: watch::Receiver<()>,
+    mut crowded: watch::Receiver<()>,
     is_loopback: bool,
     max_body_bytes: usize,
     answer: A,
@@ -97,8 +107,9 @@ async fn connection<A, F>(
 {
     // Answers are small, and a client waits for each.
     let _is_set = stream.set_nodelay(true).is_ok();
-    let answer = &answer;
+    let (answer, has_begun) = (&answer, &AtomicBool::new(false));
     let service = service_fn(move |request: Request<Incoming>| async move {
+        has_begun.store(true, Relaxed);
         let (parts, body) = request.into_parts();
         if !has_one_host(parts.version, &parts.headers) {
             return Ok(plain(400, "expected the header Host once (RFC 9112, section 3.2)"));
@@ -118,12 +129,16 @@ async fn connection<A, F>(
             .header_read_timeout(READ_TIMEOUT)
             .serve_connection(TokioIo::new(stream), service)
     );
-    let ended = tokio::select! {
-        ended = &mut connection => ended,
-        _ = stopped.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
+    let ended = loop {
+        tokio::select! {
+            biased;
+            ended = &mut connection => break ended,
+            _ = stopped.changed() => {}
+            // A new connection is about to send a request.
+            _ = crowded.changed() => if !has_begun.load(Relaxed) { continue },
         }
+        connection.as_mut().graceful_shutdown();
+        break connection.await;
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");

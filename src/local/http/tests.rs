@@ -42,6 +42,23 @@ async fn passes_on_too_large_for_a_body_over_the_limit() {
 }
 
 #[tokio::test]
+async fn a_client_finds_a_place_beside_many_idle_connections() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(serve(listener, std::future::pending(), 10, length_of));
+    let mut streams = Vec::new();
+    for _ in 0..2 * MAX_CONNECTIONS + 3 {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
+        let mut answer = [0; 12];
+        let answered = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await;
+        assert!(answered.is_ok_and(|read| read.is_ok()) && answer == *b"HTTP/1.1 200", "connection {}", streams.len());
+        streams.push(stream);
+    }
+    server.abort();
+}
+
+#[tokio::test]
 async fn waits_for_a_request_that_has_begun_before_it_stops() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -95,6 +95,28 @@ def decode(raw):
     return WriteRequest(series, metadata, unknown)
 
 
+def decode_v2(raw):
+    """Reads an `io.prometheus.write.v2.Request` into the same, without metadata."""
+    fields = list(_fields(raw))
+    symbols = [value.decode() for number, _, value in fields if number == 4]
+    series = []
+    for message in (value for number, _, value in fields if number == 5):
+        refs, rest = [], b""
+        for number, kind, value in _fields(message):
+            if number == 1 and kind == 2:
+                at = 0
+                while at < len(value):
+                    ref, at = _varint(value, at)
+                    refs.append(ref)
+            elif number in (2, 3, 4):
+                # Fields 2 to 4 of 1.0 are the samples, the exemplars and the histograms.
+                number = {2: 2, 3: 4, 4: 3}[number]
+                rest += _as_varint(number << 3 | 2) + _as_varint(len(value)) + value
+        labels = [(symbols[name], symbols[value]) for name, value in zip(refs[::2], refs[1::2])]
+        series.append(_series(rest)._replace(labels=labels))
+    return WriteRequest(series, [], [])
+
+
 def encode(series):
     """Encodes a WriteRequest, for tests of the readers themselves, and to fill a receiver before a test. `series` is a list of
     ([(name, value)], [(timestamp, bits)])."""

@@ -1,0 +1,16 @@
+# The official suite for receivers of remote write, from prometheus/compliance. For tests/run.
+
+# need_compliance: a program of the suite's tests, which the Go module proxy has; a minute of CPU.
+need_compliance() {
+    local source=tests/contract/compliance folder=$env_dir/compliance stamp=$env_dir/stamps/compliance wanted module
+    need_go || return 1
+    wanted="$(go env GOVERSION) $(cat "$source"/go.{mod,sum} | cksum)"
+    [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -x "$folder/receiver.test" ] && return 0
+    say "building the suite of $source into tests/.env/compliance"
+    rm -f "$stamp"
+    mkdir -p "$folder"
+    (cd "$source" && go mod download) < /dev/null || return 1
+    module=$(cd "$source" && go list -m -f '{{.Dir}}' github.com/prometheus/complicance/remotewrite2) || return 1
+    (cd "$module" && go test -c -trimpath -o "$folder/receiver.test" .) < /dev/null || return 1
+    printf '%s' "$wanted" > "$stamp"
+}
