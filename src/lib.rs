@@ -19,7 +19,7 @@
 //! * [`aggregate`]: typed metrics in the journal, and the state that they are folded into.
 //! * [`exposition`]: the text formats of Prometheus to metric families.
 //! * [`series`]: samples of many items to ordered, distinct series.
-//! * [`push_group`]: groups of pushed metrics.
+//! * [`push_group`]: groups of pushed metrics: what pushes make of them, what is exposed, and their bytes.
 //! * [`telemetry`]: records of the Lambda Telemetry API and lines of `StatsD` to typed metrics.
 //! * [`wire`]: series to requests by size: protobuf, snappy block.
 //! * [`aws`]: HTTP, credentials, SigV4 and SQS; the [`aws::Transport`] seam.

@@ -93,6 +93,15 @@ pub const MAX_TYPED_BUCKETS: usize = 200;
 /// Quantiles of a typed summary.
 pub const MAX_TYPED_QUANTILES: usize = 20;
 
+/// The bytes of a pushed group in its item, which has keys and names of attributes, too.
+pub const MAX_GROUP_ITEM_BYTES: usize = 400_000;
+
+/// The bytes of a pushed group before they are compressed.
+pub const MAX_GROUP_BYTES: usize = 8 << 20;
+
+/// The memory of the series and labels of a pushed group, without their texts.
+pub const MAX_GROUP_MEMORY: usize = 32 << 20;
+
 /// A read request, unpacked. A longer selector is beyond what receivers take.
 pub const MAX_READ_REQUEST_BYTES: usize = 1 << 20;
 

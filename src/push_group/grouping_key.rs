@@ -3,10 +3,11 @@
 //! The rules are those of Pushgateway. Only base64 that is no text is an error here: Pushgateway takes it, and then fails every scrape.
 
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
-use crate::model::{LabelName, NameError};
+use crate::model::{Label, LabelName, LabelSet, NameError};
 use base64::Engine as _;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -95,6 +96,42 @@ impl GroupingKey {
     /// Returns the labels by name, those with an empty value included.
     pub fn iter(&self) -> impl Iterator<Item = (&LabelName<'static>, &str)> {
         self.0.iter().map(|(name, value)| (name, value.as_str()))
+    }
+
+    /// Returns the key with these labels.
+    pub(super) fn from_labels(labels: BTreeMap<LabelName<'static>, String>) -> Self {
+        Self(labels)
+    }
+
+    /// Returns the labels that every series of the group has: those with a value, and those of `external` that it has no value for.
+    pub fn common_labels<'l>(&'l self, external: &'l LabelSet<'_>) -> LabelSet<'l> {
+        let of_key = self.iter().filter(|(_, value)| !value.is_empty());
+        let has = |name: &LabelName<'_>| self.iter().any(|(own, value)| own == name && !value.is_empty());
+        let of_settings = external.as_slice().iter().filter(|label| !has(&label.name));
+        let of_settings = of_settings.map(|Label { name, value }| (name.borrowed(), value.as_ref()));
+        let all = of_key.map(|(name, value)| (name.borrowed(), value)).chain(of_settings);
+        // No name is in both.
+        LabelSet::new(all.map(|(name, value)| Label { name, value: Cow::Borrowed(value) }).collect())
+            .unwrap_or_default()
+    }
+
+    /// Returns the SHA-256 of the labels, which names the group in the table. Each text stands behind its length, so that no two keys
+    /// are the same bytes.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut sha = Sha256::new();
+        for (name, value) in self.iter() {
+            for text in [name.as_str(), value] {
+                sha.update((text.len() as u64).to_le_bytes());
+                sha.update(text.as_bytes());
+            }
+        }
+        sha.finalize().into()
+    }
+
+    /// Returns the shard of the group, of so many.
+    pub fn shard(&self, shards: u32) -> u32 {
+        let [a, b, c, d, ..] = self.digest();
+        u32::from_be_bytes([a, b, c, d]) % shards.max(1)
     }
 
     /// Reports whether the key decides about labels of this name.
