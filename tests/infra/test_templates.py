@@ -97,8 +97,8 @@ def test_sam_build_accepts_the_packaged_function(arch, tmp_path):
         ("SummaryWindow", "5m"), ("TickMemory", 512), ("TickConcurrency", "")]),
     ({"State": "on", "StateTableName": "arn:aws:dynamodb:eu-west-1:123456789012:table/restored"}, "the name of a table"),
     ({"State": "on", "StateShards": 17}, "StateShards=17"),
-    ({"State": "on", "SeriesTtl": ""}, "one whole number and one unit"),
-    ({"State": "on", "SummaryWindow": "0s"}, "one whole number and one unit"),
+    ({"State": "on", "SeriesTtl": ""}, "a whole number and a unit"),
+    ({"State": "on", "SummaryWindow": "0s"}, "from 1s to 24h"),
     ({"State": "on", "TickConcurrency": "0"}, "a whole number from 1 to 99"),
     ({"MaxSampleAge": "59s"}, "whole seconds from 60s to 21600s"),
     ({"MaxSampleAge": "21601s"}, "whole seconds from 60s to 21600s"),
@@ -297,6 +297,15 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
         ("HttpPathPrefix", "HTTP_PATH_PREFIX", [
             "", "/a", "/a/b", "/a-b_c.d~e/1", "a", "/", "//", "/a/", "//a", "/a//b", "/a b", "/a%20b", "/\u00e9", "/a?b", "/.", "/..", "/a/../b"]),
         ("HttpRead", "HTTP_READ", ["off", "on", "On", "true"]),
+        ("HttpAdmin", "HTTP_ADMIN", ["off", "on", "On", "true"]),
+        ("StateTableName", "STATE_TABLE", ["", "ab", "abc", "a_b-C.9", "a" * 255, "a" * 256, "a/b", "\u00e9\u00e9\u00e9",
+                                           "arn:aws:dynamodb:eu-west-1:123456789012:table/restored"]),
+        ("StateShards", "STATE_SHARDS", ["1", "16", "0", "17"]),
+        *((parameter, variable, ["0", "0s", "500ms", "90s", "999999999s", "9999999m", "99999h", "9999d", "99999d", "999999999d", "1", "-1s",
+                                 "1w", "1 h", ""]) for parameter, variable in [("GroupTtl", "GROUP_TTL"), ("SeriesTtl", "SERIES_TTL")]),
+        ("MaxSeries", "MAX_SERIES", ["1", "100000", "1000000", "1000001", "0"]),
+        ("SummaryWindow", "SUMMARY_WINDOW", ["1s", "59s", "9999s", "79999s", "86399s", "86400s", "86401s", "1m", "999m", "1399m", "1440m", "1441m",
+                                             "1h", "24h", "25h", "0s", "500ms", "1d", ""]),
     ] for value in values])
 def test_the_template_rejects_values_that_the_function_would_reject(parameter, variable, value):
     """The reverse need not hold: the function accepts forms that the template rejects."""
@@ -304,6 +313,7 @@ def test_the_template_rejects_values_that_the_function_would_reject(parameter, v
     starts = exit_of({"REMOTE_WRITE_URL": url, variable: value}).asked_for_work
     try:
         needed = {"HttpDoor": "function-url"} if parameter.startswith("Http") else {}
+        needed |= {"State": "on"} if variable in SETTINGS_OF_STATE | {"HTTP_ADMIN"} else {}
         cloudformation.resolve(templates.sam_template({}), {**needed, parameter: value}, templates.KNOWN)
         taken = True
     except cloudformation.InvalidParameters:

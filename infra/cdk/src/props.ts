@@ -149,14 +149,14 @@ export interface StateProps {
   readonly shards?: number;
 
   /**
-   * A pushed group expires if nobody pushes it again for so long. A push can bring a time of its own.
+   * A pushed group expires if nobody pushes it again for so long, whole seconds. A push can bring a time of its own.
    *
    * @default - never, as in a Pushgateway
    */
   readonly groupTtl?: Duration;
 
   /**
-   * A counter, gauge, histogram or summary expires if no event changes it for so long. `Duration.seconds(0)` means never.
+   * A counter, gauge, histogram or summary expires if no event changes it for so long, whole seconds. `Duration.seconds(0)` means never.
    *
    * @default Duration.hours(24)
    */
@@ -170,7 +170,7 @@ export interface StateProps {
   readonly maxSeries?: number;
 
   /**
-   * The quantiles of a summary are those of its observations within this time, whole seconds.
+   * The quantiles of a summary are those of its observations within this time: 1 s to 24 h, whole seconds.
    *
    * @default Duration.minutes(10)
    */

@@ -8,6 +8,9 @@ import type { PropErrors } from './validation';
 const MEMORY = 256;
 /** A tick, and a slow one before it. */
 const CONCURRENCY = 2;
+/** In seconds, as the function takes them. */
+const DAY = 86_400;
+const HUNDRED_YEARS = 36_500 * DAY;
 /** The partition keys of the table, with the number of the shard behind them. */
 const JOURNAL = 'j#*';
 const GROUPS = 'g#*';
@@ -33,13 +36,14 @@ export function checkState(props: PrometheusPushGatewayProps, errors: PropErrors
   errors.checkWhole('state.maxSeries', state.maxSeries ?? 100_000, 1, 1_000_000);
   errors.checkWhole('state.tickMemorySize', state.tickMemorySize ?? MEMORY, 128, 10_240, ' MB');
   errors.checkWhole('state.tickReservedConcurrency', state.tickReservedConcurrency ?? CONCURRENCY, 0, 99);
-  for (const prop of ['groupTtl', 'seriesTtl', 'summaryWindow'] as const) {
-    if (state[prop]?.isUnresolved()) {
-      errors.add(`state.${prop}`, state[prop], 'a duration known at synthesis');
+  for (const [prop, least, most] of [
+    ['groupTtl', 0, HUNDRED_YEARS],
+    ['seriesTtl', 0, HUNDRED_YEARS],
+    ['summaryWindow', 1, DAY],
+  ] as const) {
+    if (state[prop]) {
+      errors.checkSeconds(`state.${prop}`, state[prop], least, most);
     }
-  }
-  if (state.summaryWindow && !state.summaryWindow.isUnresolved()) {
-    errors.checkSeconds('state.summaryWindow', state.summaryWindow, 1, 86_400);
   }
 }
 

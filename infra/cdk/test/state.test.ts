@@ -100,7 +100,7 @@ test('wrong props of the state are errors that name the prop, the value and the 
     [{ state: { tickMemorySize: 64 } }, 'state.tickMemorySize is 64; expected a whole number from 128 to 10240 MB'],
     [{ state: { tickReservedConcurrency: 100 } }, 'state.tickReservedConcurrency is 100; expected a whole number from 0 to 99'],
     [{ state: { summaryWindow: Duration.seconds(0) } }, 'state.summaryWindow is 0 s; expected whole seconds from 1 s to 86400 s'],
-    [(stack) => ({ state: { groupTtl: unknown(stack) } }), 'state.groupTtl is a token; expected a duration known at synthesis'],
+    [(stack) => ({ state: { groupTtl: unknown(stack) } }), 'state.groupTtl is a token; expected whole seconds from 0 s to 3153600000 s, known at synthesis'],
     [{ httpDoor: { admin: true } }, 'httpDoor.admin is true; expected none without state: there are no groups to delete'],
     [
       { state: {}, maxSampleAge: Duration.seconds(59) },
