@@ -12,7 +12,7 @@ from support.function_url import FunctionUrl
 from support.prometheus import Prometheus
 from support.recorder import Recorder
 from support.runtime_api import Ingest
-from support.senders import Outage, Sample, Vmagent
+from support.senders import Collector, Outage, Sample, Telegraf, Vmagent
 from support.serve import serving
 
 
@@ -71,6 +71,7 @@ def loses_nothing(sender, door, outage, store):
         found = {}
         for labels, samples in store.samples(f'sender_load{{run="{run}"}}').items():
             labels = dict(labels)
+            assert set(labels) - set(sender.own_labels) == {"run", "series"}
             for when, value in samples:
                 assert found.setdefault((labels["series"], when), value) == value
         return {key: float(value) for key, value in found.items()}
@@ -99,3 +100,12 @@ def test_vmagent_sends_zstd_then_snappy_and_loses_nothing(door, outage, store):
     # It has several connections.
     assert {status for encoding, status in sent if encoding == "zstd"} == {415} and sent.count(("zstd", 415)) <= 8
     assert {status for encoding, status in sent if encoding == "snappy"} == {204, 503}
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("agent", [Collector, Telegraf])
+def test_an_agent_loses_nothing(agent, door, outage, store):
+    with agent(door.url) as sender:
+        loses_nothing(sender, door, outage, store)
+    sent = [(request.header("Content-Encoding"), status) for request, status, *_ in door.exchanges]
+    assert set(sent) == {("snappy", 204), ("snappy", 503)}

@@ -22,6 +22,8 @@ from .recorder import Recorder
 Sample = namedtuple("Sample", "name labels time value")
 
 VMAGENT = ENV / "vmagent/usr/bin/vmagent"
+COLLECTOR = ENV / "senders/collector"
+TELEGRAF = ENV / "senders/telegraf"
 
 
 class Outage(Recorder):
@@ -42,6 +44,8 @@ class Sender:
 
     #: False if the agent keeps only the last sample of a series that it sends at once.
     several_samples_of_a_series = True
+    #: Labels that it adds to each series.
+    own_labels = ()
 
     def __init__(self, url):
         self.port = closed_port()
@@ -106,3 +110,69 @@ class Vmagent(Sender):
         lines = (f"{one.name}{{{','.join(f'{name}={json.dumps(value)}' for name, value in one.labels)}}} {one.value!r} {one.time}\n"
                  for one in samples)
         self.post("/api/v1/import/prometheus", "".join(lines))
+
+
+class Collector(Sender):
+    """An OpenTelemetry Collector that gets OTLP and exports remote write."""
+
+    own_labels = ("otel_scope_name", "otel_scope_version", "otel_scope_schema_url")
+
+    def command(self, url):
+        config = self._write("collector.yaml", f"""\
+receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{self.port}"}}}}}}}}
+exporters:
+  prometheusremotewrite:
+    endpoint: {url}/api/v1/write
+    retry_on_failure: {{initial_interval: 100ms, max_interval: 1s, max_elapsed_time: 0s}}
+service:
+  telemetry: {{metrics: {{level: none}}, logs: {{level: warn}}}}
+  pipelines: {{metrics: {{receivers: [otlp], exporters: [prometheusremotewrite]}}}}
+""")
+        return needed(COLLECTOR), f"--config=file:{config}"
+
+    def feed(self, samples):
+        def text(key, value):
+            return {"key": key, "value": {"stringValue": value}}
+        metrics = {}
+        for one in samples:
+            metrics.setdefault(one.name, []).append({"attributes": [text(*pair) for pair in one.labels],
+                                                     "timeUnixNano": str(one.time * 1_000_000), "asDouble": one.value})
+        request = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": name, "gauge": {"dataPoints": points}}
+                                                                      for name, points in metrics.items()]}]}]}
+        self.post("/v1/metrics", json.dumps(request), "application/json")
+
+
+class Telegraf(Sender):
+    """Telegraf that gets Influx lines and sends remote write with its HTTP output."""
+
+    several_samples_of_a_series = False
+
+    def command(self, url):
+        config = self._write("telegraf.conf", f"""\
+[agent]
+  interval = "1s"
+  flush_interval = "300ms"
+  omit_hostname = true
+[[inputs.http_listener_v2]]
+  service_address = "tcp://127.0.0.1:{self.port}"
+  paths = ["/write"]
+  methods = ["POST"]
+  data_format = "influx"
+[[outputs.http]]
+  url = "{url}/api/v1/write"
+  data_format = "prometheusremotewrite"
+  [outputs.http.headers]
+    Content-Type = "application/x-protobuf"
+    Content-Encoding = "snappy"
+    X-Prometheus-Remote-Write-Version = "0.1.0"
+""")
+        return needed(TELEGRAF), config
+
+    def feed(self, samples):
+        lines = []
+        for one in samples:
+            # Telegraf makes a metric's name of both.
+            measurement, field = one.name.split("_", 1)
+            tags = "".join(f",{name}={value}" for name, value in one.labels)
+            lines.append(f"{measurement}{tags} {field}={one.value!r} {one.time * 1_000_000}\n")
+        self.post("/write", "".join(lines))
