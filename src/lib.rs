@@ -18,6 +18,7 @@
 //! * [`event`]: JSON text to [`event::Event`]: the producers' contract.
 //! * [`aggregate`]: typed metrics in the journal, and the state that they are folded into.
 //! * [`exposition`]: the text formats of Prometheus to metric families.
+//! * [`otlp`]: OTLP in protobuf and JSON to samples, by the rules of Prometheus.
 //! * [`series`]: samples of many items to ordered, distinct series.
 //! * [`push_group`]: groups of pushed metrics: what pushes make of them, what is exposed, and their bytes.
 //! * [`telemetry`]: records of the Lambda Telemetry API and lines of `StatsD` to typed metrics.
@@ -46,6 +47,7 @@ pub mod protobuf;
 pub mod aggregate;
 pub mod event;
 pub mod exposition;
+pub mod otlp;
 pub mod push_group;
 pub mod series;
 pub mod telemetry;

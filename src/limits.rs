@@ -126,6 +126,18 @@ pub const MAX_READ_BLOCK_BYTES: usize = (MAX_SYNC_BYTES - 2_048) / 4 * 3;
 /// The memory of a remote-write request of a sender, without its bytes.
 pub const MAX_INCOMING_MEMORY: usize = 64 << 20;
 
+/// Attributes of one data point, resource or scope of OTLP. More than [`MAX_LABELS`] can become one label.
+pub const MAX_OTLP_ATTRIBUTES: usize = 10_000;
+
+/// Buckets of one data point of OTLP.
+pub const MAX_OTLP_BUCKETS: usize = 4_096;
+
+/// The memory of the samples of an OTLP request that are sent together. The rest is translated and sent later.
+pub const MAX_OTLP_TABLE_BYTES: usize = 24 << 20;
+
+/// Samples of one `target_info` in one request: two days. The earlier ones are left out.
+pub const MAX_TARGET_INFO_SAMPLES: u64 = 1_152;
+
 /// Samples of one series in one request. A sample takes at most 24 bytes, and the labels of a series at most 0.5 MB: the
 /// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.
 pub const MAX_SERIES_SAMPLES: usize = 60_000;

@@ -173,9 +173,17 @@ impl<'a> Field<'a> {
 
     /// Returns the bits of a double, so that every NaN stays what it is.
     pub fn double_bits(self) -> Read<u64> {
+        self.eight_bytes("a double")
+    }
+
+    pub fn fixed64(self) -> Read<u64> {
+        self.eight_bytes("eight bytes")
+    }
+
+    fn eight_bytes(self, expected: &'static str) -> Read<u64> {
         match self.content {
             Content::Fixed64(bytes) => Ok(u64::from_le_bytes(bytes)),
-            _ => Err(self.other_type("a double")),
+            _ => Err(self.other_type(expected)),
         }
     }
 
@@ -230,15 +238,28 @@ impl<'a> Field<'a> {
 
     /// Calls `each` for a repeated double: once, or for each of a packed field.
     pub fn doubles<E: From<ProtobufError>>(self, mut each: impl FnMut(f64) -> Result<(), E>) -> Result<(), E> {
+        self.all_eight_bytes("doubles", |bits| each(f64::from_bits(bits)))
+    }
+
+    /// Calls `each` for a repeated fixed64: once, or for each of a packed field.
+    pub fn fixed64s<E: From<ProtobufError>>(self, each: impl FnMut(u64) -> Result<(), E>) -> Result<(), E> {
+        self.all_eight_bytes("fixed64s", each)
+    }
+
+    fn all_eight_bytes<E: From<ProtobufError>>(
+        self,
+        expected: &'static str,
+        mut each: impl FnMut(u64) -> Result<(), E>,
+    ) -> Result<(), E> {
         match self.content {
-            Content::Fixed64(bytes) => each(f64::from_le_bytes(bytes)),
+            Content::Fixed64(bytes) => each(u64::from_le_bytes(bytes)),
             Content::Delimited(mut packed) => {
                 while !packed.is_empty() {
-                    each(f64::from_le_bytes(packed.fixed()?))?;
+                    each(u64::from_le_bytes(packed.fixed()?))?;
                 }
                 Ok(())
             }
-            _ => Err(self.other_type("doubles").into()),
+            _ => Err(self.other_type(expected).into()),
         }
     }
 

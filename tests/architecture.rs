@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 22] = [
+const LADDER: [&str; 23] = [
     "limits",
     "model",
     "protobuf",
@@ -16,6 +16,7 @@ const LADDER: [&str; 22] = [
     "event",
     "aggregate",
     "exposition",
+    "otlp",
     "push_group",
     "series",
     "telemetry",
@@ -33,7 +34,7 @@ const LADDER: [&str; 22] = [
     "local",
 ];
 
-const PURE: [&str; 11] = [
+const PURE: [&str; 12] = [
     "limits",
     "model",
     "protobuf",
@@ -41,6 +42,7 @@ const PURE: [&str; 11] = [
     "event",
     "aggregate",
     "exposition",
+    "otlp",
     "push_group",
     "series",
     "telemetry",

@@ -48,6 +48,18 @@ impl<'a> LabelSet<'a> {
         self.0.retain(|label| label.name.as_str() != name);
     }
 
+    /// Returns the set with `label` beside its labels, or in the place of that of its name. The value must not be empty.
+    #[must_use]
+    pub fn with(&self, label: Label<'a>) -> Self {
+        let mut labels = Vec::with_capacity(self.0.len() + 1);
+        let (before, rest) = self.0.split_at(self.0.partition_point(|own| own.name < label.name));
+        labels.extend_from_slice(before);
+        let has_name = rest.first().is_some_and(|own| own.name == label.name);
+        labels.push(label);
+        labels.extend_from_slice(&rest[usize::from(has_name)..]);
+        Self(labels)
+    }
+
     /// Removes the labels that are in `others` with the same value.
     pub fn remove_all(&mut self, others: &[Label<'_>]) {
         self.0.retain(|own| {
@@ -112,6 +124,14 @@ mod tests {
         let defaults = set(&[("env", "prod"), ("team", "water")]).unwrap();
         own.add_missing(&defaults);
         assert_eq!(own, set(&[("env", "test"), ("team", "water"), ("z", "1")]).unwrap());
+    }
+
+    #[test]
+    fn puts_one_more_label_into_its_place() {
+        let base = set(&[("a", "1"), ("le", "own"), ("z", "2")]).unwrap();
+        assert_eq!(base.with(label("le", "5")), set(&[("a", "1"), ("le", "5"), ("z", "2")]).unwrap());
+        assert_eq!(base.with(label("b", "5")), set(&[("a", "1"), ("b", "5"), ("le", "own"), ("z", "2")]).unwrap());
+        assert_eq!(LabelSet::default().with(label("b", "5")), set(&[("b", "5")]).unwrap());
     }
 
     proptest! {

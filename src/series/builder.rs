@@ -46,7 +46,7 @@ impl<'a> SampleTableBuilder<'a> {
     ) {
         let labels = self.labels_number(labels);
         for (position, (name, timestamp, value)) in samples.into_iter().enumerate() {
-            let name = self.name_number(position, name);
+            let name = self.name_number(position, &name);
             self.table.samples.push(Sample::new(timestamp, value, SeriesId { labels, name }, item));
         }
     }
@@ -60,7 +60,7 @@ impl<'a> SampleTableBuilder<'a> {
     ) {
         let labels = self.labels_number(labels);
         for (position, (name, timestamp, histogram)) in histograms.into_iter().enumerate() {
-            let name = self.name_number(position, name);
+            let name = self.name_number(position, &name);
             let SampleTable { samples, histograms, .. } = &mut self.table;
             samples.push(Sample::of_histogram(timestamp, number(histograms.len()), SeriesId { labels, name }, item));
             histograms.push(histogram);
@@ -76,7 +76,7 @@ impl<'a> SampleTableBuilder<'a> {
         histograms: impl IntoIterator<Item = (ItemId, Timestamp, NativeHistogram)>,
     ) {
         let labels = self.labels_number(labels);
-        let series = SeriesId { labels, name: self.name_number(0, name.clone()) };
+        let series = SeriesId { labels, name: self.name_number(0, name) };
         let SampleTable { samples: all, histograms: all_histograms, .. } = &mut self.table;
         all.extend(samples.into_iter().map(|(item, timestamp, value)| Sample::new(timestamp, value, series, item)));
         for (item, timestamp, histogram) in histograms {
@@ -113,19 +113,19 @@ impl<'a> SampleTableBuilder<'a> {
     }
 
     /// Returns the number of a name. `position` is the position of the sample in its item.
-    fn name_number(&mut self, position: usize, name: MetricName<'a>) -> u32 {
+    fn name_number(&mut self, position: usize, name: &MetricName<'a>) -> u32 {
         let Self { table: SampleTable { names, .. }, hasher, last_names, .. } = self;
         if let Some(&last) = last_names.get(position)
-            && names[last as usize] == name
+            && names[last as usize] == *name
         {
             return last;
         }
         let next = number(names.len());
         let hash_of = |i: u32| hasher.hash_one(&names[i as usize]);
-        let is_it = |i: u32| names[i as usize] == name;
-        let found = find_or_insert(&mut self.names, hasher.hash_one(&name), next, is_it, hash_of);
+        let is_it = |i: u32| names[i as usize] == *name;
+        let found = find_or_insert(&mut self.names, hasher.hash_one(name), next, is_it, hash_of);
         if found == next {
-            names.push(name);
+            names.push(name.clone());
         }
         last_names.truncate(position);
         last_names.push(found);

@@ -1,0 +1,36 @@
+//! OTLP metrics: `ExportMetricsServiceRequest` in protobuf or JSON, to samples as Prometheus translates them.
+//!
+//! * The messages: <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/metrics/v1/metrics.proto>.
+//! * The translation: <https://github.com/prometheus/otlptranslator>, strategy `UnderscoreEscapingWithSuffixes`, because AMP takes
+//!   classic names only, and `storage/remote/otlptranslator` of Prometheus. `tests/otlp.rs` compares with it.
+//!
+//! [`read_protobuf`] and [`read_json`] give the same parts to a [`Visitor`], one data point at a time, whatever the order of the
+//! fields is. [`Translator`] is the visitor that makes samples of them for a [`Sink`].
+//!
+//! * Both readers are linear in the bytes and keep one data point at a time, of at most [`MAX_OTLP_ATTRIBUTES`] attributes and
+//!   [`MAX_OTLP_BUCKETS`] buckets.
+//! * A field may stand twice: lists go on, and of other values the last one counts.
+//! * Exemplars are skipped.
+//!
+//! [`MAX_OTLP_ATTRIBUTES`]: crate::limits::MAX_OTLP_ATTRIBUTES
+//! [`MAX_OTLP_BUCKETS`]: crate::limits::MAX_OTLP_BUCKETS
+
+mod any_value;
+mod error;
+mod histogram;
+mod json;
+mod labels;
+mod message;
+mod names;
+mod protobuf;
+mod translate;
+
+pub use error::{ReadError, ReadProblem};
+pub use json::read_json;
+pub use message::{Attribute, Buckets, Kind, Metric, Number, Point, Resource, Scope, Temporality, Visitor};
+pub use names::{label_name, metric_name, unit_name};
+pub use protobuf::read_protobuf;
+pub use translate::{Family, Item, Promoted, Rules, Sink, Translator};
+
+#[cfg(test)]
+mod tests;

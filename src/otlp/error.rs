@@ -1,0 +1,51 @@
+//! Why a request cannot be read.
+
+use crate::protobuf::{self, ProtobufError};
+use std::error::Error;
+use std::fmt;
+
+/// The first error of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadError {
+    /// The position in the body.
+    pub offset: usize,
+    pub problem: ReadProblem,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ReadProblem {
+    Protobuf(protobuf::Problem),
+    /// The JSON is none, or not of the expected message.
+    Json(String),
+    /// A list of one data point, resource or scope is longer than its bound.
+    TooMany {
+        what: &'static str,
+        most: usize,
+    },
+    /// Values of an attribute stand one in another, more than so many.
+    TooDeep(usize),
+}
+
+impl From<ProtobufError> for ReadError {
+    fn from(ProtobufError { offset, problem }: ProtobufError) -> Self {
+        Self { offset, problem: ReadProblem::Protobuf(problem) }
+    }
+}
+
+impl fmt::Display for ReadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let offset = self.offset;
+        match &self.problem {
+            ReadProblem::Protobuf(problem) => ProtobufError { offset, problem: *problem }.fmt(f),
+            ReadProblem::Json(sentence) => write!(f, "byte {offset}: {sentence}"),
+            ReadProblem::TooMany { what, most } => {
+                write!(f, "byte {offset}: at most {most} {what} are allowed in one place")
+            }
+            ReadProblem::TooDeep(most) => {
+                write!(f, "byte {offset}: at most {most} values of an attribute may stand one in another")
+            }
+        }
+    }
+}
+
+impl Error for ReadError {}
