@@ -21,8 +21,7 @@ HOURS = cost.MINUTES / 60
 
 # --- measured with synthetic series of seven labels, compressed with snappy, November 2026 ---------------------------------------
 JOURNAL_ITEM_BYTES = 300
-JOURNAL_MESSAGE_BYTES = 20  # its identity, its time, its first entry
-JOURNAL_ENTRY_BYTES = 2.2  # each further entry of a message
+JOURNAL_EVENT_BYTES = 20  # its identity, which no compression shortens, its time and its value
 JOURNAL_SERIES_BYTES = 17  # a series in the dictionary of an item
 SERIES_BYTES = 22  # a counter in the state: 13 for its labels, 9 for its value
 IDENTITY_BYTES = 16
@@ -37,7 +36,8 @@ TICK_LINE_BYTES = 1_000
 REDIS_METRICS_OF_A_VCPU = 10_000
 
 # --- the design ------------------------------------------------------------------------------------------------------------------
-SHARD_SERIES, SHARD_MESSAGES, SHARD_JOURNAL_BYTES = 100_000, 1_000, 24_000_000  # series; messages a second; bytes of journal that a tick reads
+SHARD_SERIES, SHARD_EVENTS, SHARD_JOURNAL_BYTES = 100_000, 500_000, 24 << 20  # series; events and bytes of journal that a tick reads
+TICK_SECONDS = 50
 READ_AGAIN_MINUTES = 2  # the journal is read from before the last tick
 REMEMBERED_MINUTES = 80  # MAX_SAMPLE_AGE and 20 minutes
 KEPT_DAYS = 14  # journal and identities
@@ -57,18 +57,15 @@ class State:
         self.load = cost.Load(events_a_second, BATCH, of_a_message)
         self.journal_bytes = self.item_bytes()
         self.changed = self.distinct(events_a_second * 60)
-        journal_minutes = 1 + READ_AGAIN_MINUTES
-        self.shards = math.ceil(max(series / SHARD_SERIES, self.load.messages / SHARD_MESSAGES,
-                                    self.load.invocations * 60 * journal_minutes * self.journal_bytes / SHARD_JOURNAL_BYTES))
-        # Each shard remembers the identity of a message whose events it has.
-        self.identities = self.load.messages * min(self.shards, of_a_message)
+        self.shards = math.ceil(max(series / SHARD_SERIES, events_a_second * 60 / SHARD_EVENTS,
+                                    self.load.invocations * 60 * self.journal_bytes / SHARD_JOURNAL_BYTES))
         # A tick writes the changed series. When such deltas have half the size of all series, or after an hour, it writes all.
         self.base_minutes = max(1, min(BASE_MINUTES, int(series / 2 / self.changed)))
 
     def item_bytes(self):
         """Returns the size of the journal item of a batch."""
-        of_a_message = JOURNAL_MESSAGE_BYTES + (self.of_a_message - 1) * JOURNAL_ENTRY_BYTES
-        return JOURNAL_ITEM_BYTES + self.load.batch * of_a_message + self.distinct(self.load.batch * self.of_a_message) * JOURNAL_SERIES_BYTES
+        events = self.load.batch * self.of_a_message
+        return JOURNAL_ITEM_BYTES + events * JOURNAL_EVENT_BYTES + self.distinct(events) * JOURNAL_SERIES_BYTES
 
     def distinct(self, events):
         """Returns how many series so many random events change."""
@@ -79,13 +76,13 @@ class State:
         journal = self.load.invocations * 60 * math.ceil(self.journal_bytes / 1_024)
         every, delta = self.series * SERIES_BYTES / 1_024, self.changed * SERIES_BYTES / 1_024
         blobs = every if self.base_minutes == 1 else delta + every / self.base_minutes
-        identities = self.identities * 60 * IDENTITY_BYTES / 1_024
+        identities = self.events * 60 * IDENTITY_BYTES / 1_024
         return (journal + math.ceil(blobs) + math.ceil(identities) + ITEMS_OF_A_TICK * self.shards) * cost.MINUTES
 
     def read_bytes(self):
         """Returns the bytes that a tick reads."""
         journal = self.load.invocations * 60 * (1 + READ_AGAIN_MINUTES) * self.journal_bytes
-        identities = self.identities * 60 * REMEMBERED_MINUTES * IDENTITY_BYTES
+        identities = self.events * 60 * REMEMBERED_MINUTES * IDENTITY_BYTES
         deltas = 0 if self.base_minutes == 1 else self.base_minutes / 2 * self.changed
         return journal + identities + (self.series + deltas) * SERIES_BYTES
 
@@ -93,7 +90,7 @@ class State:
         """Returns USD by service, the way of an event through queue and function among them."""
         month = self.load.month()
         reads = (self.read_bytes() / 4_096 + ITEMS_OF_A_TICK * self.shards) * cost.MINUTES
-        stored = (self.load.invocations * self.journal_bytes + self.identities * IDENTITY_BYTES) * 86_400 * KEPT_DAYS
+        stored = (self.load.invocations * self.journal_bytes + self.events * IDENTITY_BYTES) * 86_400 * KEPT_DAYS
         month["DynamoDB"] = self.writes() * TABLE_WRITE + reads * TABLE_READ + stored / 2**30 * TABLE_GB_MONTH
         month["Lambda"] += (cost.LAMBDA_REQUEST + tick_seconds(self) * TICK_MEMORY_MB / 1_024 * cost.LAMBDA_GB_SECOND) * cost.MINUTES
         month["AMP"] = samples(self.series)
@@ -104,7 +101,7 @@ class State:
 
 def tick_seconds(state):
     """Returns the duration of a tick, which takes one shard after the other."""
-    cpu = TICK_CPU_MS * state.shards + TICK_CPU_MS_OF_A_SERIES * (state.series + state.identities * 60)
+    cpu = TICK_CPU_MS * state.shards + TICK_CPU_MS_OF_A_SERIES * (state.series + state.events * 60)
     pages = ITEMS_OF_A_TICK * state.shards + state.read_bytes() / PAGE_BYTES
     requests = math.ceil(state.series * AMP_BYTES_OF_A_SAMPLE / cost.REQUEST_WIRE_BYTES)
     return (cpu * cost.MB_OF_ONE_VCPU / TICK_MEMORY_MB + pages * TABLE_PAGE_MS + requests * cost.AMP_WAIT_MS) / 1_000
@@ -141,6 +138,6 @@ def table():
             month = state.month()
             rows.append([f"{events:,}", of_a_message, f"{series:,}", state.shards,
                          *(cost.usd(month[name]) for name in ("SQS", "Lambda", "DynamoDB", "AMP", "CloudWatch")),
-                         f"**{cost.usd(sum(month.values()))}**", *("–" if other is None else cost.usd(other) for other in others)])
+                         f"{tick_seconds(state):.1f} s", f"**{cost.usd(sum(month.values()))}**" if tick_seconds(state) < TICK_SECONDS else "not served", *("–" if other is None else cost.usd(other) for other in others)])
     return cost.table(["events a second", "events in a message", "series", "`StateShards`", "SQS", "Lambda", "DynamoDB", "AMP", "CloudWatch",
-                       "USD a month with state", "Pushgateway and Prometheus in EKS", "Redis, prom-stream-gateway, Prometheus"], rows)
+                       "a tick takes", "USD a month with state", "Pushgateway and Prometheus in EKS", "Redis, prom-stream-gateway, Prometheus"], rows)
