@@ -3,6 +3,7 @@
 The door is `pushgw serve --http`, or a function URL around the real `ingest`.
 """
 import json
+import random
 import subprocess
 import time
 import uuid
@@ -136,6 +137,17 @@ def test_the_client_pushes_with_a_user_and_a_password(client, locked_door, prome
         done = client.run("push", locked_door, refused, 3, **env)
         assert done.returncode != 0 or client in PEERS
     assert stored(prometheus, client.kept(refused)) == {}
+
+
+def test_prom_client_pushes_without_a_job(door, prometheus):
+    [client] = [client for client in CLIENTS if client.name == "prom-client"]
+    for verb, orders in ("push", random.randrange(1 << 50)), ("pushadd", random.randrange(1 << 50)):
+        client.push(verb, door, "", orders, PUSH_WITHOUT_JOB="1")
+        found = prometheus.api("query", query='{__name__=~"client_.*|push_time_seconds",job=""}')["result"]
+        # The library leaves out the labels of the grouping key, too.
+        found = {(one["metric"].pop("__name__"), tuple(sorted(one["metric"].items()))): float(one["value"][1]) for one in found}
+        assert abs(found.pop((PUSH_TIME, ())) - time.time()) < SECONDS
+        assert found == client.series(orders)
 
 
 def test_client_golang_learns_that_its_openmetrics_has_no_end(door, prometheus):

@@ -4,7 +4,7 @@
 const client = require('prom-client');
 
 const [verb, url, job, orders, ...pairs] = process.argv.slice(2);
-const { PUSH_COMPRESSION, PUSH_USER, PUSH_PASSWORD } = process.env;
+const { PUSH_COMPRESSION, PUSH_USER, PUSH_PASSWORD, PUSH_WITHOUT_JOB } = process.env;
 
 const registry = new client.Registry();
 const registers = [registry];
@@ -20,9 +20,10 @@ const size = new client.Summary({ name: 'client_size_bytes', help: 'Size of an o
 const options = {};
 if (PUSH_COMPRESSION) options.headers = { 'Content-Encoding': PUSH_COMPRESSION };
 if (PUSH_USER) options.auth = `${PUSH_USER}:${PUSH_PASSWORD}`;
+if (PUSH_WITHOUT_JOB) options.requireJobName = false;
 const gateway = new client.Pushgateway(url, options, registry);
 const send = { push: gateway.push, pushadd: gateway.pushAdd, delete: gateway.delete }[verb];
-send.call(gateway, { jobName: job, groupings: Object.fromEntries(pairs.map((pair) => {
+send.call(gateway, { jobName: PUSH_WITHOUT_JOB ? undefined : job, groupings: Object.fromEntries(pairs.map((pair) => {
     const at = pair.indexOf('=');
     return [pair.slice(0, at), pair.slice(at + 1)];
 })) }).catch((error) => {
