@@ -5,6 +5,7 @@
 mod errors;
 mod http;
 mod parse;
+mod state;
 
 use crate::amp;
 use crate::aws::credentials_of;
@@ -21,6 +22,10 @@ pub use http::{
     HttpSettings, Place,
 };
 pub use parse::milliseconds;
+pub use state::{
+    ENV_GROUP_TTL, ENV_MAX_SERIES, ENV_SERIES_TTL, ENV_STATE_SHARDS, ENV_STATE_TABLE, ENV_SUMMARY_WINDOW,
+    StateSettings, TableSettings, time_to_live,
+};
 
 /// The URL to write to, used as it is. On an AMP host only `/workspaces/<id>/api/v1/remote_write` is right. Required, here or
 /// in [`ENV_AWS_PROMETHEUS_ENDPOINT`]; this one wins.
@@ -72,6 +77,7 @@ pub struct Settings {
     pub read: Option<ReadSettings>,
     pub rules: Rules,
     pub dead_letters: DeadLetterSettings,
+    pub state: StateSettings,
     pub log_filter: Targets,
     pub embedded_metrics: EmbeddedMetrics,
 }
@@ -158,13 +164,13 @@ impl Settings {
         let read = reader.remote_read(remote_write.as_ref());
         let dead_letters = reader.dead_letters();
         let rules = reader.rules();
+        let state = reader.state(remote_write.as_ref().and_then(|settings| settings.credentials.clone()));
         let log_filter = reader.log_filter();
         let embedded_metrics = reader.embedded_metrics();
         let more = more(&mut reader);
         match remote_write {
-            Some(remote_write) => {
-                reader.finish((Self { remote_write, read, rules, dead_letters, log_filter, embedded_metrics }, more))
-            }
+            Some(remote_write) => reader
+                .finish((Self { remote_write, read, rules, dead_letters, state, log_filter, embedded_metrics }, more)),
             None => Err(SettingsErrors(reader.errors)),
         }
     }
@@ -242,7 +248,11 @@ impl<'v, V: Vars> Reader<'v, V> {
     }
 
     fn error(&mut self, variable: &'static str, value: Option<String>, problem: Problem) {
-        self.errors.push(SettingsError { variable, value, problem });
+        let error = SettingsError { variable, value, problem };
+        // The region is read for more than one owner.
+        if !self.errors.contains(&error) {
+            self.errors.push(error);
+        }
     }
 
     fn remote_write_url(&mut self) -> Option<Url> {

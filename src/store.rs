@@ -10,10 +10,14 @@
 //! A call that fails or is dropped may have taken effect, now or a moment later, unless [`StoreError::had_no_effect`] says no.
 
 mod dynamodb;
+#[cfg(feature = "cli")]
+mod file;
 mod memory;
 mod page;
 
 pub use dynamodb::DynamoDbStore;
+#[cfg(feature = "cli")]
+pub use file::{FileError, FileProblem, FileStore};
 pub use memory::MemoryStore;
 
 use crate::limits::MAX_STORE_ITEM_BYTES;
@@ -234,5 +238,7 @@ impl std::error::Error for StoreError {}
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+pub(crate) mod faulty;
 #[cfg(test)]
 pub(crate) mod testing;

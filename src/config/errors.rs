@@ -53,6 +53,12 @@ pub enum Problem {
     NeedsAws,
     NotAPathPrefix,
     NotADeadline,
+    NotATableName,
+    NoTableRegion,
+    /// Not a whole number from 1 to this one.
+    NotANumberUpTo(u32),
+    NotATimeToLive,
+    NotASummaryWindow,
     /// Part of the credentials, with characters that no header can carry.
     UnusableCredentials,
 }
@@ -129,6 +135,16 @@ impl fmt::Display for Problem {
                 f.write_str("expected a path such as /push, without blanks, percent signs, \"?\" and \"#\"")
             }
             Self::NotADeadline => f.write_str("expected a time from 1s to 15m"),
+            Self::NotATableName => f.write_str("expected the name of a table: 3 to 255 of A-Z a-z 0-9 _ - ."),
+            Self::NoTableRegion => write!(
+                f,
+                "no region of the table: it is not set, nor is {ENV_AWS_DEFAULT_REGION}; expected a region such as eu-west-1"
+            ),
+            Self::NotANumberUpTo(most) => write!(f, "expected a whole number from 1 to {most}"),
+            Self::NotATimeToLive => f.write_str(
+                "expected a whole number and one unit of ms, s, m, h, d, such as 90s, at most 36500d; or 0 for never",
+            ),
+            Self::NotASummaryWindow => f.write_str("expected a time from 1s to 1d, such as 10m"),
             Self::NotText => f.write_str("expected UTF-8 text"),
             Self::UnusableCredentials => {
                 f.write_str("it has characters that no header can carry; expected printable ASCII without blanks")

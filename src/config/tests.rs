@@ -24,6 +24,12 @@ fn reports_every_error_with_the_variable_its_value_and_what_is_allowed() {
         ("MAX_SAMPLE_LEAD", "10", "expected a whole number and one unit"),
         ("LATE_SAMPLES", "keep", "expected dead-letter or drop"),
         ("METRICS", "none", "expected alarms or all"),
+        ("STATE_TABLE", "my table", "expected the name of a table"),
+        ("STATE_SHARDS", "17", "expected a whole number from 1 to 16"),
+        ("GROUP_TTL", "1 week", "or 0 for never"),
+        ("SERIES_TTL", "36501d", "at most 36500d"),
+        ("MAX_SERIES", "0", "expected a whole number from 1 to 1000000"),
+        ("SUMMARY_WINDOW", "2d", "expected a time from 1s to 1d"),
         ("RUST_LOG", "loud", "expected a level"),
     ];
     let pairs: Vec<_> = wrong.iter().map(|(name, value, _)| (*name, *value)).collect();
@@ -344,4 +350,57 @@ fn hides_the_credentials_of_the_door_in_debug_output() {
     let pairs = [(ENV_HTTP_AUTH_USERNAME, "us3r"), (ENV_HTTP_AUTH_PASSWORD, "s3cr3t"), (ENV_HTTP_AUTH_TOKEN, "t0k3n")];
     let debug = format!("{:?}", http_with(SERVE, &pairs).unwrap());
     assert!(!debug.contains("us3r") && !debug.contains("s3cr3t") && !debug.contains("t0k3n"), "{debug}");
+}
+
+#[test]
+fn reads_the_settings_of_the_state_and_has_a_default_for_each() {
+    let StateSettings { table, shards, group_ttl_ms, series_ttl_ms, max_series, summary_window_ms } =
+        read_with(&[]).unwrap().state;
+    assert!(table.is_none());
+    assert_eq!((shards, group_ttl_ms, series_ttl_ms), (1, None, None));
+    assert_eq!((max_series, summary_window_ms), (100_000, 600_000));
+    let pairs = [
+        ("STATE_TABLE", "push-state_1.x"),
+        ("AWS_ACCESS_KEY_ID", "AKID"),
+        ("AWS_SECRET_ACCESS_KEY", "s"),
+        ("STATE_SHARDS", "16"),
+        ("GROUP_TTL", "2h"),
+        ("SERIES_TTL", "24h"),
+        ("MAX_SERIES", "1000000"),
+        ("SUMMARY_WINDOW", "120s"),
+    ];
+    let state = read_with(&pairs).unwrap().state;
+    let table = state.table.unwrap();
+    assert_eq!((table.name.as_str(), table.region.as_str()), ("push-state_1.x", "eu-west-1"));
+    assert_eq!(table.credentials.unwrap().access_key_id(), "AKID");
+    assert_eq!((state.shards, state.group_ttl_ms, state.series_ttl_ms), (16, Some(7_200_000), Some(86_400_000)));
+    assert_eq!((state.max_series, state.summary_window_ms), (1_000_000, 120_000));
+}
+
+#[test]
+fn takes_a_time_to_live_of_zero_for_never() {
+    for never in ["0", "0s", "0ms", "00d"] {
+        assert_eq!(time_to_live(never), Ok(None), "{never}");
+    }
+    assert_eq!(time_to_live("15m"), Ok(Some(900_000)));
+    assert_eq!(time_to_live("36500d"), Ok(Some(3_153_600_000_000)));
+    for wrong in ["", "15", "-1s", "1.5h", "15 m", "36501d", "9999999999999999999d", "never"] {
+        assert_eq!(time_to_live(wrong), Err(Problem::NotATimeToLive), "{wrong}");
+    }
+}
+
+#[test]
+fn takes_the_region_of_the_table_from_lambda_wherever_the_workspace_is() {
+    let amp = "https://aps-workspaces.us-east-2.amazonaws.com/workspaces/ws-1/api/v1/remote_write";
+    let table = [("REMOTE_WRITE_URL", amp), ("SIGV4_REGION", "ap-south-1"), ("STATE_TABLE", "state")];
+    let region = |more: &[(&str, &str)]| {
+        let settings = Settings::from_vars(&vars(&[&table, more].concat()))?;
+        Ok::<_, SettingsErrors>(settings.state.table.map(|table| table.region))
+    };
+    assert_eq!(region(&[("AWS_REGION", "eu-west-1")]), Ok(Some("eu-west-1".to_owned())));
+    assert_eq!(region(&[("AWS_DEFAULT_REGION", "eu-west-3")]), Ok(Some("eu-west-3".to_owned())));
+    assert!(region(&[]).unwrap_err().to_string().starts_with("AWS_REGION: no region of the table"));
+    // One line for one wrong region.
+    let plain = [("REMOTE_WRITE_URL", "http://localhost/"), ("STATE_TABLE", "state"), ("AWS_REGION", "EU")];
+    assert_eq!(Settings::from_vars(&vars(&plain)).unwrap_err().0.len(), 1);
 }

@@ -16,6 +16,14 @@ macro_rules! conformance {
             $(#[test] fn $sentence() { super::run(super::$sentence(std::sync::Arc::new(super::MemoryStore::new()))); })*
         }
 
+        #[cfg(feature = "cli")]
+        mod file {
+            $(#[test] fn $sentence() {
+                let file = super::super::testing::TemporaryFile::new();
+                super::run(super::$sentence(std::sync::Arc::new(super::super::FileStore::open(file.path()).unwrap())));
+            })*
+        }
+
         mod dynamodb {
             $(#[test] fn $sentence() { super::run(super::$sentence(std::sync::Arc::new(super::dynamodb_table()))); })*
         }

@@ -60,3 +60,28 @@ fn server() -> &'static Server {
         Server { database, url: url.recv().unwrap() }
     })
 }
+
+/// A path for one file, which is deleted at the end.
+#[cfg(feature = "cli")]
+#[derive(Debug)]
+pub(crate) struct TemporaryFile(std::path::PathBuf);
+
+#[cfg(feature = "cli")]
+impl TemporaryFile {
+    pub(crate) fn new() -> Self {
+        static FILES: AtomicUsize = AtomicUsize::new(0);
+        let number = FILES.fetch_add(1, Ordering::Relaxed);
+        Self(std::env::temp_dir().join(format!("state-{}-{number}", std::process::id())))
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
+    }
+}
+
+#[cfg(feature = "cli")]
+impl Drop for TemporaryFile {
+    fn drop(&mut self) {
+        let _deleted_or_never_made = std::fs::remove_file(&self.0);
+    }
+}
