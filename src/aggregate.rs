@@ -3,10 +3,230 @@
 //! * [`Identity`]: recognises the repetition of an event.
 //! * [`journal`]: the items that an invocation appends, and their reader.
 //! * [`SeriesKey`]: the name and the labels of a typed series, as bytes.
+//! * [`Aggregate`]: the state of a series, from its updates to the samples that a scrape would show.
+//!
+//! Invariants of an [`Aggregate`]:
+//!
+//! * It never changes its type, and a histogram or a summary never its layout: the first update gives both.
+//! * Integers add up exactly, in any order: counts, increments that are integers, and the buckets of every histogram. Sums of
+//!   doubles differ by the rounding of each addition.
+//! * No state holds a NaN or an infinity, except for a gauge that was set to it. A sum stops at the largest double, and
+//!   a count at `i64::MAX`.
+//! * Memory is bounded for each series: 200 classic bounds, 160 exponential buckets, five slots of 4,096 buckets in a summary.
 
+mod codec;
+mod counter;
+mod exponential;
+mod exposed;
+mod gauge;
+mod histogram;
 mod identity;
 pub mod journal;
+mod native;
+mod number;
 mod series_key;
+mod summary;
+mod summary_window;
 
+pub use counter::Counter;
+pub use exposed::{Bound, Exposed, ExposedValue};
+pub use gauge::Gauge;
+pub use histogram::Histogram;
 pub use identity::Identity;
+pub use native::Native;
 pub use series_key::{SeriesKey, shard_of};
+pub use summary::Summary;
+pub use summary_window::SummaryWindow;
+
+use crate::blob::BlobError;
+use crate::model::{Layout, MetricType, Timestamp, Update};
+
+// The first byte of an encoded aggregate. A form that an older version cannot read gets a new number.
+const COUNTER: u8 = 1;
+const GAUGE: u8 = 2;
+const HISTOGRAM: u8 = 3;
+const NATIVE: u8 = 4;
+const SUMMARY: u8 = 5;
+
+/// The state of one typed series.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Aggregate {
+    Counter(Counter),
+    Gauge(Gauge),
+    Histogram(Box<Histogram>),
+    Native(Box<Native>),
+    Summary(Box<Summary>),
+}
+
+/// The effect of an update.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Applied {
+    Counted,
+    /// The update came with other buckets. It was counted in those of the series.
+    BucketConflict,
+    /// The series has another type. Nothing was counted.
+    TypeConflict,
+}
+
+impl Aggregate {
+    /// Returns the empty state of a series that begins with `update`, which is not yet counted.
+    pub fn new(update: &Update) -> Self {
+        match update {
+            Update::Counter(_) => Self::Counter(Counter::default()),
+            Update::Gauge(_) => Self::Gauge(Gauge::default()),
+            Update::Histogram { layout: Layout::Classic(bounds), .. } => {
+                Self::Histogram(Box::new(Histogram::new(bounds)))
+            }
+            Update::Histogram { layout: Layout::Native, .. } => Self::Native(Box::default()),
+            Update::Summary { quantiles, .. } => Self::Summary(Box::new(Summary::new(quantiles))),
+        }
+    }
+
+    pub fn metric_type(&self) -> MetricType {
+        match self {
+            Self::Counter(_) => MetricType::Counter,
+            Self::Gauge(_) => MetricType::Gauge,
+            Self::Histogram(_) | Self::Native(_) => MetricType::Histogram,
+            Self::Summary(_) => MetricType::Summary,
+        }
+    }
+
+    /// Counts an update. `time` is that of the event and decides between values of a gauge. `fold_time` is the time of the tick
+    /// that counts it and places the observations of a summary in `window`.
+    pub fn apply(&mut self, update: &Update, time: Timestamp, fold_time: Timestamp, window: SummaryWindow) -> Applied {
+        match (self, update) {
+            (Self::Counter(counter), Update::Counter(increment)) => {
+                counter.add(*increment);
+                Applied::Counted
+            }
+            (Self::Gauge(gauge), Update::Gauge(value)) => {
+                gauge.set(*value, time);
+                Applied::Counted
+            }
+            (Self::Histogram(histogram), Update::Histogram { layout, observations }) => {
+                histogram.observe(observations);
+                match layout {
+                    Layout::Classic(bounds) if *histogram.bounds() == **bounds => Applied::Counted,
+                    Layout::Classic(_) | Layout::Native => Applied::BucketConflict,
+                }
+            }
+            (Self::Native(native), Update::Histogram { layout, observations }) => {
+                native.observe(observations);
+                match layout {
+                    Layout::Native => Applied::Counted,
+                    Layout::Classic(_) => Applied::BucketConflict,
+                }
+            }
+            (Self::Summary(summary), Update::Summary { observations, .. }) => {
+                summary.observe(observations, fold_time, window);
+                Applied::Counted
+            }
+            _ => Applied::TypeConflict,
+        }
+    }
+
+    /// Adds what `other`, a state of the same series, has counted. Both must have begun empty: nothing may be in both. The order in
+    /// which states are merged changes no integer; of two gauges with equal times `other` wins. The layout stays that of this
+    /// state; with a [`Applied::BucketConflict`] the buckets of `other` are counted as if each value were its upper bound.
+    pub fn merge(&mut self, other: &Self) -> Applied {
+        match (self, other) {
+            (Self::Counter(counter), Self::Counter(other)) => {
+                counter.merge(other);
+                Applied::Counted
+            }
+            (Self::Gauge(gauge), Self::Gauge(other)) => {
+                gauge.merge(other);
+                Applied::Counted
+            }
+            (Self::Histogram(histogram), Self::Histogram(other)) => histogram.merge(other),
+            (Self::Native(native), Self::Native(other)) => {
+                native.merge(other);
+                Applied::Counted
+            }
+            (Self::Histogram(histogram), Self::Native(other)) => {
+                other.for_each_bucket(|bound, count| histogram.add(bound, count));
+                histogram.add_sum(other.sum());
+                Applied::BucketConflict
+            }
+            (Self::Native(native), Self::Histogram(other)) => {
+                other.for_each_bucket(|bound, count| native.add(bound, count));
+                native.add_sum(other.sum());
+                Applied::BucketConflict
+            }
+            (Self::Summary(summary), Self::Summary(other)) => {
+                summary.merge(other);
+                Applied::Counted
+            }
+            _ => Applied::TypeConflict,
+        }
+    }
+
+    /// Gives `out` every sample that a scrape at the time `at` shows. Buckets come in ascending order and end in `+Inf`.
+    pub fn expose(&self, at: Timestamp, window: SummaryWindow, out: &mut dyn FnMut(Exposed)) {
+        match self {
+            Self::Counter(counter) => out(Exposed::number("", counter.value())),
+            Self::Gauge(gauge) => {
+                if let Some(value) = gauge.value() {
+                    out(Exposed::number("", value));
+                }
+            }
+            Self::Histogram(histogram) => histogram.expose(out),
+            Self::Native(native) => out(Exposed::histogram(native.to_histogram())),
+            Self::Summary(summary) => summary.expose(at, window, out),
+        }
+    }
+
+    /// Gives `out` the zeros that precede the first samples of a newborn series: all but gauges and quantiles.
+    pub fn expose_zero(&self, out: &mut dyn FnMut(Exposed)) {
+        match self {
+            Self::Counter(_) => out(Exposed::number("", Counter::default().value())),
+            Self::Gauge(_) => {}
+            Self::Histogram(histogram) => histogram.to_empty().expose(out),
+            Self::Native(_) => out(Exposed::histogram(Native::default().to_histogram())),
+            Self::Summary(_) => Summary::new(&[]).expose_totals(out),
+        }
+    }
+
+    /// Appends the state in a compact form.
+    pub fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Counter(counter) => {
+                out.push(COUNTER);
+                counter.encode(out);
+            }
+            Self::Gauge(gauge) => {
+                out.push(GAUGE);
+                gauge.encode(out);
+            }
+            Self::Histogram(histogram) => {
+                out.push(HISTOGRAM);
+                histogram.encode(out);
+            }
+            Self::Native(native) => {
+                out.push(NATIVE);
+                native.encode(out);
+            }
+            Self::Summary(summary) => {
+                out.push(SUMMARY);
+                summary.encode(out);
+            }
+        }
+    }
+
+    /// Reads a state from the front of `input`, and leaves the rest there. After an error `input` is anywhere.
+    pub fn decode(input: &mut &[u8]) -> Result<Self, BlobError> {
+        match codec::take_u8(input)? {
+            COUNTER => Counter::decode(input).map(Self::Counter),
+            GAUGE => Gauge::decode(input).map(Self::Gauge),
+            HISTOGRAM => Histogram::decode(input).map(Box::new).map(Self::Histogram),
+            NATIVE => Native::decode(input).map(Box::new).map(Self::Native),
+            SUMMARY => Summary::decode(input).map(Box::new).map(Self::Summary),
+            0 => Err(BlobError::Damaged("an aggregate has the kind 0, expected 1 to 5")),
+            found => Err(BlobError::NewerVersion { found, known: SUMMARY }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@
 //! * A [`MetricName`] or [`LabelName`] is not empty and at most [`crate::limits::MAX_NAME_BYTES`] long.
 //! * A [`Value`] knows whether it was written as an integer, and only [`Value::StaleMarker`] is sent as a stale marker.
 
+mod bound;
 mod family;
 mod labels;
 mod metric_type;
@@ -13,6 +14,7 @@ mod outcome;
 mod sample;
 mod typed_metric;
 
+pub use bound::write_bound;
 pub use family::{FamilySeries, FamilyValue, MetricFamily};
 pub use labels::{Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
 pub use metric_type::MetricType;

@@ -8,9 +8,8 @@
 use super::builder::{Builder, check_size};
 use super::error::{Excerpt, ParseError, Place, Problem};
 use super::families::{Exposition, LabelRange, NO_BOUND, Span};
-use super::number::write_bound;
 use crate::limits::{MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_SERIES};
-use crate::model::{self, Counts, METRIC_NAME_LABEL, MetricType, NativeHistogram, ResetHint, Timestamp};
+use crate::model::{self, Counts, METRIC_NAME_LABEL, MetricType, NativeHistogram, ResetHint, Timestamp, write_bound};
 use crate::protobuf::{Field, Message, sint64};
 
 /// Parses families, each behind its length.

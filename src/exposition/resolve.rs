@@ -4,9 +4,9 @@
 use super::builder::{Builder, hash_str};
 use super::error::{Excerpt, ParseError, Problem};
 use super::families::{LabelRange, LabelRecord, NameRecord, SeriesRecord, Span, labels};
-use super::number::{is_canonical, parse_float, write_bound};
+use super::number::{is_canonical, parse_float};
 use super::reader::Format;
-use crate::model::MetricType;
+use crate::model::{MetricType, write_bound};
 use hashbrown::HashTable;
 
 /// A series has the name of its family and one of these suffixes. The bare name belongs to the family whatever its type.

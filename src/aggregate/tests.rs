@@ -1,0 +1,138 @@
+use super::*;
+use crate::model::{Observation, Value};
+
+const T: Timestamp = Timestamp(1_764_422_400_000);
+
+fn window() -> SummaryWindow {
+    SummaryWindow::default()
+}
+
+fn apply(aggregate: &mut Aggregate, update: &Update) -> Applied {
+    aggregate.apply(update, T, T, window())
+}
+
+fn observations(values: &[f64]) -> Vec<Observation> {
+    values.iter().map(|value| Observation { value: *value, count: 1 }).collect()
+}
+
+fn classic(bounds: &[f64], values: &[f64]) -> Update {
+    Update::Histogram { layout: Layout::Classic(bounds.to_vec()), observations: observations(values) }
+}
+
+fn native(values: &[f64]) -> Update {
+    Update::Histogram { layout: Layout::Native, observations: observations(values) }
+}
+
+fn summary(quantiles: &[f64], values: &[f64]) -> Update {
+    Update::Summary { quantiles: quantiles.to_vec(), observations: observations(values) }
+}
+
+fn after(updates: &[Update]) -> Aggregate {
+    let mut aggregate = Aggregate::new(&updates[0]);
+    for update in updates {
+        assert_eq!(apply(&mut aggregate, update), Applied::Counted);
+    }
+    aggregate
+}
+
+/// One sample a line: suffix, bound, value.
+fn lines(expose: impl FnOnce(&mut dyn FnMut(Exposed))) -> Vec<String> {
+    let mut lines = Vec::new();
+    expose(&mut |Exposed { suffix, bound, value }: Exposed| {
+        let bound = bound.map_or(String::new(), |bound| format!("{{{}=\"{bound}\"}}", bound.name));
+        let value = match value {
+            ExposedValue::Number(value) => value.to_string(),
+            ExposedValue::Histogram(histogram) => format!("{:?}", histogram.counts),
+        };
+        lines.push(format!("{suffix}{bound} {value}"));
+    });
+    lines
+}
+
+fn exposed(aggregate: &Aggregate) -> Vec<String> {
+    lines(|out| aggregate.expose(T, window(), out))
+}
+
+fn zeros(aggregate: &Aggregate) -> Vec<String> {
+    lines(|out| aggregate.expose_zero(out))
+}
+
+#[test]
+fn a_counter_adds_integers_exactly_beyond_what_a_double_holds() {
+    let big = Update::Counter(Value::Integer(1 << 53));
+    let one = Update::Counter(Value::Integer(1));
+    assert_eq!(exposed(&after(&[big.clone(), one.clone(), one.clone()])), [" 9007199254740994"]);
+    let half = Update::Counter(Value::Float(0.5));
+    assert_eq!(exposed(&after(&[one.clone(), half.clone()])), [" 1.5"]);
+    assert_eq!(exposed(&after(&[half.clone(), half])), [" 1.0"]);
+    let most = Update::Counter(Value::Integer(i64::MAX));
+    assert_eq!(exposed(&after(&[most, one])), [" 9.223372036854776e18"]);
+}
+
+#[test]
+fn a_gauge_keeps_the_value_with_the_greatest_time_and_of_equal_times_the_last() {
+    let mut gauge = Aggregate::new(&Update::Gauge(Value::Integer(0)));
+    assert!(exposed(&gauge).is_empty());
+    for (value, time, expected) in [(1, 10, " 1"), (2, 9, " 1"), (3, 10, " 3"), (4, 11, " 4"), (5, 10, " 4")] {
+        let update = Update::Gauge(Value::Integer(value));
+        assert_eq!(gauge.apply(&update, Timestamp(time), T, window()), Applied::Counted);
+        assert_eq!(exposed(&gauge), [expected]);
+    }
+}
+
+#[test]
+fn a_classic_histogram_is_cumulative_and_ends_in_infinity() {
+    let histogram = after(&[classic(&[0.1, 1.0, 1e6], &[0.05, 0.1, 0.5]), classic(&[0.1, 1.0, 1e6], &[1.0, 1.5, 2e6])]);
+    let expected = [
+        "_bucket{le=\"0.1\"} 2",
+        "_bucket{le=\"1.0\"} 4",
+        "_bucket{le=\"1e+06\"} 5",
+        "_bucket{le=\"+Inf\"} 6",
+        "_sum 2000003.15",
+        "_count 6",
+    ];
+    assert_eq!(exposed(&histogram), expected);
+}
+
+#[test]
+fn the_first_type_and_the_first_layout_win() {
+    let mut histogram = after(&[classic(&[1.0, 2.0], &[1.5])]);
+    assert_eq!(apply(&mut histogram, &classic(&[1.0, 3.0], &[2.5])), Applied::BucketConflict);
+    assert_eq!(apply(&mut histogram, &native(&[1.0])), Applied::BucketConflict);
+    let expected = ["_bucket{le=\"1.0\"} 1", "_bucket{le=\"2.0\"} 2", "_bucket{le=\"+Inf\"} 3", "_sum 5.0", "_count 3"];
+    assert_eq!(exposed(&histogram), expected);
+
+    let mut exponential = after(&[native(&[1.0])]);
+    assert_eq!(apply(&mut exponential, &classic(&[1.0], &[1.0])), Applied::BucketConflict);
+    assert_eq!(exponential, after(&[native(&[1.0, 1.0])]));
+
+    let mut quantiles = after(&[summary(&[0.5], &[1.0])]);
+    assert_eq!(apply(&mut quantiles, &summary(&[0.9], &[1.0])), Applied::Counted);
+    assert_eq!(exposed(&quantiles), ["{quantile=\"0.5\"} 1.0", "_sum 2.0", "_count 2"]);
+
+    let updates =
+        [Update::Counter(Value::Integer(1)), Update::Gauge(Value::Integer(1)), native(&[1.0]), summary(&[0.5], &[1.0])];
+    for (i, first) in updates.iter().enumerate() {
+        let mut aggregate = after(std::slice::from_ref(first));
+        let before = aggregate.clone();
+        for (_, other) in updates.iter().enumerate().filter(|(other, _)| *other != i) {
+            assert_eq!(apply(&mut aggregate, other), Applied::TypeConflict);
+            assert_eq!(aggregate.merge(&after(std::slice::from_ref(other))), Applied::TypeConflict);
+        }
+        assert_eq!(aggregate, before);
+    }
+}
+
+#[test]
+fn a_newborn_series_is_preceded_by_zeros() {
+    let table: [(Update, &[&str]); 5] = [
+        (Update::Counter(Value::Float(2.5)), &[" 0"]),
+        (Update::Gauge(Value::Float(2.5)), &[]),
+        (classic(&[1.0], &[5.0]), &["_bucket{le=\"1.0\"} 0", "_bucket{le=\"+Inf\"} 0", "_sum 0.0", "_count 0"]),
+        (native(&[5.0]), &[" Integer { count: 0, zero: 0, negative_deltas: [], positive_deltas: [] }"]),
+        (summary(&[0.5], &[5.0]), &["_sum 0.0", "_count 0"]),
+    ];
+    for (update, expected) in table {
+        assert_eq!(zeros(&after(&[update])), expected);
+    }
+}
