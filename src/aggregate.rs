@@ -128,7 +128,8 @@ impl Aggregate {
 
     /// Adds what `other`, a state of the same series, has counted. Both must have begun empty: nothing may be in both. The order in
     /// which states are merged changes no integer; of two gauges with equal times `other` wins. The layout stays that of this
-    /// state; with a [`Applied::BucketConflict`] the buckets of `other` are counted as if each value were its upper bound.
+    /// state; with a [`Applied::BucketConflict`] the buckets of `other` are counted as if each value were the upper
+    /// bound.
     pub fn merge(&mut self, other: &Self) -> Applied {
         match (self, other) {
             (Self::Counter(counter), Self::Counter(other)) => {
@@ -150,7 +151,9 @@ impl Aggregate {
                 Applied::BucketConflict
             }
             (Self::Native(native), Self::Histogram(other)) => {
-                other.for_each_bucket(|bound, count| native.add(bound, count));
+                // Values above the last bound have no other: `histogram_quantile` takes this one, too.
+                let last = other.bounds().last().copied().unwrap_or(0.0);
+                other.for_each_bucket(|bound, count| native.add(if bound.is_finite() { bound } else { last }, count));
                 native.add_sum(other.sum());
                 Applied::BucketConflict
             }

@@ -166,14 +166,18 @@ impl Slot {
         self.buckets.merge(&other.buckets, MAX_BUCKETS);
     }
 
-    /// Returns the value of the rank `quantile * (n - 1)`, rounded down, of all n values in their order.
+    /// Returns the value of the rank `quantile * (n - 1)`, rounded down, of all n values in their order. The first and the last are
+    /// exact.
     fn value(&self, quantile: f64) -> f64 {
         let last = self.buckets.total() - 1;
         #[expect(clippy::cast_precision_loss, reason = "beyond 2^53 values the rank is rounded")]
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 0 to 2^63")]
         let rank = (quantile * last as f64) as u64;
-        let value = if rank == 0 { Some(self.min) } else { self.buckets.at_rank(rank.min(last)) };
-        value.unwrap_or(self.max).clamp(self.min, self.max)
+        match rank {
+            0 => self.min,
+            rank if rank >= last => self.max,
+            rank => self.buckets.at_rank(rank).unwrap_or(self.max).clamp(self.min, self.max),
+        }
     }
 
     fn decode(input: &mut &[u8]) -> Result<Self, BlobError> {

@@ -1,6 +1,8 @@
 use super::*;
 use crate::model::{Observation, Value};
 
+mod properties;
+
 const T: Timestamp = Timestamp(1_764_422_400_000);
 
 fn window() -> SummaryWindow {
@@ -134,5 +136,83 @@ fn a_newborn_series_is_preceded_by_zeros() {
     ];
     for (update, expected) in table {
         assert_eq!(zeros(&after(&[update])), expected);
+    }
+}
+
+#[test]
+fn a_summary_forgets_what_is_older_than_its_window_but_not_its_sum_and_count() {
+    let at = |minutes: i64| Timestamp(T.0 + minutes * 60_000);
+    let quantiles = |aggregate: &Aggregate, minutes: i64| {
+        let lines = lines(|out| aggregate.expose(at(minutes), window(), out));
+        lines.into_iter().filter(|line| line.contains("quantile")).collect::<Vec<_>>()
+    };
+    let mut aggregate = Aggregate::new(&summary(&[0.5], &[]));
+    assert_eq!(lines(|out| aggregate.expose(at(0), window(), out)), ["_sum 0.0", "_count 0"]);
+    assert_eq!(aggregate.apply(&summary(&[0.5], &[1.0]), T, at(1), window()), Applied::Counted);
+    assert_eq!(aggregate.apply(&summary(&[0.5], &[3.0, 3.0]), T, at(5), window()), Applied::Counted);
+    // A slot has two minutes, and five of them are taken.
+    let table =
+        [(0, None), (1, None), (2, Some("1.0")), (4, Some("3.0")), (9, Some("3.0")), (13, Some("3.0")), (14, None)];
+    for (minutes, expected) in table {
+        // The first slot begins at minute 0, before its value came.
+        let expected = if minutes <= 1 { Some("1.0") } else { expected };
+        let expected: Vec<_> = expected.map(|value| format!("{{quantile=\"0.5\"}} {value}")).into_iter().collect();
+        assert_eq!(quantiles(&aggregate, minutes), expected, "minute {minutes}");
+    }
+    assert_eq!(lines(|out| aggregate.expose(at(14), window(), out)), ["_sum 7.0", "_count 3"]);
+    // A summary that shows quantiles again has no values of the time before.
+    assert_eq!(aggregate.apply(&summary(&[0.5], &[9.0]), T, at(60), window()), Applied::Counted);
+    assert_eq!(quantiles(&aggregate, 60), ["{quantile=\"0.5\"} 9.0"]);
+    assert_eq!(quantiles(&aggregate, 5), Vec::<String>::new());
+}
+
+#[test]
+fn a_state_with_another_layout_is_merged_by_the_upper_bounds_of_its_buckets() {
+    let mut narrow = after(&[classic(&[1.0, 2.0], &[0.5, 9.0])]);
+    assert_eq!(narrow.merge(&after(&[classic(&[1.5, 3.0], &[0.5, 2.5, 9.0])])), Applied::BucketConflict);
+    let expected =
+        ["_bucket{le=\"1.0\"} 1", "_bucket{le=\"2.0\"} 2", "_bucket{le=\"+Inf\"} 5", "_sum 21.5", "_count 5"];
+    assert_eq!(exposed(&narrow), expected);
+    assert_eq!(narrow.merge(&after(&[native(&[1.0, 2.0, -4.0])])), Applied::BucketConflict);
+    let expected =
+        ["_bucket{le=\"1.0\"} 3", "_bucket{le=\"2.0\"} 5", "_bucket{le=\"+Inf\"} 8", "_sum 20.5", "_count 8"];
+    assert_eq!(exposed(&narrow), expected);
+
+    // Values above the last bound count as this bound, as in `histogram_quantile`.
+    let mut exponential = after(&[native(&[2.0])]);
+    assert_eq!(exponential.merge(&after(&[classic(&[1.0, 2.0], &[0.5, 1.5, 1e9])])), Applied::BucketConflict);
+    let expected = " Integer { count: 4, zero: 0, negative_deltas: [], positive_deltas: [1, 2] }";
+    assert_eq!(exposed(&exponential), [expected]);
+}
+
+#[test]
+fn one_hundred_thousand_counters_take_about_a_megabyte() {
+    let mut bytes = Vec::new();
+    let mut number = 1_u64;
+    for _ in 0..100_000 {
+        // Totals of all sizes up to 2^40.
+        number = number.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let total = (number >> 24) >> (number % 40);
+        after(&[Update::Counter(Value::Integer(total.cast_signed()))]).encode(&mut bytes);
+    }
+    let packed = snap::raw::Encoder::new().compress_vec(&bytes).unwrap();
+    assert!(packed.len() < 1_000_000 && bytes.len() < 1_000_000, "{} {}", packed.len(), bytes.len());
+    assert!(size_of::<Aggregate>() <= 48, "{}", size_of::<Aggregate>());
+}
+
+#[test]
+fn a_state_of_a_newer_version_is_a_clear_error() {
+    for (bytes, expected) in [
+        (&[6, 0, 0][..], BlobError::NewerVersion { found: 6, known: 5 }),
+        (&[0], BlobError::Damaged("an aggregate has the kind 0, expected 1 to 5")),
+        (&[GAUGE, 9], BlobError::Damaged("the value of a gauge is no integer and no double")),
+        (
+            &[HISTOGRAM, 2, 2, 0x3f, 0xf0, 2, 0x3f, 0xf0, 0, 0, 0, 0],
+            BlobError::Damaged("the bounds of a histogram do not ascend"),
+        ),
+        (&[NATIVE, 8, 0, 0, 0, 0], BlobError::Damaged("the schema of exponential buckets is out of range")),
+        (&[NATIVE, 6, 0, 1, 2, 0, 0, 0], BlobError::Damaged("an exponential bucket is empty")),
+    ] {
+        assert_eq!(Aggregate::decode(&mut &bytes[..]), Err(expected));
     }
 }

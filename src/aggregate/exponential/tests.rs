@@ -1,6 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// Prometheus' bounds of schema 3 from 0.5 to 1, as its source has them.
 const SCHEMA_3: [f64; 8] = [
@@ -16,8 +17,8 @@ const SCHEMA_3: [f64; 8] = [
 
 const LIMIT: usize = 160;
 
-/// Returns all bounds of schema 3, from 2^-128 to the last double, slowly but exactly: doubling a double is exact.
-fn bounds_of_schema_3() -> BTreeMap<i32, f64> {
+/// All bounds of schema 3, from 2^-128 to the last double, slowly but exactly: doubling a double is exact.
+static BOUNDS_OF_SCHEMA_3: LazyLock<BTreeMap<i32, f64>> = LazyLock::new(|| {
     let mut bounds = BTreeMap::new();
     for (fraction, bound) in (0..).zip(SCHEMA_3) {
         let (mut up, mut down) = (2.0 * bound, 2.0 * bound);
@@ -32,7 +33,7 @@ fn bounds_of_schema_3() -> BTreeMap<i32, f64> {
     }
     bounds.insert(8 * 1_024, f64::INFINITY);
     bounds
-}
+});
 
 fn of(values: &[f64], schema: i8, limit: usize) -> Exponential {
     let mut buckets = Exponential::new(schema);
@@ -69,7 +70,7 @@ fn value() -> impl Strategy<Value = f64> {
 
 #[test]
 fn has_the_bounds_of_prometheus() {
-    for (key, bound) in bounds_of_schema_3() {
+    for (&key, bound) in &*BOUNDS_OF_SCHEMA_3 {
         assert_eq!(upper_bound(key, 3).to_bits(), bound.to_bits(), "{key}");
     }
     // A few of schema 6, two of them with the greatest distance to the nearest double.
@@ -172,10 +173,10 @@ proptest! {
     ) {
         let exponential = of(&values, 3, LIMIT);
         prop_assert!(exponential.buckets() <= LIMIT);
-        let all: Vec<f64> = bounds_of_schema_3()
-            .into_iter()
+        let all: Vec<f64> = BOUNDS_OF_SCHEMA_3
+            .iter()
             .filter(|(key, _)| key.rem_euclid(1 << (3 - exponential.schema())) == 0)
-            .map(|(_, bound)| bound)
+            .map(|(_, bound)| *bound)
             .collect();
         let mut expected: BTreeMap<i32, (f64, f64, u64)> = BTreeMap::new();
         for value in &values {
