@@ -103,7 +103,8 @@ function httpRow(fn: lambda.Function, logGroup: logs.ILogGroup, door: Door): clo
 }
 
 /** Returns the rows of the state: what the tick counted and wrote, and the table. */
-function stateRows({ tick, table }: State): cloudwatch.IWidget[][] {
+function stateRows({ tick, table, tickLogGroup }: State): cloudwatch.IWidget[][] {
+  const ofTick = (title: string, ...stats: string[]) => logGraph(title, tickLogGroup, stats);
   const ofTable = (name: string) => table.metric(name, { period: Duration.minutes(5), statistic: cloudwatch.Stats.SUM });
   return [
     [
@@ -116,6 +117,35 @@ function stateRows({ tick, table }: State): cloudwatch.IWidget[][] {
         'Table, in units',
         ['ConsumedReadCapacityUnits', 'ConsumedWriteCapacityUnits', 'ReadThrottleEvents', 'WriteThrottleEvents'].map(ofTable),
       ),
+    ],
+    [
+      ofTick('Kept series and groups', 'max(series)', 'max(groups)', 'sum(births)', 'sum(expired)'),
+      ofTick('Counted by ticks', 'sum(entries)', 'sum(increments)', 'sum(duplicates)', 'max(remembered)'),
+      ofTick(
+        'Conflicts, and what is owed, dropped and damaged',
+        'sum(bucket_conflicts)',
+        'sum(type_conflicts)',
+        'sum(series_conflicts)',
+        'sum(series_limit)',
+        'max(owed)',
+        'sum(dead_lettered)',
+        'sum(dropped)',
+        'sum(`dropped.type_conflict`) as dropped_type_conflict',
+        'sum(`dropped.series_limit`) as dropped_series_limit',
+        'sum(damaged)',
+      ),
+    ],
+    [
+      ofTick('Written by ticks', 'sum(samples)', 'sum(stale)', 'sum(refused)', 'sum(errored)', 'sum(failed_shards)', 'sum(requests)', 'sum(retries)'),
+      ofTick(
+        'Stages of a tick, and age of the oldest event that is not counted, in milliseconds',
+        'pct(read_ms, 95)',
+        'pct(fold_ms, 95)',
+        'pct(write_ms, 95)',
+        'pct(total_ms, 95)',
+        'max(journal_age_ms)',
+      ),
+      ofTick('Bytes of the snapshot, and bytes sent', 'max(snapshot_bytes)', 'sum(bytes)'),
     ],
   ];
 }
