@@ -18,8 +18,8 @@ use url::Url;
 pub use errors::{Problem, SettingsError, SettingsErrors};
 pub use http::{
     ENV_HTTP_ADMIN, ENV_HTTP_AUTH, ENV_HTTP_AUTH_PASSWORD, ENV_HTTP_AUTH_SECRET, ENV_HTTP_AUTH_TOKEN,
-    ENV_HTTP_AUTH_USERNAME, ENV_HTTP_DEADLINE, ENV_HTTP_PATH_PREFIX, ENV_HTTP_READ, HttpAuth, HttpCredentials,
-    HttpSettings, Place,
+    ENV_HTTP_AUTH_USERNAME, ENV_HTTP_DEADLINE, ENV_HTTP_PATH_PREFIX, ENV_HTTP_READ, ENV_OTLP_PROMOTE_ATTRIBUTES,
+    ENV_OTLP_SCOPE_LABELS, HttpAuth, HttpCredentials, HttpSettings, Place,
 };
 pub use parse::milliseconds;
 pub use state::{

@@ -4,6 +4,7 @@
 //! * [`read`]: the queries of a read request to one response with the receiver's samples.
 //! * `push`: metric families of a group, as Pushgateway's clients send them.
 //! * `relay`: a remote-write request of a sender.
+//! * `otlp`: an OTLP request of an SDK or a collector.
 //!
 //! A use case reads top to bottom. Stages return values; what becomes of events and messages is written into a [`Ledger`], and the
 //! [`Summary`] counts it.
@@ -17,6 +18,7 @@ mod label_rules;
 mod ledger;
 mod message_action;
 mod metadata;
+mod otlp;
 mod push;
 pub mod read;
 mod relay;
@@ -29,6 +31,7 @@ pub use batch::{Batch, Message, Trigger};
 pub use ingest::{Gateway, Ingested, from_settings, signed_transport};
 pub use ledger::{Ledger, RejectedEvent};
 pub use message_action::MessageAction;
+pub use otlp::{Otlp, OtlpDone, OtlpEncoding, OtlpError, OtlpResult};
 pub use push::{Push, PushError, PushResult, Pushed};
 pub use read::{ReadCall, ReadDone, ReadError, RemoteReader, reader_from_settings};
 pub use relay::{Counts, Relay, RelayError, RelayResult, Relayed, Version};

@@ -4,7 +4,7 @@
 //! * [`Door`]: the order of judgement.
 //! * [`Doorkeeper`]: who may use the door.
 //! * `route`: paths and methods. Pure, as are `auth`, `media_type`, `origin`, `body` and `answer`.
-//! * `pushgateway`, `remote_write`, `remote_read`, `events`, `status`: one file for each kind of route.
+//! * `pushgateway`, `remote_write`, `otlp`, `remote_read`, `events`, `status`: one file for each kind of route.
 
 mod answer;
 mod auth;
@@ -15,6 +15,7 @@ mod events;
 mod media_type;
 mod message;
 mod origin;
+mod otlp;
 mod percent;
 mod pushgateway;
 mod remote_read;

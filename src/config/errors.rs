@@ -59,6 +59,8 @@ pub enum Problem {
     NotANumberUpTo(u32),
     NotATimeToLive,
     NotASummaryWindow,
+    /// The name of an attribute that can be no label.
+    NotAnAttribute(String),
     /// Part of the credentials, with characters that no header can carry.
     UnusableCredentials,
 }
@@ -145,6 +147,9 @@ impl fmt::Display for Problem {
                 "expected a whole number and one unit of ms, s, m, h, d, such as 90s, at most 36500d; or 0 for never",
             ),
             Self::NotASummaryWindow => f.write_str("expected a time from 1s to 1d, such as 10m"),
+            Self::NotAnAttribute(name) => {
+                write!(f, "\"{name}\" can be no label; expected names of attributes with commas between them")
+            }
             Self::NotText => f.write_str("expected UTF-8 text"),
             Self::UnusableCredentials => {
                 f.write_str("it has characters that no header can carry; expected printable ASCII without blanks")

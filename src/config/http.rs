@@ -2,6 +2,7 @@
 
 use super::{Problem, Reader, Vars, parse};
 use crate::aws::secrets::SecretArn;
+use crate::otlp::Promoted;
 use std::fmt;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub const ENV_HTTP_DEADLINE: &str = "HTTP_DEADLINE";
 pub const ENV_HTTP_READ: &str = "HTTP_READ";
 /// `on` or `off` (default): the route that wipes all groups.
 pub const ENV_HTTP_ADMIN: &str = "HTTP_ADMIN";
+/// `cloud.region,deployment.environment.name`: attributes of an OTLP resource that become labels of its series. Default: none.
+pub const ENV_OTLP_PROMOTE_ATTRIBUTES: &str = "OTLP_PROMOTE_ATTRIBUTES";
+/// `on` or `off` (default): the name, version and attributes of an OTLP scope become labels.
+pub const ENV_OTLP_SCOPE_LABELS: &str = "OTLP_SCOPE_LABELS";
 
 const DEFAULT_DEADLINE_MS: i64 = 9_000;
 
@@ -46,6 +51,8 @@ pub struct HttpSettings {
     pub deadline: Duration,
     pub read: bool,
     pub admin: bool,
+    pub otlp_promoted: Vec<Promoted>,
+    pub otlp_scope_labels: bool,
 }
 
 /// The clients that may use the door.
@@ -129,6 +136,8 @@ impl<V: Vars> Reader<'_, V> {
             ),
             read: self.read(ENV_HTTP_READ, parse::switch).unwrap_or_default(),
             admin: self.read(ENV_HTTP_ADMIN, parse::switch).unwrap_or_default(),
+            otlp_promoted: self.read(ENV_OTLP_PROMOTE_ATTRIBUTES, promoted).unwrap_or_default(),
+            otlp_scope_labels: self.read(ENV_OTLP_SCOPE_LABELS, parse::switch).unwrap_or_default(),
         }
     }
 
@@ -182,6 +191,12 @@ fn path_prefix(text: &str) -> Result<String, Problem> {
     let is_path = text.starts_with('/') && !prefix.contains(['?', '#', '%']) && !prefix.contains("//");
     let is_plain = !prefix.contains(|c: char| c.is_control() || c.is_whitespace());
     if is_path && is_plain { Ok(prefix.to_owned()) } else { Err(Problem::NotAPathPrefix) }
+}
+
+/// Blanks around a name are no part of it.
+fn promoted(text: &str) -> Result<Vec<Promoted>, Problem> {
+    let attribute = |key: &str| Promoted::new(key).ok_or_else(|| Problem::NotAnAttribute(key.to_owned()));
+    text.split(',').map(|key| attribute(key.trim())).collect()
 }
 
 fn deadline(text: &str) -> Result<u64, Problem> {

@@ -239,6 +239,22 @@ fn http_with(place: Place, pairs: &[(&str, &str)]) -> Result<HttpSettings, Setti
 }
 
 #[test]
+fn takes_the_attributes_of_otlp_that_become_labels() {
+    let promoted = |text| {
+        let settings =
+            http_with(Place::Function, &[(ENV_OTLP_PROMOTE_ATTRIBUTES, text), (ENV_OTLP_SCOPE_LABELS, "on")]);
+        settings
+            .map(|settings| (settings.otlp_promoted, settings.otlp_scope_labels))
+            .map_err(|errors| errors.to_string())
+    };
+    let attribute = |key| crate::otlp::Promoted::new(key).unwrap();
+    assert_eq!(promoted("cloud.region, a"), Ok((vec![attribute("cloud.region"), attribute("a")], true)));
+    let wrong =
+        "OTLP_PROMOTE_ATTRIBUTES=a,,b: \"\" can be no label; expected names of attributes with commas between them";
+    assert_eq!(promoted("a,,b"), Err(wrong.to_owned()));
+}
+
+#[test]
 fn closes_the_door_unless_a_credential_is_set() {
     let all_empty = [ENV_HTTP_AUTH, ENV_HTTP_AUTH_SECRET, ENV_HTTP_AUTH_TOKEN, ENV_HTTP_PATH_PREFIX, ENV_HTTP_DEADLINE];
     let settings = http_with(Place::Function, &all_empty.map(|name| (name, ""))).unwrap();
@@ -248,6 +264,8 @@ fn closes_the_door_unless_a_credential_is_set() {
         deadline: std::time::Duration::from_secs(9),
         read: false,
         admin: false,
+        otlp_promoted: Vec::new(),
+        otlp_scope_labels: false,
     };
     assert_eq!(settings, expected);
     let (user, password, token) = (ENV_HTTP_AUTH_USERNAME, ENV_HTTP_AUTH_PASSWORD, ENV_HTTP_AUTH_TOKEN);

@@ -1,7 +1,9 @@
 //! One request to one answer, in the order in which the door judges: health, credential, route, method, size and encoding, body.
 
 use super::route::{Resource, RouteError, route};
-use super::{Denied, Doorkeeper, Request, Response, events, origin, pushgateway, remote_read, remote_write, status};
+use super::{
+    Denied, Doorkeeper, Request, Response, events, origin, otlp, pushgateway, remote_read, remote_write, status,
+};
 use crate::aws::{HttpTransport, Signed, Transport};
 use crate::config::{HttpSettings, Settings};
 use crate::dead_letter::DeadLetterQueue;
@@ -106,6 +108,9 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
         // vmagent would send what gets a 413 for ever.
         let status = if resource == Some(Resource::RemoteWrite) { 400 } else { 413 };
         let sentence = format!("the body is longer than {MAX_UNPACKED_BYTES} bytes");
+        if resource == Some(Resource::Otlp) {
+            return Answered { route: resource.map(Resource::pattern), ..otlp::too_large(request, &sentence).into() };
+        }
         Answered { route: resource.map(Resource::pattern), ..Response::text(status, sentence).into() }
     }
 
@@ -138,6 +143,7 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             (Resource::Metrics, _) => pushgateway::push(self, request, "", call).await,
             (Resource::Group(key), _) => pushgateway::push(self, request, key, call).await,
             (Resource::RemoteWrite, _) => remote_write::take(self, request, call).await,
+            (Resource::Otlp, _) => otlp::take(self, request, call).await,
             (Resource::Events, _) => events::take(self, request, call).await,
             (Resource::RemoteRead, _) => remote_read::read(self, request, call).await,
             (Resource::Groups, _) => Response::json(200, status::no_groups()).into(),

@@ -20,6 +20,7 @@ pub(super) fn status<T, D>(door: &Door<T, D>) -> String {
             "HTTP_PATH_PREFIX": door.settings.path_prefix,
             "HTTP_READ": if door.settings.read { "on" } else { "off" },
             "HTTP_ADMIN": if door.settings.admin { "on" } else { "off" },
+            "OTLP_SCOPE_LABELS": if door.settings.otlp_scope_labels { "on" } else { "off" },
             "HTTP_DEADLINE": format!("{} ms", door.settings.deadline.as_millis()),
         },
     });

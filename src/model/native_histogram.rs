@@ -19,6 +19,16 @@ pub struct NativeHistogram {
 }
 
 impl NativeHistogram {
+    /// Returns the memory that it takes, and about as many bytes as it takes as protobuf.
+    pub fn bytes(&self) -> usize {
+        let counts = match &self.counts {
+            Counts::Integer { negative_deltas, positive_deltas, .. } => negative_deltas.len() + positive_deltas.len(),
+            Counts::Float { negative, positive, .. } => negative.len() + positive.len(),
+        };
+        let spans = self.negative_spans.len() + self.positive_spans.len();
+        size_of::<Self>() + size_of::<u64>() * (counts + spans + self.custom_values.len())
+    }
+
     /// Reports whether both are the same to the bit: NaN equals NaN, and 0 does not equal -0.
     pub fn is_same(&self, other: &Self) -> bool {
         let Self { sum, schema, zero_threshold, counts, negative_spans, positive_spans, reset_hint, custom_values } =

@@ -23,6 +23,14 @@ type Read<T> = Result<T, ReadError>;
 pub fn read_json<'a>(body: &'a [u8], visitor: &mut dyn Visitor<'a>) -> Result<(), ReadError> {
     let body = std::str::from_utf8(body)
         .map_err(|error| ReadError { offset: error.valid_up_to(), problem: ReadProblem::Protobuf(Problem::NotUtf8) })?;
+    // serde would take a list for the fields of a message, one after another.
+    let start = body.len() - body.trim_start().len();
+    if body[start..].starts_with('[') {
+        return Err(ReadError {
+            offset: start,
+            problem: ReadProblem::Json("expected an object, not a list".to_owned()),
+        });
+    }
     let reader = Reader { body };
     let request: Option<Request<'a>> = reader.parse(body)?;
     let each = &mut |metrics| reader.resource_metrics(metrics, visitor);

@@ -454,7 +454,7 @@ fn says_where_json_is_wrong() {
         ("", "byte 0: EOF while parsing a value"),
         ("{\"resourceMetrics\":[}", "byte 20: expected value"),
         ("{\"resourceMetrics\":[{}],\n}", "byte 25: trailing comma"),
-        ("[]", "byte 0: invalid type: sequence, expected struct Request"),
+        (" []", "byte 1: expected an object, not a list"),
         (r#"{"resourceMetrics":5}"#, "byte 18: invalid type: integer `5`, expected a list"),
         ("{\"resourceMetrics\":[{\"scopeMetrics\":[\n{\"metrics\":[{\"name\":5}]}]}]}", "byte 63: expected a text"),
         (

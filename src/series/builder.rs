@@ -67,6 +67,32 @@ impl<'a> SampleTableBuilder<'a> {
         }
     }
 
+    /// Adds a sample of an item, as [`Self::add`] does. The name is copied if it is new.
+    pub fn add_number(
+        &mut self,
+        item: ItemId,
+        name: &MetricName<'a>,
+        labels: LabelSet<'a>,
+        timestamp: Timestamp,
+        value: Value,
+    ) {
+        let labels = self.labels_number(labels);
+        let series = SeriesId { labels, name: self.name_number(0, name) };
+        self.table.samples.push(Sample::new(timestamp, value, series, item));
+    }
+
+    /// Adds a native histogram of an item.
+    pub fn add_histogram(
+        &mut self,
+        item: ItemId,
+        name: &MetricName<'a>,
+        labels: LabelSet<'a>,
+        timestamp: Timestamp,
+        histogram: NativeHistogram,
+    ) {
+        self.add_series(name, labels, [], [(item, timestamp, histogram)]);
+    }
+
     /// Adds samples and histograms of one series, each an item of its own. Items must come in ascending order.
     pub fn add_series(
         &mut self,

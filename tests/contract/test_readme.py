@@ -61,7 +61,8 @@ def test_the_report_is_as_shown(start):
 def test_lists_the_settings_that_ingest_reads():
     told = {"REMOTE_WRITE_AUTH", "READ_URL", "DEAD_LETTER_QUEUE_URL", "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD",
             "LATE_SAMPLES", "METRICS", "RUST_LOG", "HTTP_AUTH", "HTTP_AUTH_SECRET", "HTTP_PATH_PREFIX", "HTTP_DEADLINE",
-            "HTTP_READ", "HTTP_ADMIN", "STATE_TABLE", "STATE_SHARDS", "GROUP_TTL", "SERIES_TTL", "MAX_SERIES", "SUMMARY_WINDOW"}
+            "HTTP_READ", "HTTP_ADMIN", "STATE_TABLE", "STATE_SHARDS", "GROUP_TTL", "SERIES_TTL", "MAX_SERIES", "SUMMARY_WINDOW",
+            "OTLP_PROMOTE_ATTRIBUTES", "OTLP_SCOPE_LABELS"}
     of_serve = {"HTTP_AUTH_USERNAME", "HTTP_AUTH_PASSWORD", "HTTP_AUTH_TOKEN"}
     listed = {name for row in rows("Settings") for name in re.findall(r"`([A-Z][A-Z0-9_]+)`", row[0])}
     assert listed == told | of_serve | {"REMOTE_WRITE_URL", "AWS_PROMETHEUS_ENDPOINT", "SIGV4_REGION"}

@@ -252,6 +252,8 @@ NOT_OFFERED = {
     "REMOTE_WRITE_AUTH": "only sigv4 makes sense in AWS",
     "HTTP_DEADLINE": "the default suits the shortest timeout of a client",
     "READ_URL": "follows from the workspace",
+    "OTLP_PROMOTE_ATTRIBUTES": "few need it; it is set in the environment of the function",
+    "OTLP_SCOPE_LABELS": "likewise",
 }
 #: The settings of the state.
 SETTINGS_OF_STATE = {"STATE_TABLE", "STATE_SHARDS", "GROUP_TTL", "SERIES_TTL", "MAX_SERIES", "SUMMARY_WINDOW"}

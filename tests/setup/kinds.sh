@@ -27,12 +27,12 @@ cargo_tests() {
     count "cargo test" "$status" "$yes" "$no" 0
 }
 
-# oracle_tests: those that compare with a program of tests/contract/oracles.
+# oracle_tests TEST: those that compare with a program of tests/contract/oracles.
 oracle_tests() {
     local yes no
-    run_and_keep cargo test --workspace --test exposition -- --ignored
+    run_and_keep cargo test --workspace --test "$1" -- --ignored
     read -r yes no < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$output")
-    count "cargo test --test exposition" "$status" "$yes" "$no" 0
+    count "cargo test --test $1" "$status" "$yes" "$no" 0
 }
 
 # pytest_in FOLDER ARGUMENT...

@@ -1,5 +1,6 @@
 //! Checks of names, labels and requests that hold for every input. The targets share them.
 
+pub mod otlp;
 pub mod remote_write;
 
 use amp_push_gateway::model::{CANONICAL_NAN, METRIC_NAME_LABEL};

@@ -1,0 +1,64 @@
+//! A sink that checks the translation of OTLP.
+
+use amp_push_gateway::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
+use amp_push_gateway::model::{
+    Counts, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, NativeHistogram, Rejection, Span, Timestamp, Value,
+};
+use amp_push_gateway::otlp::{Family, Item, Sink};
+
+/// Checks what it is given.
+#[derive(Default, Debug)]
+pub struct Checks {
+    /// An item has begun, and a sample or a rejection must follow.
+    is_open: bool,
+    has_family: bool,
+}
+
+impl Checks {
+    fn sample(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>) {
+        assert!(self.has_family, "a sample without a family");
+        self.is_open = false;
+        assert!(name.as_str().len() <= MAX_NAME_BYTES && MetricName::classic(name.as_str()).is_ok());
+        let labels = labels.as_slice();
+        assert!(labels.len() < MAX_LABELS, "{} labels", labels.len());
+        assert!(labels.is_sorted_by(|a, b| a.name < b.name), "labels in another order");
+        for label in labels {
+            assert!(LabelName::classic(label.name.as_str()).is_ok() && label.name.as_str() != METRIC_NAME_LABEL);
+            assert!((1..=MAX_LABEL_VALUE_BYTES).contains(&label.value.len()), "{:?}", label.value);
+        }
+    }
+}
+
+impl<'a> Sink<'a> for Checks {
+    fn begin(&mut self, _: Item) -> bool {
+        assert!(!self.is_open, "an item without a sample and without a rejection");
+        self.is_open = true;
+        true
+    }
+
+    fn family(&mut self, family: &Family<'a>) {
+        assert!(MetricName::classic(family.name.as_str()).is_ok());
+        self.has_family = true;
+    }
+
+    fn number(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, _: Value) {
+        assert!(time.0 >= 0);
+        self.sample(name, &labels);
+    }
+
+    fn histogram(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, _: Timestamp, value: NativeHistogram) {
+        self.sample(name, &labels);
+        let Counts::Integer { negative_deltas, positive_deltas, .. } = &value.counts else { panic!("floats") };
+        assert!((-4..=8).contains(&value.schema));
+        for (spans, deltas) in [(&value.negative_spans, negative_deltas), (&value.positive_spans, positive_deltas)] {
+            let of_spans: u64 = spans.iter().map(|Span { length, .. }| u64::from(*length)).sum();
+            assert_eq!(of_spans, deltas.len() as u64);
+        }
+    }
+
+    fn reject(&mut self, rejection: Rejection) {
+        assert!(self.is_open, "a rejection of no item");
+        self.is_open = false;
+        assert!(rejection.detail.starts_with("metric \"") && rejection.detail.len() <= 2_000, "{rejection}");
+    }
+}
