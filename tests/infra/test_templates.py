@@ -262,9 +262,7 @@ SETTINGS_OF_STATE = {"STATE_TABLE", "STATE_SHARDS", "GROUP_TTL", "SERIES_TTL", "
 def test_sets_the_variables_that_ingest_reads():
     known = set(NOT_OFFERED).union(*(expected(variant)["environment"] for variant in VARIANTS))
     read = set(re.findall(r"\b([A-Z][A-Z0-9_]+)=!", exit_of({name: "!" for name in known}).text)) | {"SIGV4_REGION"}
-    assert SETTINGS_OF_STATE <= known
-    # The function of today does not read those of the state yet.
-    assert known - SETTINGS_OF_STATE == (read | {"AWS_PROMETHEUS_ENDPOINT"}) - SETTINGS_OF_STATE
+    assert known == read | {"AWS_PROMETHEUS_ENDPOINT"}
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
