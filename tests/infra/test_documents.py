@@ -278,7 +278,7 @@ def test_prometheus_accepts_the_configuration_on_the_page(title, number, tmp_pat
 
 def test_each_configuration_on_the_page_is_valid_yaml_and_names_the_host_alike():
     found = re.findall(r"```yaml\n(.*?)```", PAGES["http-door.md"], re.S)
-    assert len(found) == 6
+    assert len(found) == 7
     for block in found:
         assert yaml.load(block, CloudFormation)
         assert set(re.findall(r"https://([^/\s]+)", block)) <= {"HOST"}
