@@ -1,6 +1,7 @@
 """Fixtures: the world around one `ingest`. Servers that are slow to start live as long as the test session."""
 import pytest
 
+from support.dynamodb import DynamoDb
 from support.faults import Stand
 from support.gateway import Gateway
 from support.prometheus import Prometheus
@@ -48,6 +49,21 @@ def sqs():
     """moto's SQS."""
     with Sqs() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def dynamodb():
+    """A DynamoDB in memory."""
+    with DynamoDb() as server:
+        yield server
+
+
+@pytest.fixture
+def table(dynamodb):
+    """An empty table for the state."""
+    one = dynamodb.table()
+    yield one
+    one.delete()
 
 
 @pytest.fixture

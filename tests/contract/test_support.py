@@ -179,6 +179,23 @@ def test_the_front_of_the_queue_injects_faults(sqs, hook):
         assert queue.letter().body == "x"
 
 
+def test_the_table_lets_one_of_many_writers_of_a_version_succeed(table):
+    def write(version):
+        condition = "attribute_not_exists(pk)" if version == 1 else "v = :v"
+        values = {} if version == 1 else {"ExpressionAttributeValues": {":v": {"N": str(version - 1)}}}
+        item = {"pk": {"S": "p"}, "sk": {"S": "s"}, "v": {"N": str(version)}, "b": {"B": b"\0"}}
+        try:
+            table.client.put_item(TableName=table.name, Item=item, ConditionExpression=condition, **values)
+        except table.client.exceptions.ConditionalCheckFailedException:
+            return 0
+        return 1
+
+    with ThreadPoolExecutor(8) as pool:
+        for version in range(1, 11):
+            assert sum(pool.map(write, [version] * 8)) == 1
+    assert table.items("p") == [{"pk": "p", "sk": "s", "v": 10, "b": b"\0"}]
+
+
 def test_a_queue_counts_all_its_messages_and_gives_each_to_one_receiver(sqs):
     queue, count, received = sqs.queue(), 300, []
     queue.send_all([str(number) for number in range(count)])

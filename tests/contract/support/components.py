@@ -35,6 +35,12 @@ def pushgw():
     return _found(path, "the program `pushgw`", "cargo build")
 
 
+def dynamodb():
+    """Returns the stand-in for DynamoDB: `DYNAMODB_BIN`, or the one that `cargo test` builds."""
+    path = os.environ.get("DYNAMODB_BIN") or ROOT / "target/debug/examples/dynamodb"
+    return _found(path, "the stand-in for DynamoDB", "cargo build --example dynamodb")
+
+
 def prometheus():
     """Returns Prometheus 3.5 or later, which `tests/run` found or unpacked."""
     path = os.environ.get("PROMETHEUS_BIN")
