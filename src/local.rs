@@ -7,6 +7,8 @@
 //! * [`door`]: the HTTP door on a local port.
 //! * [`event_source`]: polls an SQS queue and invokes that handler, as Lambda's event source mapping does.
 //! * [`dead_letters`]: a dead-letter queue in memory.
+//! * [`state`]: the table of the state, in a file or in memory.
+//! * [`schedule`]: the schedule of the tick.
 //!
 //! A server gets its socket and its stop signal from the caller. Bodies, connections, series, samples and dead letters
 //! are bounded.
@@ -15,7 +17,9 @@ pub mod dead_letters;
 pub mod door;
 pub mod event_source;
 pub mod invoke_endpoint;
+pub mod schedule;
 pub mod signature;
+pub mod state;
 pub mod tsdb;
 pub mod workspace;
 
