@@ -24,7 +24,10 @@ def resolve(template, parameters=None, known=None, rename=lambda name: name):
     for name, resource in template["Resources"].items():
         if stack.exists(name):
             resources[rename(name)] = {key: value if key in ("Type", "Condition") else stack.value(value)
-                                  for key, value in resource.items()}
+                                       for key, value in resource.items()}
+            if "DependsOn" in resource:
+                needed = [resource["DependsOn"]] if isinstance(resource["DependsOn"], str) else resource["DependsOn"]
+                resources[rename(name)]["DependsOn"] = [rename(one) for one in needed if stack.exists(one)]
     return resources
 
 

@@ -186,6 +186,9 @@ class _Reader:
         tick, schedule = self.only("AWS::Lambda::Function", tick=True)["Properties"], self.only("AWS::Scheduler::Schedule", tick=True)
         assert tick["Code"] == self.resources["Function"]["Properties"]["Code"]
         role = tick["Role"].removesuffix(".Arn")
+        function = self.resources["Function"]
+        refers = [*function.get("DependsOn", []), *(tag.get("Value") for tag in function["Properties"].get("Tags", []))]
+        assert "TickFunction" in refers, "an update must change the tick first"
         target = dict(schedule["Properties"]["Target"])
         invoker = target.pop("RoleArn").removesuffix(".Arn")
         return {

@@ -105,6 +105,10 @@ export class PrometheusPushGateway extends Construct {
     this.httpUrl = this.door?.url;
     this.httpSecret = key?.secret;
     const state = props.state && makeTick(this, props.state, this.stateTable!, settings);
+    if (state) {
+      // An update changes the tick first: it must read what the function writes.
+      fn.node.addDependency(state.tick);
+    }
     this.tickFunction = state?.tick;
     const alarms = props.alarms === false ? [] : makeAlarms(this, fn, queues, batching.timeout, props.alarmTopic, this.door, state);
     if (props.dashboard) {
