@@ -4,6 +4,8 @@
 //! * [`journal`]: the items that an invocation appends, and their reader.
 //! * [`SeriesKey`]: the name and the labels of a typed series, as bytes.
 //! * [`Aggregate`]: the state of a series, from its updates to the samples that a scrape would show.
+//! * [`TypedState`]: all series of a shard, and what it owes. [`Fold`] brings journal items into it, each event once ([`Seen`]).
+//! * [`head`]: the item whose replacement commits a tick.
 //!
 //! Invariants of an [`Aggregate`]:
 //!
@@ -15,26 +17,42 @@
 //! * Memory is bounded for each series: 200 classic bounds, 160 exponential buckets, five slots of 4,096 buckets in a summary.
 
 mod codec;
+mod conflict;
 mod counter;
 mod exponential;
 mod exposed;
+mod fold;
 mod gauge;
+pub mod head;
+mod held;
 mod histogram;
 mod identity;
+mod ids;
 pub mod journal;
 mod native;
 mod number;
+mod owed;
+mod seen;
 mod series_key;
+mod snapshot;
+mod state;
 mod summary;
 mod summary_window;
 
 pub use counter::Counter;
 pub use exposed::{Bound, Exposed, ExposedValue};
+pub use fold::{Fold, FoldRules, Folded};
 pub use gauge::Gauge;
+pub use held::Series;
 pub use histogram::Histogram;
 pub use identity::Identity;
+pub use ids::{read_ids, write_ids};
 pub use native::Native;
+pub use owed::{MAX_OWED, MAX_OWED_BYTES, OwedEvent, OwedReason};
+pub use seen::Seen;
 pub use series_key::{SeriesKey, shard_of};
+pub use snapshot::MAX_PART_BYTES;
+pub use state::{EndedSeries, Family, TypedState, is_owed};
 pub use summary::Summary;
 pub use summary_window::SummaryWindow;
 

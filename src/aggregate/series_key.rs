@@ -20,12 +20,21 @@ const SUFFIXES: [&str; 3] = ["_bucket", "_sum", "_count"];
 
 impl<'a> SeriesKey<'a> {
     pub fn write(name: &MetricName<'_>, labels: &LabelSet<'_>, out: &mut Vec<u8>) {
-        let labels = labels.as_slice();
-        Self::write_parts(name.as_str(), labels.iter().map(|label| (label.name.as_str(), &*label.value)), out);
+        Self::write_labels(name, labels.as_slice().iter(), out);
     }
 
     /// `labels` come in the order of a label set.
-    fn write_parts<'l>(name: &str, labels: impl ExactSizeIterator<Item = (&'l str, &'l str)>, out: &mut Vec<u8>) {
+    pub fn write_labels<'l>(name: &MetricName<'_>, labels: impl Iterator<Item = &'l Label<'l>>, out: &mut Vec<u8>) {
+        let labels: Vec<_> = labels.map(|label| (label.name.as_str(), &*label.value)).collect();
+        Self::write_parts(name.as_str(), labels.into_iter(), out);
+    }
+
+    /// `labels` come in the order of a label set.
+    pub(super) fn write_parts<'l>(
+        name: &str,
+        labels: impl ExactSizeIterator<Item = (&'l str, &'l str)>,
+        out: &mut Vec<u8>,
+    ) {
         put_bytes(out, name.as_bytes());
         put_u64(out, labels.len() as u64);
         for (name, value) in labels {
@@ -56,8 +65,24 @@ impl<'a> SeriesKey<'a> {
         Ok(Self(&all[..all.len() - input.len()]))
     }
 
+    /// `bytes` are those of a key that [`Self::take`] has checked, or that [`Self::write`] wrote.
+    pub(super) fn of_checked(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// `bytes` are what [`Self::write`] wrote.
+    pub fn of_written(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
     pub fn as_bytes(self) -> &'a [u8] {
         self.0
+    }
+
+    /// Returns a hash that is the same in every process.
+    pub fn hash(self) -> u64 {
+        let hash = Sha256::digest(self.0);
+        hash.first_chunk().map_or(0, |first| u64::from_le_bytes(*first))
     }
 
     pub fn name(self) -> &'a str {

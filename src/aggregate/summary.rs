@@ -47,6 +47,10 @@ impl Summary {
         Self { quantiles: kept.into(), count: 0, sum: 0.0, slots: Vec::new() }
     }
 
+    pub(super) fn quantiles(&self) -> &[f64] {
+        &self.quantiles
+    }
+
     /// A value that is not finite is left out: no parser lets it through.
     pub(super) fn observe(&mut self, observations: &[Observation], fold_time: Timestamp, window: SummaryWindow) {
         let mut slot = Slot::new(window.slot(fold_time));

@@ -26,6 +26,11 @@ impl SummaryWindow {
         Timestamp(time.0.saturating_sub(time.0.rem_euclid(self.slot)))
     }
 
+    /// Returns when the values that were counted at `time` leave the window.
+    pub(super) fn end(self, time: Timestamp) -> Timestamp {
+        Timestamp(self.slot(time).0.saturating_add(self.slot.saturating_mul(SLOTS)))
+    }
+
     /// Returns the beginning of the oldest slot that a scrape at `time` takes.
     pub(super) fn oldest(self, time: Timestamp) -> Timestamp {
         Timestamp(self.slot(time).0.saturating_sub(self.slot.saturating_mul(SLOTS - 1)))

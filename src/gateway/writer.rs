@@ -1,6 +1,7 @@
 //! Writes sample tables to the receiver. Every use case with samples ends here.
 
 use crate::aws::Transport;
+use crate::limits::MAX_REQUESTS;
 use crate::model::ItemId;
 use crate::remote_write::{Answered, Delivery, RemoteWriteClient, Sender, Sent, deliver};
 use crate::series::SampleTable;
@@ -44,7 +45,19 @@ impl<T: Transport> Writer<T> {
         request_id: &str,
         deadline: Instant,
     ) -> Written<'t, 'a> {
-        let mut sender = Sender::new(&self.client, request_id, deadline);
+        self.write_within(MAX_REQUESTS, table, messages, request_id, deadline).await
+    }
+
+    /// Sends at most `max_requests`.
+    pub(super) async fn write_within<'t, 'a>(
+        &self,
+        max_requests: u64,
+        table: &'t SampleTable<'a>,
+        messages: &'t [ItemId],
+        request_id: &str,
+        deadline: Instant,
+    ) -> Written<'t, 'a> {
+        let mut sender = Sender::new(&self.client, request_id, deadline).with_max_requests(max_requests);
         let mut encoder = std::mem::take(&mut *self.encoder.lock().unwrap_or_else(PoisonError::into_inner));
         let (delivery, encoding) = deliver(&mut sender, table, messages, &self.limits, &mut encoder).await;
         *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = encoder.trimmed();

@@ -21,6 +21,7 @@ pub struct Sender<'c, T> {
     /// The id of the invocation, for log lines.
     request_id: &'c str,
     deadline: Instant,
+    max_requests: u64,
     backoff: Backoff,
     sent: Sent,
     /// The wish of the last answer that had one.
@@ -60,6 +61,7 @@ impl<'c, T: Transport> Sender<'c, T> {
             client,
             request_id,
             deadline,
+            max_requests: MAX_REQUESTS,
             backoff: Backoff::default(),
             sent: Sent::default(),
             retry_after: None,
@@ -68,6 +70,12 @@ impl<'c, T: Transport> Sender<'c, T> {
             reloaded: false,
             stopped: false,
         }
+    }
+
+    /// Sends fewer requests than an invocation may.
+    #[must_use]
+    pub fn with_max_requests(self, max_requests: u64) -> Self {
+        Self { max_requests: max_requests.min(MAX_REQUESTS), ..self }
     }
 
     pub fn sent(&self) -> Sent {
@@ -91,7 +99,7 @@ impl<'c, T: Transport> Sender<'c, T> {
         if Instant::now() + wait + SHORTEST_TRY >= self.deadline {
             return Err(OutOf::Time);
         }
-        if self.sent.requests >= MAX_REQUESTS { Err(OutOf::Requests) } else { Ok(()) }
+        if self.sent.requests >= self.max_requests { Err(OutOf::Requests) } else { Ok(()) }
     }
 
     /// Sends `body` until an answer decides something, or the tries, requests or time are used up. `retrying` gets every answer but
