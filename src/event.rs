@@ -57,6 +57,8 @@ pub struct ParsedEvent<'a> {
     pub text: Cow<'a, str>,
     /// When the message was sent first, if its record says it.
     pub sent: Option<Timestamp>,
+    /// Its position in the message, if details name it.
+    pub index: Option<usize>,
     /// It has the key `type`, even if it is rejected.
     pub is_typed: bool,
     pub event: Result<Event<'a>, Rejection>,
@@ -125,13 +127,14 @@ impl PlainEvent<'_> {
 impl ParsedEvent<'_> {
     /// Returns the one event of a message that has no text.
     pub fn rejected(rejection: Rejection) -> Self {
-        Self { text: Cow::Borrowed(""), sent: None, is_typed: false, event: Err(rejection) }
+        Self { text: Cow::Borrowed(""), sent: None, index: None, is_typed: false, event: Err(rejection) }
     }
 
     pub fn into_owned(self) -> ParsedEvent<'static> {
         ParsedEvent {
             text: Cow::Owned(self.text.into_owned()),
             sent: self.sent,
+            index: self.index,
             is_typed: self.is_typed,
             event: self.event.map(Event::into_owned),
         }

@@ -5,6 +5,7 @@
 //! * `push`: metric families of a group, as Pushgateway's clients send them.
 //! * `relay`: a remote-write request of a sender.
 //! * `otlp`: an OTLP request of an SDK or a collector.
+//! * `journal`: the typed events of a batch to the journal in the table.
 //!
 //! A use case reads top to bottom. Stages return values; what becomes of events and messages is written into a [`Ledger`], and the
 //! [`Summary`] counts it.
@@ -14,6 +15,7 @@ mod dead_letters;
 mod event_texts;
 mod fifo;
 pub mod ingest;
+mod journal;
 mod label_rules;
 mod ledger;
 mod message_action;
@@ -23,6 +25,7 @@ mod push;
 pub mod read;
 mod relay;
 mod report;
+mod state;
 mod summary;
 mod watch;
 mod writer;
@@ -36,4 +39,5 @@ pub use push::{Push, PushError, PushResult, Pushed};
 pub use read::{ReadCall, ReadDone, ReadError, RemoteReader, reader_from_settings};
 pub use relay::{Counts, Relay, RelayError, RelayResult, Relayed, Version};
 pub use report::{ListedEvent, Report};
+pub use state::State;
 pub use summary::{Stages, Summary};

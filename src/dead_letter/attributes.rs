@@ -20,6 +20,8 @@ pub struct DeadLetter {
     pub source_index: Option<String>,
     /// When it was sent first, so that a redriven event without a time keeps it.
     pub sent_timestamp: Option<Timestamp>,
+    /// A typed event of it is in the journal.
+    pub counted: bool,
     /// True if the receiver may hold it although it was not confirmed.
     pub maybe_stored: bool,
     /// The group of a message from a FIFO queue.
@@ -41,6 +43,9 @@ impl DeadLetter {
         }
         if let Some(sent) = self.sent_timestamp {
             attributes.push(("sent_timestamp", sent.to_string()));
+        }
+        if self.counted {
+            attributes.push(("counted", "true".to_owned()));
         }
         if self.maybe_stored {
             attributes.push(("maybe_stored", "true".to_owned()));
@@ -87,6 +92,7 @@ mod tests {
             source_message_id: "m-1".to_owned(),
             source_index: None,
             sent_timestamp: Some(Timestamp(1_676_398_017_000)),
+            counted: false,
             maybe_stored: false,
             group_id: None,
             deduplication_id: "m-1".to_owned(),
@@ -111,6 +117,8 @@ mod tests {
         assert!(element.attributes().contains(&("source_index", "3".to_owned())));
         let stored = DeadLetter { maybe_stored: true, ..dead_letter("{}".to_owned(), "x") };
         assert!(stored.attributes().contains(&("maybe_stored", "true".to_owned())));
+        let counted = DeadLetter { counted: true, ..dead_letter("{}".to_owned(), "x") };
+        assert!(counted.attributes().contains(&("counted", "true".to_owned())));
     }
 
     #[test]

@@ -219,6 +219,7 @@ impl<'a> Reader<'_, 'a> {
         sink(ParsedEvent {
             text: Cow::Borrowed(text),
             sent: self.times.sent,
+            index: self.is_one_of_many.then_some(index),
             is_typed,
             event: event.map_err(at_index),
         });

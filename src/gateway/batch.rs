@@ -48,6 +48,10 @@ pub struct Message<'a> {
     pub source_message_id: Option<Cow<'a, str>>,
     /// Its position in that message.
     pub source_index: Option<Cow<'a, str>>,
+    /// The client's name for it, by which a repetition is recognised (HTTP).
+    pub idempotency_key: Option<Cow<'a, str>>,
+    /// A typed event of it was journalled before it was redriven.
+    pub counted: bool,
 }
 
 impl<'a> Message<'a> {
@@ -61,6 +65,8 @@ impl<'a> Message<'a> {
             receive_count: 1,
             source_message_id: None,
             source_index: None,
+            idempotency_key: None,
+            counted: false,
         }
     }
 }

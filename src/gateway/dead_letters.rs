@@ -146,6 +146,7 @@ fn dead_letter_of_message(batch: &Batch<'_>, ledger: &Ledger, number: usize) -> 
         source_message_id: source_message_id.as_ref().filter(|id| !id.is_empty()).unwrap_or(id).clone().into_owned(),
         source_index: source_index.clone().map(Cow::into_owned),
         sent_timestamp: sent.or((batch.trigger == Trigger::Direct).then_some(batch.started)),
+        counted: message.counted || ledger.counted_in(number),
         maybe_stored: ledger.maybe_stored_in(number),
         group_id: group.clone().map(Cow::into_owned),
         deduplication_id: id.clone().into_owned(),
@@ -161,6 +162,8 @@ fn dead_letter_of_event(batch: &Batch<'_>, text: &str, rejected: &RejectedEvent<
         source_index: Some(rejected.index.to_string()),
         // An event without a time got this one; it keeps it when it is redriven.
         sent_timestamp: Some(batch.started),
+        // A rejected event is not in the journal.
+        counted: false,
         maybe_stored: rejected.maybe_stored,
         group_id: None,
         deduplication_id: format!("{}-{}", batch.request_id, rejected.index),

@@ -1,9 +1,10 @@
 //! Ingest: a batch of messages to one outcome for each event and one action for each message.
 
 use super::event_texts::EventTexts;
+use super::journal::{self, Journal};
 use super::watch::Watch;
 use super::writer::Writer;
-use super::{Batch, Ledger, Message, Stages, Summary, Trigger, message_action, metadata};
+use super::{Batch, Ledger, Message, Stages, State, Summary, Trigger, message_action, metadata};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
 use crate::config::{LateSamples, RemoteWriteSettings, Settings};
@@ -40,6 +41,8 @@ pub struct Gateway<T, D> {
     pub(super) writer: Writer<T>,
     pub(super) dead_letters: Option<D>,
     pub(super) known_metadata: metadata::Known,
+    /// The table, if there is one.
+    pub(super) state: Option<State>,
 }
 
 /// The outcomes and numbers of a batch.
@@ -95,7 +98,14 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             writer: Writer::new(&settings.remote_write.url, transport)?,
             dead_letters,
             known_metadata: metadata::Known::default(),
+            state: None,
         })
+    }
+
+    /// Keeps state in a table.
+    #[must_use]
+    pub fn with_state(self, state: Option<State>) -> Self {
+        Self { state, ..self }
     }
 
     /// Opens a connection to the receiver before there is anything to send.
@@ -118,7 +128,8 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             batch.messages.iter().filter_map(|message| message.body.as_ref().ok()).map(|text| text.len()).sum();
         let mut table = SampleTableBuilder::with_capacity(text / MIN_TEXT_OF_SAMPLE)
             .with_common_labels(&self.rules.external_labels);
-        let texts = self.read(batch, &mut ledger, &mut table);
+        let mut journal = self.state.as_ref().map(Journal::new);
+        let texts = self.read(batch, &mut ledger, &mut table, journal.as_mut());
         stages.read = watch.lap();
 
         let table = table.finish(&mut |contradiction| ledger.reject(contradiction.item, rejection(contradiction)));
@@ -127,22 +138,27 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let answer_deadline = answer_deadline(batch, ledger.len());
         let messages = ledger.first_events();
         let send_deadline = self.send_deadline(batch.trigger, answer_deadline);
-        let written = self.writer.write(&table, &messages, batch.request_id, send_deadline).await;
+        // Neither waits for the other, and neither is left out because of the other.
+        let (written, journalled) = tokio::join!(
+            self.writer.write(&table, &messages, batch.request_id, send_deadline),
+            journal::write(journal, send_deadline),
+        );
         let mut outcomes = written.delivery.outcomes(|item| {
             batch.trigger == Trigger::Direct || batch.messages[ledger.message_of(item)].receive_count > 1
         });
         ledger.settle(&outcomes);
+        ledger.settle_typed(&journalled.events);
+        let failure = joined(outcomes.failure.take(), journalled.failure);
         stages.encode = written.encoding;
         stages.send = watch.lap().saturating_sub(written.encoding);
 
-        ledger.actions = message_action::actions(batch, &ledger, outcomes.failure.as_deref());
+        ledger.actions = message_action::actions(batch, &ledger, failure.as_deref());
         let dead_letter_failure = self.dead_letter(batch, &mut ledger, texts, answer_deadline).await;
         stages.dead_letter = watch.lap();
         stages.total = watch.total();
 
         let summary = Summary::of(&ledger, &outcomes, written.sent, stages);
-        let (failure, retry_after) = (outcomes.failure.take(), written.retry_after);
-        Ingested { ledger, summary, failure, retry_after, dead_letter_failure }
+        Ingested { ledger, summary, failure, retry_after: written.retry_after, dead_letter_failure }
     }
 
     /// Reads the events of all messages into the table; rejected ones have their outcome in the ledger. Returns the texts of the
@@ -152,6 +168,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         batch: &'b Batch<'_>,
         ledger: &mut Ledger,
         table: &mut SampleTableBuilder<'b>,
+        mut journal: Option<&mut Journal<'b>>,
     ) -> Option<EventTexts<'b>> {
         let mut texts = match batch.messages.as_slice() {
             [Message { body: Ok(payload), .. }] if batch.trigger == Trigger::Direct && self.has_dead_letter_queue() => {
@@ -161,7 +178,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         };
         for message in &batch.messages {
             ledger.open_message();
-            let shape = self.read_message(batch, message, ledger, table, texts.as_mut());
+            let shape = self.read_message(batch, message, ledger, table, journal.as_deref_mut(), texts.as_mut());
             ledger.close_message(shape);
         }
         texts
@@ -169,10 +186,11 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
 
     fn read_message<'b>(
         &'b self,
-        batch: &Batch<'_>,
+        batch: &'b Batch<'_>,
         message: &'b Message<'_>,
         ledger: &mut Ledger,
         table: &mut SampleTableBuilder<'b>,
+        mut journal: Option<&mut Journal<'b>>,
         mut texts: Option<&mut EventTexts<'b>>,
     ) -> Shape {
         let text = match &message.body {
@@ -183,19 +201,40 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             }
         };
         let times = EventTimes { now: batch.started, sent: message.sent };
+        let was_sent_before = batch.trigger == Trigger::Direct || message.receive_count > 1;
+        if let Some(journal) = &mut journal {
+            journal.open_message(message, batch);
+        }
         event::read_message(text, &times, &self.rules, &mut |parsed| {
+            let event = parsed.event.and_then(|event| match event {
+                Event::Plain(event) => Ok(Some(event)),
+                Event::Typed(metric) => {
+                    let added = match &mut journal {
+                        Some(journal) => journal.add(ledger.next(), &metric, ledger.len_of_open_message()),
+                        None => Err(needs_state()),
+                    };
+                    added.map(|()| None).map_err(|rejection| located(rejection, parsed.index))
+                }
+            });
             if let Some(texts) = &mut texts {
-                let reason = parsed.event.as_ref().err().map(|rejection| rejection.reason);
+                let reason = event.as_ref().err().map(|rejection| rejection.reason);
                 texts.keep(&parsed.text, reason.is_some_and(|reason| !ledger.drops(reason)));
             }
-            match parsed.event {
-                Ok(Event::Typed(_)) => ledger.add_rejected(needs_state()),
-                Ok(Event::Plain(event)) => {
+            match event {
+                Ok(Some(event)) => {
                     ledger.null_values += u64::from(event.null_values);
                     let samples = event.metrics.into_iter().map(|(name, value)| (name, event.timestamp, value));
                     table.add(ledger.add(), event.labels, samples);
                 }
-                Err(rejection) => ledger.add_rejected(rejection),
+                Ok(None) => _ = ledger.add(),
+                Err(rejection) => {
+                    // An earlier delivery may have journalled it.
+                    let may_be_stored = parsed.is_typed && was_sent_before && rejection.reason == Reason::TooOld;
+                    ledger.add_rejected(rejection);
+                    if may_be_stored {
+                        ledger.last_may_be_stored();
+                    }
+                }
             }
         })
     }
@@ -216,6 +255,22 @@ fn answer_deadline(batch: &Batch<'_>, events: usize) -> Instant {
     end - times(MARGIN_PER_EVENT, events).min(end.saturating_duration_since(Instant::now()) / 2)
 }
 
+/// Puts the index of an event in front of the detail, if it is one of several.
+fn located(rejection: Rejection, index: Option<usize>) -> Rejection {
+    match index {
+        Some(index) => rejection.at_index(index),
+        None => rejection,
+    }
+}
+
+/// Returns why events are errored.
+fn joined(receiver: Option<String>, table: Option<String>) -> Option<String> {
+    match (receiver, table) {
+        (Some(receiver), Some(table)) => Some(format!("{receiver}; {table}")),
+        (receiver, table) => receiver.or(table),
+    }
+}
+
 fn needs_state() -> Rejection {
     let detail = "the typed metric needs a table to be added up in, and the gateway has none (STATE_TABLE)";
     Rejection::new(Reason::NeedsState, detail)
@@ -231,3 +286,5 @@ fn rejection(contradiction: &Contradiction<'_>) -> Rejection {
 mod tests;
 #[cfg(test)]
 mod tests_of_sending;
+#[cfg(test)]
+mod tests_of_typed;

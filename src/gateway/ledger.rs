@@ -24,6 +24,8 @@ pub struct Ledger {
     /// How many details of each [`Kind`] are kept.
     kept: [usize; 3],
     maybe_stored: BTreeSet<u32>,
+    /// The typed events that the journal holds, in ascending order.
+    journalled: Vec<u32>,
     /// Null metrics of the events that were read.
     pub(super) null_values: u64,
     pub(super) actions: Vec<MessageAction>,
@@ -76,6 +78,7 @@ impl Ledger {
             details: BTreeMap::new(),
             kept: [0; 3],
             maybe_stored: BTreeSet::new(),
+            journalled: Vec::new(),
             null_values: 0,
             actions: Vec::new(),
         }
@@ -134,8 +137,23 @@ impl Ledger {
         }
     }
 
+    /// Writes the outcomes of typed events, which come in ascending order.
+    pub(super) fn settle_typed(&mut self, journalled: &[(ItemId, bool)]) {
+        for (event, _) in journalled.iter().filter(|(_, is_confirmed)| *is_confirmed) {
+            self.outcomes[event.0 as usize] = Outcome::Delivered;
+            self.journalled.push(event.0);
+        }
+    }
+
+    /// Says of the event that was added last that it may be stored.
+    pub(super) fn last_may_be_stored(&mut self) {
+        if let Some(last) = self.outcomes.len().checked_sub(1) {
+            self.maybe_stored.insert(number(last));
+        }
+    }
+
     fn push(&mut self, outcome: Outcome) -> ItemId {
-        let event = ItemId(number(self.outcomes.len()));
+        let event = self.next();
         self.outcomes.push(outcome);
         event
     }
@@ -227,6 +245,29 @@ impl Ledger {
     pub(super) fn maybe_stored_in(&self, message: usize) -> bool {
         let events = self.events(message);
         self.maybe_stored.range(number(events.start)..number(events.end)).next().is_some()
+    }
+
+    /// Returns how many typed events the journal holds.
+    pub(super) fn journalled_count(&self) -> usize {
+        self.journalled.len()
+    }
+
+    /// Reports whether the journal holds a typed event of a message.
+    pub(super) fn counted_in(&self, message: usize) -> bool {
+        let events = self.events(message);
+        let first = self.journalled.partition_point(|event| (*event as usize) < events.start);
+        self.journalled.get(first).is_some_and(|event| events.contains(&(*event as usize)))
+    }
+
+    /// Returns the event that is added next.
+    pub(super) fn next(&self) -> ItemId {
+        ItemId(number(self.outcomes.len()))
+    }
+
+    /// Returns the number of events that were added to the message that was begun last.
+    pub(super) fn len_of_open_message(&self) -> u32 {
+        let first = self.messages.last().map_or(0, |message| message.first_event);
+        number(self.outcomes.len()).saturating_sub(first)
     }
 
     /// Returns the worst outcome of a message's events; a dropped event counts as delivered.

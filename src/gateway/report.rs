@@ -19,6 +19,9 @@ pub struct Report<'a> {
     /// The first late events.
     #[serde(borrow, skip_serializing_if = "Vec::is_empty")]
     pub dropped: Vec<ListedEvent<'a>>,
+    /// Typed events that are in the journal.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub typed: u64,
     pub samples: u64,
     pub series: u64,
     pub requests: u64,
@@ -49,6 +52,7 @@ impl<'a> Report<'a> {
             rejected: ledger.rejected().take(MAX_LISTED_REJECTIONS).map(listed).collect(),
             dropped_count: summary.dropped,
             dropped: ledger.dropped().take(MAX_LISTED_REJECTIONS).map(listed).collect(),
+            typed: summary.typed,
             samples: summary.samples,
             series: summary.series,
             requests: summary.sent.requests,

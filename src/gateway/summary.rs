@@ -18,6 +18,8 @@ pub struct Summary {
     pub dropped: u64,
     /// Rejected events that may be stored.
     pub maybe_stored: u64,
+    /// Typed events that are in the journal.
+    pub typed: u64,
     /// Distinct samples that the receiver acknowledged.
     pub samples: u64,
     /// Distinct series of these samples.
@@ -61,6 +63,7 @@ impl Summary {
         let mut summary = Self {
             received: ledger.len() as u64,
             maybe_stored: ledger.maybe_stored_count() as u64,
+            typed: ledger.journalled_count() as u64,
             samples: outcomes.samples,
             series: outcomes.series,
             inexact: outcomes.inexact,

@@ -1,4 +1,5 @@
-//! `POST /events`: a message of any shape, and the report as the answer.
+//! `POST /events`: a message of any shape, and the report as the answer. The header `Idempotency-Key` makes a repetition of typed events
+//! recognisable.
 
 use super::body::{Encoding, unpack};
 use super::door::{Answered, Call, Door};
@@ -19,9 +20,11 @@ pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
         Ok(body) => body,
         Err(error) => return Response::of_body_error(&error).into(),
     };
+    let idempotency_key = request.header("idempotency-key").map(Cow::Borrowed);
+    let message = Message { idempotency_key, ..Message::direct(call.request_id, from_utf8(body)) };
     let batch = Batch {
         trigger: Trigger::Http,
-        messages: vec![Message::direct(call.request_id, from_utf8(body))],
+        messages: vec![message],
         request_id: call.request_id,
         started: call.started,
         deadline: call.deadline,

@@ -104,6 +104,9 @@ fn numbers(summary: &Summary) -> Vec<(Cow<'static, str>, Number)> {
         ("total_ms", Number::Time(stages.total)),
     ];
     let mut numbers: Vec<_> = always.into_iter().map(|(name, number)| (Cow::Borrowed(name), number)).collect();
+    if summary.typed > 0 {
+        numbers.push((Cow::Borrowed("typed"), Number::Count(summary.typed)));
+    }
     for (prefix, by_reason) in [("rejected", &summary.rejected_by), ("dropped", &summary.dropped_by)] {
         for (reason, &count) in Reason::ALL.iter().zip(by_reason).filter(|(_, count)| **count > 0) {
             numbers.push((Cow::Owned(format!("{prefix}.{reason}")), Number::Count(count)));

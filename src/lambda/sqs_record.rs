@@ -71,6 +71,8 @@ struct MessageAttributes<'a> {
     source_message_id: Option<MessageAttribute<'a>>,
     #[serde(borrow)]
     source_index: Option<MessageAttribute<'a>>,
+    #[serde(borrow)]
+    counted: Option<MessageAttribute<'a>>,
 }
 
 #[derive(Deserialize, Default, Debug)]
@@ -111,6 +113,8 @@ impl<'a> SqsRecord<'a> {
             receive_count: receive_count.parse().unwrap_or(1),
             source_message_id: string(carried.source_message_id),
             source_index: string(carried.source_index),
+            idempotency_key: None,
+            counted: string(carried.counted).is_some_and(|counted| counted == "true"),
         }
     }
 }

@@ -76,6 +76,7 @@ mod tests {
             source_message_id: "m".to_owned(),
             source_index: None,
             sent_timestamp: None,
+            counted: false,
             maybe_stored: false,
             group_id: None,
             deduplication_id: "m".to_owned(),

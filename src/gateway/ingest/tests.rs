@@ -60,6 +60,7 @@ pub(crate) struct Rig {
     pub(crate) limits: wire::Limits,
     pub(crate) seconds: u64,
     pub(crate) vars: Vec<(&'static str, &'static str)>,
+    pub(crate) state: Option<State>,
 }
 
 impl Rig {
@@ -70,6 +71,7 @@ impl Rig {
             limits: wire::Limits::default(),
             seconds: 30,
             vars: Vec::new(),
+            state: None,
         }
     }
 
@@ -83,7 +85,8 @@ impl Rig {
         vars.insert("REMOTE_WRITE_AUTH".to_owned(), "none".to_owned());
         let settings = Settings::from_vars(&vars).unwrap();
         let receiver = Receiver { answer, requests: Arc::clone(&self.requests) };
-        let mut gateway = Gateway::new(&settings, receiver, Some(self.dead_letters.clone())).unwrap();
+        let mut gateway =
+            Gateway::new(&settings, receiver, Some(self.dead_letters.clone())).unwrap().with_state(self.state.clone());
         gateway.writer.limit(self.limits);
         gateway
     }

@@ -1,0 +1,214 @@
+//! Typed events to the journal in the table.
+//!
+//! * Each put has a fresh key, also a retry of the same item: a late put can only add a repetition, which the fold drops.
+//! * A put is given up after [`PUT_TIMEOUT`], far within the two minutes by which a tick reads again. So no item appears where no tick
+//!   looks for it.
+//! * A batch without typed events makes no call.
+
+use super::{Batch, Message, State, Trigger};
+use crate::aggregate::journal::{JournalBuilder, JournalItem};
+use crate::aggregate::{Identity, shard_of};
+use crate::model::{DEFECT, ItemId, MetricType, Reason, Rejection, Timestamp, TypedMetric, Update};
+use crate::remote_write::Backoff;
+use crate::store::{Item, Key, Store, StoreError};
+use bytes::Bytes;
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+/// A put is given up after this.
+const PUT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// With less time left no put is begun.
+const SHORTEST_PUT: Duration = Duration::from_millis(100);
+
+/// The longest outage that is waited for here is some seconds; a longer one is waited for on the queue.
+const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1), tries: 4 };
+
+/// Puts at the same time.
+const PUTS: usize = 8;
+
+/// The table deletes a journal item after 14 days.
+const KEPT_SECONDS: i64 = 14 * 24 * 3_600;
+
+/// Collects the typed events of a batch.
+#[derive(Debug)]
+pub(super) struct Journal<'b> {
+    state: &'b State,
+    builder: JournalBuilder,
+    /// Each event, and the number of its item.
+    events: Vec<(ItemId, u32)>,
+    /// The message whose events are added.
+    message: MessageIdentity<'b>,
+    sent: Timestamp,
+}
+
+/// Which typed events are in the journal.
+#[derive(Default, Debug)]
+pub(super) struct Journalled {
+    /// Each event, and whether its item was confirmed.
+    pub(super) events: Vec<(ItemId, bool)>,
+    /// Why an item was not confirmed.
+    pub(super) failure: Option<String>,
+}
+
+/// The identity of a message, by which its events are told from those of others, and recognised if it comes again.
+#[derive(Debug)]
+struct MessageIdentity<'m>(Cow<'m, str>);
+
+#[derive(Debug)]
+enum PutError {
+    Store(StoreError),
+    OutOfTime,
+}
+
+impl<'m> MessageIdentity<'m> {
+    /// Returns what stays the same however often the message is delivered. A message that has nothing of that kind gets an identity that
+    /// no other has.
+    fn of(message: &'m Message<'_>, trigger: Trigger) -> Self {
+        let some = |text: &'m Option<Cow<'_, str>>| text.as_deref().filter(|text| !text.is_empty());
+        // A line break is in no id, so these forms cannot be mixed up.
+        Self(match (some(&message.source_message_id), some(&message.source_index)) {
+            (Some(id), Some(index)) => Cow::Owned(format!("{id}\n{index}")),
+            (Some(id), None) => Cow::Borrowed(id),
+            (None, _) => match (some(&message.idempotency_key), trigger) {
+                (Some(key), _) => Cow::Owned(format!("\n{key}")),
+                (None, Trigger::Sqs { .. } | Trigger::Direct) if !message.id.is_empty() => Cow::Borrowed(&message.id),
+                _ => Cow::Owned(format!("\n\n{:032x}", fastrand::u128(..))),
+            },
+        })
+    }
+}
+
+impl<'b> Journal<'b> {
+    pub(super) fn new(state: &'b State) -> Self {
+        Self {
+            state,
+            builder: JournalBuilder::default(),
+            events: Vec::new(),
+            message: MessageIdentity(Cow::Borrowed("")),
+            sent: Timestamp(0),
+        }
+    }
+
+    /// Begins a message: events that are added belong to it.
+    pub(super) fn open_message(&mut self, message: &'b Message<'_>, batch: &Batch<'_>) {
+        self.message = MessageIdentity::of(message, batch.trigger);
+        // A clock of the queue that runs ahead is cut.
+        self.sent = message.sent.map_or(batch.started, |sent| sent.min(batch.started));
+    }
+
+    /// Adds an event. `index` is its position in its message. Returns an error if it is too large for the journal.
+    pub(super) fn add(&mut self, event: ItemId, metric: &TypedMetric<'_>, index: u32) -> Result<(), Rejection> {
+        let identity = match &metric.id {
+            Some(id) => Identity::of_id(id, type_of(&metric.update), &metric.name, &metric.labels),
+            None => Identity::of_event(&self.message.0, index.into()),
+        };
+        let shard = shard_of(&metric.name, &metric.labels, self.state.settings.shards);
+        let added = self.builder.add(shard, identity, metric, self.sent);
+        let item = added.map_err(|error| Rejection::new(Reason::TooLarge, error.to_string()))?;
+        // A payload has fewer items than events.
+        self.events.push((event, u32::try_from(item).unwrap_or(u32::MAX)));
+        Ok(())
+    }
+
+    async fn write(self, deadline: Instant) -> Journalled {
+        let Self { state, builder, events, .. } = self;
+        let (confirmed, failure) = match builder.finish() {
+            Ok(items) => put_all(&state.store, items, deadline).await,
+            Err(error) => (Vec::new(), Some(error.to_string())),
+        };
+        let is_confirmed = |item: u32| confirmed.get(item as usize).copied().unwrap_or(false);
+        Journalled { events: events.into_iter().map(|(event, item)| (event, is_confirmed(item))).collect(), failure }
+    }
+}
+
+/// Puts all items of `journal` before `deadline`.
+pub(super) async fn write(journal: Option<Journal<'_>>, deadline: Instant) -> Journalled {
+    match journal {
+        Some(journal) if !journal.events.is_empty() => journal.write(deadline).await,
+        _ => Journalled::default(),
+    }
+}
+
+/// Returns for each item whether it was confirmed, and the first failure.
+async fn put_all(store: &Arc<dyn Store>, items: Vec<JournalItem>, deadline: Instant) -> (Vec<bool>, Option<String>) {
+    let mut confirmed = vec![false; items.len()];
+    let mut failure = None;
+    let mut waiting: VecDeque<_> = items.into_iter().enumerate().collect();
+    let mut puts = JoinSet::new();
+    loop {
+        while puts.len() < PUTS
+            && let Some((number, item)) = waiting.pop_front()
+        {
+            let store = Arc::clone(store);
+            puts.spawn(async move { (number, put(store.as_ref(), item.shard, &item.blob, deadline).await) });
+        }
+        match puts.join_next().await {
+            None => return (confirmed, failure),
+            Some(Ok((number, Ok(())))) => confirmed[number] = true,
+            Some(Ok((_, Err(error)))) => _ = failure.get_or_insert_with(|| error.to_string()),
+            Some(Err(_)) => _ = failure.get_or_insert_with(|| DEFECT.to_owned()),
+        }
+    }
+}
+
+/// Puts an item, under a new key at each try.
+async fn put(store: &dyn Store, shard: u16, blob: &Bytes, deadline: Instant) -> Result<(), PutError> {
+    let mut tries = 0;
+    let mut last = None;
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left < SHORTEST_PUT {
+            return Err(last.map_or(PutError::OutOfTime, PutError::Store));
+        }
+        let error = match store.put(item(shard, blob.clone()), left.min(PUT_TIMEOUT)).await {
+            Ok(()) => return Ok(()),
+            Err(error) => error,
+        };
+        tries += 1;
+        match BACKOFF.wait(tries, fastrand::f64()).filter(|_| error.is_transient()) {
+            Some(wait) if wait + SHORTEST_PUT < deadline.saturating_duration_since(Instant::now()) => {
+                tracing::warn!(tries, error = %error, "journal put failed");
+                tokio::time::sleep(wait).await;
+                last = Some(error);
+            }
+            _ => return Err(PutError::Store(error)),
+        }
+    }
+}
+
+/// Returns a journal item under a fresh key. The key begins with the time, which must be that of the put: a tick reads in this order.
+fn item(shard: u16, body: Bytes) -> Item {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let sort = format!("{:013}#{:016x}", now.as_millis(), fastrand::u64(..));
+    let expires = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_add(KEPT_SECONDS);
+    Item { key: Key::new(partition(shard), sort), version: 1, expires: Some(expires), body }
+}
+
+/// Returns the partition of the journal of a shard.
+fn partition(shard: u16) -> String {
+    format!("j#{shard}")
+}
+
+fn type_of(update: &Update) -> MetricType {
+    match update {
+        Update::Counter(_) => MetricType::Counter,
+        Update::Gauge(_) => MetricType::Gauge,
+        Update::Histogram { .. } => MetricType::Histogram,
+        Update::Summary { .. } => MetricType::Summary,
+    }
+}
+
+impl fmt::Display for PutError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::OutOfTime => f.write_str("the invocation ran out of time before all typed metrics were in the table"),
+        }
+    }
+}
