@@ -152,6 +152,7 @@ mod tests {
             source_message_id: id.to_owned(),
             source_index: None,
             sent_timestamp: None,
+            counted: false,
             maybe_stored: false,
             group_id: None,
             deduplication_id: String::new(),

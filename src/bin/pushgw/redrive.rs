@@ -1,6 +1,7 @@
 //! `pushgw redrive`: shows the dead letters of a queue, and sends them back.
 
 mod age;
+mod attributes;
 mod dead_letter;
 mod file;
 mod queue;
@@ -35,7 +36,9 @@ use url::Url;
 ///
 /// Without --to and --to-file nothing changes: every dead letter is on the queue afterwards, only its receive count is one
 /// higher. With them, --all or --reason selects. The original body is sent, with the message attribute sent_timestamp, so
-/// that events without a time keep theirs. On a FIFO queue it is sent in its group (else `rejected`). A dead letter is
+/// that events without a time keep theirs. Typed metrics are recognised if they come again: the message keeps the attributes
+/// counted and source_message_id. One whose typed metrics are not counted is sent as a new message, without sent_timestamp,
+/// unless a plain event in it needs that. On a FIFO queue it is sent in its group (else `rejected`). A dead letter is
 /// deleted only after it was safely written. If both are given, the file takes those that cannot go to the queue (too old,
 /// no event). A line of the file is the body if that is JSON, else the body as a JSON string. A line has no sent_timestamp.
 ///

@@ -17,6 +17,9 @@ use tokio::time::Instant;
 const COUNTER: &str = r#"{"type":"counter","name":"c_total","value":1}"#;
 const PLAIN: &str = r#"{"metrics":{"p":1}}"#;
 
+/// Names and texts of message attributes.
+type Attributes<'a> = &'a [(&'a str, &'a str)];
+
 type Answer = Box<dyn Fn(&Item, usize) -> Result<(), StoreError> + Send + Sync>;
 
 /// A table in memory whose puts fail as `answer` says of the item and the number of the put.
@@ -107,7 +110,7 @@ impl Store for Table {
 }
 
 /// Returns a payload of one record with this body, sent `age` ago, with these attributes.
-fn record(body: &str, age: i64, receives: u32, attributes: &[(&str, &str)]) -> String {
+fn record(body: &str, age: i64, receives: u32, attributes: Attributes<'_>) -> String {
     let attributes: serde_json::Map<_, _> = attributes
         .iter()
         .map(|(name, value)| ((*name).to_owned(), json!({"stringValue": value, "dataType": "String"})))
@@ -285,13 +288,15 @@ async fn puts_a_large_payload_as_several_items_and_rejects_an_event_that_fits_in
 #[tokio::test]
 async fn a_dead_letter_says_whether_a_typed_event_of_it_is_counted() {
     let bad = r#"{"metrics":{"p":"x"}}"#;
-    let carried: &[(&str, &str)] = &[("counted", "true"), ("source_message_id", "first"), ("source_index", "4")];
-    let table: [(String, &[(&str, &str)], bool, &str, Option<&str>); 5] = [
-        (format!("[{bad},{COUNTER}]"), &[], true, "m-1", None),
-        (format!("[{bad},{PLAIN}]"), &[], false, "m-1", None),
-        (bad.to_owned(), &[], false, "m-1", None),
+    let carried: Attributes<'_> = &[("counted", "true"), ("source_message_id", "first"), ("source_index", "4")];
+    let other: Attributes<'_> = &[("counted", "yes")];
+    let none: Attributes<'_> = &[];
+    let table = [
+        (format!("[{bad},{COUNTER}]"), none, true, "m-1", None),
+        (format!("[{bad},{PLAIN}]"), none, false, "m-1", None),
+        (bad.to_owned(), none, false, "m-1", None),
         (bad.to_owned(), carried, true, "first", Some("4")),
-        (bad.to_owned(), &[("counted", "yes")], false, "m-1", None),
+        (bad.to_owned(), other, false, "m-1", None),
     ];
     for (body, attributes, counted, id, index) in table {
         let rig = Table::good().rig();
@@ -302,7 +307,7 @@ async fn a_dead_letter_says_whether_a_typed_event_of_it_is_counted() {
         assert_eq!((letter.source_index.as_deref(), letter.body.as_str()), (index, body.as_str()));
         assert_eq!(letter.sent_timestamp, Some(Timestamp(NOW - 5)));
     }
-    // The elements of a direct array are letters of their own.
+    // Each element of a direct array is a dead letter of its own.
     let rig = Table::good().rig();
     rig.handle(&rig.gateway(stored), &format!("[{COUNTER},{bad}]")).await;
     let letters = rig.dead_letters.taken.lock().unwrap();
@@ -326,8 +331,8 @@ async fn an_old_typed_event_may_be_counted_if_it_came_before() {
     for (payload, maybe_stored) in table {
         let rig = Table::good().rig();
         let handled = rig.handle(&rig.gateway(stored), &payload).await;
-        let letters = rig.dead_letters.taken.lock().unwrap();
-        assert_eq!((letters[0].reason.as_str(), letters[0].maybe_stored), ("too_old", maybe_stored), "{payload}");
+        let taken = rig.dead_letters.taken.lock().unwrap()[0].clone();
+        assert_eq!((taken.reason.as_str(), taken.maybe_stored), ("too_old", maybe_stored), "{payload}");
         assert_eq!((handled.summary.maybe_stored, handled.summary.typed), (u64::from(maybe_stored), 0));
         let rig = Rig { vars: vec![("LATE_SAMPLES", "drop")], ..Table::good().rig() };
         let handled = rig.handle(&rig.gateway(stored), &payload).await;
@@ -338,9 +343,10 @@ async fn an_old_typed_event_may_be_counted_if_it_came_before() {
 #[tokio::test]
 async fn keeps_the_identity_that_a_message_had_at_first() {
     let with_id = r#"{"type":"counter","name":"c_total","value":1,"id":"x"}"#;
-    let table: [(&str, &[(&str, &str)], Identity); 4] = [
-        (COUNTER, &[], Identity::of_event("m-1", 0)),
-        (COUNTER, &[("source_message_id", "first")], Identity::of_event("first", 0)),
+    let none: Attributes<'_> = &[];
+    let table = [
+        (COUNTER, none, Identity::of_event("m-1", 0)),
+        (COUNTER, &[("source_message_id", "first")] as Attributes<'_>, Identity::of_event("first", 0)),
         (COUNTER, &[("source_message_id", "first"), ("source_index", "3")], Identity::of_event("first\n3", 0)),
         (COUNTER, &[("source_message_id", ""), ("source_index", "3")], Identity::of_event("m-1", 0)),
     ];

@@ -10,17 +10,37 @@ use serde_json::value::RawValue;
 pub(super) struct Ages {
     pub(super) oldest: Timestamp,
     pub(super) newest: Timestamp,
+    /// Plain events without a time; a typed one needs none.
     pub(super) any_without_time: bool,
+    pub(super) any_typed: bool,
+    /// It goes back as a new message, without the time at which it was sent first.
+    pub(super) is_new: bool,
 }
 
 impl Ages {
     /// Returns `None` if `dead_letter` has no message, or one without events.
     pub(super) fn of(dead_letter: &DeadLetter, now: Timestamp) -> Option<Self> {
         match &dead_letter.message {
-            Message::Whole(text) => read(text, dead_letter.sent, now),
-            Message::ForAFile(_) => {
-                dead_letter.sent.map(|sent| Self { oldest: sent, newest: sent, any_without_time: true })
+            Message::Whole(text) => {
+                // No typed event of it is counted, so each may come as a new one.
+                let is_uncounted = dead_letter.origin == Origin::Gateway && !dead_letter.counted;
+                let ages = read(text, dead_letter.sent, now, is_uncounted)?;
+                if !is_uncounted || !ages.any_typed {
+                    return Some(ages);
+                }
+                if ages.any_without_time {
+                    // The plain events need the time. The typed ones keep it, too.
+                    return read(text, dead_letter.sent, now, false);
+                }
+                Some(Self { is_new: true, ..ages })
             }
+            Message::ForAFile(_) => dead_letter.sent.map(|sent| Self {
+                oldest: sent,
+                newest: sent,
+                any_without_time: true,
+                any_typed: false,
+                is_new: false,
+            }),
             Message::Missing(_) => None,
         }
     }
@@ -33,17 +53,30 @@ impl Ages {
     }
 }
 
-fn read(text: &str, sent: Option<Timestamp>, now: Timestamp) -> Option<Ages> {
+/// `typed_as_new`: the age of a typed event is that of its own time alone.
+fn read(text: &str, sent: Option<Timestamp>, now: Timestamp, typed_as_new: bool) -> Option<Ages> {
     let rules = Rules { max_sample_age_ms: i64::MAX, max_sample_lead_ms: i64::MAX, ..Rules::default() };
     let mut ages: Option<Ages> = None;
     read_message(text, &EventTimes { now, sent }, &rules, &mut |parsed| {
         let own = own_time(&parsed.text);
-        let taken = parsed.event.as_ref().ok().map(Event::timestamp);
-        let time = taken.or(own).or(parsed.sent).or(sent).unwrap_or(now);
-        let all = ages.get_or_insert(Ages { oldest: time, newest: time, any_without_time: false });
+        let time = if parsed.is_typed {
+            let sent = sent.filter(|_| !typed_as_new);
+            own.unwrap_or(now).min(sent.unwrap_or(now))
+        } else {
+            let taken = parsed.event.as_ref().ok().map(Event::timestamp);
+            taken.or(own).or(parsed.sent).or(sent).unwrap_or(now)
+        };
+        let all = ages.get_or_insert(Ages {
+            oldest: time,
+            newest: time,
+            any_without_time: false,
+            any_typed: false,
+            is_new: false,
+        });
         all.oldest = all.oldest.min(time);
         all.newest = all.newest.max(time);
-        all.any_without_time |= own.is_none();
+        all.any_without_time |= own.is_none() && !parsed.is_typed;
+        all.any_typed |= parsed.is_typed;
     });
     ages
 }
@@ -67,7 +100,7 @@ mod tests {
     const HOUR: i64 = 3_600_000;
 
     fn ages(text: &str, sent: Option<i64>) -> Option<(i64, i64, bool)> {
-        let ages = read(text, sent.map(Timestamp), Timestamp(NOW))?;
+        let ages = read(text, sent.map(Timestamp), Timestamp(NOW), false)?;
         Some((NOW - ages.oldest.0, NOW - ages.newest.0, ages.any_without_time))
     }
 
@@ -95,7 +128,13 @@ mod tests {
 
     #[test]
     fn one_old_event_of_our_own_dead_letter_is_enough_and_all_of_another() {
-        let mixed = Ages { oldest: Timestamp(NOW - 2 * HOUR), newest: Timestamp(NOW), any_without_time: false };
+        let mixed = Ages {
+            oldest: Timestamp(NOW - 2 * HOUR),
+            newest: Timestamp(NOW),
+            any_without_time: false,
+            any_typed: false,
+            is_new: false,
+        };
         let old = Ages { newest: Timestamp(NOW - HOUR - 1), ..mixed };
         let edge = Ages { oldest: Timestamp(NOW - HOUR), ..mixed };
         for (ages, origin, expected) in [

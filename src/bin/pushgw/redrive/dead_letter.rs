@@ -15,6 +15,11 @@ use serde::Serialize;
 
 /// The attribute with the time at which a message was first sent.
 pub(super) const SENT_TIMESTAMP: &str = "sent_timestamp";
+/// The attributes by which typed events are recognised.
+pub(super) const SOURCE_MESSAGE_ID: &str = "source_message_id";
+pub(super) const SOURCE_INDEX: &str = "source_index";
+/// The attribute of a message whose typed events are in the journal.
+pub(super) const COUNTED: &str = "counted";
 /// The reason of invocations whose record names none.
 const DELIVERY_FAILED: &str = "delivery_failed";
 const MAX_REASON_CHARS: usize = 64;
@@ -56,6 +61,12 @@ pub(super) struct DeadLetter {
     /// When it was first sent: the time of an event without a timestamp.
     pub(super) sent: Option<Timestamp>,
     pub(super) maybe_stored: bool,
+    /// A typed event of it is in the journal.
+    pub(super) counted: bool,
+    /// The id that the message had at its first delivery, or the request id of a direct invocation.
+    pub(super) source_message_id: Option<String>,
+    /// Its position in that message.
+    pub(super) source_index: Option<String>,
     pub(super) group: Option<String>,
 }
 
@@ -83,11 +94,15 @@ impl DeadLetter {
     }
 
     /// Returns what every message has, without reason and detail. The body is the message. Only the gateway and SQS leave
-    /// it the time and the group that it had.
+    /// it the attributes and the group that it had.
     fn of(received: &ReceivedMessage, origin: Origin) -> Self {
         let is_original = matches!(origin, Origin::Gateway | Origin::Queue);
-        let carried = attribute(received, SENT_TIMESTAMP).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
-        let carried = carried.filter(|_| is_original).and_then(|text| text.parse().ok());
+        let carried = |name: &str| {
+            let text = attribute(received, name).filter(|text| is_original && !text.is_empty());
+            text.map(ToOwned::to_owned)
+        };
+        let sent = carried(SENT_TIMESTAMP).filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+        let sent = sent.and_then(|text| text.parse().ok());
         // A message that SQS moves from a standard queue keeps the time at which SQS took it.
         let taken = || received.attributes.get("SentTimestamp")?.parse().ok();
         Self {
@@ -96,8 +111,11 @@ impl DeadLetter {
             reason: String::new(),
             detail: String::new(),
             message: Message::Whole(received.body.clone()),
-            sent: carried.or_else(taken).map(Timestamp),
+            sent: sent.or_else(taken).map(Timestamp),
             maybe_stored: false,
+            counted: carried(COUNTED).is_some_and(|counted| counted == "true"),
+            source_message_id: carried(SOURCE_MESSAGE_ID),
+            source_index: carried(SOURCE_INDEX),
             group: received.attributes.get("MessageGroupId").filter(|_| is_original).cloned(),
         }
     }

@@ -1,10 +1,8 @@
 //! Queues of SQS for `redrive`, and the message that goes back.
 
-use super::dead_letter::SENT_TIMESTAMP;
 use crate::exit::CommandError;
 use amp_push_gateway::aws::sqs::{MAX_MESSAGE_BYTES, OutgoingMessage, Queue, SqsError, size_of_attributes};
 use amp_push_gateway::dead_letter::NO_GROUP;
-use amp_push_gateway::model::Timestamp;
 use std::time::Duration;
 use url::Url;
 
@@ -26,9 +24,9 @@ pub(super) fn text(queue: &Queue, error: &SqsError) -> String {
     format!("{}: {error}", queue.url())
 }
 
-/// Returns whether SQS takes a body with the time that it carries, of up to 20 digits.
-pub(super) fn fits(body: &str) -> bool {
-    body.len() + size_of_attributes(&[(SENT_TIMESTAMP, "0".repeat(20))]) <= MAX_MESSAGE_BYTES
+/// Returns whether SQS takes a body with these attributes.
+pub(super) fn fits(body: &str, attributes: &[(&'static str, String)]) -> bool {
+    body.len() + size_of_attributes(attributes) <= MAX_MESSAGE_BYTES
 }
 
 /// Returns the message that goes back to `queue`. The id of its dead letter tells it, on a FIFO queue, from others and
@@ -36,14 +34,14 @@ pub(super) fn fits(body: &str) -> bool {
 pub(super) fn outgoing(
     queue: &Queue,
     body: String,
-    sent: Option<Timestamp>,
+    attributes: Vec<(&'static str, String)>,
     group: Option<String>,
     id: &str,
 ) -> OutgoingMessage {
     let is_fifo = queue.is_fifo();
     OutgoingMessage {
         body,
-        attributes: sent.map(|sent| (SENT_TIMESTAMP, sent.to_string())).into_iter().collect(),
+        attributes,
         group_id: is_fifo.then(|| group.unwrap_or_else(|| NO_GROUP.to_owned())),
         deduplication_id: is_fifo.then(|| id.to_owned()),
     }
@@ -55,8 +53,9 @@ mod tests {
 
     #[test]
     fn a_message_without_room_for_its_time_does_not_fit() {
-        let time = "sent_timestampString".len() + 20;
-        assert!(fits(&"x".repeat(MAX_MESSAGE_BYTES - time)));
-        assert!(!fits(&"x".repeat(MAX_MESSAGE_BYTES - time + 1)));
+        let attributes = [("sent_timestamp", "1700000000000".to_owned())];
+        let time = "sent_timestampString".len() + 13;
+        assert!(fits(&"x".repeat(MAX_MESSAGE_BYTES - time), &attributes));
+        assert!(!fits(&"x".repeat(MAX_MESSAGE_BYTES - time + 1), &attributes));
     }
 }

@@ -140,6 +140,9 @@ mod tests {
             message,
             sent: None,
             maybe_stored,
+            counted: false,
+            source_message_id: None,
+            source_index: None,
             group: None,
         }
     }

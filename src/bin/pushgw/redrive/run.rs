@@ -5,6 +5,7 @@
 //! deleted, is still on the queue: the next run writes it again.
 
 use super::age::Ages;
+use super::attributes;
 use super::dead_letter::{DeadLetter, Message};
 use super::file::JsonLines;
 use super::queue;
@@ -112,12 +113,13 @@ impl Run<'_> {
             let ages = Ages::of(&dead_letter, now);
             let too_old = ages.is_some_and(|ages| ages.is_too_old(dead_letter.origin, now, self.max_sample_age_ms));
             self.tally.see(&dead_letter, too_old);
-            let fits = !matches!(&dead_letter.message, Message::Whole(text) if !queue::fits(text));
+            let attributes = attributes::of(&dead_letter, ages.as_ref());
+            let fits = !matches!(&dead_letter.message, Message::Whole(text) if !queue::fits(text, &attributes));
             let route = self.selection.route(&dead_letter, too_old, fits);
             match (route, dead_letter.message, self.source) {
                 (Route::ToQueue, Message::Whole(body), Some(source)) => {
                     let id = &received.message_id;
-                    let outgoing = queue::outgoing(source, body, dead_letter.sent, dead_letter.group, id);
+                    let outgoing = queue::outgoing(source, body, attributes, dead_letter.group, id);
                     leaving.to_queue.push((received, outgoing));
                 }
                 (Route::ToFile, Message::Whole(text) | Message::ForAFile(text), _) => {

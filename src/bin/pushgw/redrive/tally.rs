@@ -146,6 +146,9 @@ mod tests {
             message: Message::Whole("é\n".repeat(1_000)),
             sent: None,
             maybe_stored: true,
+            counted: false,
+            source_message_id: None,
+            source_index: None,
             group: None,
         }
     }

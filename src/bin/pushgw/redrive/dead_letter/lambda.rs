@@ -30,6 +30,7 @@ struct Record<'a> {
 struct RequestContext {
     /// `RetriesExhausted`, `EventAgeExceeded`.
     condition: String,
+    request_id: Option<String>,
     approximate_invoke_count: Option<u64>,
 }
 
@@ -62,6 +63,7 @@ pub(super) fn record(received: &ReceivedMessage, text: &str) -> Option<DeadLette
         detail,
         message,
         sent: record.timestamp.as_deref().and_then(utc).or(rest.sent),
+        source_message_id: record.request_context.request_id,
         ..rest
     })
 }
@@ -69,8 +71,10 @@ pub(super) fn record(received: &ReceivedMessage, text: &str) -> Option<DeadLette
 /// Returns the dead letter if `received` comes from the dead-letter queue of a function: the body is the event, attributes
 /// hold the error.
 pub(super) fn of_a_function_queue(received: &ReceivedMessage) -> Option<DeadLetter> {
-    attribute(received, "RequestID").and(attribute(received, "ErrorCode"))?;
+    let request_id = attribute(received, "RequestID");
+    request_id.and(attribute(received, "ErrorCode"))?;
     Some(DeadLetter {
+        source_message_id: request_id.map(ToOwned::to_owned),
         reason: DELIVERY_FAILED.to_owned(),
         detail: attribute(received, "ErrorMessage")?.to_owned(),
         ..DeadLetter::of(received, Origin::Lambda)
