@@ -64,7 +64,8 @@ pub fn from_settings(
     http: &HttpTransport,
 ) -> Result<Gateway<Signed<HttpTransport>, SqsDeadLetters>, http::uri::InvalidUri> {
     let dead_letters = settings.dead_letters.queue_url.as_ref().map(SqsDeadLetters::new);
-    Gateway::new(settings, signed_transport(settings, http), dead_letters)
+    let gateway = Gateway::new(settings, signed_transport(settings, http), dead_letters)?;
+    Ok(gateway.with_state(State::from_settings(&settings.state, http)))
 }
 
 /// Returns an HTTP transport that signs as `settings` ask for.
