@@ -8,21 +8,24 @@
 //! web pages are answered, too.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{HOST, ORIGIN};
+use http::header::{CONNECTION, HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lengths::Watched;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
+
+mod lengths;
 
 const MAX_CONNECTIONS: usize = 128;
 /// For the headers of a request, and once more for its body.
@@ -108,8 +111,16 @@ async fn connection<A, F>(
     // Answers are small, and a client waits for each.
     let _is_set = stream.set_nodelay(true).is_ok();
     let (answer, has_begun) = (&answer, &AtomicBool::new(false));
+    let (stream, lengths) = Watched::new(stream);
+    let (lengths, requests) = (&lengths, &AtomicU64::new(0));
     let service = service_fn(move |request: Request<Incoming>| async move {
         has_begun.store(true, Relaxed);
+        if lengths::lock(lengths).are_both_in(requests.fetch_add(1, Relaxed)) {
+            let mut refusal =
+                plain(400, "expected Content-Length or Transfer-Encoding, found both (RFC 9112, section 6.3)");
+            refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            return Ok(refusal);
+        }
         let (parts, body) = request.into_parts();
         if !has_one_host(parts.version, &parts.headers) {
             return Ok(plain(400, "expected the header Host once (RFC 9112, section 3.2)"));

@@ -42,6 +42,21 @@ async fn passes_on_too_large_for_a_body_over_the_limit() {
 }
 
 #[tokio::test]
+async fn both_lengths_are_400_in_the_first_and_in_a_later_request() {
+    let both = "POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 4\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n";
+    let get = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let chunked = "POST / HTTP/1.1\r\nhost: localhost\r\ntransfer-encoding: chunked\r\n\r\n4\r\n0123\r\n0\r\n\r\n";
+    for before in ["", get, chunked] {
+        let answer = exchange(format!("{before}{both}{get}").as_bytes()).await;
+        let statuses: Vec<_> = answer.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect();
+        // Nothing behind it is answered.
+        let expected: &[&str] = if before.is_empty() { &["400"] } else { &["200", "400"] };
+        assert_eq!(statuses, expected, "{answer}");
+        assert!(answer.contains("found both") && answer.contains("connection: close"), "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_client_finds_a_place_beside_many_idle_connections() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();

@@ -1,0 +1,266 @@
+//! Finds requests with both `Content-Length` and `Transfer-Encoding` in the bytes of a connection.
+//!
+//! Such a request may be an attempt to smuggle another one past a proxy (RFC 9112, section 6.3). hyper takes it, drops the
+//! `Content-Length`, and closes the connection behind it: the service cannot see that both were there. [`Lengths`] reads the same
+//! bytes as hyper and keeps count of the requests. It changes nothing that hyper reads, holds [`MAX_LINE`] bytes, and gives up
+//! where hyper ends the connection anyway.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Longer lines are none that matters here: a name and a number are shorter. The rest of a line is skipped.
+const MAX_LINE: usize = 128;
+
+/// The state of one connection.
+#[derive(Debug)]
+pub(super) struct Lengths {
+    part: Part,
+    /// The start of the current line, without its end.
+    line: Vec<u8>,
+    head: Head,
+    /// Heads that have ended so far.
+    heads: u64,
+    /// The number of the request with both.
+    with_both: Option<u64>,
+}
+
+/// The part of a connection to which the next byte belongs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    /// Empty lines in front of a request belong to none.
+    RequestLine,
+    Headers,
+    Body(u64),
+    ChunkSize,
+    /// The data of a chunk, and the line end behind it.
+    Chunk(u64),
+    Trailers,
+    /// hyper reads no further request.
+    Unknown,
+}
+
+#[derive(Clone, Copy, Default, Debug)]
+struct Head {
+    length: Option<u64>,
+    is_encoded: bool,
+}
+
+impl Lengths {
+    pub(super) fn new() -> Self {
+        Self { part: Part::RequestLine, line: Vec::new(), head: Head::default(), heads: 0, with_both: None }
+    }
+
+    /// Reports whether the request of this number, from 0, has both. Its head must have been read.
+    pub(super) fn are_both_in(&self, request: u64) -> bool {
+        self.with_both == Some(request)
+    }
+
+    /// Reads the next bytes of the connection.
+    fn read(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            match self.part {
+                Part::Unknown => return,
+                Part::Body(left) => {
+                    let left = skip(&mut bytes, left);
+                    self.part = if left == 0 { Part::RequestLine } else { Part::Body(left) };
+                }
+                Part::Chunk(left) => {
+                    let left = skip(&mut bytes, left);
+                    self.part = if left == 0 { Part::ChunkSize } else { Part::Chunk(left) };
+                }
+                Part::RequestLine | Part::Headers | Part::ChunkSize | Part::Trailers => {
+                    let end = memchr::memchr(b'\n', bytes);
+                    let (line, rest) = bytes.split_at(end.map_or(bytes.len(), |end| end + 1));
+                    self.line.extend_from_slice(&line[..line.len().min(MAX_LINE - self.line.len())]);
+                    bytes = rest;
+                    if end.is_some() {
+                        let mut line = std::mem::take(&mut self.line);
+                        self.part = self.end_of_line(line.trim_ascii());
+                        line.clear();
+                        self.line = line;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Returns the part behind a line.
+    fn end_of_line(&mut self, line: &[u8]) -> Part {
+        match self.part {
+            Part::RequestLine if line.is_empty() => Part::RequestLine,
+            Part::RequestLine => {
+                self.head = Head::default();
+                Part::Headers
+            }
+            Part::Headers if !line.is_empty() => {
+                self.header(line);
+                Part::Headers
+            }
+            Part::Headers => {
+                self.heads += 1;
+                match self.head {
+                    Head { length: Some(_), is_encoded: true } => {
+                        self.with_both = Some(self.heads - 1);
+                        Part::Unknown
+                    }
+                    Head { length: None, is_encoded: true } => Part::ChunkSize,
+                    Head { length: None | Some(0), .. } => Part::RequestLine,
+                    Head { length: Some(length), .. } => Part::Body(length),
+                }
+            }
+            Part::ChunkSize => {
+                let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
+                let digits = std::str::from_utf8(&line[..digits]).unwrap_or_default();
+                match u64::from_str_radix(digits, 16) {
+                    Ok(0) => Part::Trailers,
+                    // The line end behind the data is two bytes: hyper takes no other.
+                    Ok(size) => size.checked_add(2).map_or(Part::Unknown, Part::Chunk),
+                    Err(_) => Part::Unknown,
+                }
+            }
+            Part::Trailers if !line.is_empty() => Part::Trailers,
+            Part::Trailers => Part::RequestLine,
+            other => other,
+        }
+    }
+
+    fn header(&mut self, line: &[u8]) {
+        let Some(colon) = memchr::memchr(b':', line) else { return };
+        let (name, value) = (&line[..colon], line[colon + 1..].trim_ascii());
+        if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            self.head.is_encoded = true;
+        } else if name.eq_ignore_ascii_case(b"content-length") {
+            // A length that cannot be read is a 400 of hyper, unless there is an encoding, too.
+            let length = std::str::from_utf8(value).ok().and_then(|value| value.parse().ok());
+            self.head.length = Some(length.unwrap_or(u64::MAX));
+        }
+    }
+}
+
+/// Skips `left` bytes. Returns how many are still to skip.
+fn skip(bytes: &mut &[u8], left: u64) -> u64 {
+    let here = usize::try_from(left).unwrap_or(usize::MAX).min(bytes.len());
+    *bytes = &bytes[here..];
+    left - here as u64
+}
+
+/// A connection whose bytes [`Lengths`] reads, too.
+pub(super) struct Watched<S> {
+    stream: S,
+    lengths: Arc<Mutex<Lengths>>,
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S) -> (Self, Arc<Mutex<Lengths>>) {
+        let lengths = Arc::new(Mutex::new(Lengths::new()));
+        (Self { stream, lengths: Arc::clone(&lengths) }, lengths)
+    }
+}
+
+pub(super) fn lock(lengths: &Mutex<Lengths>) -> MutexGuard<'_, Lengths> {
+    lengths.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        lock(&self.lengths).read(&buffer.filled()[before..]);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOTH: &str =
+        "POST / HTTP/1.1\r\nContent-length : 4\r\nhost: a\r\ncontent-LENGTH: 4\r\ntransfer-encoding:chunked\r\n\r\n";
+
+    /// Returns the number of the first request with both, read in pieces of any size.
+    fn first(text: &str) -> Option<u64> {
+        let of = |size: usize| {
+            let mut lengths = Lengths::new();
+            text.as_bytes().chunks(size.max(1)).for_each(|piece| lengths.read(piece));
+            assert!(lengths.line.len() <= MAX_LINE);
+            lengths.with_both
+        };
+        let expected = of(text.len());
+        for size in 1..text.len().min(40) {
+            assert_eq!(of(size), expected, "pieces of {size} bytes");
+        }
+        expected
+    }
+
+    #[test]
+    fn finds_the_request_with_both_behind_requests_of_every_kind() {
+        let long = format!("x-long: {}\r\n", "content-length: 1 ".repeat(30));
+        let table = [
+            (String::new(), 0),
+            ("\r\n\r\n".to_owned(), 0),
+            ("GET /a HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), 1),
+            ("GET /a HTTP/1.1\nhost: a\n\n\r\n".to_owned(), 1),
+            (format!("PUT /a HTTP/1.1\r\n{long}content-length: 6\r\n\r\n\r\nPOST"), 1),
+            ("PUT /a HTTP/1.1\r\ncontent-length: 0\r\n\r\n".repeat(3), 3),
+            (
+                "PUT /a HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n\
+                 5;x=y\r\nGET /\r\n1A\r\nabcdefghijklmnopqrstuvwxyz\r\n0\r\nx: y\r\n\r\n"
+                    .repeat(2),
+                2,
+            ),
+        ];
+        for (before, number) in table {
+            assert_eq!(first(&format!("{before}{BOTH}")), Some(number), "{before:?}");
+            assert_eq!(first(&before), None, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn both_are_found_in_either_order_and_once_is_enough() {
+        let head = |headers: &str| format!("POST / HTTP/1.1\r\n{headers}\r\n");
+        for headers in [
+            "content-length: 1\r\ntransfer-encoding: chunked\r\n",
+            "Transfer-Encoding: chunked\r\nContent-Length: 1\r\n",
+            "transfer-encoding: gzip, chunked\r\ncontent-length: x\r\n",
+        ] {
+            assert_eq!(first(&head(headers)), Some(0), "{headers:?}");
+        }
+        for headers in [
+            "content-length: 1\r\n",
+            "transfer-encoding: chunked\r\n",
+            "x: content-length: 1\r\ntransfer-encoding: chunked\r\n",
+        ] {
+            assert_eq!(first(&head(headers)), None, "{headers:?}");
+        }
+        assert_eq!(first(&format!("{}ffffffffffffffff\r\n", head("transfer-encoding: chunked\r\n"))), None);
+    }
+}
