@@ -7,7 +7,7 @@
 //! * No label name stands twice in a series, and none is `__name__`. A name or a value can be empty, except the series' own name.
 //! * No series stands twice at one time. Equal values were made one, and different ones are an error.
 //!
-//! A body is read as Prometheus' parser reads it at a scrape (`model/textparse`), with these exceptions. `tests/exposition.rs` compares
+//! A body is read as Prometheus' parser reads it at a scrape (`model/textparse`), with these exceptions. `tests/exposition` compares
 //! both parsers.
 //!
 //! | a body with | Prometheus | here |
@@ -29,6 +29,8 @@
 //! | more than [`MAX_LABELS`](crate::limits::MAX_LABELS) labels | taken | an error |
 //! | OpenMetrics: seconds beyond 64 bits of milliseconds | another time | an error |
 //! | OpenMetrics: `_created` behind another family's TYPE | left out | a series |
+//! | protobuf: damage in what a series does not need, such as an exemplar | an error | taken |
+//! | protobuf: a group, a field number of more than 29 bits, a packed field that ends inside of a number | taken | an error |
 //! | `le` and `quantile` of a series without a type, behind another family's TYPE | written anew | as they are |
 //!
 //! Texts are spans into the body. A second buffer holds what stands otherwise in the body, such as a value with escapes.

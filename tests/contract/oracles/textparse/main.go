@@ -1,13 +1,15 @@
-// Prometheus' own parsers of the text formats, for tests/exposition.rs.
+// Prometheus' own parsers of pushed bodies, for tests/exposition.
 //
-//	textparse < BODIES       for each body, the series and the metadata that Prometheus reads from it
-//	textparse texts FILE...  the contents of the files; of a Go file, such as a test, each string literal
+//	textparse < BODIES           for each body, the series and the metadata that Prometheus reads from it
+//	textparse texts FILE...      the contents of the files; of a Go file, such as a test, each string literal
+//	textparse families FILE...   the same, each metric family of a Go file, given in protobuf's text format, as delimited protobuf
 //
 // All input and output is JSON, one value a line; bodies are base64.
 package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -21,8 +23,12 @@ import (
 	"strconv"
 	"strings"
 
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/prometheus/model/histogram"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/encoding/prototext"
 )
 
 type body struct {
@@ -32,7 +38,7 @@ type body struct {
 
 type series struct {
 	Labels [][2][]byte `json:"labels"`
-	// The bits of the double, in hexadecimal: JSON has no NaN.
+	// The bits of the double, in hexadecimal: JSON has no NaN. Of a native histogram: all that it holds.
 	Bits      string `json:"bits"`
 	Timestamp *int64 `json:"timestamp"`
 }
@@ -63,8 +69,16 @@ func main() {
 				must(encoder.Encode([]byte(text)))
 			}
 		}
+	case os.Args[1] == "families":
+		for _, path := range os.Args[2:] {
+			for _, text := range texts(path) {
+				if body := family(path, text); body != nil {
+					must(encoder.Encode(body))
+				}
+			}
+		}
 	default:
-		log.Fatal("usage: textparse [texts FILE...]")
+		log.Fatal("usage: textparse [texts|families FILE...]")
 	}
 }
 
@@ -88,7 +102,7 @@ func parse(one body) parsed {
 		result.Error = &text
 		return result
 	}
-	options := textparse.ParserOptions{OpenMetricsSkipSTSeries: true}
+	options := textparse.ParserOptions{OpenMetricsSkipSTSeries: true, KeepClassicOnClassicAndNativeHistograms: true}
 	reader, err := textparse.New(one.Bytes, one.ContentType, labels.NewSymbolTable(), options)
 	if err != nil {
 		return failed(err)
@@ -103,7 +117,11 @@ func parse(one body) parsed {
 		}
 		switch entry {
 		case textparse.EntrySeries:
-			result.Series = append(result.Series, sample(reader))
+			_, timestamp, value := reader.Series()
+			result.Series = append(result.Series, sample(reader, timestamp, bits(value)))
+		case textparse.EntryHistogram:
+			_, timestamp, integers, floats := reader.Histogram()
+			result.Series = append(result.Series, sample(reader, timestamp, native(integers, floats)))
 		case textparse.EntryType:
 			name, text := reader.Type()
 			result.add("type", name, []byte(text))
@@ -117,9 +135,66 @@ func parse(one body) parsed {
 	}
 }
 
-func sample(reader textparse.Parser) series {
-	_, timestamp, value := reader.Series()
-	one := series{Bits: fmt.Sprintf("%016x", math.Float64bits(value)), Labels: [][2][]byte{}}
+func bits(value float64) string {
+	if math.IsNaN(value) {
+		value = math.Float64frombits(0x7ff8000000000001)
+	}
+	return fmt.Sprintf("%016x", math.Float64bits(value))
+}
+
+// native returns all that a histogram holds. Empty buckets are left out, because the parser leaves out some of them.
+func native(integers *histogram.Histogram, floats *histogram.FloatHistogram) string {
+	if integers != nil {
+		h := integers
+		return fmt.Sprintf("integers schema=%d threshold=%s hint=%d sum=%s count=%d zero=%d negative=%s positive=%s", h.Schema,
+			bits(h.ZeroThreshold), h.CounterResetHint, bits(h.Sum), h.Count, h.ZeroCount,
+			buckets(h.NegativeSpans, absolute(h.NegativeBuckets)), buckets(h.PositiveSpans, absolute(h.PositiveBuckets)))
+	}
+	h := floats
+	return fmt.Sprintf("floats schema=%d threshold=%s hint=%d sum=%s count=%s zero=%s negative=%s positive=%s", h.Schema,
+		bits(h.ZeroThreshold), h.CounterResetHint, bits(h.Sum), bits(h.Count), bits(h.ZeroCount),
+		buckets(h.NegativeSpans, shown(h.NegativeBuckets)), buckets(h.PositiveSpans, shown(h.PositiveBuckets)))
+}
+
+func absolute(deltas []int64) []string {
+	var count int64
+	var counts []string
+	for _, delta := range deltas {
+		count += delta
+		counts = append(counts, strconv.FormatInt(count, 10))
+	}
+	return counts
+}
+
+func shown(counts []float64) []string {
+	var texts []string
+	for _, count := range counts {
+		if count == 0 {
+			texts = append(texts, "0")
+			continue
+		}
+		texts = append(texts, bits(count))
+	}
+	return texts
+}
+
+func buckets(spans []histogram.Span, counts []string) string {
+	var index int64
+	var all strings.Builder
+	for _, span := range spans {
+		index += int64(span.Offset)
+		for range span.Length {
+			if counts[0] != "0" {
+				fmt.Fprintf(&all, "%d:%s,", index, counts[0])
+			}
+			index, counts = index+1, counts[1:]
+		}
+	}
+	return all.String()
+}
+
+func sample(reader textparse.Parser, timestamp *int64, value string) series {
+	one := series{Bits: value, Labels: [][2][]byte{}}
 	if timestamp != nil {
 		copied := *timestamp
 		one.Timestamp = &copied
@@ -155,6 +230,21 @@ func texts(path string) []string {
 		return true
 	})
 	return found
+}
+
+// family returns a delimited metric family. It returns nil if a string literal of a Go file is none.
+func family(path, text string) []byte {
+	if !strings.HasSuffix(path, ".go") {
+		return []byte(text)
+	}
+	var message dto.MetricFamily
+	if prototext.Unmarshal([]byte(text), &message) != nil || message.GetName() == "" {
+		return nil
+	}
+	var body bytes.Buffer
+	_, err := protodelim.MarshalTo(&body, &message)
+	must(err)
+	return body.Bytes()
 }
 
 func must(err error) {
