@@ -114,7 +114,7 @@ impl<T: Transport, D> Gateway<T, D> {
         let external = &self.rules.external_labels;
         let Otlp { promoted, scope_labels, now, body, .. } = *request;
         let rules = Rules { promoted, scope_labels, external, now };
-        let mut translator = Translator::new(rules, Part::new(external, from));
+        let mut translator = Translator::new(rules, Part::new(external, from, MAX_OTLP_TABLE_BYTES));
         match request.encoding {
             OtlpEncoding::Protobuf => read_protobuf(body, &mut translator),
             OtlpEncoding::Json => read_json(body, &mut translator),
@@ -216,13 +216,15 @@ struct Part<'a> {
     /// All items of the request.
     items: u64,
     memory: usize,
+    /// The memory that is not passed by more than one item.
+    most: usize,
     /// All that the request takes when it is sent.
     protobuf: usize,
     samples: usize,
 }
 
 impl<'a> Part<'a> {
-    fn new(external: &'a LabelSet<'static>, from: u64) -> Self {
+    fn new(external: &'a LabelSet<'static>, from: u64, most: usize) -> Self {
         let external_len = external.as_slice().iter().map(|label| label_len(label.name.as_str(), &label.value)).sum();
         Self {
             external_len,
@@ -235,6 +237,7 @@ impl<'a> Part<'a> {
             end: None,
             items: 0,
             memory: 0,
+            most,
             protobuf: 0,
             samples: 0,
         }
@@ -266,7 +269,7 @@ impl<'a> Sink<'a> for Part<'a> {
         if number < self.from || self.is_too_large() {
             return false;
         }
-        if self.end.is_none() && self.memory > MAX_OTLP_TABLE_BYTES {
+        if self.end.is_none() && self.memory > self.most {
             self.end = Some(number);
         }
         if self.end.is_none() {
@@ -321,6 +324,64 @@ impl std::error::Error for OtlpError {
         match self {
             Self::Read(error) => Some(error),
             Self::TooLarge => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Label;
+    use std::collections::BTreeSet;
+
+    /// Returns the samples, the rejections and the number of parts, if each part has at most so much memory.
+    fn parts(body: &str, most: usize) -> (BTreeSet<(String, u64)>, Vec<String>, usize) {
+        let external = LabelSet::default();
+        let (mut samples, mut rejections, mut count) = (BTreeSet::new(), Vec::new(), 0);
+        let mut next = Some(0);
+        while let Some(from) = next {
+            let rules = Rules { promoted: &[], scope_labels: false, external: &external, now: Timestamp(1) };
+            let mut translator = Translator::new(rules, Part::new(&external, from, most));
+            read_json(body.as_bytes(), &mut translator).unwrap();
+            let part = translator.into_sink();
+            assert!(!part.is_too_large());
+            count += 1;
+            next = part.end;
+            rejections.extend(part.rejected.iter().map(|reason| reason.to_string()));
+            let kinds = part.kinds.len();
+            let table = part.table.finish(&mut |contradiction| panic!("{contradiction}"));
+            for sample in table.samples() {
+                assert!((sample.item.0 as usize) < kinds);
+                let (name, labels) = table.series(sample.series);
+                let shown = |label: &Label<'_>| format!("{}={}", label.name.as_str(), label.value);
+                let labels: Vec<_> = labels.iter().map(shown).collect();
+                let key = (format!("{}{labels:?}", name.as_str()), sample.timestamp.0.unsigned_abs());
+                assert!(samples.insert(key), "a sample is in two parts");
+            }
+        }
+        (samples, rejections, count)
+    }
+
+    #[test]
+    fn every_item_is_in_one_part_however_small_the_parts_are() {
+        let attributes = r#""resource":{"attributes":[{"key":"service.name","value":{"stringValue":"s"}},{"key":"os","value":{}},
+            {"key":"a","value":{"stringValue":"b"}}]}"#;
+        let gauge = |name: &str| {
+            format!(
+                r#"{{"name":"{name}","gauge":{{"dataPoints":[{{"asInt":1}},{{}},{{"asInt":2,"timeUnixNano":7000000}}]}}}}"#
+            )
+        };
+        let histogram = r#"{"name":"h","histogram":{"aggregationTemporality":2,"dataPoints":[{"count":3,"sum":1,"bucketCounts":
+            [1,1,1],"explicitBounds":[1,2]},{"timeUnixNano":9000000}]}}"#;
+        let metrics = format!("{},{histogram},{}", gauge("a"), gauge("b"));
+        let resource = format!(r#"{{{attributes},"scopeMetrics":[{{"metrics":[{metrics}]}}]}}"#);
+        let body = format!(r#"{{"resourceMetrics":[{resource}]}}"#);
+        let (samples, rejections, count) = parts(&body, usize::MAX);
+        assert_eq!((samples.len(), rejections.len(), count), (14, 2, 1));
+        for most in [0, 100, 400, 1_000] {
+            let (in_parts, rejected, count) = parts(&body, most);
+            assert_eq!((&in_parts, &rejected), (&samples, &rejections), "{most}");
+            assert!(count > 1, "{most}");
         }
     }
 }

@@ -85,14 +85,14 @@ pub fn label_name(key: Cow<'_, str>) -> Option<Cow<'_, str>> {
         let classic = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
         Cow::Owned(key.chars().map(classic).collect())
     };
-    if name.bytes().all(|byte| byte == b'_') {
-        return None;
-    }
-    Some(match name.as_bytes() {
+    let name = match name.as_bytes() {
         [b'0'..=b'9', ..] => Cow::Owned(format!("key_{name}")),
-        [b'_', second, ..] if *second != b'_' => Cow::Owned(format!("key{name}")),
+        [b'_', b'_', ..] => name,
+        // A single underscore gets the prefix, too.
+        [b'_', ..] => Cow::Owned(format!("key{name}")),
         _ => name,
-    })
+    };
+    Some(name).filter(|name| name.bytes().any(|byte| byte != b'_'))
 }
 
 fn is_kept(c: char) -> bool {
@@ -229,8 +229,10 @@ mod tests {
             ("__reserved__label__name__", Some("__reserved__label__name__")),
             ("trailing_underscores___", Some("trailing_underscores___")),
             ("", None),
-            ("_", None),
+            ("_", Some("key_")),
+            ("é", Some("key_")),
             ("__", None),
+            ("éé", None),
             ("ようこそ", None),
         ];
         for (key, expected) in table {

@@ -255,8 +255,8 @@ fn joins_attributes_that_become_one_label_in_the_order_of_their_keys() {
         (&[("list", AnyValueOf::List)], "a{list=[\"x\",null,AQI=]} 1 @1"),
         (&[("empty", AnyValueOf::Text(""))], "a{} 1 @1"),
         (
-            &[("é", AnyValueOf::Text("x"))],
-            "invalid_label_name: metric \"a\": the attribute \"é\": the name has no letter or digit that Prometheus allows",
+            &[("éé", AnyValueOf::Text("x"))],
+            "invalid_label_name: metric \"a\": the attribute \"éé\": the name has no letter or digit that Prometheus allows",
         ),
         (
             &[("", AnyValueOf::Text("x"))],

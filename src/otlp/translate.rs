@@ -101,8 +101,11 @@ struct Names<'a> {
 }
 
 impl Promoted {
-    /// Returns `None` if the attribute can be no label.
+    /// Returns `None` if the attribute can be no label, or has no letter or digit: that is a mistake.
     pub fn new(key: &str) -> Option<Self> {
+        if !key.contains(|c: char| c.is_ascii_alphanumeric()) {
+            return None;
+        }
         let name = super::names::label_name(Cow::Borrowed(key))?;
         let name = LabelName::as_is(name).ok()?.into_owned();
         Some(Self { key: key.to_owned(), name })

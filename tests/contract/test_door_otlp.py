@@ -130,27 +130,3 @@ def test_promotes_attributes_and_adds_the_labels_of_the_scope():
 def test_an_empty_request_is_a_success(gateway):
     for body, content_type in (b"", PROTOBUF), (b"{}", JSON):
         assert post(gateway, body, content_type).status == 200
-
-
-def test_writes_every_data_point_of_a_long_request_once(gateway):
-    """The samples take more memory than one table has, so the gateway sends them in several parts."""
-    def field(number, content):
-        length = len(content)
-        return bytes([number << 3 | 2, *([length] if length < 128 else [length & 127 | 128, length >> 7])]) + content
-
-    def long_field(number, content):
-        out, length = bytes([number << 3 | 2]), len(content)
-        while length > 127:
-            out, length = out + bytes([length & 127 | 128]), length >> 7
-        return out + bytes([length]) + content
-
-    when, count = now_ms(), 70_000
-    labels = b"".join(field(7, field(1, b"l%d" % i) + field(2, field(1, b"v"))) for i in range(8))
-    points = [b"\x19" + struct.pack("<Q", when * 1_000_000) + b"\x31" + struct.pack("<q", i) + labels +
-              field(7, field(1, b"i") + field(2, field(1, b"%d" % i))) for i in range(count)]
-    metric = field(1, b"a") + long_field(5, b"".join(field(1, point) for point in points))
-    answered = post(gateway, gzip.compress(long_field(1, long_field(2, long_field(2, metric))), 1), PROTOBUF, **{"Content-Encoding": "gzip"})
-    assert (answered.status, answered.body) == (200, b"")
-    assert len(answered.samples) == count
-    found = {dict(labels)["i"]: samples for (_, labels), samples in answered.samples.items()}
-    assert all(found[str(i)] == [(when, bits(float(i)))] for i in range(count))
