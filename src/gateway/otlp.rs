@@ -377,7 +377,7 @@ mod tests {
         let resource = format!(r#"{{{attributes},"scopeMetrics":[{{"metrics":[{metrics}]}}]}}"#);
         let body = format!(r#"{{"resourceMetrics":[{resource}]}}"#);
         let (samples, rejections, count) = parts(&body, usize::MAX);
-        assert_eq!((samples.len(), rejections.len(), count), (14, 2, 1));
+        assert_eq!((samples.len(), rejections.len(), count), (13, 2, 1));
         for most in [0, 100, 400, 1_000] {
             let (in_parts, rejected, count) = parts(&body, most);
             assert_eq!((&in_parts, &rejected), (&samples, &rejections), "{most}");

@@ -1,4 +1,4 @@
-"""Agents that send remote write through the door while the receiver is away for some time: every sample arrives.
+"""Agents that send remote write or OTLP through the door while the receiver is away for some time: every sample arrives.
 
 The door is `pushgw serve --http`, or a function URL around the real `ingest`. A Prometheus behind it answers which samples it has.
 """
@@ -12,7 +12,7 @@ from support.function_url import FunctionUrl
 from support.prometheus import Prometheus
 from support.recorder import Recorder
 from support.runtime_api import Ingest
-from support.senders import Collector, Outage, Sample, Telegraf, Vmagent
+from support.senders import Collector, OtlpCollector, Outage, Sample, Telegraf, Vmagent
 from support.serve import serving
 
 
@@ -109,3 +109,11 @@ def test_an_agent_loses_nothing(agent, door, outage, store):
         loses_nothing(sender, door, outage, store)
     sent = [(request.header("Content-Encoding"), status) for request, status, *_ in door.exchanges]
     assert set(sent) == {("snappy", 204), ("snappy", 503)}
+
+
+@pytest.mark.peers
+def test_a_collector_loses_nothing_by_otlp(door, outage, store):
+    with OtlpCollector(door.url) as sender:
+        loses_nothing(sender, door, outage, store)
+    sent = [(request.header("Content-Type"), request.header("Content-Encoding"), status) for request, status, *_ in door.exchanges]
+    assert set(sent) == {("application/x-protobuf", "gzip", 200), ("application/x-protobuf", "gzip", 503)}

@@ -116,17 +116,18 @@ class Collector(Sender):
     """An OpenTelemetry Collector that gets OTLP and exports remote write."""
 
     own_labels = ("otel_scope_name", "otel_scope_version", "otel_scope_schema_url")
+    exporter, endpoint = "prometheusremotewrite", "endpoint: {url}/api/v1/write"
 
     def command(self, url):
         config = self._write("collector.yaml", f"""\
 receivers: {{otlp: {{protocols: {{http: {{endpoint: "127.0.0.1:{self.port}"}}}}}}}}
 exporters:
-  prometheusremotewrite:
-    endpoint: {url}/api/v1/write
+  {self.exporter}:
+    {self.endpoint.format(url=url)}
     retry_on_failure: {{initial_interval: 100ms, max_interval: 1s, max_elapsed_time: 0s}}
 service:
   telemetry: {{metrics: {{level: none}}, logs: {{level: warn}}}}
-  pipelines: {{metrics: {{receivers: [otlp], exporters: [prometheusremotewrite]}}}}
+  pipelines: {{metrics: {{receivers: [otlp], exporters: [{self.exporter}]}}}}
 """)
         return needed(COLLECTOR), f"--config=file:{config}"
 
@@ -140,6 +141,13 @@ service:
         request = {"resourceMetrics": [{"scopeMetrics": [{"metrics": [{"name": name, "gauge": {"dataPoints": points}}
                                                                       for name, points in metrics.items()]}]}]}
         self.post("/v1/metrics", json.dumps(request), "application/json")
+
+
+class OtlpCollector(Collector):
+    """The same, with an exporter of OTLP in protobuf."""
+
+    own_labels = ()
+    exporter, endpoint = "otlp_http", "metrics_endpoint: {url}/v1/metrics"
 
 
 class Telegraf(Sender):
