@@ -39,6 +39,11 @@ pub(super) fn is_full(json: &str) -> bool {
     json.len() > MAX_LABEL_VALUE_BYTES
 }
 
+/// Writes bytes, which are base64 already, in a list or an object. The Collector's library has none for empty ones.
+pub(super) fn write_base64(base64: &str, json: &mut String) {
+    if base64.is_empty() { json.push_str("null") } else { write_text(base64, json) }
+}
+
 /// Writes a double in a list or an object. JSON has no NaN and no infinity: they are texts.
 pub(super) fn write_double(value: f64, json: &mut String) {
     let text = double(value);

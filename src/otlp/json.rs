@@ -557,7 +557,7 @@ impl<'a> Any<'a> {
         match self {
             Self::Empty => json.push_str("null"),
             Self::Text(text) => any_value::write_text(&text, json),
-            Self::Bytes(text) => any_value::write_text(&text, json),
+            Self::Bytes(text) => any_value::write_base64(&text, json),
             Self::Double(float) => any_value::write_double(float, json),
             Self::Boolean(_) | Self::Integer(_) | Self::Json(_) => json.push_str(&self.into_text()),
         }

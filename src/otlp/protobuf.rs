@@ -322,7 +322,7 @@ fn nested(member: Field<'_>, json: &mut String, depth: usize) -> Read<()> {
             }
             object.write(json);
         }
-        _ => any_value::write_text(&any_value::base64(member.message()?.bytes()), json),
+        _ => any_value::write_base64(&any_value::base64(member.message()?.bytes()), json),
     }
     Ok(())
 }

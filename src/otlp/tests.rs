@@ -456,7 +456,7 @@ fn says_where_json_is_wrong() {
         ("{\"resourceMetrics\":[{}],\n}", "byte 25: trailing comma"),
         (" []", "byte 1: expected an object, not a list"),
         (r#"{"resourceMetrics":5}"#, "byte 18: invalid type: integer `5`, expected a list"),
-        ("{\"resourceMetrics\":[{\"scopeMetrics\":[\n{\"metrics\":[{\"name\":5}]}]}]}", "byte 63: expected a text"),
+        ("{\"resourceMetrics\":[{\"scopeMetrics\":[\n{\"metrics\":[{\"name\":5}]}]}]}", "byte 59: expected a text"),
         (
             r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"asInt":"x"}]}}]}]}]}"#,
             "byte 85: expected a whole number",
