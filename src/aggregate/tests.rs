@@ -164,6 +164,13 @@ fn a_summary_forgets_what_is_older_than_its_window_but_not_its_sum_and_count() {
     assert_eq!(aggregate.apply(&summary(&[0.5], &[9.0]), T, at(60), window()), Applied::Counted);
     assert_eq!(quantiles(&aggregate, 60), ["{quantile=\"0.5\"} 9.0"]);
     assert_eq!(quantiles(&aggregate, 5), Vec::<String>::new());
+
+    let mut full = Aggregate::new(&summary(&[0.0, 1.0], &[]));
+    for (minutes, value) in [(0, 1.0), (2, 2.0), (4, 3.0), (6, 4.0), (8, 5.0)] {
+        assert_eq!(full.apply(&summary(&[0.0], &[value]), T, at(minutes), window()), Applied::Counted);
+    }
+    assert_eq!(quantiles(&full, 9), ["{quantile=\"0.0\"} 1.0", "{quantile=\"1.0\"} 5.0"]);
+    assert_eq!(quantiles(&full, 10), ["{quantile=\"0.0\"} 2.0", "{quantile=\"1.0\"} 5.0"]);
 }
 
 #[test]

@@ -252,7 +252,7 @@ pub(crate) fn costs(events: u32, rounds: usize) -> [(&'static str, f64); 8] {
 }
 
 /// Returns the result of `work`, and its CPU time in seconds.
-fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
+pub(crate) fn timed<R>(work: impl FnOnce() -> R) -> (R, f64) {
     let now = || {
         let time = clock_gettime(ClockId::ThreadCPUTime);
         Duration::new(

@@ -10,6 +10,11 @@ def test_takes_at_most_5_percent_more_than_the_baseline(name):
     assert fine, sentence
 
 
+def test_an_increment_of_a_counter_takes_at_most_1_000_instructions():
+    # The goal is a microsecond. An increment takes 30 ns where it was measured.
+    assert count("aggregate", 1_000).total <= 1_000
+
+
 def test_the_whole_takes_at_most_twice_the_instructions_of_a_bare_parse():
     # Under valgrind SHA-256 runs without the processor's instructions for it. Without valgrind the whole is nearer to the floor.
     assert count("whole", 1_000).total <= 2 * count("floor", 1_000).total

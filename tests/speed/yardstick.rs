@@ -6,11 +6,16 @@
 //!                                    ROUNDS rounds, in nanoseconds for each event
 //! yardstick floor EVENTS ROUNDS      runs ROUNDS rounds of the floor, for callgrind
 //! yardstick whole EVENTS ROUNDS      runs ROUNDS rounds of the whole way
+//! yardstick aggregate COUNT ROUNDS   runs ROUNDS rounds of adding up COUNT increments of 50 counters
+//! yardstick increments COUNT ROUNDS  prints the median cost of such an increment in nanoseconds
 //! ```
 
 #[path = "../benches/workload.rs"]
 mod workload;
 
+mod increments;
+
+use increments::{aggregate, cost_of_increments, increments};
 use std::io::Write as _;
 use std::process::ExitCode;
 use workload::{Accepts, Function, NOW, costs, floor, payload};
@@ -38,8 +43,15 @@ fn main() -> ExitCode {
             function.whole(payload.clone());
             measured(number(rounds), || function.whole(payload.clone()).summary.delivered);
         }
+        ["aggregate", count, rounds] => {
+            let increments = increments(number(count));
+            measured(number(rounds), || aggregate(&increments));
+        }
+        ["increments", count, rounds] => println!("{:.1}", cost_of_increments(number(count), number(rounds))),
         _ => {
-            eprintln!("yardstick payload EVENTS NOW | costs EVENTS ROUNDS | floor EVENTS ROUNDS | whole EVENTS ROUNDS");
+            eprintln!(
+                "yardstick payload EVENTS NOW | costs|floor|whole EVENTS ROUNDS | aggregate|increments COUNT ROUNDS"
+            );
             return ExitCode::FAILURE;
         }
     }
