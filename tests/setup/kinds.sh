@@ -61,3 +61,9 @@ script_of_tests() {
     read -r yes no < <(sed -nE '$ s/^([0-9]+) passed, ([0-9]+) failed$/\1 \2/p' "$output")
     count "$1" "$status" "${yes:-0}" "${no:-0}" 0
 }
+
+# goal FILE ARGUMENT...: a script that compares with another program, and exits with 1 if a goal is missed.
+goal() {
+    run_and_keep "$@"
+    count "$1" "$status" $((status == 0)) $((status == 1)) 0
+}
