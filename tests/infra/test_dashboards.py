@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import cost_of_state
 import templates
 from deployment import VARIANTS
 from support import ROOT, components
@@ -129,6 +130,49 @@ def shown_of(dimension):
     """Returns the numbers of metric lines that Grafana's dashboard shows of the function, or of the tick."""
     return {target["metricName"] for _, target in CLOUDWATCH
             if target["namespace"] == "AmpPushGateway" and target["dimensions"]["FunctionName"] == dimension}
+
+
+def of_tick():
+    """Returns the names of a tick's numbers, and of those that are metrics by default, from the source of its line."""
+    source, reasons = ((ROOT / "src" / file).read_text() for file in ("instrumentation/metric_line.rs", "aggregate/owed.rs"))
+    always = re.findall(r'\("([a-z_]+)", Number::', source.partition("fn numbers_of_tick(")[2].partition("\n}")[0])
+    by_default = re.findall(r'"([a-z_]+)"', re.search(r"OF_TICK_ALARMS: \[&str; \d+\] = \[(.*?)\];", source, re.S)[1])
+    dropped = [f"dropped.{reason}" for reason in re.findall(r'Self::\w+ => "([a-z_]+)"', reasons)]
+    assert len(always) > 20 and len(dropped) == 2
+    return {*always, *dropped}, set(by_default)
+
+
+# As soon as the function of this repository has a tick.
+if "fn numbers_of_tick(" in (ROOT / "src/instrumentation/metric_line.rs").read_text():
+    def test_the_dashboards_show_every_number_of_a_ticks_metric_line():
+        numbers, _ = of_tick()
+        assert shown_of("$tick") == numbers
+        for resources in (templates.sam({"State": "on", "Dashboard": "true"}), templates.cdk("StateChosen")):
+            queries = [one["properties"]["query"] for one in widgets_of(resources) if "TickLogGroup" in one["properties"].get("query", "")]
+            assert len(queries) == 6 and all('message = "invocation"' in query for query in queries)
+            assert {name for query in queries for name in re.findall(r"(?:sum|max|pct)\(`?([a-z_.]+)`?", query)} == numbers
+
+    def test_the_alarms_of_the_state_watch_the_metrics_that_a_tick_makes_by_default():
+        numbers, by_default = of_tick()
+        watched = {alarm["Properties"]["MetricName"] for alarm in templates.sam({"State": "on"}).values()
+                   if alarm["Type"] == "AWS::CloudWatch::Alarm" and alarm["Properties"].get("Namespace") == "AmpPushGateway"
+                   and alarm["Properties"]["Dimensions"] == [{"Name": "FunctionName", "Value": "TickFunction"}]}
+        assert watched == by_default <= numbers
+        assert len(watched) == cost_of_state.TICK_METRICS
+        for panel in PANELS:
+            own = {target["metricName"] for target in panel["targets"]
+                   if target.get("namespace") == "AmpPushGateway" and target["dimensions"]["FunctionName"] == "$tick"}
+            if own:
+                assert ("Needs Metrics=all" in panel["description"]) == bool(own - by_default), panel["title"]
+
+    def test_the_page_of_the_state_names_every_number_of_a_tick():
+        numbers, _ = of_tick()
+        page = (ROOT / "infra/state.md").read_text().partition("## Watching it")[2].partition("\n## ")[0]
+        told = {name for row in re.findall(r"^\| (`[^|]*) \|", page, re.M) for name in re.findall(r"`([^`]+)`", row)}
+        assert told - {"dropped.<reason>"} == {name for name in numbers if "." not in name}
+        asked = re.findall(r"(?:sum|max|pct)\(([a-z_]+)", page) + [name for line in re.findall(r"fields @timestamp, request_id, (.*)", page)
+                                                                   for name in line.split(", ")]
+        assert asked and set(asked) <= numbers
 
 
 def test_the_dashboard_shows_every_number_of_the_metric_line(printed):
