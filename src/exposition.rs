@@ -1,4 +1,4 @@
-//! The body of a push to [`Exposition`]: metric families and their series.
+//! The body of a push to [`Exposition`]: metric families and their series. And back: [`render_text`] and [`render_protobuf`].
 //!
 //! Each format has a parser, and all fill the same [`Builder`](builder::Builder). Nothing is judged here but the format: ages,
 //! the labels of the path and the translation of names are work of the use case. The invariants of an [`Exposition`]:
@@ -41,6 +41,7 @@ mod families;
 mod number;
 mod protobuf;
 mod reader;
+mod render;
 mod resolve;
 mod scanner;
 #[cfg(test)]
@@ -53,6 +54,7 @@ use self::resolve::resolve;
 pub use error::{ParseError, Place, Problem};
 pub use families::{Exposition, Family, Labels, SampleValue, Series};
 pub use protobuf::parse_protobuf;
+pub use render::{Kind, Metric, MetricValue, Rendered, number_text, render_protobuf, render_text};
 
 /// Parses the text format 0.0.4.
 pub fn parse_text(body: &[u8]) -> Result<Exposition<'_>, ParseError> {

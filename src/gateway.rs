@@ -3,6 +3,7 @@
 //! * [`ingest`]: a batch of messages to one outcome for each event and one action for each message.
 //! * [`read`]: the queries of a read request to one response with the receiver's samples.
 //! * `push`: metric families of a group, as Pushgateway's clients send them.
+//! * `groups`: pushed groups in the table: changes, list, wipe.
 //! * `relay`: a remote-write request of a sender.
 //! * `otlp`: an OTLP request of an SDK or a collector.
 //! * `journal`: the typed events of a batch to the journal in the table.
@@ -14,6 +15,7 @@ mod batch;
 mod dead_letters;
 mod event_texts;
 mod fifo;
+mod groups;
 pub mod ingest;
 mod journal;
 mod label_rules;
@@ -31,6 +33,7 @@ mod watch;
 mod writer;
 
 pub use batch::{Batch, Message, Trigger};
+pub use groups::{Groups, GroupsError, Listing};
 pub use ingest::{Gateway, Ingested, from_settings, signed_transport};
 pub use ledger::{Ledger, RejectedEvent};
 pub use message_action::MessageAction;

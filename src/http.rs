@@ -3,25 +3,30 @@
 //! * [`Request`], [`Response`]: what a front hands over and takes back.
 //! * [`Door`]: the order of judgement.
 //! * [`Doorkeeper`]: who may use the door.
-//! * `route`: paths and methods. Pure, as are `auth`, `media_type`, `origin`, `body` and `answer`.
-//! * `pushgateway`, `remote_write`, `otlp`, `remote_read`, `events`, `status`: one file for each kind of route.
+//! * `route`: paths and methods. Pure, as are `auth`, `accept`, `media_type`, `origin`, `body` and `answer`.
+//! * `page`, `pushgateway`, `exposed`, `groups`, `remote_write`, `otlp`, `remote_read`, `events`, `status`: one file for each kind of route.
 
+mod accept;
 mod answer;
 mod auth;
 mod body;
 mod door;
 mod doorkeeper;
 mod events;
+mod exposed;
+mod groups;
 mod media_type;
 mod message;
 mod origin;
 mod otlp;
+mod page;
 mod percent;
 mod pushgateway;
 mod remote_read;
 mod remote_write;
 mod route;
 mod status;
+mod time_text;
 
 pub use body::{BodyError, Encoding, unpack};
 pub use door::{Answered, Call, Door};

@@ -102,6 +102,12 @@ pub const MAX_GROUP_BYTES: usize = 8 << 20;
 /// The memory of the series and labels of a pushed group, without their texts.
 pub const MAX_GROUP_MEMORY: usize = 32 << 20;
 
+/// Times that a change of a group is tried, if others come between.
+pub const MAX_GROUP_ATTEMPTS: u32 = 20;
+
+/// The bytes of all groups that one request shows, unpacked.
+pub const MAX_LISTED_GROUP_BYTES: usize = 24 << 20;
+
 /// A read request, unpacked. A longer selector is beyond what receivers take.
 pub const MAX_READ_REQUEST_BYTES: usize = 1 << 20;
 

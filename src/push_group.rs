@@ -2,13 +2,16 @@
 //!
 //! * [`GroupingKey`]: the labels in the path of a push.
 //! * [`Group`]: the families of a group, its push times, its expiry, and the series that end.
+//! * [`exposed`]: the families of all groups at a time.
 //! * [`unpack`] and [`Group::decode`]: the bytes of its item.
 
 mod codec;
+mod exposed;
 mod group;
 mod grouping_key;
 
 pub use codec::{GroupTooLarge, unpack};
+pub use exposed::{Exposed, exposed};
 pub use group::{FAILURE_TIME, Group, OwnSeries, PUSH_TIME, PushMode, PushedFamily, RemovedSeries};
 pub use grouping_key::{GroupingKey, KeyError};
 

@@ -114,6 +114,21 @@ pub enum SampleValue<'x> {
     Histogram(&'x NativeHistogram),
 }
 
+impl Default for Exposition<'_> {
+    /// An empty body of text.
+    fn default() -> Self {
+        Self {
+            place: Place::Line,
+            texts: Texts::default(),
+            families: Vec::new(),
+            names: Vec::new(),
+            series: Vec::new(),
+            labels: Vec::new(),
+            histograms: Vec::new(),
+        }
+    }
+}
+
 impl Exposition<'_> {
     /// Returns the families: first the ones with metadata, then the others, each in the order of the body.
     pub fn families(&self) -> impl Iterator<Item = Family<'_>> {

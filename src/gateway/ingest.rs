@@ -4,13 +4,13 @@ use super::event_texts::EventTexts;
 use super::journal::{self, Journal};
 use super::watch::Watch;
 use super::writer::Writer;
-use super::{Batch, Ledger, Message, Stages, State, Summary, Trigger, message_action, metadata};
+use super::{Batch, Groups, Ledger, Message, Stages, State, Summary, Trigger, message_action, metadata};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
 use crate::config::{LateSamples, RemoteWriteSettings, Settings};
 use crate::dead_letter::{DeadLetterError, DeadLetterQueue, SqsDeadLetters};
 use crate::event::{self, Event, EventTimes, Rules, Shape};
-use crate::model::{Reason, Rejection};
+use crate::model::{LabelSet, Reason, Rejection};
 use crate::remote_write::Answered;
 use crate::series::{Contradiction, SampleTableBuilder};
 use aws_credential_types::Credentials;
@@ -43,6 +43,8 @@ pub struct Gateway<T, D> {
     pub(super) known_metadata: metadata::Known,
     /// The table, if there is one.
     pub(super) state: Option<State>,
+    /// Its pushed groups.
+    pub(super) groups: Option<Groups>,
 }
 
 /// The outcomes and numbers of a batch.
@@ -88,6 +90,15 @@ impl<T, D> Gateway<T, D> {
     pub fn has_dead_letter_queue(&self) -> bool {
         self.dead_letters.is_some()
     }
+
+    pub fn groups(&self) -> Option<&Groups> {
+        self.groups.as_ref()
+    }
+
+    /// Returns the labels that every series has, unless it has its own.
+    pub fn external_labels(&self) -> &LabelSet<'static> {
+        &self.rules.external_labels
+    }
 }
 
 impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
@@ -100,13 +111,15 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             dead_letters,
             known_metadata: metadata::Known::default(),
             state: None,
+            groups: None,
         })
     }
 
     /// Keeps state in a table.
     #[must_use]
     pub fn with_state(self, state: Option<State>) -> Self {
-        Self { state, ..self }
+        let groups = state.as_ref().map(Groups::of);
+        Self { state, groups, ..self }
     }
 
     /// Opens a connection to the receiver before there is anything to send.

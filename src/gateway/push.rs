@@ -1,42 +1,44 @@
-//! Push: the metric families of one group to the receiver, written through at once.
+//! Push: the metric families of one group. Without a table they are written to the receiver at once, with it they are kept in a group.
 //!
 //! * A push is one unit for all that the gateway can judge itself: one error, and nothing of it is sent.
 //! * All samples without a time of their own have the time of the push. If the receiver calls one of them late or a duplicate, a newer
 //!   push has replaced it: the sample is superseded, which counts as delivered.
 //! * An item of the delivery is a series, in the order of the body. The last item is the gateway's own `push_time_seconds`.
+//! * With the table, samples with times of their own are written first, and the group is stored only if they are.
 
+use super::groups::Change;
 use super::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};
 use super::watch::Watch;
-use super::{Gateway, Stages, Summary, metadata};
+use super::{Gateway, Groups, GroupsError, Stages, Summary, metadata};
 use crate::aws::Transport;
 use crate::event::Rules;
 use crate::exposition::{Exposition, Family, Place, SampleValue, Series};
 use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_EXCERPT_CHARS, MAX_LABELS};
 use crate::model::{
-    ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, MetricType, NameError, Reason, Rejection,
-    Timestamp, Value,
+    FamilySeries, FamilyValue, ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricFamily, MetricName,
+    MetricType, NameError, Reason, Rejection, Timestamp, Value,
 };
-use crate::push_group::GroupingKey;
-use crate::remote_write::ItemOutcome;
+use crate::push_group::{FAILURE_TIME, GroupTooLarge, GroupingKey, PUSH_TIME, PushMode};
+use crate::remote_write::Outcomes;
 use crate::series::{SampleTable, SampleTableBuilder};
 use crate::wire::Metadata;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time of the last push of a group, as Pushgateway has it.
-const PUSH_TIME: &str = "push_time_seconds";
-
 /// The gateway's own names: pushed series of these names are left out.
-const OWN_NAMES: [&str; 2] = [PUSH_TIME, "push_failure_time_seconds"];
+const OWN_NAMES: [&str; 2] = [PUSH_TIME, FAILURE_TIME];
 
 /// A body that was pushed to a group, and the bounds of the push.
 #[derive(Clone, Copy, Debug)]
 pub struct Push<'p> {
     pub key: &'p GroupingKey,
     pub body: &'p Exposition<'p>,
+    pub mode: PushMode,
+    /// Milliseconds to the expiry of the group, 0 for never; `None` is what the settings say.
+    pub ttl: Option<i64>,
     /// The start of the invocation, or when the head of the request arrived.
     pub now: Timestamp,
     pub request_id: &'p str,
@@ -66,19 +68,95 @@ pub enum PushResult {
 pub enum PushError {
     /// The samples would take so many bytes as protobuf, more than [`MAX_DOOR_PROTOBUF_BYTES`].
     TooLarge { bytes: usize },
+    /// The group would not fit into the table.
+    GroupTooLarge(GroupTooLarge),
     /// One series is wrong.
     Series { place: Place, series: String, rejection: Rejection },
 }
 
 impl<T: Transport, D> Gateway<T, D> {
-    /// Writes a push, and returns when every sample has an outcome or the deadline is near.
+    /// Takes a push, and returns when every sample has an outcome or the deadline is near.
     pub async fn push(&self, push: &Push<'_>) -> Result<Pushed, PushError> {
+        let Some(groups) = &self.groups else { return self.write_through(push).await };
+        let pushed = self.keep(groups, push).await;
+        if pushed.as_ref().map_or(true, |pushed| matches!(pushed.result, PushResult::Refused { .. })) {
+            self.fail_push(push).await;
+        }
+        pushed
+    }
+
+    /// Notes in the group that a push to it was wrong. That this fails changes no answer.
+    pub async fn fail_push(&self, push: &Push<'_>) {
+        let Push { key, ttl, now, request_id, deadline, .. } = *push;
+        let Some(groups) = &self.groups else { return };
+        if let Err(error) = groups.change(key, Change::Fail { ttl }, now, deadline).await {
+            tracing::warn!(request_id, error = %error, "the time of a failed push is not kept");
+        }
+    }
+
+    /// Deletes a group. Without a table there is none.
+    pub async fn delete_group(&self, key: &GroupingKey, now: Timestamp, deadline: Instant) -> Result<(), GroupsError> {
+        match &self.groups {
+            Some(groups) => groups.change(key, Change::Delete, now, deadline).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Judges a push, writes the samples that have a time of their own, and keeps the others as the group.
+    async fn keep(&self, groups: &Groups, push: &Push<'_>) -> Result<Pushed, PushError> {
         let mut stages = Stages::default();
         let mut watch = Watch::start();
-        let common = common_labels(push.key, &self.rules.external_labels);
+        let common = push.key.common_labels(&self.rules.external_labels);
         check_size(push.body, &common)?;
         let mut table = SampleTableBuilder::with_capacity(push.body.series_count() + 1).with_common_labels(&common);
-        let items = read(push, &self.rules, &common, &mut table)?;
+        let series = read(push, &self.rules, &common, &mut table, |_| true)?;
+        drop(finish(push, table)?);
+        stages.read = watch.lap();
+        let mut summary = Summary { received: u64::from(series), messages: 1, ..Summary::default() };
+        let has_time = |series: Series<'_>| series.timestamp().is_some();
+        let mut timed = SampleTableBuilder::default().with_common_labels(&common);
+        if read(push, &self.rules, &common, &mut timed, has_time)? > 0 {
+            let timed = finish(push, timed)?;
+            let messages = [ItemId(0)];
+            let written = self.writer.write(&timed, &messages, push.request_id, push.deadline).await;
+            let outcomes = written.delivery.outcomes(|_| false);
+            stages.encode = written.encoding;
+            (summary.samples, summary.series, summary.sent) = (outcomes.samples, outcomes.series, written.sent);
+            let all = taken(push.body).map(|(_, series)| series).filter(|series| has_time(*series));
+            let result = result(&mut summary, &outcomes, all, written.retry_after);
+            if result != PushResult::Stored {
+                stages.send = watch.lap().saturating_sub(written.encoding);
+                summary.stages = Stages { total: watch.total(), ..stages };
+                return Ok(Pushed { result, summary });
+            }
+        }
+        let families = families(push);
+        let Push { key, mode, ttl, now, deadline, .. } = *push;
+        let change = Change::Push { mode, families: &families, ttl };
+        let changed = groups.change(key, change, now, deadline).await;
+        (summary.delivered, summary.errored) = (summary.received, 0);
+        let result = match changed {
+            Ok(()) => PushResult::Stored,
+            Err(GroupsError::TooLarge(error)) => return Err(PushError::GroupTooLarge(error)),
+            Err(error) => {
+                (summary.delivered, summary.errored) = (0, summary.received);
+                PushResult::Failed { failure: error.to_string(), retry_after: None }
+            }
+        };
+        stages.send = watch.lap().saturating_sub(stages.encode);
+        summary.stages = Stages { total: watch.total(), ..stages };
+        Ok(Pushed { result, summary })
+    }
+
+    async fn write_through(&self, push: &Push<'_>) -> Result<Pushed, PushError> {
+        let mut stages = Stages::default();
+        let mut watch = Watch::start();
+        let common = push.key.common_labels(&self.rules.external_labels);
+        check_size(push.body, &common)?;
+        let mut table = SampleTableBuilder::with_capacity(push.body.series_count() + 1).with_common_labels(&common);
+        let series = read(push, &self.rules, &common, &mut table, |_| true)?;
+        let own = MetricName::as_is(Cow::Borrowed(PUSH_TIME)).ok();
+        table.add(ItemId(series), LabelSet::default(), own.map(|name| (name, push.now, seconds(push.now))));
         stages.read = watch.lap();
         let table = finish(push, table)?;
         stages.merge = watch.lap();
@@ -89,7 +167,7 @@ impl<T: Transport, D> Gateway<T, D> {
         stages.send = watch.lap().saturating_sub(written.encoding);
 
         let mut summary = Summary {
-            received: items,
+            received: u64::from(series) + 1,
             samples: outcomes.samples,
             series: outcomes.series,
             inexact: outcomes.inexact,
@@ -98,37 +176,8 @@ impl<T: Transport, D> Gateway<T, D> {
             stages,
             ..Summary::default()
         };
-        let mut first = None;
-        let mut series = taken(push.body).map(|(_, series)| series);
-        for (_, outcome) in outcomes.iter() {
-            let series = series.next();
-            match outcome {
-                ItemOutcome::Delivered => summary.delivered += 1,
-                ItemOutcome::Errored => summary.errored += 1,
-                ItemOutcome::Rejected { rejection, .. } if is_superseded(series, rejection.reason) => {
-                    summary.delivered += 1;
-                }
-                ItemOutcome::Rejected { rejection, maybe_stored } => {
-                    summary.rejected += 1;
-                    summary.maybe_stored += u64::from(maybe_stored);
-                    summary.rejected_by[rejection.reason as usize] += 1;
-                    first.get_or_insert_with(|| match series {
-                        Some(series) => {
-                            format!("{}: {}: {}", series.place(), shown(series), rejection.detail)
-                        }
-                        None => format!("{PUSH_TIME}: {}", rejection.detail),
-                    });
-                }
-            }
-        }
-        let result = match first {
-            _ if summary.errored > 0 => PushResult::Failed {
-                failure: outcomes.failure.unwrap_or_else(|| "it could not be sent".to_owned()),
-                retry_after: written.retry_after,
-            },
-            Some(first) => PushResult::Refused { refused: summary.rejected, of: summary.received, first },
-            None => PushResult::Stored,
-        };
+        let all = taken(push.body).map(|(_, series)| series);
+        let result = result(&mut summary, &outcomes, all, written.retry_after);
         if !matches!(result, PushResult::Failed { .. }) {
             let Push { body, now, request_id, deadline, .. } = *push;
             let named: Vec<_> = body.families().filter_map(|family| Some((metadata_name(family)?, family))).collect();
@@ -146,6 +195,60 @@ impl<T: Transport, D> Gateway<T, D> {
     }
 }
 
+/// Counts the outcomes, and returns what they come to. `series` are those that were sent, in the order of their items.
+fn result<'x>(
+    summary: &mut Summary,
+    outcomes: &Outcomes,
+    series: impl Iterator<Item = Series<'x>>,
+    retry_after: Option<Duration>,
+) -> PushResult {
+    let series: Vec<_> = series.collect();
+    let series = |item: ItemId| series.get(item.0 as usize).copied();
+    let first = summary.count(outcomes, |item, reason| is_superseded(series(item), reason), |_| {});
+    match first {
+        _ if summary.errored > 0 => {
+            let failure = outcomes.failure.clone().unwrap_or_else(|| "it could not be sent".to_owned());
+            PushResult::Failed { failure, retry_after }
+        }
+        Some((item, rejection)) => {
+            let first = match series(item) {
+                Some(series) => format!("{}: {}: {}", series.place(), shown(series), rejection.detail),
+                None => format!("{PUSH_TIME}: {}", rejection.detail),
+            };
+            PushResult::Refused { refused: summary.rejected, of: summary.received, first }
+        }
+        None => PushResult::Stored,
+    }
+}
+
+/// Returns the families of a push that has been judged, with translated names, as its group keeps them. Labels that the key decides about
+/// and samples with a time of their own are not in them.
+fn families<'p>(push: &Push<'p>) -> Vec<MetricFamily<'p>> {
+    let no_labels = LabelSet::default();
+    let mut seen = HashSet::new();
+    let mut families = Vec::new();
+    for family in push.body.families() {
+        let mut kept = Vec::new();
+        let mut name = MetricName::translate(Cow::Borrowed(family.name())).ok();
+        for series in family.series().filter(|series| !OWN_NAMES.contains(&series.name())) {
+            let Ok(series_name) = MetricName::translate(Cow::Borrowed(series.name())) else { continue };
+            name.get_or_insert_with(|| series_name.clone());
+            let Ok(labels) = labels(series, push.key, &no_labels) else { continue };
+            let value = match series.value() {
+                SampleValue::Float(value) => FamilyValue::Float(value),
+                SampleValue::Histogram(histogram) => FamilyValue::Histogram(Box::new(histogram.clone())),
+            };
+            if series.timestamp().is_none() && seen.insert((series_name.clone(), labels.clone())) {
+                kept.push(FamilySeries { name: series_name, labels, value });
+            }
+        }
+        let (metric_type, help) = (family.metric_type(), family.help().map(Cow::Borrowed));
+        let unit = family.unit().map(Cow::Borrowed);
+        families.extend(name.map(|name| MetricFamily { name, metric_type, help, unit, series: kept }));
+    }
+    families
+}
+
 /// Returns the name of a family that has metadata, as its series are named.
 fn metadata_name(family: Family<'_>) -> Option<MetricName<'_>> {
     let has_metadata =
@@ -157,17 +260,6 @@ fn metadata_name(family: Family<'_>) -> Option<MetricName<'_>> {
 fn is_superseded(series: Option<Series<'_>>, reason: Reason) -> bool {
     let has_own_time = series.is_some_and(|series| series.timestamp().is_some());
     !has_own_time && matches!(reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp)
-}
-
-/// Returns the labels of every series of the push.
-fn common_labels(key: &GroupingKey, external: &LabelSet<'static>) -> LabelSet<'static> {
-    let label =
-        |name: &LabelName<'static>, value: &str| Label { name: name.clone(), value: Cow::Owned(value.to_owned()) };
-    let of_key = key.iter().filter(|(_, value)| !value.is_empty()).map(|(name, value)| label(name, value));
-    let has = |name: &LabelName<'_>| key.iter().any(|(own, value)| own == name && !value.is_empty());
-    let of_settings = external.as_slice().iter().filter(|label| !has(&label.name)).cloned();
-    // No name is in both.
-    LabelSet::new(of_key.chain(of_settings).collect()).unwrap_or_default()
 }
 
 /// Returns an error if the request's labels times its samples are too much to build and to send.
@@ -188,16 +280,17 @@ fn taken<'x>(body: &'x Exposition<'_>) -> impl Iterator<Item = (Family<'x>, Seri
     all.filter(|(_, series)| !OWN_NAMES.contains(&series.name()))
 }
 
-/// Reads all series into the table, and the gateway's own behind them. Returns their number.
+/// Reads into the table all series that are `wanted`. Returns their number.
 fn read<'p>(
     push: &Push<'p>,
     rules: &Rules,
     common: &LabelSet<'_>,
     table: &mut SampleTableBuilder<'p>,
-) -> Result<u64, PushError> {
+    wanted: impl Fn(Series<'p>) -> bool,
+) -> Result<u32, PushError> {
     let mut names = Names::default();
     let mut items = 0;
-    for (family, series) in taken(push.body) {
+    for (family, series) in taken(push.body).filter(|(_, series)| wanted(*series)) {
         let rejected = |rejection| PushError::Series { place: series.place(), series: shown(series), rejection };
         let name = names.translate(series.name()).map_err(rejected)?;
         let labels = labels(series, push.key, common).map_err(rejected)?;
@@ -212,9 +305,7 @@ fn read<'p>(
             }
         }
     }
-    let own = MetricName::as_is(Cow::Borrowed(PUSH_TIME)).ok();
-    table.add(ItemId(items), LabelSet::default(), own.map(|name| (name, push.now, seconds(push.now))));
-    Ok(u64::from(items) + 1)
+    Ok(items)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into the 53 bits of a double")]
@@ -352,6 +443,7 @@ impl fmt::Display for PushError {
                 "the push takes {bytes} bytes when it is sent, its labels and those of the path included; at most \
                  {MAX_DOOR_PROTOBUF_BYTES} are allowed: push fewer series at once"
             ),
+            Self::GroupTooLarge(error) => error.fmt(f),
             Self::Series { place, series, rejection } => write!(f, "{place}: {series}: {}", rejection.detail),
         }
     }

@@ -14,7 +14,6 @@ use crate::model::{
     ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, Reason, Rejection, STALE_MARKER, Timestamp,
     Value,
 };
-use crate::remote_write::ItemOutcome;
 use crate::series::SampleTableBuilder;
 use crate::wire::Metadata;
 use crate::wire::incoming::{Part, ReadError, Series, read_v1, read_v2};
@@ -119,26 +118,17 @@ impl<T: Transport, D> Gateway<T, D> {
             rejected_by: rejected.by_reason,
             ..Summary::default()
         };
-        for (item, outcome) in outcomes.iter() {
-            match outcome {
-                ItemOutcome::Delivered => {
-                    summary.delivered += 1;
-                    match kinds[item.0 as usize] {
-                        Kind::Sample => counts.samples += 1,
-                        Kind::Histogram => counts.histograms += 1,
-                    }
-                }
-                ItemOutcome::Errored => summary.errored += 1,
-                ItemOutcome::Rejected { rejection, maybe_stored } => {
-                    summary.rejected += 1;
-                    summary.maybe_stored += u64::from(maybe_stored);
-                    summary.rejected_by[rejection.reason as usize] += 1;
-                    first.get_or_insert_with(|| rejection.detail.to_string());
-                }
-            }
-        }
+        let refused = summary.count(
+            &outcomes,
+            |_, _| false,
+            |item| match kinds[item.0 as usize] {
+                Kind::Sample => counts.samples += 1,
+                Kind::Histogram => counts.histograms += 1,
+            },
+        );
+        let first = first.or_else(|| refused.map(|(_, rejection)| rejection.detail.to_string()));
         let result = if summary.errored > 0 {
-            let failure = outcomes.failure.unwrap_or_else(|| "it could not be sent".to_owned());
+            let failure = outcomes.failure.clone().unwrap_or_else(|| "it could not be sent".to_owned());
             RelayResult::Failed { failure, retry_after: written.retry_after }
         } else {
             let Relay { now, request_id, deadline, .. } = *relay;

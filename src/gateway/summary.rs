@@ -1,8 +1,8 @@
 //! The numbers of one invocation, from which the log line, the metrics and the answer to a direct caller are made.
 
 use super::{Ledger, MessageAction, TickSummary};
-use crate::model::{Outcome, Reason};
-use crate::remote_write::{Outcomes, Sent};
+use crate::model::{ItemId, Outcome, Reason, Rejection};
+use crate::remote_write::{ItemOutcome, Outcomes, Sent};
 use std::time::Duration;
 
 /// The numbers add up: `received` = `delivered` + `errored` + `rejected` + `dropped`, and
@@ -95,6 +95,33 @@ impl Summary {
             }
         }
         summary
+    }
+
+    /// Counts the outcomes of items that are no events. `is_superseded` says of a rejected item whether it counts as delivered, and
+    /// `delivered` hears of those that do. Returns the first item that is rejected, and why.
+    pub(super) fn count<'o>(
+        &mut self,
+        outcomes: &'o Outcomes,
+        is_superseded: impl Fn(ItemId, Reason) -> bool,
+        mut delivered: impl FnMut(ItemId),
+    ) -> Option<(ItemId, &'o Rejection)> {
+        let mut first = None;
+        for (item, outcome) in outcomes.iter() {
+            match outcome {
+                ItemOutcome::Errored => self.errored += 1,
+                ItemOutcome::Rejected { rejection, maybe_stored } if !is_superseded(item, rejection.reason) => {
+                    self.rejected += 1;
+                    self.maybe_stored += u64::from(maybe_stored);
+                    self.rejected_by[rejection.reason as usize] += 1;
+                    first = first.or(Some((item, rejection)));
+                }
+                ItemOutcome::Delivered | ItemOutcome::Rejected { .. } => {
+                    self.delivered += 1;
+                    delivered(item);
+                }
+            }
+        }
+        first
     }
 
     /// An invocation that met a defect: every message is returned. The number of events is not known, so each message counts as one.

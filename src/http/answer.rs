@@ -1,8 +1,12 @@
 //! Answers of the door. Every one has the same headers of caution, and an error has one sentence of text.
 
-use super::Response;
+use super::accept::takes_gzip;
 use super::body::BodyError;
+use super::{Request, Response};
 use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use std::io::Write as _;
 use std::time::Duration;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -35,6 +39,25 @@ impl Response {
             BodyError::Destroyed | BodyError::Damaged(_) => 400,
         };
         Self::text(status, error.to_string())
+    }
+
+    pub(super) fn of_bytes(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {
+        Self { body: body.into(), ..Self::empty(status) }.with("content-type", media_type)
+    }
+
+    /// Compresses the body if the client takes gzip.
+    #[must_use]
+    pub(super) fn compressed_for(self, request: &Request<'_>) -> Self {
+        let answer = self.with("vary", "accept, accept-encoding");
+        if !takes_gzip(request.header("accept-encoding")) {
+            return answer;
+        }
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        // Writing to a vector does not fail.
+        match encoder.write_all(&answer.body).and_then(|()| encoder.finish()) {
+            Ok(body) => Self { body: body.into(), ..answer }.with("content-encoding", "gzip"),
+            Err(_) => answer,
+        }
     }
 
     pub(super) fn json(status: u16, json: String) -> Self {

@@ -2,7 +2,8 @@
 
 use super::route::{Resource, RouteError, route};
 use super::{
-    Denied, Doorkeeper, Request, Response, events, origin, otlp, pushgateway, remote_read, remote_write, status,
+    Denied, Doorkeeper, Request, Response, events, exposed, groups, origin, otlp, page, pushgateway, remote_read,
+    remote_write, status,
 };
 use crate::aws::{HttpTransport, Signed, Transport};
 use crate::config::{HttpSettings, Settings};
@@ -139,16 +140,17 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             return Response::text(403, sentence).into();
         }
         match (resource, request.method.as_ref()) {
-            (Resource::Metrics, "GET" | "HEAD") => Response::text(404, NEEDS_TABLE).into(),
-            (Resource::Metrics, _) => pushgateway::push(self, request, "", call).await,
-            (Resource::Group(key), _) => pushgateway::push(self, request, key, call).await,
+            (Resource::Metrics, "GET" | "HEAD") => exposed::scrape(self, request, call).await,
+            (Resource::Metrics, _) => pushgateway::push(self, request, "", route.ttl, call).await,
+            (Resource::Group(key), _) => pushgateway::push(self, request, key, route.ttl, call).await,
             (Resource::RemoteWrite, _) => remote_write::take(self, request, call).await,
             (Resource::Otlp, _) => otlp::take(self, request, call).await,
             (Resource::Events, _) => events::take(self, request, call).await,
             (Resource::RemoteRead, _) => remote_read::read(self, request, call).await,
-            (Resource::Groups, _) => Response::json(200, status::no_groups()).into(),
+            (Resource::Page, _) => page::show(self, request, call).await,
+            (Resource::Groups, _) => groups::list(self, request, call).await,
             (Resource::Status, _) => Response::json(200, status::status(self)).into(),
-            (Resource::Wipe, _) if self.settings.admin => Response::empty(202).into(),
+            (Resource::Wipe, _) if self.settings.admin => groups::wipe(self, call).await,
             (Resource::Wipe | Resource::Health, _) => Response::text(404, RouteError::NotFound.to_string()).into(),
         }
     }
@@ -156,10 +158,6 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
 
 /// RFC 7617, 2.
 const CHALLENGE: &str = "Basic realm=\"amp-push-gateway\", charset=\"UTF-8\"";
-
-/// The sentence of routes that show groups.
-const NEEDS_TABLE: &str =
-    "nothing is exposed here: without STATE_TABLE pushed metrics are written through and not kept";
 
 fn health(request: &Request<'_>) -> Answered {
     let response = match request.method.as_ref() {

@@ -6,12 +6,13 @@ use super::media_type::PushFormat;
 use super::{Request, Response, route};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::exposition::{parse_openmetrics, parse_protobuf, parse_text};
+use crate::exposition::{Exposition, Problem, parse_openmetrics, parse_protobuf, parse_text};
 use crate::gateway::{Push, PushError, PushResult, Pushed};
-use crate::push_group::GroupingKey;
+use crate::limits::MAX_EXCERPT_CHARS;
+use crate::push_group::{GroupingKey, PushMode};
 use std::borrow::Cow;
 
-/// Without the table a header that sets the expiry is checked and has no effect.
+/// It wins over `/ttl/<duration>` in front of the path. Without the table both are checked and have no effect.
 const TTL_HEADER: &str = "x-push-ttl";
 
 /// Takes a push to the group that `key` names. Without the table `PUT` and `POST` do the same, and `DELETE` does nothing.
@@ -19,6 +20,7 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
     door: &Door<T, D>,
     request: &Request<'_>,
     key: &str,
+    ttl_of_path: Option<i64>,
     call: Call<'_>,
 ) -> Answered {
     let bad = |status: u16, sentence: String| Response::text(status, sentence).into();
@@ -26,11 +28,19 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
         Ok(key) => key,
         Err(error) => return bad(400, error.to_string()),
     };
-    if let Some(ttl) = request.header(TTL_HEADER).filter(|ttl| route::ttl(ttl).is_none()) {
-        return bad(400, route::RouteError::Ttl(ttl.to_owned()).to_string());
-    }
+    let header = request.header(TTL_HEADER);
+    let ttl = match header.map(|text| route::ttl(text).ok_or(text)) {
+        Some(Err(text)) => {
+            return bad(400, route::RouteError::Ttl(text.chars().take(MAX_EXCERPT_CHARS).collect()).to_string());
+        }
+        Some(Ok(ttl)) => Some(ttl),
+        None => ttl_of_path,
+    };
     if request.method == "DELETE" {
-        return Response::empty(202).into();
+        return match door.gateway.delete_group(&key, call.started, call.deadline).await {
+            Ok(()) => Response::empty(202).into(),
+            Err(error) => Response::unavailable(error.to_string(), None).into(),
+        };
     }
     let encoding = request.header("content-encoding");
     let body = match unpack(Cow::Borrowed(&request.body), encoding, &[Encoding::Gzip, Encoding::Snappy]) {
@@ -42,15 +52,30 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
         PushFormat::OpenMetrics => parse_openmetrics(&body),
         PushFormat::Protobuf => parse_protobuf(&body),
     };
-    let exposition = match parsed {
-        Ok(exposition) => exposition,
-        Err(error) => return bad(if error.is_size() { 413 } else { 400 }, error.to_string()),
+    let mode = if request.method == "PUT" { PushMode::Replace } else { PushMode::Merge };
+    let (exposition, error) = match parsed {
+        Ok(exposition) => (exposition, None),
+        Err(error) => (Exposition::default(), Some(error)),
     };
-    let push =
-        Push { key: &key, body: &exposition, now: call.started, request_id: call.request_id, deadline: call.deadline };
+    let push = Push {
+        key: &key,
+        body: &exposition,
+        mode,
+        ttl,
+        now: call.started,
+        request_id: call.request_id,
+        deadline: call.deadline,
+    };
+    if let Some(error) = error {
+        // Pushgateway notes a failure of what it can parse, and no syntax error.
+        if matches!(error.problem, Problem::SeriesTwice { .. }) {
+            door.gateway.fail_push(&push).await;
+        }
+        return bad(if error.is_size() { 413 } else { 400 }, error.to_string());
+    }
     match door.gateway.push(&push).await {
         Ok(pushed) => answer(pushed),
-        Err(error @ PushError::TooLarge { .. }) => bad(413, error.to_string()),
+        Err(error @ (PushError::TooLarge { .. } | PushError::GroupTooLarge(_))) => bad(413, error.to_string()),
         Err(error @ PushError::Series { .. }) => bad(400, error.to_string()),
     }
 }

@@ -5,7 +5,6 @@ use super::message::PathError;
 use crate::config;
 use crate::limits::MAX_EXCERPT_CHARS;
 use std::fmt;
-use std::time::Duration;
 
 /// The thing that a path names, whatever the method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +18,7 @@ pub(super) enum Resource<'a> {
     RemoteRead,
     Otlp,
     Events,
+    Page,
     Groups,
     Status,
     Wipe,
@@ -28,7 +28,8 @@ pub(super) enum Resource<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Route<'a> {
     pub(super) resource: Resource<'a>,
-    pub(super) ttl: Option<Duration>,
+    /// In milliseconds; 0 is never.
+    pub(super) ttl: Option<i64>,
 }
 
 /// Why a path has no route.
@@ -46,7 +47,7 @@ impl Resource<'_> {
     /// Returns the methods that are allowed, as the header `Allow` has them.
     pub(super) fn allow(self) -> &'static str {
         match self {
-            Self::Health | Self::Groups | Self::Status => "GET, HEAD, OPTIONS",
+            Self::Health | Self::Page | Self::Groups | Self::Status => "GET, HEAD, OPTIONS",
             Self::Group(_) => "DELETE, OPTIONS, POST, PUT",
             Self::Metrics => "GET, HEAD, OPTIONS, POST, PUT",
             Self::RemoteWrite | Self::RemoteRead | Self::Otlp | Self::Events => "OPTIONS, POST",
@@ -68,6 +69,7 @@ impl Resource<'_> {
             Self::RemoteRead => "/api/v1/read",
             Self::Otlp => "/v1/metrics",
             Self::Events => "/events",
+            Self::Page => "/",
             Self::Groups => "/api/v1/metrics",
             Self::Status => "/api/v1/status",
             Self::Wipe => "/api/v1/admin/wipe",
@@ -92,10 +94,9 @@ pub(super) fn route<'a>(request: &'a Request<'_>, prefix: &str) -> Result<Route<
     }
 }
 
-/// Returns the duration of `/ttl/<duration>` and `X-Push-TTL`.
-pub(super) fn ttl(text: &str) -> Option<Duration> {
-    let milliseconds = config::milliseconds(text).ok().and_then(|number| u64::try_from(number).ok())?;
-    Some(Duration::from_millis(milliseconds)).filter(|ttl| !ttl.is_zero())
+/// Returns the milliseconds of `/ttl/<duration>` and `X-Push-TTL`; 0 is never.
+pub(super) fn ttl(text: &str) -> Option<i64> {
+    config::time_to_live(text).ok().map(Option::unwrap_or_default)
 }
 
 /// Removes the leading slash. Several are one, as in Pushgateway.
@@ -118,6 +119,7 @@ fn resource(path: &str) -> Option<Resource<'_>> {
         return Some(Resource::Group(key));
     }
     Some(match path {
+        "" => Resource::Page,
         "-/healthy" | "-/ready" => Resource::Health,
         "metrics" => Resource::Metrics,
         "api/v1/write" | "api/v1/push" | "write" => Resource::RemoteWrite,
@@ -188,7 +190,8 @@ mod tests {
             ("/metrics/jobs/x", None),
             ("/metricsx", None),
             ("/METRICS", None),
-            ("", None),
+            ("", Some(Resource::Page)),
+            ("//", Some(Resource::Page)),
         ];
         for (path, expected) in table {
             assert_eq!(route(&request(path), "").ok().map(|route| route.resource), expected, "{path}");
@@ -197,7 +200,7 @@ mod tests {
 
     #[test]
     fn removes_the_prefix_of_the_settings_and_the_expiry() {
-        let minutes = |count: u64| Some(Duration::from_secs(60 * count));
+        let minutes = |count: i64| Some(60_000 * count);
         let table = [
             ("/gw/metrics/job/x", "/gw", Ok(None)),
             ("/gw/metrics/job/x", "/gw/", Ok(None)),
@@ -207,7 +210,9 @@ mod tests {
             ("/ttl/2h/metrics", "", Ok(minutes(120))),
             ("/ttl/2h//metrics", "", Ok(minutes(120))),
             ("/ttl/2x/metrics", "", Err(RouteError::Ttl("2x".to_owned()))),
-            ("/ttl/0s/metrics", "", Err(RouteError::Ttl("0s".to_owned()))),
+            ("/ttl/0/metrics", "", Ok(minutes(0))),
+            ("/ttl/0s/metrics", "", Ok(minutes(0))),
+            ("/ttl/-1s/metrics", "", Err(RouteError::Ttl("-1s".to_owned()))),
             ("/ttl/15m/events", "", Err(RouteError::NotFound)),
             ("/ttl/15m/ttl/15m/metrics", "", Err(RouteError::NotFound)),
             ("/ttl/15m", "", Err(RouteError::NotFound)),

@@ -1,13 +1,8 @@
-//! `GET /api/v1/metrics` and `GET /api/v1/status`, in Pushgateway's structure:
+//! `GET /api/v1/status`, in Pushgateway's structure:
 //! <https://github.com/prometheus/pushgateway#query-api>.
 
 use super::door::Door;
 use serde_json::json;
-
-/// Groups are kept only with a table.
-pub(super) fn no_groups() -> String {
-    json!({"status": "success", "data": []}).to_string()
-}
 
 pub(super) fn status<T, D>(door: &Door<T, D>) -> String {
     let started = httpdate::fmt_http_date(

@@ -4,8 +4,8 @@
 //! others after their answers.
 //!
 //! On a loopback address it answers programs of this machine and no web page. A browser sends a request of any page to any port.
-//! Requests with `Origin`, from another site, or with the name of another host (DNS rebinding) are therefore 403. On any other address
-//! web pages are answered, too.
+//! So it answers 403 to the `Origin` of another page than its own, to other sites, and to the name of another host (DNS rebinding).
+//! On any other address web pages are answered, too.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HOST, ORIGIN};
@@ -166,7 +166,11 @@ fn has_one_host(version: Version, headers: &HeaderMap) -> bool {
 
 /// Returns why a request may be of a web page.
 fn of_a_web_page(headers: &HeaderMap) -> Option<&'static str> {
-    if headers.contains_key(ORIGIN) {
+    let is_own = |origin: &HeaderValue| {
+        let own = headers.get(HOST).and_then(|host| host.to_str().ok()).map(|host| format!("http://{host}"));
+        own.is_some_and(|own| own.as_bytes().eq_ignore_ascii_case(origin.as_bytes()))
+    };
+    if headers.get_all(ORIGIN).iter().any(|origin| !is_own(origin)) {
         return Some("requests of web pages (with the header Origin) are not answered on a loopback address");
     }
     let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);

@@ -71,6 +71,14 @@ impl<'a> MetricName<'a> {
         &self.0
     }
 
+    pub fn borrowed(&self) -> MetricName<'_> {
+        MetricName(Cow::Borrowed(&self.0))
+    }
+
+    pub fn into_cow(self) -> Cow<'a, str> {
+        self.0
+    }
+
     pub fn into_owned(self) -> MetricName<'static> {
         MetricName(Cow::Owned(self.0.into_owned()))
     }

@@ -3,7 +3,7 @@
 use super::exit::CommandError;
 use amp_push_gateway::aws::{HttpTransport, Signed};
 use amp_push_gateway::config::Settings;
-use amp_push_gateway::gateway::{Gateway, signed_transport};
+use amp_push_gateway::gateway::{Gateway, State, signed_transport};
 use amp_push_gateway::http::Door;
 use amp_push_gateway::lambda::{Handled, Invocation, handle_messages};
 use amp_push_gateway::local::dead_letters::LocalDeadLetters;
@@ -23,6 +23,7 @@ pub(crate) fn gateway(
     let http = HttpTransport::new().map_err(CommandError::failed)?;
     let transport = signed_transport(settings, &http);
     Gateway::new(settings, transport, dead_letters)
+        .map(|gateway| gateway.with_state(State::from_settings(&settings.state, &http)))
         .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write.url)))
 }
 

@@ -119,7 +119,7 @@ async fn wants_the_header_host_once_in_http_1_1() {
 
 #[test]
 fn answers_programs_of_this_machine_and_no_web_page() {
-    let table: [(&[(&str, &str)], bool); 16] = [
+    let table: [(&[(&str, &str)], bool); 19] = [
         (&[], true),
         (&[("host", "localhost:9001")], true),
         (&[("host", "LOCALHOST.")], true),
@@ -133,6 +133,9 @@ fn answers_programs_of_this_machine_and_no_web_page() {
         (&[("host", "")], false),
         (&[("host", "evil@localhost")], false),
         (&[("host", "localhost:80@evil.example")], false),
+        (&[("host", "localhost:9001"), ("origin", "http://localhost:9001")], true),
+        (&[("host", "localhost:9001"), ("origin", "https://localhost:9001")], false),
+        (&[("host", "evil.example"), ("origin", "http://evil.example")], false),
         (&[("host", "localhost"), ("origin", "http://localhost:9001")], false),
         (&[("host", "localhost"), ("origin", "null")], false),
         (&[("host", "localhost"), ("sec-fetch-site", "cross-site")], false),

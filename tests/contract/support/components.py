@@ -50,6 +50,15 @@ def prometheus():
     return _found(path, "Prometheus", HOW)
 
 
+def chromium():
+    """Returns Chromium, which `tests/run` found or unpacked."""
+    path = os.environ.get("CHROMIUM_BIN")
+    if not path:
+        unpacked = ENV / "chromium/run"
+        path = unpacked if unpacked.exists() else shutil.which("chromium")
+    return _found(path, "Chromium", HOW)
+
+
 def python():
     """Returns the interpreter of the test environment. It is the running one, which has moto and boto3."""
     import sys

@@ -6,7 +6,7 @@ use amp_push_gateway::gateway::{Push, PushResult};
 use amp_push_gateway::local::invoke_endpoint::request_id;
 use amp_push_gateway::local::tsdb::StoredSeries;
 use amp_push_gateway::local::wall_clock;
-use amp_push_gateway::push_group::GroupingKey;
+use amp_push_gateway::push_group::{GroupingKey, PushMode};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -27,8 +27,15 @@ pub(super) async fn push(gateway: &LocalGateway, timeout: Duration) -> Result<()
     let key = GroupingKey::parse(PATH).map_err(|error| error.to_string())?;
     let body = parse_text(BODY.as_bytes()).map_err(|error| error.to_string())?;
     let request_id = request_id();
-    let push =
-        Push { key: &key, body: &body, now: wall_clock(), request_id: &request_id, deadline: Instant::now() + timeout };
+    let push = Push {
+        key: &key,
+        body: &body,
+        mode: PushMode::Replace,
+        ttl: None,
+        now: wall_clock(),
+        request_id: &request_id,
+        deadline: Instant::now() + timeout,
+    };
     match gateway.push(&push).await.map_err(|error| error.to_string())?.result {
         PushResult::Stored => Ok(()),
         PushResult::Refused { first, .. } => Err(first),

@@ -1,0 +1,34 @@
+//! `GET /metrics`: everything that groups expose now, as a scrape wants it.
+
+use super::door::{Answered, Call, Door};
+use super::{Request, Response, accept};
+use crate::exposition::{render_protobuf, render_text};
+use crate::limits::MAX_LISTED_GROUP_BYTES;
+use crate::push_group::{Group, exposed};
+
+const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PROTOBUF: &str = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
+
+/// The sentence of routes that show groups.
+const NEEDS_TABLE: &str =
+    "nothing is exposed here: without STATE_TABLE pushed metrics are written through and not kept";
+
+pub(super) async fn scrape<T, D>(door: &Door<T, D>, request: &Request<'_>, call: Call<'_>) -> Answered {
+    let Some(groups) = door.gateway.groups() else { return Response::text(404, NEEDS_TABLE).into() };
+    let listing = match groups.list(call.deadline).await {
+        Ok(listing) => listing,
+        Err(error) => return Response::unavailable(error.to_string(), None).into(),
+    };
+    if listing.left_out > 0 {
+        let sentence = format!(
+            "all groups take more than {MAX_LISTED_GROUP_BYTES} bytes, which is too much for one scrape; the tick writes them all"
+        );
+        return Response::unavailable(sentence, None).into();
+    }
+    let groups: Vec<_> = listing.bodies.iter().filter_map(|body| Group::decode(body).ok()).collect();
+    let families = exposed(&groups, door.gateway.external_labels(), call.started).families;
+    let wants_protobuf = accept::wants_protobuf(request.header("accept"));
+    let (media_type, body) =
+        if wants_protobuf { (PROTOBUF, render_protobuf(families)) } else { (TEXT, render_text(families).into_bytes()) };
+    Response::of_bytes(200, media_type, body).compressed_for(request).into()
+}

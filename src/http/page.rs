@@ -1,0 +1,123 @@
+//! `GET /`: the page. HTML from the server that needs no script to be read, and asks for nothing outside of it.
+//!
+//! * Every text of a sender passes [`html::push_text`]. Nothing of a sender stands in the style, in the script or in the name of an attribute.
+//! * The header `Content-Security-Policy` allows the one style and the one script, each by its hash, and requests to the door alone.
+//! * The page is bounded: it shows the first groups, the first series of a family, and how many more there are.
+
+mod groups;
+mod html;
+
+use super::door::{Answered, Call, Door};
+use super::time_text::{duration_text, utc};
+use super::{Request, Response, accept};
+use crate::gateway::{GroupsError, Listing};
+use crate::model::Timestamp;
+use crate::push_group::Group;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use html::push_text;
+use sha2::{Digest, Sha256};
+
+const STYLE: &str = include_str!("page/style.css");
+const SCRIPT: &str = include_str!("page/script.js");
+
+/// The bytes of a page. Lambda takes 6 MB as JSON and base64, and an Application Load Balancer 1 MB: HTML shrinks to a tenth or less.
+const MAX_COMPRESSED_PAGE: usize = 4 << 20;
+const MAX_PLAIN_PAGE: usize = 400_000;
+
+/// The groups, as the table gave them.
+pub(super) enum Groups<'g> {
+    /// There is no table.
+    None,
+    Failed(&'g GroupsError),
+    Listed(&'g Listing),
+}
+
+/// The facts that the page shows beside the groups.
+pub(super) struct Facts {
+    pub(super) now: Timestamp,
+    pub(super) started: Timestamp,
+    pub(super) max_bytes: usize,
+}
+
+pub(super) async fn show<T, D>(door: &Door<T, D>, request: &Request<'_>, call: Call<'_>) -> Answered {
+    let listed = match door.gateway.groups() {
+        None => None,
+        Some(groups) => Some(groups.list(call.deadline).await),
+    };
+    let groups = match &listed {
+        None => Groups::None,
+        Some(Err(error)) => Groups::Failed(error),
+        Some(Ok(listing)) => Groups::Listed(listing),
+    };
+    let is_compressed = accept::takes_gzip(request.header("accept-encoding"));
+    let max_bytes = if is_compressed { MAX_COMPRESSED_PAGE } else { MAX_PLAIN_PAGE };
+    let facts = Facts { now: call.started, started: door.started, max_bytes };
+    let page = page(&groups, &facts);
+    let answer = Response::of_bytes(200, "text/html; charset=utf-8", page.into_bytes());
+    answer
+        .with("content-security-policy", policy())
+        .with("referrer-policy", "no-referrer")
+        .compressed_for(request)
+        .into()
+}
+
+/// Returns the policy of the page. A style or a script that is not ours has another hash.
+fn policy() -> String {
+    let hash = |text: &str| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(text.as_bytes())));
+    format!(
+        "default-src 'none'; style-src {}; script-src {}; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    )
+}
+
+/// Returns the page.
+pub(super) fn page(groups: &Groups<'_>, facts: &Facts) -> String {
+    let Facts { now, started, .. } = *facts;
+    let mut out = String::with_capacity(32 << 10);
+    out.push_str("<!doctype html><html lang=en><head><meta charset=utf-8>");
+    out.push_str("<meta name=viewport content=\"width=device-width,initial-scale=1\">");
+    out.push_str(
+        "<meta name=color-scheme content=\"light dark\"><title>amp-push-gateway</title><link rel=icon href=\"data:,\">",
+    );
+    out.push_str("<style>");
+    out.push_str(STYLE);
+    out.push_str("</style></head><body><header><h1>amp-push-gateway</h1><p class=quiet>");
+    push_text(&mut out, concat!("version ", env!("CARGO_PKG_VERSION"), " · up "));
+    push_text(&mut out, &duration_text(now.since(started)));
+    out.push_str(" · ");
+    push_text(&mut out, &utc(now));
+    out.push_str("</p></header><main>");
+    match groups {
+        Groups::None => out.push_str(
+            "<section class=note><h2>No table</h2><p>Pushed metrics are written to the workspace at once and not kept. Set \
+             <code>STATE_TABLE</code> to keep groups, as Pushgateway does.</p></section>",
+        ),
+        Groups::Failed(error) => {
+            out.push_str("<section class=\"note bad\" role=alert><h2>The table does not answer</h2><p>");
+            push_text(&mut out, &error.to_string());
+            out.push_str("</p></section>");
+        }
+        Groups::Listed(listing) => {
+            let decoded = listing.bodies.iter().filter_map(|body| Group::decode(body).ok());
+            let shown: Vec<_> = decoded.filter(|group| group.is_exposed(now)).collect();
+            groups::push_groups(&mut out, shown, listing, facts);
+        }
+    }
+    out.push_str("</main><footer class=quiet><a href=metrics>metrics</a> <a href=api/v1/metrics>groups as JSON</a> ");
+    out.push_str("<a href=api/v1/status>status</a></footer>");
+    out.push_str(
+        "<dialog id=sure><form method=dialog><h2>Delete this group?</h2><p id=which></p><p class=quiet>Its series end at \
+         the next tick. A sender that pushes again makes a new group.</p><p class=buttons><button value=no autofocus>Keep \
+         it</button> <button value=yes class=danger>Delete</button></p><p id=problem class=problem role=alert></p></form>\
+         </dialog><script>",
+    );
+    out.push_str(SCRIPT);
+    out.push_str("</script></body></html>\n");
+    out
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,91 @@
+//! Everything that groups expose, as metric families with whole label sets.
+
+use super::Group;
+use crate::model::{
+    FamilySeries, FamilyValue, Label, LabelSet, MetricFamily, MetricName, MetricType, NativeHistogram, Timestamp,
+};
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
+use std::borrow::Cow;
+
+/// The families of groups, not sorted. Families of several groups may have one name.
+#[derive(Debug)]
+pub struct Exposed<'g> {
+    pub families: Vec<MetricFamily<'g>>,
+    /// Series that an older push has too, which is not exposed.
+    pub conflicts: u64,
+}
+
+/// Returns the families of the groups that are exposed at this time, with `external` labels. If two groups push one series, the younger
+/// push counts.
+pub fn exposed<'g>(groups: &'g [Group<'g>], external: &'g LabelSet<'g>, at: Timestamp) -> Exposed<'g> {
+    let mut youngest: Vec<_> = groups.iter().filter(|group| group.is_exposed(at)).collect();
+    youngest.sort_by_key(|group| std::cmp::Reverse(group.pushed()));
+    let mut exposed = Exposed { families: Vec::new(), conflicts: 0 };
+    let mut seen: HashSet<(MetricName<'g>, LabelSet<'g>), RandomState> = HashSet::default();
+    let mut conflicts = 0;
+    for group in youngest {
+        let common = Common::of(group, external);
+        for own in group.own_series() {
+            let Ok(name) = MetricName::as_is(Cow::Borrowed(own.name)) else { continue };
+            let (labels, value) = (common.0.clone(), FamilyValue::Float(own.value));
+            if !seen.insert((name.clone(), labels.clone())) {
+                continue;
+            }
+            exposed.families.push(MetricFamily {
+                name: name.clone(),
+                metric_type: MetricType::Gauge,
+                help: Some(Cow::Borrowed(own.help)),
+                unit: None,
+                series: vec![FamilySeries { name, labels, value }],
+            });
+        }
+        for pushed in group.families() {
+            let MetricFamily { name, metric_type, help, unit, series } = &pushed.family;
+            let whole = |series: &'g FamilySeries<'g>| {
+                let (name, labels) = (series.name.borrowed(), common.with(&series.labels));
+                let value = match &series.value {
+                    FamilyValue::Float(value) => FamilyValue::Float(*value),
+                    FamilyValue::Histogram(histogram) => {
+                        FamilyValue::Histogram(Box::new(NativeHistogram::clone(histogram)))
+                    }
+                };
+                FamilySeries { name, labels, value }
+            };
+            let is_new = |series: &FamilySeries<'g>| {
+                let is_new = seen.insert((series.name.clone(), series.labels.clone()));
+                conflicts += u64::from(!is_new);
+                is_new
+            };
+            exposed.families.push(MetricFamily {
+                name: name.borrowed(),
+                metric_type: *metric_type,
+                help: help.as_deref().map(Cow::Borrowed),
+                unit: unit.as_deref().map(Cow::Borrowed),
+                series: series.iter().map(whole).filter(is_new).collect(),
+            });
+        }
+    }
+    exposed.conflicts = conflicts;
+    exposed.families.retain(|family| !family.series.is_empty());
+    exposed
+}
+
+/// The labels that all series of a group have.
+struct Common<'g>(LabelSet<'g>);
+
+impl<'g> Common<'g> {
+    fn of(group: &'g Group<'g>, external: &'g LabelSet<'g>) -> Self {
+        Self(group.common_labels(external))
+    }
+
+    /// Returns these labels and `own` ones, which win.
+    fn with(&self, own: &'g LabelSet<'g>) -> LabelSet<'g> {
+        let is_own = |label: &&Label<'g>| own.get(label.name.as_str()).is_some();
+        let common = self.0.as_slice().iter().filter(|label| !is_own(label)).cloned();
+        let own = own.as_slice().iter();
+        let own = own.map(|Label { name, value }| Label { name: name.borrowed(), value: Cow::Borrowed(value) });
+        // No name is in both.
+        LabelSet::new(common.chain(own).collect()).unwrap_or_default()
+    }
+}
