@@ -89,7 +89,7 @@ impl<T: Transport, D> Gateway<T, D> {
         let Done { mut summary, rejected_points, first, warning, failure, retry_after } = done;
         let result = if summary.errored > 0 {
             // The sender repeats the whole request.
-            summary.errored = summary.received - summary.delivered - summary.rejected;
+            summary.errored = summary.received.saturating_sub(summary.delivered + summary.rejected).max(1);
             let failure = failure.unwrap_or_else(|| "it could not be sent".to_owned());
             OtlpResult::Failed { failure, retry_after }
         } else {

@@ -2,7 +2,7 @@
 
 use super::accept::takes_gzip;
 use super::body::BodyError;
-use super::{Request, Response};
+use super::{Request, Response, otlp};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -77,8 +77,11 @@ impl Response {
 
     /// Returns the sentence of an error.
     pub fn sentence(&self) -> Option<&str> {
-        let text = std::str::from_utf8(&self.body).ok().filter(|_| self.status >= 400)?;
-        Some(text.trim_end())
+        let text = match self.header("content-type") {
+            Some(otlp::PROTOBUF) => otlp::message_of_status(&self.body),
+            _ => std::str::from_utf8(&self.body).ok(),
+        };
+        text.filter(|_| self.status >= 400).map(str::trim_end)
     }
 
     #[must_use]

@@ -174,14 +174,10 @@ fn excerpt(text: &str) -> String {
 
 /// Logs a request that was not taken as a whole.
 fn log(answered: &Answered, call: Call<'_>) {
-    let Answered { response: Response { status, body, .. }, route: Some(route), .. } = answered else { return };
-    if *status < 400 {
-        return;
-    }
+    let (Some(route), Some(sentence)) = (answered.route, answered.response.sentence()) else { return };
     let request_id = log_text(call.request_id, MAX_LOGGED_ID_CHARS);
-    let sentence = String::from_utf8_lossy(body);
-    let answer = log_text(sentence.trim_end(), MAX_DETAIL_CHARS);
-    let (request_id, answer) = (request_id.as_ref(), answer.as_ref());
+    let answer = log_text(sentence, MAX_DETAIL_CHARS);
+    let (request_id, answer, status) = (request_id.as_ref(), answer.as_ref(), answered.response.status);
     tracing::warn!(request_id, route, status, answer, "request not taken");
 }
 

@@ -12,11 +12,12 @@ use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::{Otlp, OtlpDone, OtlpEncoding, OtlpError, OtlpResult};
 use crate::limits::MAX_DETAIL_CHARS;
+use crate::protobuf::Message;
 use bytes::Bytes;
 use serde_json::json;
 use std::borrow::Cow;
 
-const PROTOBUF: &str = "application/x-protobuf";
+pub(super) const PROTOBUF: &str = "application/x-protobuf";
 
 /// Codes of `google.rpc.Status`.
 const INVALID_ARGUMENT: u8 = 3;
@@ -122,6 +123,17 @@ fn status(encoding: OtlpEncoding, status: u16, sentence: &str) -> Response {
     }
 }
 
+/// Returns the message of a `google.rpc.Status` in protobuf, for the log.
+pub(super) fn message_of_status(body: &[u8]) -> Option<&str> {
+    let mut status = Message::new(body);
+    while let Some(field) = status.field().ok()? {
+        if field.number == 2 {
+            return field.text().ok();
+        }
+    }
+    None
+}
+
 fn protobuf(status: u16, body: Vec<u8>) -> Response {
     Response { body: Bytes::from(body), ..Response::empty(status).with("content-type", PROTOBUF) }
 }
@@ -177,6 +189,7 @@ mod tests {
         assert_eq!(&warning.body[..], b"\x0a\x03\x12\x01x");
         assert_eq!(body(&status(OtlpEncoding::Json, 400, "x")), r#"{"code":3,"message":"x"}"#);
         assert_eq!(&status(OtlpEncoding::Protobuf, 503, "x").body[..], b"\x08\x0e\x12\x01x");
+        assert_eq!(status(OtlpEncoding::Protobuf, 503, "a sentence").sentence(), Some("a sentence"));
         let long = status(OtlpEncoding::Protobuf, 400, &"é".repeat(5_000));
         assert_eq!(long.body.len(), 2 + 1 + 2 + 2 * MAX_DETAIL_CHARS);
     }
