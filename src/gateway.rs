@@ -7,6 +7,7 @@
 //! * `relay`: a remote-write request of a sender.
 //! * `otlp`: an OTLP request of an SDK or a collector.
 //! * `journal`: the typed events of a batch to the journal in the table.
+//! * `tick`: the journal into the state, and everything that is exposed to the receiver.
 //!
 //! A use case reads top to bottom. Stages return values; what becomes of events and messages is written into a [`Ledger`], and the
 //! [`Summary`] counts it.
@@ -29,6 +30,7 @@ mod relay;
 mod report;
 mod state;
 mod summary;
+mod tick;
 mod watch;
 mod writer;
 
@@ -44,3 +46,4 @@ pub use relay::{Counts, Relay, RelayError, RelayResult, Relayed, Version};
 pub use report::{ListedEvent, Report};
 pub use state::State;
 pub use summary::{Stages, Summary};
+pub use tick::{ShardSummary, TickCall, TickError, TickSummary};

@@ -3,12 +3,14 @@
 //! Every number is a key of the line, whatever is embedded. CloudWatch makes a metric of each embedded key and bills it by the
 //! month: <https://aws.amazon.com/cloudwatch/pricing/>. So only [`OF_ALARMS`] are embedded, unless the operator wants all.
 
+use crate::aggregate::OwedReason;
 use crate::config::EmbeddedMetrics;
-use crate::gateway::Summary;
+use crate::gateway::{ShardSummary, Summary, TickSummary};
 use crate::model::Reason;
 use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 const NAMESPACE: &str = "AmpPushGateway";
@@ -17,6 +19,9 @@ const DIMENSION: &str = "FunctionName";
 /// The metrics that the alarms and their instructions read (`infra/operate.md`), and those that show what was lost. Lambda's
 /// own Duration, which costs nothing, stands in for `total_ms`.
 const OF_ALARMS: [&str; 7] = ["received", "delivered", "errored", "rejected", "dropped", "maybe_stored", "handed_back"];
+
+/// The same for a tick.
+const OF_TICK_ALARMS: [&str; 3] = ["journal_age_ms", "owed", "dropped"];
 
 /// The invocation that a line is about.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +38,9 @@ pub struct Invoked<'i> {
 /// Returns the line, with its line break.
 pub fn metric_line(summary: &Summary, invoked: Invoked<'_>, embedded: EmbeddedMetrics) -> String {
     // Strings and numbers always serialise.
-    let mut line = serde_json::to_string(&Line { numbers: numbers(summary), invoked, embedded }).unwrap_or_default();
+    let of_alarms: &[&str] = if summary.tick.is_some() { &OF_TICK_ALARMS } else { &OF_ALARMS };
+    let line = Line { numbers: numbers(summary), invoked, embedded, of_alarms };
+    let mut line = serde_json::to_string(&line).unwrap_or_default();
     line.push('\n');
     line
 }
@@ -42,6 +49,7 @@ struct Line<'i> {
     numbers: Vec<(Cow<'static, str>, Number)>,
     invoked: Invoked<'i>,
     embedded: EmbeddedMetrics,
+    of_alarms: &'static [&'static str],
 }
 
 /// A number and its unit.
@@ -76,7 +84,58 @@ struct Metadata<'n> {
     cloud_watch_metrics: [Directive<'n>; 1],
 }
 
+/// Returns the numbers of a tick alone, as a JSON object: the answer to whoever invokes it directly.
+pub fn tick_report(tick: &TickSummary) -> String {
+    let numbers: BTreeMap<_, _> = numbers_of_tick(tick).into_iter().collect();
+    serde_json::to_string(&numbers).unwrap_or_default()
+}
+
+fn numbers_of_tick(tick: &TickSummary) -> Vec<(Cow<'static, str>, Number)> {
+    let ShardSummary { folded, sent, .. } = &tick.sum;
+    let sum = &tick.sum;
+    let always = [
+        ("series", Number::Count(sum.series)),
+        ("samples", Number::Count(sum.samples)),
+        ("groups", Number::Count(sum.groups)),
+        ("births", Number::Count(folded.births)),
+        ("expired", Number::Count(sum.expired)),
+        ("stale", Number::Count(sum.stale)),
+        ("entries", Number::Count(folded.entries)),
+        ("increments", Number::Count(folded.increments)),
+        ("duplicates", Number::Count(folded.duplicates)),
+        ("bucket_conflicts", Number::Count(folded.bucket_conflicts)),
+        ("type_conflicts", Number::Count(folded.type_conflicts)),
+        ("series_limit", Number::Count(folded.series_limit)),
+        ("series_conflicts", Number::Count(sum.series_conflicts)),
+        ("owed", Number::Count(sum.owed)),
+        ("dead_lettered", Number::Count(sum.dead_lettered)),
+        ("dropped", Number::Count(tick.dropped())),
+        ("damaged", Number::Count(sum.damaged)),
+        ("refused", Number::Count(sum.refused)),
+        ("errored", Number::Count(sum.errored)),
+        ("failed_shards", Number::Count(tick.failed)),
+        ("remembered", Number::Count(sum.ids)),
+        ("requests", Number::Count(sent.requests)),
+        ("retries", Number::Count(sent.retries)),
+        ("bytes", Number::Bytes(sent.bytes)),
+        ("snapshot_bytes", Number::Bytes(sum.snapshot_bytes)),
+        ("journal_age_ms", Number::Time(Duration::from_millis(sum.journal_age_ms.unsigned_abs()))),
+        ("read_ms", Number::Time(sum.read)),
+        ("fold_ms", Number::Time(sum.fold)),
+        ("write_ms", Number::Time(sum.write)),
+        ("total_ms", Number::Time(tick.total)),
+    ];
+    let mut numbers: Vec<_> = always.into_iter().map(|(name, number)| (Cow::Borrowed(name), number)).collect();
+    for (reason, &count) in OwedReason::ALL.iter().zip(&folded.dropped).filter(|(_, count)| **count > 0) {
+        numbers.push((Cow::Owned(format!("dropped.{}", reason.as_str())), Number::Count(count)));
+    }
+    numbers
+}
+
 fn numbers(summary: &Summary) -> Vec<(Cow<'static, str>, Number)> {
+    if let Some(tick) = &summary.tick {
+        return numbers_of_tick(tick);
+    }
     let Summary { sent, stages, .. } = summary;
     let always = [
         ("received", Number::Count(summary.received)),
@@ -117,7 +176,7 @@ fn numbers(summary: &Summary) -> Vec<(Cow<'static, str>, Number)> {
 
 impl Serialize for Line<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { numbers, invoked, embedded } = self;
+        let Self { numbers, invoked, embedded, of_alarms } = self;
         let mut line = serializer.serialize_map(None)?;
         line.serialize_entry("level", "INFO")?;
         line.serialize_entry("message", "invocation")?;
@@ -131,7 +190,7 @@ impl Serialize for Line<'_> {
         for (name, number) in numbers {
             line.serialize_entry(name, number)?;
         }
-        let is_embedded = |name: &str| *embedded == EmbeddedMetrics::All || OF_ALARMS.contains(&name);
+        let is_embedded = |name: &str| *embedded == EmbeddedMetrics::All || of_alarms.contains(&name);
         let metrics = numbers.iter().filter(|(name, _)| is_embedded(name));
         let metrics = metrics.map(|(name, number)| Definition { name, unit: number.unit() }).collect();
         let directive = Directive { namespace: NAMESPACE, dimensions: [[DIMENSION]], metrics };
@@ -194,6 +253,25 @@ mod tests {
             assert_eq!(alarms[&name], all[&name], "{name}");
             assert!(alarms[&name].is_number(), "{name}");
         }
+    }
+
+    #[test]
+    fn a_tick_has_numbers_of_its_own_and_embeds_those_of_its_alarms() {
+        let mut tick = TickSummary { tick: crate::model::Timestamp(0), ..TickSummary::default() };
+        tick.sum.journal_age_ms = 1_500;
+        tick.sum.folded.dropped = [0, 7];
+        let summary = Summary { tick: Some(Box::new(tick.clone())), ..Summary::default() };
+        let line = metric_line(&summary, INVOKED, EmbeddedMetrics::Alarms);
+        let names: std::collections::BTreeSet<_> = embedded_names(&line).into_iter().collect();
+        assert_eq!(names, OF_TICK_ALARMS.map(str::to_owned).into());
+        let json: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(
+            (&json["journal_age_ms"], &json["dropped"], &json["dropped.series_limit"]),
+            (&json!(1_500.0), &json!(7), &json!(7))
+        );
+        assert_eq!(json.get("received"), None);
+        let report: Value = serde_json::from_str(&tick_report(&tick)).unwrap();
+        assert!(report.as_object().unwrap().iter().all(|(name, number)| json[name] == *number));
     }
 
     #[test]

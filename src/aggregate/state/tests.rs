@@ -63,7 +63,9 @@ fn rules(tick: i64) -> FoldRules {
 fn fold_by(state: &mut TypedState, events: &[Event], rules: FoldRules) -> Folded {
     let mut seen = Seen::default();
     let items = journal(events);
-    items.iter().for_each(|item| seen.add(item).unwrap());
+    for item in &items {
+        seen.add(item).unwrap();
+    }
     let mut fold = Fold::new(state, &mut seen, rules);
     for item in &items {
         fold.item(item).unwrap();
@@ -356,8 +358,12 @@ proptest! {
             rest = later;
             let items = journal(now);
             let mut seen = Seen::default();
-            items.iter().for_each(|item| seen.add(item).unwrap());
-            counted.iter().for_each(|identity| seen.remember(*identity));
+            for item in &items {
+                seen.add(item).unwrap();
+            }
+            for identity in &counted {
+                seen.remember(*identity);
+            }
             let mut fold = Fold::new(&mut state, &mut seen, rules(MINUTE));
             for item in &items {
                 fold.item(item).unwrap();

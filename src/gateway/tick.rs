@@ -1,0 +1,328 @@
+//! A tick: what the journal holds into the state of each shard, one commit, and everything that is exposed to the receiver.
+//!
+//! ```text
+//! head -> snapshot -> journal -> fold -> blobs -> (replace the head) -> zeros, markers -> values -> dead letters, metadata -> settled
+//! ```
+//!
+//! * Nothing is visible before the head is replaced, and after that the tick is counted whatever happens. One of two ticks can win.
+//! * A tick that sees a newer head stops: it must not send behind it. It looks before each table of samples.
+//! * Samples have the time of the tick. So a tick that comes twice sends equal samples.
+//! * An error of the table fails the shard's tick, and changes nothing for the next one.
+
+mod blobs;
+mod commit;
+mod groups;
+mod journal;
+mod letters;
+mod load;
+mod sending;
+mod summary;
+
+use super::writer::Writer;
+use super::{Gateway, metadata};
+use crate::aggregate::SummaryWindow;
+use crate::aws::Transport;
+use crate::blob::BlobError;
+use crate::config::StateSettings;
+use crate::dead_letter::DeadLetterQueue;
+use crate::model::{LabelSet, Timestamp};
+use crate::store::{Store, StoreError};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::Instant;
+
+pub use summary::{ShardSummary, TickSummary};
+
+/// A tick ends this long after its start: before the next one begins.
+const LONGEST: Duration = Duration::from_secs(50);
+
+/// The time for the last answer behind the deadline.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// A time further ahead of the clock is refused.
+const MAX_AHEAD_MS: i64 = 10_000;
+
+/// A time further behind the clock is refused.
+const MAX_BEHIND_MS: i64 = 10 * 60_000;
+
+/// A tick that is asked for.
+#[derive(Clone, Copy, Debug)]
+pub struct TickCall<'c> {
+    pub tick: Timestamp,
+    /// `None`: all shards, one after another.
+    pub shard: Option<u16>,
+    /// The start of the invocation.
+    pub started: Timestamp,
+    pub request_id: &'c str,
+    /// When the tick must have ended.
+    pub deadline: Instant,
+}
+
+/// How the state is folded and exposed.
+#[derive(Clone, Debug)]
+pub(super) struct TickRules {
+    pub(super) shards: u16,
+    pub(super) max_series: usize,
+    /// `None`: series never expire.
+    pub(super) series_ttl_ms: Option<i64>,
+    pub(super) window: SummaryWindow,
+    pub(super) max_sample_age_ms: i64,
+    pub(super) external_labels: LabelSet<'static>,
+    pub(super) safeguards: Safeguards,
+}
+
+/// The rules that make every event count once. Tests turn each off, and must then find wrong counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub(super) struct Safeguards {
+    /// The journal is read from before the cursor.
+    pub(super) margin: bool,
+    /// Identities are remembered, and measured from the cursor.
+    pub(super) ids: bool,
+    pub(super) ids_from_cursor: bool,
+    /// The head is replaced only if it is the one that was read.
+    pub(super) compare_and_swap: bool,
+}
+
+/// Why a tick, or that of one shard, failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum TickError {
+    /// Its time is so many milliseconds ahead of the clock.
+    Ahead(i64),
+    /// Its time is so many milliseconds behind the clock.
+    Behind(i64),
+    NoShard {
+        shard: u16,
+        shards: u16,
+    },
+    Store(StoreError),
+    /// An item of the table cannot be read.
+    Blob {
+        what: &'static str,
+        error: BlobError,
+    },
+    /// A blob that the head names is not there.
+    Missing(&'static str),
+    /// The time ran out before the commit, or in a call of the table.
+    OutOfTime,
+    /// The tick is committed, and not everything was sent.
+    NotSent(String),
+}
+
+/// The edges of a tick.
+#[derive(Debug)]
+pub(super) struct Ticker<'g, T, D> {
+    pub(super) store: &'g Arc<dyn Store>,
+    pub(super) writer: &'g Writer<T>,
+    pub(super) dead_letters: Option<&'g D>,
+    pub(super) known: &'g metadata::Known,
+    pub(super) rules: &'g TickRules,
+}
+
+/// The tick of one shard.
+#[derive(Clone, Copy, Debug)]
+struct Turn<'c> {
+    tick: Timestamp,
+    shard: u16,
+    started: Timestamp,
+    begun: Instant,
+    deadline: Instant,
+    request_id: &'c str,
+}
+
+impl Default for Safeguards {
+    fn default() -> Self {
+        Self { margin: true, ids: true, ids_from_cursor: true, compare_and_swap: true }
+    }
+}
+
+impl TickCall<'_> {
+    /// Returns an error if nothing may be read for this call.
+    fn check(&self, shards: u16) -> Result<(), TickError> {
+        let ahead = self.tick.since(self.started);
+        if ahead > MAX_AHEAD_MS {
+            return Err(TickError::Ahead(ahead));
+        }
+        if ahead < -MAX_BEHIND_MS {
+            return Err(TickError::Behind(-ahead));
+        }
+        match self.shard {
+            Some(shard) if shard >= shards => Err(TickError::NoShard { shard, shards }),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Turn<'_> {
+    /// Returns the time of the clock.
+    fn now(&self) -> Timestamp {
+        let elapsed = i64::try_from(self.begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        Timestamp(self.started.0.saturating_add(elapsed))
+    }
+
+    fn is_over(&self) -> bool {
+        Instant::now() >= self.deadline
+    }
+}
+
+impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
+    /// Runs a tick. The error is that of the call; what a shard meets is in its summary.
+    pub(super) async fn tick(&self, call: &TickCall<'_>) -> Result<TickSummary, TickError> {
+        let begun = Instant::now();
+        call.check(self.rules.shards)?;
+        let shards = call.shard.map_or(0..self.rules.shards, |shard| shard..shard + 1);
+        let mut summary = TickSummary { tick: call.tick, ..TickSummary::default() };
+        for shard in shards {
+            let turn = Turn {
+                tick: call.tick,
+                shard,
+                started: call.started,
+                begun,
+                deadline: call.deadline.min(begun + LONGEST),
+                request_id: call.request_id,
+            };
+            let mut of_shard = ShardSummary { shard, ..ShardSummary::default() };
+            // A call of the table that hangs must not take the time of the next tick.
+            let ended = tokio::time::timeout_at(turn.deadline + GRACE, self.turn(&turn, &mut of_shard)).await;
+            if let Err(error) = ended.unwrap_or(Err(TickError::OutOfTime)) {
+                let request_id = call.request_id;
+                tracing::error!(request_id, shard, error = error.to_string(), "the tick of a shard failed");
+                of_shard.error = Some(error);
+            }
+            summary.add(of_shard);
+        }
+        summary.total = begun.elapsed();
+        Ok(summary)
+    }
+
+    async fn turn(&self, turn: &Turn<'_>, summary: &mut ShardSummary) -> Result<(), TickError> {
+        let watch = Instant::now();
+        let head = self.head(turn.shard).await?;
+        let settled = self.settled(turn.shard).await?;
+        let committed = head.as_ref().map(|(head, _)| head.tick);
+        if committed > Some(turn.tick) {
+            summary.overtaken = true;
+            return Ok(());
+        }
+        let is_repeat = committed == Some(turn.tick);
+        if is_repeat && settled.settled.tick >= Some(turn.tick) {
+            summary.repeated = true;
+            return Ok(());
+        }
+        let now = turn.now();
+        let mut state = self.snapshot(turn.shard, head.as_ref().map(|(head, _)| head), now).await?;
+        state.forget_owed_before(settled.settled.letters);
+        summary.read = watch.elapsed();
+        let version = if is_repeat {
+            summary.repeated = true;
+            head.as_ref().map_or(0, |(_, version)| *version)
+        } else {
+            let committed = self.fold_and_commit(turn, head, &settled.settled, &mut state, summary).await?;
+            let Some(version) = committed else {
+                summary.overtaken = true;
+                return Ok(());
+            };
+            version
+        };
+        summary.series = state.len() as u64;
+        let watch = Instant::now();
+        let sent = self.send(turn, version, &state, settled, summary).await;
+        summary.write = watch.elapsed();
+        sent
+    }
+}
+
+impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
+    /// Runs a tick of the state in `store`. The error is that of the call; what a shard meets is in the summary.
+    pub async fn tick_state(
+        &self,
+        store: &Arc<dyn Store>,
+        settings: &StateSettings,
+        call: &TickCall<'_>,
+    ) -> Result<TickSummary, TickError> {
+        let rules = TickRules {
+            shards: settings.shards,
+            max_series: usize::try_from(settings.max_series).unwrap_or(usize::MAX),
+            series_ttl_ms: settings.series_ttl_ms,
+            window: SummaryWindow::from_millis(settings.summary_window_ms),
+            max_sample_age_ms: self.rules.max_sample_age_ms,
+            external_labels: self.rules.external_labels.clone(),
+            safeguards: Safeguards::default(),
+        };
+        self.tick_in(store, &rules, call).await
+    }
+
+    async fn tick_in(
+        &self,
+        store: &Arc<dyn Store>,
+        rules: &TickRules,
+        call: &TickCall<'_>,
+    ) -> Result<TickSummary, TickError> {
+        let (writer, known) = (&self.writer, &self.known_metadata);
+        Ticker { store, writer, dead_letters: self.dead_letters.as_ref(), known, rules }.tick(call).await
+    }
+}
+
+#[cfg(test)]
+impl Default for TickRules {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            max_series: 100_000,
+            series_ttl_ms: Some(86_400_000),
+            window: SummaryWindow::default(),
+            max_sample_age_ms: 3_600_000,
+            external_labels: LabelSet::default(),
+            safeguards: Safeguards::default(),
+        }
+    }
+}
+
+impl TickError {
+    fn blob(what: &'static str) -> impl Fn(BlobError) -> Self {
+        move |error| Self::Blob { what, error }
+    }
+}
+
+impl From<StoreError> for TickError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for TickError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ahead(ms) => {
+                write!(f, "the time of the tick is {ms} ms ahead of the clock, at most {MAX_AHEAD_MS} are accepted")
+            }
+            Self::Behind(ms) => {
+                write!(f, "the time of the tick is {ms} ms behind the clock, at most {MAX_BEHIND_MS} are accepted")
+            }
+            Self::NoShard { shard, shards } => {
+                write!(f, "there is no shard {shard}: the {shards} shards are counted from 0 (STATE_SHARDS)")
+            }
+            Self::Store(error) => error.fmt(f),
+            Self::Blob { what, error } => write!(f, "{what} in the table: {error}"),
+            Self::Missing(what) => {
+                write!(f, "{what} is not in the table, although the head names it; restore the table")
+            }
+            Self::NotSent(failure) => write!(f, "not everything was sent, the next tick sends newer values: {failure}"),
+            Self::OutOfTime => f.write_str("the tick ran out of time; the next one counts everything"),
+        }
+    }
+}
+
+impl std::error::Error for TickError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Blob { error, .. } => Some(error),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

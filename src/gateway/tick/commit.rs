@@ -1,0 +1,203 @@
+//! The fold and its commit.
+
+use super::blobs::{base_prefix, delta_prefix, expires, head_key, ids_prefix, part, state_partition};
+use super::journal::{JournalRead, LIMITS};
+use super::{ShardSummary, TickError, Ticker, Turn};
+use crate::aggregate::head::{BlobName, Head, IdsName, Settled};
+use crate::aggregate::journal::Journal;
+use crate::aggregate::{Fold, FoldRules, TypedState, write_ids};
+use crate::model::Timestamp;
+use crate::store::{Item, Key, Replaced};
+use bytes::Bytes;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A blob is tried so often: it is the same item each time.
+const TRIES: u32 = 3;
+
+const PUT_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl<T, D> Ticker<'_, T, D> {
+    /// Folds the journal into `state`, and commits. Returns the version of the new head; `None` if another tick was faster.
+    pub(super) async fn fold_and_commit(
+        &self,
+        turn: &Turn<'_>,
+        head: Option<(Head, u64)>,
+        settled: &Settled,
+        state: &mut TypedState,
+        summary: &mut ShardSummary,
+    ) -> Result<Option<u64>, TickError> {
+        self.fold_and_commit_within(LIMITS, turn, head, settled, state, summary).await
+    }
+
+    /// `limits` are the bytes and the entries that are read.
+    pub(super) async fn fold_and_commit_within(
+        &self,
+        limits: (usize, usize),
+        turn: &Turn<'_>,
+        head: Option<(Head, u64)>,
+        settled: &Settled,
+        state: &mut TypedState,
+        summary: &mut ShardSummary,
+    ) -> Result<Option<u64>, TickError> {
+        let (mut old, version) = head.unzip();
+        let mut read = self.read_journal(turn, old.as_ref(), limits).await?;
+        if let Some(old) = old.as_mut().filter(|_| !self.rules.safeguards.ids_from_cursor) {
+            let by_clock = Head { cursor: turn.now(), ..old.clone() };
+            old.ids = forgotten(by_clock, self.rules.max_sample_age_ms);
+        }
+        if let Some(old) = old.as_ref().filter(|_| self.rules.safeguards.ids && !read.seen.is_empty()) {
+            summary.ids = self.read_remembered(turn, old, &mut read.seen).await? as u64;
+        }
+        let watch = Instant::now();
+        let folded = self.fold(turn, settled, state, &mut read, summary)?;
+        summary.fold = watch.elapsed();
+        if turn.is_over() {
+            return Err(TickError::OutOfTime);
+        }
+        let mut head = Head {
+            tick: turn.tick,
+            cursor: read.cursor,
+            base: old.as_ref().and_then(|old| old.base),
+            deltas: old.as_ref().map(|old| old.deltas.clone()).unwrap_or_default(),
+            ids: old.map(|old| old.ids).unwrap_or_default(),
+        };
+        self.write_ids(turn, &mut head, &folded).await?;
+        self.write_snapshot(turn, &mut head, state, summary).await?;
+        if self.rules.safeguards.ids_from_cursor {
+            head.forget_ids(self.rules.max_sample_age_ms);
+        }
+        let body = head.to_blob().map_err(TickError::blob("the new head"))?;
+        let next = version.unwrap_or(0) + 1;
+        let item = Item { key: head_key(turn.shard), version: next, expires: None, body };
+        if !self.rules.safeguards.compare_and_swap {
+            self.store.put(item, PUT_TIMEOUT).await?;
+            return Ok(Some(next));
+        }
+        match self.store.replace(item, version).await? {
+            Replaced::Done => Ok(Some(next)),
+            Replaced::Conflict => Ok(None),
+        }
+    }
+
+    /// Returns the identities that were counted, and the time of the newest item that held one.
+    fn fold(
+        &self,
+        turn: &Turn<'_>,
+        settled: &Settled,
+        state: &mut TypedState,
+        read: &mut JournalRead,
+        summary: &mut ShardSummary,
+    ) -> Result<Counted, TickError> {
+        let rules = FoldRules { tick: turn.tick, window: self.rules.window, max_series: self.rules.max_series };
+        let mut fold = Fold::new(state, &mut read.seen, rules);
+        let (mut oldest, mut newest) = (None, None);
+        for (time, item) in &read.items {
+            let counted = Journal::open(item).and_then(|journal| fold.item(&journal));
+            if counted.map_err(TickError::blob("a journal item"))? > 0 {
+                oldest = oldest.or(Some(*time));
+                newest = Some(*time);
+            }
+        }
+        let (folded, identities) = fold.finish();
+        // The oldest event that was waiting when this tick began, or is waiting still.
+        let waiting = oldest.into_iter().chain(read.stopped_at).min();
+        summary.journal_age_ms = waiting.map_or(0, |time| read.began.since(time).max(0));
+        summary.damaged = read.damaged;
+        if let Some(family) = &folded.grew_most {
+            let Turn { request_id, shard, .. } = turn;
+            let refused = folded.series_limit;
+            tracing::warn!(request_id, shard, family, refused, "new series above MAX_SERIES are dead-lettered");
+        }
+        summary.folded = folded;
+        if let Some(ttl) = self.rules.series_ttl_ms {
+            summary.expired = state.expire(turn.tick, ttl) as u64;
+        }
+        state.forget_ended(settled.zeros, turn.tick);
+        summary.owed = state.owed().len() as u64;
+        let dropped: u64 = summary.folded.dropped.iter().sum();
+        if dropped > 0 {
+            let Turn { request_id, shard, .. } = turn;
+            tracing::error!(request_id, shard, dropped, "events are lost: too many dead letters are owed already");
+        }
+        Ok(Counted { identities, newest: newest.unwrap_or(read.began) })
+    }
+
+    async fn write_ids(&self, turn: &Turn<'_>, head: &mut Head, counted: &Counted) -> Result<(), TickError> {
+        let parts = write_ids(&counted.identities).map_err(TickError::blob("new identities"))?;
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let ids = IdsName { name: fastrand::u64(..), parts: number(parts.len()), newest: counted.newest };
+        self.write_parts(turn, &ids_prefix(&ids), parts).await?;
+        head.ids.push(ids);
+        head.ids.sort_by_key(|ids| (ids.newest, ids.name));
+        Ok(())
+    }
+
+    async fn write_snapshot(
+        &self,
+        turn: &Turn<'_>,
+        head: &mut Head,
+        state: &TypedState,
+        summary: &mut ShardSummary,
+    ) -> Result<(), TickError> {
+        let delta = state.delta().map_err(TickError::blob("a new delta"))?;
+        let bytes = |parts: &[Bytes]| parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let named = |parts: &[Bytes]| BlobName {
+            name: fastrand::u64(..),
+            parts: number(parts.len()),
+            bytes: bytes(parts),
+            tick: turn.tick,
+        };
+        if let Some(base) = head.base.filter(|_| !head.needs_base(turn.tick, bytes(&delta))) {
+            if !delta.is_empty() {
+                let name = named(&delta);
+                summary.snapshot_bytes = name.bytes;
+                self.write_parts(turn, &delta_prefix(base.name, &name), delta).await?;
+                head.deltas.push(name);
+            }
+            return Ok(());
+        }
+        let base = state.base().map_err(TickError::blob("a new base"))?;
+        let name = named(&base);
+        summary.snapshot_bytes = name.bytes;
+        self.write_parts(turn, &base_prefix(name.name), base).await?;
+        (head.base, head.deltas) = (Some(name), Vec::new());
+        Ok(())
+    }
+
+    async fn write_parts(&self, turn: &Turn<'_>, prefix: &str, parts: Vec<Bytes>) -> Result<(), TickError> {
+        let expires = Some(expires(turn.now()));
+        for (number, body) in parts.into_iter().enumerate() {
+            let key = Key::new(state_partition(turn.shard), part(prefix, number));
+            let item = Item { key, version: 1, expires, body };
+            let mut tries = 0;
+            while let Err(error) = self.store.put(item.clone(), PUT_TIMEOUT).await {
+                tries += 1;
+                if tries == TRIES || !error.is_transient() {
+                    return Err(error.into());
+                }
+                if turn.is_over() {
+                    return Err(TickError::OutOfTime);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The events that a fold counted.
+struct Counted {
+    identities: Vec<crate::aggregate::Identity>,
+    newest: Timestamp,
+}
+
+fn forgotten(mut head: Head, max_sample_age_ms: i64) -> Vec<IdsName> {
+    head.forget_ids(max_sample_age_ms);
+    head.ids
+}
+
+fn number(len: usize) -> u32 {
+    u32::try_from(len).unwrap_or(u32::MAX)
+}
