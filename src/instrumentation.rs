@@ -6,7 +6,7 @@
 
 mod metric_line;
 
-pub use metric_line::{Invoked, metric_line};
+pub use metric_line::{Invoked, metric_line, tick_report};
 
 use std::borrow::Cow;
 use tracing_subscriber::filter::Targets;

@@ -7,13 +7,14 @@ pub mod http;
 mod payload;
 pub mod report;
 pub mod runtime;
+mod schedule;
 mod sqs_record;
 
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::{Batch, Gateway, Ledger, Message, MessageAction, Summary, Trigger};
+use crate::gateway::{Batch, Gateway, Ledger, Message, MessageAction, Summary, TickCall, Trigger};
 use crate::http::{Answered, Call, Door};
-use crate::instrumentation::log_text;
+use crate::instrumentation::{log_text, tick_report};
 use crate::limits::{MAX_DETAIL_CHARS, MAX_LOGGED_DETAIL_BYTES, MAX_LOGGED_ID_CHARS, MAX_LOGGED_MESSAGES};
 use crate::model::{DEFECT, Timestamp};
 use bytes::Bytes;
@@ -27,6 +28,7 @@ use http::Front;
 use payload::Payload;
 pub use payload::read_messages;
 pub use report::FunctionError;
+use schedule::{ScheduleError, Scheduled};
 
 #[derive(Clone, Debug)]
 pub struct Invocation {
@@ -41,7 +43,7 @@ pub struct Handled {
     /// JSON: a partial batch response for SQS, a report for direct callers, an answer for the front of an HTTP request.
     pub answer: Result<String, FunctionError>,
     pub summary: Summary,
-    /// `sqs`, `sqs_fifo`, `direct` or `http`.
+    /// `sqs`, `sqs_fifo`, `direct`, `http` or `tick`.
     pub trigger: &'static str,
     /// The route and the status of an HTTP request. Health has no route: nobody wants a line for it.
     pub http: Option<(Option<&'static str>, u16)>,
@@ -49,6 +51,12 @@ pub struct Handled {
 
 /// The part of an invocation's time that the answer to an HTTP request leaves for its way back.
 const HTTP_MARGIN: Duration = Duration::from_millis(300);
+
+/// The part of an invocation's time that a tick leaves for its answer.
+const TICK_MARGIN: Duration = Duration::from_secs(1);
+
+/// The type of the error of a tick that failed.
+const TICK_FAILED: &str = "tick_failed";
 
 /// Answers the payload of any trigger. Logs a line for each message that is returned or dead-lettered.
 pub async fn handle<T: Transport, D: DeadLetterQueue>(
@@ -71,7 +79,40 @@ pub async fn handle<T: Transport, D: DeadLetterQueue>(
             };
             answer_front(front, answered, begun)
         }
+        Payload::Tick(scheduled) => handle_tick(door.gateway(), scheduled, invocation).await,
     }
+}
+
+/// Runs a tick. It ends before the invocation does: Lambda would not say why it stopped.
+async fn handle_tick<T: Transport, D: DeadLetterQueue>(
+    gateway: &Gateway<T, D>,
+    scheduled: Result<Scheduled, ScheduleError>,
+    invocation: &Invocation,
+) -> Handled {
+    let failed = |error_message: String| FunctionError { error_type: TICK_FAILED.to_owned(), error_message };
+    let mut summary = Summary::default();
+    let answer = match scheduled {
+        Err(error) => Err(failed(error.to_string())),
+        Ok(Scheduled { tick, shard }) => {
+            let Invocation { request_id, started, deadline } = invocation;
+            let call = TickCall { tick, shard, started: *started, request_id, deadline: *deadline - TICK_MARGIN };
+            match catch_panic(gateway.tick(&call)).await {
+                None => Err(failed(DEFECT.to_owned())),
+                Some(Err(error)) => Err(failed(error.to_string())),
+                Some(Ok(ticked)) => {
+                    let error = ticked.sum.error.as_ref().map(|error| failed(error.to_string()));
+                    let report = tick_report(&ticked);
+                    summary.tick = Some(Box::new(ticked));
+                    error.map_or(Ok(report), Err)
+                }
+            }
+        }
+    };
+    if let Err(FunctionError { error_message, .. }) = &answer {
+        let request_id = &invocation.request_id;
+        tracing::error!(request_id, error = error_message, "tick failed");
+    }
+    Handled { answer, summary, trigger: "tick", http: None }
 }
 
 /// Answers a payload of events alone, as `handle` does.

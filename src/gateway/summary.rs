@@ -1,6 +1,6 @@
 //! The numbers of one invocation, from which the log line, the metrics and the answer to a direct caller are made.
 
-use super::{Ledger, MessageAction};
+use super::{Ledger, MessageAction, TickSummary};
 use crate::model::{ItemId, Outcome, Reason, Rejection};
 use crate::remote_write::{ItemOutcome, Outcomes, Sent};
 use std::time::Duration;
@@ -38,6 +38,8 @@ pub struct Summary {
     pub rejected_by: [u64; Reason::ALL.len()],
     pub dropped_by: [u64; Reason::ALL.len()],
     pub stages: Stages,
+    /// The numbers of a tick, which has no events.
+    pub tick: Option<Box<TickSummary>>,
 }
 
 /// The time that each stage of an invocation took.

@@ -19,11 +19,10 @@ mod sending;
 mod summary;
 
 use super::writer::Writer;
-use super::{Gateway, metadata};
+use super::{Gateway, State, metadata};
 use crate::aggregate::SummaryWindow;
 use crate::aws::Transport;
 use crate::blob::BlobError;
-use crate::config::StateSettings;
 use crate::dead_letter::DeadLetterQueue;
 use crate::model::{LabelSet, Timestamp};
 use crate::store::{Store, StoreError};
@@ -96,6 +95,8 @@ pub enum TickError {
         shard: u16,
         shards: u16,
     },
+    /// There is no table.
+    NoState,
     Store(StoreError),
     /// An item of the table cannot be read.
     Blob {
@@ -234,13 +235,9 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
 }
 
 impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
-    /// Runs a tick of the state in `store`. The error is that of the call; what a shard meets is in the summary.
-    pub async fn tick_state(
-        &self,
-        store: &Arc<dyn Store>,
-        settings: &StateSettings,
-        call: &TickCall<'_>,
-    ) -> Result<TickSummary, TickError> {
+    /// Runs a tick of the state. The error is that of the call; what a shard meets is in the summary.
+    pub async fn tick(&self, call: &TickCall<'_>) -> Result<TickSummary, TickError> {
+        let State { store, settings } = self.state.as_ref().ok_or(TickError::NoState)?;
         let rules = TickRules {
             shards: settings.shards,
             max_series: usize::try_from(settings.max_series).unwrap_or(usize::MAX),
@@ -303,6 +300,7 @@ impl fmt::Display for TickError {
             Self::NoShard { shard, shards } => {
                 write!(f, "there is no shard {shard}: the {shards} shards are counted from 0 (STATE_SHARDS)")
             }
+            Self::NoState => f.write_str("a tick needs a table, and the gateway has none (STATE_TABLE)"),
             Self::Store(error) => error.fmt(f),
             Self::Blob { what, error } => write!(f, "{what} in the table: {error}"),
             Self::Missing(what) => {

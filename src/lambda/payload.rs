@@ -5,6 +5,7 @@
 //! Records are read one by one. Reading stops at the first that is not of a queue: a million others would not fit into memory.
 
 use super::http::{self, EventError, Front};
+use super::schedule::{self, ScheduleError, Scheduled};
 use super::sqs_record::SqsRecord;
 use crate::aws::sqs::is_fifo;
 use crate::event::{BYTE_ORDER_MARK, from_utf8};
@@ -20,6 +21,7 @@ use std::fmt;
 pub(super) enum Payload<'a> {
     Messages(Trigger, Vec<Message<'a>>),
     Http(Front, Result<Request<'a>, EventError>),
+    Tick(Result<Scheduled, ScheduleError>),
 }
 
 /// Reads the payload of any trigger.
@@ -30,7 +32,10 @@ pub(super) fn read<'a>(payload: &'a [u8], request_id: &'a str) -> Payload<'a> {
     match http::recognise(payload) {
         Some(Ok((front, request))) => Payload::Http(front, Ok(request)),
         Some(Err(error)) => Payload::Http(error.front, Err(error)),
-        None => Payload::Messages(Trigger::Direct, vec![direct(payload, request_id)]),
+        None => match schedule::recognise(payload) {
+            Some(scheduled) => Payload::Tick(scheduled),
+            None => Payload::Messages(Trigger::Direct, vec![direct(payload, request_id)]),
+        },
     }
 }
 

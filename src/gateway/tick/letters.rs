@@ -89,6 +89,7 @@ fn letter(events: &[&OwedEvent]) -> DeadLetter {
         source_index: None,
         sent_timestamp: Some(first.sent),
         maybe_stored: false,
+        counted: false,
         group_id: None,
         deduplication_id: source,
     }

@@ -9,6 +9,7 @@ use crate::store::{BoxFuture, Page, Replaced};
 use fastrand::Rng;
 use std::collections::{BTreeSet, HashMap};
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 
 /// A Put is given up after this, and a function after its timeout.
@@ -199,6 +200,9 @@ impl World {
     }
 }
 
+/// A tick or an invocation that is under way.
+type Running<'w> = Pin<Box<dyn Future<Output = ()> + 'w>>;
+
 /// Runs one schedule.
 async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
     let receiver = Receiver::default();
@@ -215,7 +219,7 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
     };
     let end = NOW + if kind == Kind::Short { 12 * MINUTE } else { 12 * 60 * MINUTE };
     let sends_until = end - if kind == Kind::Short { 3 * MINUTE } else { 130 * MINUTE };
-    let mut live: Vec<(bool, std::pin::Pin<Box<dyn Future<Output = ()> + '_>>)> = Vec::new();
+    let mut live: Vec<Running<'_>> = Vec::new();
     let (mut last_tick, mut off_until, mut messages) = (NOW, NOW, 0);
     while world.now() < end {
         let jump = match kind {
@@ -228,7 +232,7 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
         tokio::time::advance(Duration::from_millis(jump.unsigned_abs())).await;
         let now = world.now();
         if now < sends_until && world.chance(if kind == Kind::Short { 0.1 } else { 0.03 }) {
-            let increments = (0..1 + world.below(2)).map(|_| (format!("s{}", world.below(3)), 1 + world.below(3)));
+            let increments = (0..=world.below(2)).map(|_| (format!("s{}", world.below(3)), 1 + world.below(3)));
             let sent = Sent { at: now, increments: increments.collect() };
             world.messages.lock().unwrap().insert(messages, sent);
             world.queue.lock().unwrap().insert(messages, now);
@@ -241,7 +245,7 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
             last_tick = now - now % MINUTE;
             if now >= off_until {
                 for _ in 0..if world.chance(0.25) { 2 } else { 1 } {
-                    live.push((true, Box::pin(world.tick(last_tick))));
+                    live.push(Box::pin(world.tick(last_tick)));
                 }
             }
         }
@@ -250,7 +254,7 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
                 Kind::Short => [5_000, 40_000, 90_000][usize::try_from(world.below(3)).unwrap()],
                 Kind::Long => MINUTE * [1, 2, 20, 50][usize::try_from(world.below(4)).unwrap()],
             };
-            live.push((false, Box::pin(world.ingest(hidden))));
+            live.push(Box::pin(world.ingest(hidden)));
         }
         if world.chance(0.02) {
             receiver.0.lock().unwrap().answers = vec![503; 7];
@@ -262,7 +266,7 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
                 break;
             }
             let chosen = usize::try_from(world.below(i64::try_from(live.len()).unwrap())).unwrap();
-            let is_done = live[chosen].1.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            let is_done = live[chosen].as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
             if is_done || world.chance(0.001) {
                 drop(live.swap_remove(chosen));
             }
@@ -275,7 +279,7 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
         *world.now.lock().unwrap() += MINUTE;
         tokio::time::advance(Duration::from_mins(1)).await;
         let now = world.now();
-        let mut tick: std::pin::Pin<Box<dyn Future<Output = ()> + '_>> = Box::pin(world.tick(now - now % MINUTE));
+        let mut tick: Running<'_> = Box::pin(world.tick(now - now % MINUTE));
         while tick.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
             tokio::time::advance(Duration::from_millis(1)).await;
         }
