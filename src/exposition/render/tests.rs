@@ -6,7 +6,7 @@ use crate::model::{
 };
 use proptest::prelude::*;
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn name(text: &str) -> MetricName<'static> {
     MetricName::as_is(Cow::Owned(text.to_owned())).unwrap()
@@ -270,12 +270,10 @@ fn any_families() -> impl Strategy<Value = Vec<MetricFamily<'static>>> {
             family(&of, metric_type, "", all.collect())
         };
         // One series once, as a table of groups exposes them.
-        let mut seen = BTreeMap::new();
+        let mut seen = BTreeSet::new();
         let mut all: Vec<_> = all.into_iter().map(family).collect();
         for family in &mut all {
-            family
-                .series
-                .retain(|series| seen.insert((series.name.clone(), format!("{:?}", series.labels)), ()).is_none());
+            family.series.retain(|series| seen.insert((series.name.clone(), format!("{:?}", series.labels))));
         }
         all
     })
