@@ -250,7 +250,7 @@ async fn a_repeated_event_changes_its_series_once() {
 async fn a_repeat_of_a_tick_sends_nothing_if_it_was_acknowledged_and_else_the_same() {
     let mut rig = Rig::new();
     rig.event(NOW - 5_000, count("a", 3)).await;
-    rig.answer(&[400, 503, 503, 503, 503, 503, 503, 503, 503]);
+    rig.answer(&[503; 5]);
     let summary = rig.tick(NOW).await;
     assert!(!summary.sum.acknowledged && matches!(summary.sum.error, Some(TickError::NotSent(_))), "{summary:?}");
     rig.answer(&[]);
