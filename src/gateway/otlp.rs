@@ -347,7 +347,7 @@ mod tests {
             assert!(!part.is_too_large());
             count += 1;
             next = part.end;
-            rejections.extend(part.rejected.iter().map(|reason| reason.to_string()));
+            rejections.extend(part.rejected.iter().map(ToString::to_string));
             let kinds = part.kinds.len();
             let table = part.table.finish(&mut |contradiction| panic!("{contradiction}"));
             for sample in table.samples() {

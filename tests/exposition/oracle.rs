@@ -192,7 +192,7 @@ fn buckets(spans: &[Span], counts: Vec<String>) -> String {
         index += i64::from(span.offset);
         for count in counts.by_ref().take(span.length as usize) {
             if count != "0" {
-                all.push_str(&format!("{index}:{count},"));
+                all.extend([&index.to_string(), ":", &count, ","]);
             }
             index += 1;
         }
