@@ -2,6 +2,7 @@
 
 mod log;
 mod polling;
+mod ticking;
 
 use super::environment::{self, Overrides};
 use super::exit::CommandError;
@@ -11,6 +12,7 @@ use super::view;
 use amp_push_gateway::aws::HttpTransport;
 use amp_push_gateway::config::{HttpAuth, Place};
 use amp_push_gateway::dead_letter::SqsDeadLetters;
+use amp_push_gateway::gateway::State;
 use amp_push_gateway::http::Door;
 use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetters};
 use amp_push_gateway::local::door;
@@ -41,6 +43,9 @@ use tracing_subscriber::filter::LevelFilter;
 /// timeout. A FIFO group has one batch in flight at a time. A queue that is not at AWS is asked at the host in its URL,
 /// unless AWS_ENDPOINT_URL_SQS names another.
 ///
+/// With --state, typed metrics and groups are kept in a file, and the function ticks by itself as the schedule on AWS makes it.
+/// A process that is killed loses nothing that was answered.
+///
 /// An asynchronous invocation (Event) that fails is tried again after one and after two seconds. Ends on Ctrl-C or
 /// SIGTERM, once invocations in flight are done, with exit code 0. Messages that were received and not yet given to the
 /// function by then come again after the visibility timeout.
@@ -64,6 +69,8 @@ pub(crate) struct Arguments {
     timeout: u64,
     #[command(flatten)]
     polling: polling::Arguments,
+    #[command(flatten)]
+    ticking: ticking::Arguments,
     /// Print one JSON object for the start, for each invocation, for each batch, and for the end.
     #[arg(long)]
     json: bool,
@@ -94,7 +101,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         None if arguments.keep_dead_letters => (Some(LocalDeadLetters::InMemory(in_memory.clone())), "in memory"),
         None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)"),
     };
-    let gateway = Arc::new(in_process::gateway(&settings, queue)?);
+    let table = ticking::open(&arguments.ticking)?;
+    let state = table.as_ref().map(|table| State { store: table.store(), settings: settings.state.clone() });
+    let gateway = Arc::new(in_process::gateway(&settings, queue)?.with_state(state));
     let client = HttpTransport::new().map_err(CommandError::failed)?;
     let door =
         Door::from_settings(gateway, &settings, door_settings, &client, wall_clock()).map_err(CommandError::failed)?;
@@ -110,7 +119,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     let run_settings = invoke_endpoint::Settings { timeout, ..invoke_endpoint::Settings::default() };
     let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&door), run_settings, observer);
     let answered = answer_http(http, stop.clone().asked(), Arc::clone(&door), log);
-    tokio::join!(invoked, answered, polling::run(polled, stop.asked(), door, log));
+    let ticked = ticking::run(table, &arguments.ticking, stop.clone().asked(), Arc::clone(&door), log);
+    tokio::join!(invoked, answered, ticked, polling::run(polled, stop.asked(), door, log));
     log.stopped(embedded.as_ref().map(|embedded| embedded.workspace.snapshot()), &in_memory.dead_letters());
     Ok(ExitCode::SUCCESS)
 }

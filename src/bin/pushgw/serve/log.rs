@@ -12,6 +12,7 @@ use amp_push_gateway::local::event_source::Batch;
 use amp_push_gateway::local::invoke_endpoint::Invoked;
 use amp_push_gateway::local::tsdb::StoredSeries;
 use amp_push_gateway::local::wall_clock;
+use amp_push_gateway::model::Timestamp;
 use serde_json::json;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -126,6 +127,33 @@ impl Log {
         let kept = if kept > 0 { format!(", {kept} to come again") } else { String::new() };
         let more = format!("{failure}; {}: {deleted} deleted{kept}", count(messages as u64, "message"));
         line("queue", handled, &more, payload_bytes, took, request_id);
+    }
+
+    /// Shows a tick; for people, only one that wrote something or failed.
+    pub(super) fn ticked(self, time: Timestamp, handled: &Handled, took: Duration) {
+        let report = handled.answer.as_ref().ok().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
+        let error = handled.answer.as_ref().err();
+        if self.json {
+            let shown = json!({
+                "event": "tick",
+                "time": utc(time),
+                "milliseconds": milliseconds(took),
+                "report": report,
+                "error_type": error.map(|error| &error.error_type),
+                "error_message": error.map(|error| &error.error_message),
+            });
+            return view::line(&shown.to_string());
+        }
+        let samples = report.as_ref().and_then(|report| report["samples"].as_u64()).unwrap_or(0);
+        let (utc, took) = (Styled(view::QUIET, utc(time)), Styled(view::QUIET, format!("({})", duration(took))));
+        match error {
+            Some(error) => {
+                let text = Foreign(beginning(&error.error_message));
+                view::line(&format!("{utc} tick {}: {text} {took}", Styled(view::BAD, "failed")));
+            }
+            None if samples > 0 => view::line(&format!("{utc} tick {} {took}", count(samples, "sample"))),
+            None => {}
+        }
     }
 
     /// Shows what the workspace and the queue of this process hold.
