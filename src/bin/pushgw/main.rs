@@ -62,7 +62,7 @@ async fn run(verb: Verb) -> Result<ExitCode, CommandError> {
     environment::read_profile().await;
     match verb {
         Verb::Demo(arguments) => demo::run(&arguments).await,
-        Verb::Serve(arguments) => serve::run(arguments).await,
+        Verb::Serve(arguments) => Box::pin(serve::run(arguments)).await,
         Verb::Send(arguments) => send::run(arguments).await,
         Verb::Invoke(arguments) => invoke::run(&arguments).await,
         Verb::Check(arguments) => check::run(&arguments),

@@ -103,7 +103,9 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     };
     let table = ticking::open(&arguments.ticking)?;
     let state = table.as_ref().map(|table| State { store: table.store(), settings: settings.state.clone() });
-    let gateway = Arc::new(in_process::gateway(&settings, queue)?.with_state(state));
+    let gateway = in_process::gateway(&settings, queue)?;
+    // A table of the settings stays if the arguments name none.
+    let gateway = Arc::new(if state.is_some() { gateway.with_state(state) } else { gateway });
     let client = HttpTransport::new().map_err(CommandError::failed)?;
     let door =
         Door::from_settings(gateway, &settings, door_settings, &client, wall_clock()).map_err(CommandError::failed)?;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// The time of the function that ticks. A tick ends by itself before.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 
 /// The first tick deletes expired items, and then one tick in this time.
 const DELETE_EXPIRED_EVERY: Duration = Duration::from_hours(1);
