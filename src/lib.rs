@@ -6,6 +6,8 @@
 //! payload -> lambda -> gateway -> event -> series -> wire -> remote_write -> aws (signed) -> AMP
 //!                         |                                        |
 //!                         +--> dead_letter -> SQS         one outcome per event, back as return values
+//!
+//! typed metrics, pushes -> gateway -> store;  each minute: schedule -> lambda -> gateway (tick): store -> aggregate -> series -> …
 //! ```
 //!
 //! The rooms, from the lowest to the highest. None uses a higher one. The rooms up to `wire` are pure: they know no clock, environment,
