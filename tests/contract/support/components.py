@@ -50,6 +50,12 @@ def prometheus():
     return _found(path, "Prometheus", HOW)
 
 
+def pushgateway():
+    """Returns the real Pushgateway, which `tests/run` unpacked."""
+    path = os.environ.get("PUSHGATEWAY_BIN") or ENV / "pushgateway/usr/bin/prometheus-pushgateway"
+    return _found(path, "Pushgateway", HOW)
+
+
 def chromium():
     """Returns Chromium, which `tests/run` found or unpacked."""
     path = os.environ.get("CHROMIUM_BIN")

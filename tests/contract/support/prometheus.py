@@ -18,6 +18,16 @@ storage:
     out_of_order_time_window: {window}
 """
 
+_SCRAPE = """\
+scrape_configs:
+  - job_name: pushgateway
+    honor_labels: true
+    scrape_interval: 1s
+    scrape_timeout: 1s
+    static_configs:
+      - targets: ["{target}"]
+"""
+
 _REMOTE_READ = """\
 remote_read:
   - url: {url}
@@ -27,15 +37,17 @@ remote_read:
 
 class Prometheus:
     """One server with its own empty storage. `remote_write_url` is the URL of its receiver. It reads from the URL `remote_read`, too,
-    if that is given."""
+    and scrapes the Pushgateway at `scrape`, if they are given."""
 
-    def __init__(self, out_of_order_window="2h", remote_read=None):
+    def __init__(self, out_of_order_window="2h", remote_read=None, scrape=None):
         self.directory = tempfile.mkdtemp(prefix="prometheus-")
         config = os.path.join(self.directory, "prometheus.yml")
         with open(config, "w") as file:
             file.write(_CONFIG.format(window=out_of_order_window))
             if remote_read:
                 file.write(_REMOTE_READ.format(url=remote_read))
+            if scrape:
+                file.write(_SCRAPE.format(target=scrape))
         for _ in range(5):  # another process may take the port between the choice and the bind
             self._start(config, closed_port())
             if self._ready():

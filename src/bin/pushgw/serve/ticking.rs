@@ -20,7 +20,9 @@ const TIMEOUT: Duration = Duration::from_mins(1);
 /// The first tick deletes expired items, and then one tick in this time.
 const DELETE_EXPIRED_EVERY: Duration = Duration::from_hours(1);
 
+// The options of polling are a group of the same name.
 #[derive(clap::Args, Debug)]
+#[group(skip)]
 pub(crate) struct Arguments {
     /// Keep typed metrics and groups in this file, which is made if it is absent. With --tick alone they are kept in memory.
     #[arg(long, value_name = "FILE")]

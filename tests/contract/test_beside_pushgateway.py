@@ -1,0 +1,129 @@
+"""The same pushes to a real Pushgateway, which a Prometheus scrapes, and to `pushgw serve --state`, which writes to another Prometheus. Both
+answer queries alike."""
+import subprocess
+import tempfile
+import time
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, delete_from_gateway, push_to_gateway, pushadd_to_gateway
+
+from support import components
+from support.http_server import closed_port
+from support.prometheus import Prometheus
+from support.serve import request, serving
+
+#: The moments of a push differ. The scrape adds series of its own, and Pushgateway exposes its own metrics.
+NOT_COMPARED = ("push_time_seconds", "push_failure_time_seconds", "up", "scrape_", "pushgateway_", "go_", "process_", "prometheus_", "promhttp_")
+
+
+class Pushgateway:
+    def __init__(self):
+        self.address = f"127.0.0.1:{closed_port()}"
+        self._log = tempfile.TemporaryFile()
+        self.process = subprocess.Popen([components.pushgateway(), f"--web.listen-address={self.address}"],
+                                        stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
+        _until(lambda: _is_ready(self.address))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(10)
+        self._log.close()
+
+
+def _is_ready(address):
+    try:
+        return request(int(address.rsplit(":", 1)[1]), "GET", "/-/ready")[0] == 200
+    except OSError:
+        return False
+
+
+def _until(condition, timeout=30):
+    end = time.monotonic() + timeout
+    while not (found := condition()):
+        assert time.monotonic() < end, "it did not become true in time"
+        time.sleep(0.1)
+    return found
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory):
+    """Two pairs of an address that takes pushes and the Prometheus behind it."""
+    state = tmp_path_factory.mktemp("beside") / "state"
+    with Pushgateway() as reference, Prometheus(scrape=reference.address) as scraping, Prometheus() as written, \
+            serving("--http", "127.0.0.1:0", "--state", str(state), "--tick", "1s",
+                    "--remote-write-url", written.remote_write_url) as server:
+        yield (reference.address, scraping), (server.door.removeprefix("http://"), written)
+
+
+def _shown(prometheus, job):
+    """Returns {(labels): value} of what a query shows now of the groups of this job."""
+    result = prometheus.api("query", query=f'{{job="{job}"}}')["result"]
+    found = {}
+    for series in result:
+        name = series["metric"]["__name__"]
+        if not name.startswith(NOT_COMPARED):
+            labels = {key: value for key, value in series["metric"].items() if value}
+            found[tuple(sorted(labels.items()))] = float(series["value"][1])
+    return found
+
+
+def _agree(both, job, expected_series):
+    """Waits until both show so many series, and returns what both show."""
+    (_, scraping), (_, written) = both
+    _until(lambda: len(_shown(scraping, job)) == expected_series and _shown(scraping, job) == _shown(written, job))
+    return _shown(written, job)
+
+
+def _registry(value):
+    registry = CollectorRegistry()
+    Counter("jobs", "jobs that ran", ["kind"], registry=registry).labels("full").inc(value)
+    Gauge("size_bytes", "size", registry=registry).set(value * 2)
+    histogram = Histogram("took_seconds", "time", buckets=[0.5, 1, 10], registry=registry)
+    summary = Summary("wait_seconds", "wait", registry=registry)
+    for i in range(value):
+        histogram.observe(i / 2)
+        summary.observe(i)
+    return registry
+
+
+def test_a_put_a_post_a_replacement_and_a_delete_look_alike(both):
+    addresses = [address for address, _ in both]
+    registry = _registry(3)
+    for address in addresses:
+        push_to_gateway(address, job="steps", grouping_key={"instance": "a/b"}, registry=registry)
+    # Two of the counter (with `_created`), one gauge, four buckets, and sum, count and `_created` of two.
+    assert _agree(both, "steps", 13)
+    registry = _registry(5)
+    for address in addresses:
+        pushadd_to_gateway(address, job="steps", grouping_key={"instance": "a/b"}, registry=registry)
+    shown = _agree_on(both, "steps", "size_bytes", 10)
+    assert len(shown) == 13
+    other = CollectorRegistry()
+    Gauge("alone", "only this", registry=other).set(1)
+    for address in addresses:
+        push_to_gateway(address, job="steps", grouping_key={"instance": "a/b"}, registry=other)
+    assert len(_agree(both, "steps", 1)) == 1
+    for address in addresses:
+        delete_from_gateway(address, job="steps", grouping_key={"instance": "a/b"})
+    assert _agree(both, "steps", 0) == {}
+
+
+def _agree_on(both, job, name, value):
+    def shows(prometheus):
+        return any(dict(labels)["__name__"] == name and found == value for labels, found in _shown(prometheus, job).items())
+
+    (_, scraping), (_, written) = both
+    _until(lambda: shows(scraping) and shows(written))
+    return _agree(both, job, len(_shown(scraping, job)))
+
+
+def test_groups_of_one_job_stay_apart(both):
+    for address in [address for address, _ in both]:
+        for shop in ("north", "south"):
+            registry = CollectorRegistry()
+            Gauge("open_orders", "orders", ["state"], registry=registry).labels("new").set(len(shop))
+            push_to_gateway(address, job="shops", grouping_key={"shop": shop}, registry=registry)
+    assert set(dict(labels)["shop"] for labels in _agree(both, "shops", 2)) == {"north", "south"}
