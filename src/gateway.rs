@@ -7,6 +7,7 @@
 //! * `relay`: a remote-write request of a sender.
 //! * `otlp`: an OTLP request of an SDK or a collector.
 //! * `journal`: the typed events of a batch to the journal in the table.
+//! * `typed`: the typed series that the last ticks committed, for a scrape and the page.
 //! * `tick`: the journal into the state, and everything that is exposed to the receiver.
 //!
 //! A use case reads top to bottom. Stages return values; what becomes of events and messages is written into a [`Ledger`], and the
@@ -31,6 +32,7 @@ mod report;
 mod state;
 mod summary;
 mod tick;
+mod typed;
 mod watch;
 mod writer;
 
@@ -47,3 +49,4 @@ pub use report::{ListedEvent, Report};
 pub use state::State;
 pub use summary::{Stages, Summary};
 pub use tick::{ShardSummary, TickCall, TickError, TickSummary};
+pub use typed::{TooManySamples, TypedError, TypedSeries};

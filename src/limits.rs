@@ -108,6 +108,12 @@ pub const MAX_GROUP_ATTEMPTS: u32 = 20;
 /// The bytes of all groups that one request shows, unpacked.
 pub const MAX_LISTED_GROUP_BYTES: usize = 24 << 20;
 
+/// The bytes of all snapshots that one request reads, as they are stored.
+pub const MAX_SHOWN_SNAPSHOT_BYTES: u64 = 16 << 20;
+
+/// The bytes of all samples of typed series that one request shows, their labels included.
+pub const MAX_SHOWN_SAMPLE_BYTES: usize = 24 << 20;
+
 /// A read request, unpacked. A longer selector is beyond what receivers take.
 pub const MAX_READ_REQUEST_BYTES: usize = 1 << 20;
 

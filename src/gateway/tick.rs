@@ -31,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+pub(super) use load::{head, snapshot};
 pub use summary::{ShardSummary, TickSummary};
 
 /// A tick ends this long after its start: before the next one begins.
@@ -199,7 +200,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
 
     async fn turn(&self, turn: &Turn<'_>, summary: &mut ShardSummary) -> Result<(), TickError> {
         let watch = Instant::now();
-        let head = self.head(turn.shard).await?;
+        let head = head(self.store.as_ref(), turn.shard).await?;
         let settled = self.settled(turn.shard).await?;
         let committed = head.as_ref().map(|(head, _)| head.tick);
         if committed > Some(turn.tick) {
@@ -212,7 +213,8 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
             return Ok(());
         }
         let now = turn.now();
-        let mut state = self.snapshot(turn.shard, head.as_ref().map(|(head, _)| head), now).await?;
+        let committed = head.as_ref().map(|(head, _)| head);
+        let mut state = snapshot(self.store.as_ref(), turn.shard, committed, now).await?;
         state.forget_owed_before(settled.settled.letters);
         summary.read = watch.elapsed();
         let version = if is_repeat {

@@ -140,7 +140,7 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             return Response::text(403, sentence).into();
         }
         match (resource, request.method.as_ref()) {
-            (Resource::Metrics, "GET" | "HEAD") => exposed::scrape(self, request, call).await,
+            (Resource::Metrics, "GET" | "HEAD") => exposed::scrape(&self.gateway, request, call).await,
             (Resource::Metrics, _) => pushgateway::push(self, request, "", route.ttl, call).await,
             (Resource::Group(key), _) => pushgateway::push(self, request, key, route.ttl, call).await,
             (Resource::RemoteWrite, _) => remote_write::take(self, request, call).await,

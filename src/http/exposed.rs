@@ -1,8 +1,9 @@
-//! `GET /metrics`: everything that groups expose now, as a scrape wants it.
+//! `GET /metrics`: everything that groups expose now and the typed series of the last ticks, as a scrape wants it.
 
-use super::door::{Answered, Call, Door};
+use super::door::{Answered, Call};
 use super::{Request, Response, accept};
 use crate::exposition::{render_protobuf, render_text};
+use crate::gateway::{Gateway, TooManySamples};
 use crate::limits::MAX_LISTED_GROUP_BYTES;
 use crate::push_group::{Group, exposed};
 
@@ -13,8 +14,8 @@ const PROTOBUF: &str = "application/vnd.google.protobuf; proto=io.prometheus.cli
 const NEEDS_TABLE: &str =
     "nothing is exposed here: without STATE_TABLE pushed metrics are written through and not kept";
 
-pub(super) async fn scrape<T, D>(door: &Door<T, D>, request: &Request<'_>, call: Call<'_>) -> Answered {
-    let Some(groups) = door.gateway.groups() else { return Response::text(404, NEEDS_TABLE).into() };
+pub(super) async fn scrape<T, D>(gateway: &Gateway<T, D>, request: &Request<'_>, call: Call<'_>) -> Answered {
+    let Some(groups) = gateway.groups() else { return Response::text(404, NEEDS_TABLE).into() };
     let listing = match groups.list(call.deadline).await {
         Ok(listing) => listing,
         Err(error) => return Response::unavailable(error.to_string(), None).into(),
@@ -25,10 +26,24 @@ pub(super) async fn scrape<T, D>(door: &Door<T, D>, request: &Request<'_>, call:
         );
         return Response::unavailable(sentence, None).into();
     }
+    let typed = match gateway.typed(call.started, call.deadline).await {
+        Ok(Some(typed)) if typed.left_out() > 0 => {
+            return Response::unavailable(TooManySamples.to_string(), None).into();
+        }
+        Ok(Some(typed)) => typed,
+        Ok(None) => return Response::text(404, NEEDS_TABLE).into(),
+        Err(error) => return Response::unavailable(error.to_string(), None).into(),
+    };
     let groups: Vec<_> = listing.bodies.iter().filter_map(|body| Group::decode(body).ok()).collect();
-    let families = exposed(&groups, door.gateway.external_labels(), call.started).families;
+    let families = match typed.families(exposed(&groups, gateway.external_labels(), call.started).families) {
+        Ok(families) => families,
+        Err(error) => return Response::unavailable(error.to_string(), None).into(),
+    };
     let wants_protobuf = accept::wants_protobuf(request.header("accept"));
     let (media_type, body) =
         if wants_protobuf { (PROTOBUF, render_protobuf(families)) } else { (TEXT, render_text(families).into_bytes()) };
     Response::of_bytes(200, media_type, body).compressed_for(request).into()
 }
+
+#[cfg(test)]
+mod tests;

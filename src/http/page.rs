@@ -6,11 +6,12 @@
 
 mod groups;
 mod html;
+mod typed;
 
 use super::door::{Answered, Call, Door};
 use super::time_text::{duration_text, utc};
 use super::{Request, Response, accept};
-use crate::gateway::{GroupsError, Listing};
+use crate::gateway::{GroupsError, Listing, TypedError, TypedSeries};
 use crate::model::Timestamp;
 use crate::push_group::Group;
 use base64::Engine as _;
@@ -33,6 +34,9 @@ pub(super) enum Groups<'g> {
     Listed(&'g Listing),
 }
 
+/// The typed series, as the table gave them; `None` if there is no table.
+type Typed = Result<Option<TypedSeries>, TypedError>;
+
 /// The facts that the page shows beside the groups.
 pub(super) struct Facts {
     pub(super) now: Timestamp,
@@ -53,7 +57,12 @@ pub(super) async fn show<T, D>(door: &Door<T, D>, request: &Request<'_>, call: C
     let is_compressed = accept::takes_gzip(request.header("accept-encoding"));
     let max_bytes = if is_compressed { MAX_COMPRESSED_PAGE } else { MAX_PLAIN_PAGE };
     let facts = Facts { now: call.started, started: door.started, max_bytes };
-    let page = page(&groups, &facts);
+    let typed = match &listed {
+        Some(Ok(_)) => door.gateway.typed(call.started, call.deadline).await,
+        // The page says already that there is no table, or that it does not answer.
+        _ => Ok(None),
+    };
+    let page = page(&groups, &typed, &facts);
     let answer = Response::of_bytes(200, "text/html; charset=utf-8", page.into_bytes());
     answer
         .with("content-security-policy", policy())
@@ -74,7 +83,7 @@ fn policy() -> String {
 }
 
 /// Returns the page.
-pub(super) fn page(groups: &Groups<'_>, facts: &Facts) -> String {
+pub(super) fn page(groups: &Groups<'_>, typed: &Typed, facts: &Facts) -> String {
     let Facts { now, started, .. } = *facts;
     let mut out = String::with_capacity(32 << 10);
     out.push_str("<!doctype html><html lang=en><head><meta charset=utf-8>");
@@ -106,6 +115,15 @@ pub(super) fn page(groups: &Groups<'_>, facts: &Facts) -> String {
             groups::push_groups(&mut out, shown, listing, facts);
         }
     }
+    match typed {
+        Ok(None) => {}
+        Ok(Some(typed)) => typed::push_typed(&mut out, typed, now),
+        Err(error) => {
+            out.push_str("<section class=\"note bad\" role=alert><h2>Typed series</h2><p>");
+            push_text(&mut out, &error.to_string());
+            out.push_str("</p></section>");
+        }
+    }
     out.push_str("</main><footer class=quiet><a href=metrics>metrics</a> <a href=api/v1/metrics>groups as JSON</a> ");
     out.push_str("<a href=api/v1/status>status</a></footer>");
     out.push_str(
@@ -116,6 +134,14 @@ pub(super) fn page(groups: &Groups<'_>, facts: &Facts) -> String {
     );
     out.push_str(SCRIPT);
     out.push_str("</script></body></html>\n");
+    out
+}
+
+/// Returns the section of the typed series alone.
+#[cfg(test)]
+pub(super) fn typed_section(typed: &TypedSeries, now: Timestamp) -> String {
+    let mut out = String::new();
+    typed::push_typed(&mut out, typed, now);
     out
 }
 

@@ -7,7 +7,7 @@ use super::{TickError, Ticker};
 use crate::aggregate::TypedState;
 use crate::aggregate::head::{Head, Settled};
 use crate::model::Timestamp;
-use crate::store::Range;
+use crate::store::{Range, Store};
 use std::collections::HashMap;
 
 /// The item that says what the receiver has settled, and its version.
@@ -17,68 +17,68 @@ pub(super) struct SettledItem {
     pub(super) version: Option<u64>,
 }
 
-impl<T, D> Ticker<'_, T, D> {
-    /// Returns the head and its version.
-    pub(super) async fn head(&self, shard: u16) -> Result<Option<(Head, u64)>, TickError> {
-        let Some(item) = self.store.get(&head_key(shard)).await? else { return Ok(None) };
-        let head = Head::from_blob(&item.body).map_err(TickError::blob("the head"))?;
-        Ok(Some((head, item.version)))
-    }
+/// Returns the head of a shard and its version.
+pub(in crate::gateway) async fn head(store: &dyn Store, shard: u16) -> Result<Option<(Head, u64)>, TickError> {
+    let Some(item) = store.get(&head_key(shard)).await? else { return Ok(None) };
+    let head = Head::from_blob(&item.body).map_err(TickError::blob("the head"))?;
+    Ok(Some((head, item.version)))
+}
 
+/// Returns the state of the last committed tick. A snapshot that the table deleted for its age is an empty state.
+pub(in crate::gateway) async fn snapshot(
+    store: &dyn Store,
+    shard: u16,
+    head: Option<&Head>,
+    now: Timestamp,
+) -> Result<TypedState, TickError> {
+    let mut state = TypedState::default();
+    let Some((head, base)) = head.and_then(|head| Some((head, head.base?))) else { return Ok(state) };
+    // The number of each part among all, in the order in which they are read.
+    let mut numbers = HashMap::new();
+    let prefixes = std::iter::once((base_prefix(base.name), base.parts))
+        .chain(head.deltas.iter().map(|delta| (delta_prefix(base.name, delta), delta.parts)));
+    for (prefix, parts) in prefixes {
+        for number in 0..parts as usize {
+            numbers.insert(part(&prefix, number), numbers.len());
+        }
+    }
+    let range = Range::prefix(state_partition(shard), snapshot_prefix(base.name));
+    let (mut after, mut read) = (None, 0);
+    loop {
+        let page = store.query(&range, after.as_deref()).await?;
+        for item in page.items {
+            match numbers.get(&item.key.sort) {
+                // Garbage of a tick that did not win.
+                None => {}
+                Some(&number) if number == read => {
+                    state.read_part(&item.body).map_err(TickError::blob("a snapshot"))?;
+                    read += 1;
+                }
+                Some(_) => return Err(TickError::Missing("a part of the snapshot")),
+            }
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    if read < numbers.len() {
+        if read == 0 && may_be_deleted(base.tick, now) {
+            tracing::error!(shard, "the table has deleted the snapshot for its age: all series begin anew");
+            return Ok(TypedState::default());
+        }
+        return Err(TickError::Missing("a part of the snapshot"));
+    }
+    state.finish_reading();
+    Ok(state)
+}
+
+impl<T, D> Ticker<'_, T, D> {
     pub(super) async fn settled(&self, shard: u16) -> Result<SettledItem, TickError> {
         let Some(item) = self.store.get(&settled_key(shard)).await? else {
             return Ok(SettledItem { settled: Settled::default(), version: None });
         };
         let settled = Settled::from_blob(&item.body).map_err(TickError::blob("what the receiver has settled"))?;
         Ok(SettledItem { settled, version: Some(item.version) })
-    }
-
-    /// Returns the state of the last committed tick. A snapshot that the table deleted for its age is an empty state.
-    pub(super) async fn snapshot(
-        &self,
-        shard: u16,
-        head: Option<&Head>,
-        now: Timestamp,
-    ) -> Result<TypedState, TickError> {
-        let mut state = TypedState::default();
-        let Some((head, base)) = head.and_then(|head| Some((head, head.base?))) else { return Ok(state) };
-        // The number of each part among all, in the order in which they are read.
-        let mut numbers = HashMap::new();
-        let prefixes = std::iter::once((base_prefix(base.name), base.parts))
-            .chain(head.deltas.iter().map(|delta| (delta_prefix(base.name, delta), delta.parts)));
-        for (prefix, parts) in prefixes {
-            for number in 0..parts as usize {
-                numbers.insert(part(&prefix, number), numbers.len());
-            }
-        }
-        let range = Range::prefix(state_partition(shard), snapshot_prefix(base.name));
-        let (mut after, mut read) = (None, 0);
-        loop {
-            let page = self.store.query(&range, after.as_deref()).await?;
-            for item in page.items {
-                match numbers.get(&item.key.sort) {
-                    // Garbage of a tick that did not win.
-                    None => {}
-                    Some(&number) if number == read => {
-                        state.read_part(&item.body).map_err(TickError::blob("a snapshot"))?;
-                        read += 1;
-                    }
-                    Some(_) => return Err(TickError::Missing("a part of the snapshot")),
-                }
-            }
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
-        }
-        if read < numbers.len() {
-            if read == 0 && may_be_deleted(base.tick, now) {
-                tracing::error!(shard, "the table has deleted the snapshot for its age: all series begin anew");
-                return Ok(TypedState::default());
-            }
-            return Err(TickError::Missing("a part of the snapshot"));
-        }
-        state.finish_reading();
-        Ok(state)
     }
 }

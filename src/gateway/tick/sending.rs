@@ -13,19 +13,19 @@ use super::groups::{GroupFamily, GroupSample, Groups};
 use super::load::SettledItem;
 use super::{ShardSummary, TickError, Ticker, Turn};
 use crate::aggregate::head::RefusedSeries;
-use crate::aggregate::{Bound, Exposed, ExposedValue, Series, SeriesKey, TypedState, is_owed};
+use crate::aggregate::{Exposed, ExposedValue, Series, SeriesKey, TypedState, is_owed};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::metadata;
+use crate::gateway::typed::{each_exposed, named};
 use crate::model::{
-    Counts, FamilyValue, ItemId, Label, LabelName, LabelSet, MetricName, NativeHistogram, Reason, ResetHint,
-    STALE_MARKER, Timestamp, Value,
+    Counts, FamilyValue, ItemId, LabelSet, MetricName, NativeHistogram, Reason, ResetHint, STALE_MARKER, Timestamp,
+    Value,
 };
 use crate::remote_write::ItemOutcome;
 use crate::series::SampleTableBuilder;
 use crate::store::{Item, Replaced};
 use crate::wire::Metadata;
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Samples of one table. Few have more.
@@ -431,32 +431,6 @@ impl<'s> Table<'s> {
             ExposedValue::Histogram(histogram) => self.builder.add_histograms(item, labels, [(name, time, histogram)]),
         }
     }
-}
-
-/// Calls `each` with what a series exposes at a time.
-fn each_exposed<'s>(
-    series: &'s Series,
-    window: crate::aggregate::SummaryWindow,
-    at: Timestamp,
-    each: &mut dyn FnMut(MetricName<'s>, LabelSet<'s>, Exposed),
-) {
-    series.aggregate.expose(at, window, &mut |exposed| {
-        if let Some((name, labels)) = named(series.key(), exposed.suffix, exposed.bound) {
-            each(name, labels, exposed);
-        }
-    });
-}
-
-fn named<'s>(key: SeriesKey<'s>, suffix: &'static str, bound: Option<Bound>) -> Option<(MetricName<'s>, LabelSet<'s>)> {
-    let name = if suffix.is_empty() {
-        key.metric_name()?
-    } else {
-        MetricName::as_is(Cow::Owned(format!("{}{suffix}", key.name()))).ok()?
-    };
-    let Some(bound) = bound else { return Some((name, key.label_set())) };
-    let mut labels: Vec<Label<'s>> = key.label_set().into_labels().collect();
-    labels.push(Label { name: LabelName::classic(bound.name).ok()?, value: Cow::Owned(bound.to_string()) });
-    Some((name, LabelSet::new(labels).ok()?))
 }
 
 fn is_quantile(exposed: &Exposed) -> bool {

@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 mod model;
+mod shown;
 
 const MINUTE: i64 = 60_000;
 /// A multiple of an hour.
@@ -500,13 +501,13 @@ async fn a_large_journal_is_read_by_several_ticks_and_nothing_is_read_for_ever()
         let deadline = begun + LONGEST;
         let turn = Turn { tick, shard: 0, started: tick, begun, deadline, request_id: "r" };
         let mut summary = ShardSummary::default();
-        let mut state = ticker.snapshot(0, head.as_ref().map(|(head, _)| head), tick).await.unwrap();
+        let mut state = snapshot(store.as_ref(), 0, head.as_ref().map(|(head, _)| head), tick).await.unwrap();
         let limits = (usize::MAX, 10);
         ticker
             .fold_and_commit_within(limits, &turn, head, &Settled::default(), &mut state, &mut summary)
             .await
             .unwrap();
-        head = ticker.head(0).await.unwrap();
+        head = super::head(store.as_ref(), 0).await.unwrap();
         entries.push(summary.folded.increments);
     }
     assert_eq!(entries.iter().sum::<u64>(), 80);

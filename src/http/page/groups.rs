@@ -3,7 +3,7 @@
 use super::super::time_text::{duration_text, rfc3339, utc};
 use super::Facts;
 use super::html::push_text;
-use crate::exposition::{MetricValue, Rendered, number_text};
+use crate::exposition::{Metric, MetricValue, Rendered, number_text};
 use crate::gateway::Listing;
 use crate::model::{Counts, MetricFamily, Timestamp};
 use crate::push_group::Group;
@@ -69,7 +69,7 @@ fn series_of(group: &Group<'_>) -> usize {
     group.families().iter().map(|pushed| pushed.family.series.len()).sum()
 }
 
-fn push_figure(out: &mut String, count: usize, one: &str, many: &str, class: &str) {
+pub(super) fn push_figure(out: &mut String, count: usize, one: &str, many: &str, class: &str) {
     let unit = if count == 1 { one } else { many };
     let _written = write!(out, "<span class=\"figure {class}\"><b>{count}</b> {unit}</span> ");
 }
@@ -171,14 +171,7 @@ fn push_families(out: &mut String, group: &Group<'_>) {
                 continue;
             }
             out.push_str("<tr><th scope=row>");
-            let start = out.len();
-            for (name, value) in metric.labels.iter().filter(|(name, value)| !(*name == "instance" && value.is_empty()))
-            {
-                push_label(out, name, value);
-            }
-            if out.len() == start {
-                out.push_str("<span class=quiet>no labels</span>");
-            }
+            push_labels(out, &metric);
             out.push_str("</th><td>");
             push_value(out, &metric.value);
             out.push_str("</td></tr>");
@@ -191,6 +184,16 @@ fn push_families(out: &mut String, group: &Group<'_>) {
     }
 }
 
+pub(super) fn push_labels(out: &mut String, metric: &Metric<'_>) {
+    let start = out.len();
+    for (name, value) in metric.labels.iter().filter(|(name, value)| !(*name == "instance" && value.is_empty())) {
+        push_label(out, name, value);
+    }
+    if out.len() == start {
+        out.push_str("<span class=quiet>no labels</span>");
+    }
+}
+
 fn push_label(out: &mut String, name: &str, value: &str) {
     out.push_str("<span class=label><span class=ln>");
     push_text(out, name);
@@ -199,7 +202,7 @@ fn push_label(out: &mut String, name: &str, value: &str) {
     out.push_str("&quot;</span></span> ");
 }
 
-fn push_value(out: &mut String, value: &MetricValue<'_>) {
+pub(super) fn push_value(out: &mut String, value: &MetricValue<'_>) {
     match value {
         MetricValue::Number(value) => push_number(out, *value),
         MetricValue::Native(histogram) => {
@@ -248,7 +251,7 @@ fn push_number(out: &mut String, value: f64) {
     let _written = write!(out, "<span class=number>{text}</span>");
 }
 
-fn push_ago(out: &mut String, time: Option<Timestamp>, now: Timestamp) {
+pub(super) fn push_ago(out: &mut String, time: Option<Timestamp>, now: Timestamp) {
     match time {
         Some(time) => push_time(out, time, &format!("{} ago", duration_text(now.since(time).max(0)))),
         None => out.push_str("never"),

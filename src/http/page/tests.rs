@@ -49,7 +49,7 @@ fn body(
 
 fn shown(bodies: Vec<Vec<u8>>, max_bytes: usize) -> String {
     let listing = Listing { bodies, ..Listing::default() };
-    page(&Groups::Listed(&listing), &facts(max_bytes))
+    page(&Groups::Listed(&listing), &Ok(None), &facts(max_bytes))
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn says_why_there_are_no_groups() {
         (Groups::Listed(&listing), "Nobody has pushed yet"),
     ];
     for (groups, expected) in table {
-        let page = page(&groups, &facts(1 << 20));
+        let page = page(&groups, &Ok(None), &facts(1 << 20));
         assert!(page.contains(expected), "{expected}");
     }
 }
