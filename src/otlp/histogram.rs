@@ -42,11 +42,11 @@ impl Error for HistogramError {}
 
 /// Returns the native histogram of a data point.
 pub(super) fn native(point: &Point<'_>) -> Result<NativeHistogram, HistogramError> {
-    if point.no_recorded_value {
-        return Ok(stale());
-    }
     if point.scale < MIN_SCHEMA {
         return Err(HistogramError::Scale(point.scale));
+    }
+    if point.no_recorded_value {
+        return Ok(stale());
     }
     let schema = point.scale.min(MAX_SCHEMA);
     let shift = point.scale.saturating_sub(schema).unsigned_abs();
