@@ -2,12 +2,12 @@
 answer queries alike."""
 import subprocess
 import tempfile
-import time
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, delete_from_gateway, push_to_gateway, pushadd_to_gateway
 
 from support import components
+from support.command_line import eventually
 from support.http_server import closed_port
 from support.prometheus import Prometheus
 from support.serve import request, serving
@@ -22,7 +22,7 @@ class Pushgateway:
         self._log = tempfile.TemporaryFile()
         self.process = subprocess.Popen([components.pushgateway(), f"--web.listen-address={self.address}"],
                                         stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
-        _until(lambda: _is_ready(self.address))
+        eventually(lambda: _is_ready(self.address))
 
     def __enter__(self):
         return self
@@ -38,14 +38,6 @@ def _is_ready(address):
         return request(int(address.rsplit(":", 1)[1]), "GET", "/-/ready")[0] == 200
     except OSError:
         return False
-
-
-def _until(condition, timeout=30):
-    end = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not become true in time"
-        time.sleep(0.1)
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +65,7 @@ def _shown(prometheus, job):
 def _agree(both, job, expected_series):
     """Waits until both show so many series, and returns what both show."""
     (_, scraping), (_, written) = both
-    _until(lambda: len(_shown(scraping, job)) == expected_series and _shown(scraping, job) == _shown(written, job))
+    eventually(lambda: len(_shown(scraping, job)) == expected_series and _shown(scraping, job) == _shown(written, job))
     return _shown(written, job)
 
 
@@ -116,7 +108,7 @@ def _agree_on(both, job, name, value):
         return any(dict(labels)["__name__"] == name and found == value for labels, found in _shown(prometheus, job).items())
 
     (_, scraping), (_, written) = both
-    _until(lambda: shows(scraping) and shows(written))
+    eventually(lambda: shows(scraping) and shows(written))
     return _agree(both, job, len(_shown(scraping, job)))
 
 

@@ -1,10 +1,10 @@
 """Typed metrics and groups through `pushgw serve --state` into a real Prometheus: its queries give what was sent."""
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from support.command_line import eventually
 from support.prometheus import Prometheus
 from support.serve import request, serving
 
@@ -45,14 +45,6 @@ def _last(prometheus, selector):
     return when / 1000, float(value)
 
 
-def _until(condition, timeout=30):
-    end = time.monotonic() + timeout
-    while not (found := condition()):
-        assert time.monotonic() < end, "it did not become true in time"
-        time.sleep(0.1)
-    return found
-
-
 def _counter(value, **more):
     return {"type": "counter", "name": "orders_total", "value": value, "labels": {"shop": "north"}, **more}
 
@@ -64,14 +56,14 @@ def test_the_increase_of_a_counter_is_what_many_senders_sent_over_a_kill_and_rep
     with _gateway(prometheus, tmp_path) as server, ThreadPoolExecutor(4) as senders:
         for report in senders.map(lambda message: _events(server, message), messages[:half]):
             assert report["accepted"] == 20
-        _until(lambda: _last(prometheus, "orders_total"))
+        eventually(lambda: _last(prometheus, "orders_total"))
         server.process.kill()
         server.process.wait()
     with _gateway(prometheus, tmp_path) as server, ThreadPoolExecutor(4) as senders:
         # All messages again: the first half was answered, and counts once.
         for report in senders.map(lambda message: _events(server, message), messages):
             assert report["accepted"] == 20
-        _until(lambda: _last(prometheus, "orders_total")[1] == total)
+        eventually(lambda: _last(prometheus, "orders_total")[1] == total)
         when, _ = _last(prometheus, "orders_total")
         query = f"increase(orders_total[{RANGE}])"
         ((found),) = prometheus.api("query", query=query, time=when)["result"]
@@ -86,7 +78,7 @@ def test_observations_give_quantiles_and_averages(prometheus, tmp_path):
                          {"type": "histogram", "name": "native_seconds", "value": values},
                          {"type": "summary", "name": "summary_seconds", "value": values, "quantiles": [0.5, 0.99]},
                          {"type": "gauge", "name": "queue_length", "value": 7}])
-        when, count = _until(lambda: _last(prometheus, "classic_seconds_count"))
+        when, count = eventually(lambda: _last(prometheus, "classic_seconds_count"))
         assert count == 100
 
         def value(query):
@@ -115,8 +107,8 @@ def test_a_group_stays_until_it_expires_or_is_deleted_and_then_ends_at_once(prom
             found = prometheus.api("query", query="backup_bytes")["result"]
             return {series["metric"]["job"]: series["value"][1] for series in found}
 
-        _until(lambda: values() == {"kept": "5", "short": "6", "gone": "7"})
+        eventually(lambda: values() == {"kept": "5", "short": "6", "gone": "7"})
         assert _send(server, "DELETE", "/metrics/job/gone", None)[0] == 202
-        _until(lambda: values() == {"kept": "5"})
+        eventually(lambda: values() == {"kept": "5"})
         samples = [of_series for labels, of_series in prometheus.samples("backup_bytes").items() if ("job", "kept") in labels]
         assert len(samples[0]) > 3, "each tick writes the group again"

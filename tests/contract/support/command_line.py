@@ -53,8 +53,9 @@ def on_a_terminal(*arguments, **env):
 
 
 def eventually(condition, seconds=30):
-    """Waits until `condition()` is true."""
+    """Waits until `condition()` is true, and returns what it returned."""
     end = time.monotonic() + seconds
-    while not condition():
+    while not (found := condition()):
         assert time.monotonic() < end, f"not within {seconds} s"
         time.sleep(0.02)
+    return found
