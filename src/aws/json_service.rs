@@ -34,7 +34,7 @@ pub(super) struct Protocol {
 pub enum CallError {
     Transport(TransportError),
     Service(ServiceError),
-    /// The endpoint is none, or the answer is not that of the service.
+    /// The endpoint is no URL, or the service gave an answer that cannot be read.
     Unreadable,
 }
 

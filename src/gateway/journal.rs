@@ -56,7 +56,7 @@ pub(super) struct Journalled {
     pub(super) failure: Option<String>,
 }
 
-/// The identity of a message, by which its events are told from those of others, and recognised if it comes again.
+/// The identity of a message. It tells the message's events from others, and recognises them if the message comes again.
 #[derive(Debug)]
 struct MessageIdentity<'m>(Cow<'m, str>);
 
@@ -182,7 +182,7 @@ async fn put(store: &dyn Store, shard: u16, blob: &Bytes, deadline: Instant) -> 
     }
 }
 
-/// Returns a journal item under a fresh key. The key begins with the time, which must be that of the put: a tick reads in this order.
+/// Returns a journal item under a fresh key. The key begins with the time of the put, because a tick reads in this order.
 fn item(shard: u16, body: Bytes) -> Item {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let sort = format!("{:013}#{:016x}", now.as_millis(), fastrand::u64(..));

@@ -169,7 +169,7 @@ impl Turn<'_> {
 }
 
 impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
-    /// Runs a tick. The error is that of the call; what a shard meets is in its summary.
+    /// Runs a tick. It returns an error if the call is wrong. The error of a shard is in its summary.
     pub(super) async fn tick(&self, call: &TickCall<'_>) -> Result<TickSummary, TickError> {
         let begun = Instant::now();
         call.check(self.rules.shards)?;
