@@ -2,6 +2,7 @@
 import pytest
 
 from package import ARCHITECTURES
+from support.dynamodb import DynamoDb
 from support.prometheus import Prometheus
 from support.receiver import Receiver
 from support.sqs import Sqs
@@ -26,6 +27,13 @@ def receiver():
 def sqs():
     """moto's SQS."""
     with Sqs() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def dynamodb():
+    """A DynamoDB that keeps conditions under concurrency."""
+    with DynamoDb() as server:
         yield server
 
 

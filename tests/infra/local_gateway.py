@@ -1,27 +1,26 @@
 """Deploys a template on this machine, with the attributes, variables and limits that it sets.
 
-SQS and DynamoDB are those of moto, and a real Prometheus stands in for AMP. The function is the packaged one. An event source polls the
-queue for it, as the event source mapping says. Nothing invokes the tick but a test.
+SQS is moto's, DynamoDB the crate dynoxide's, and a real Prometheus stands in for AMP. The function is the packaged one. An event source
+polls the queue for it, as the event source mapping says. Nothing invokes the tick but `tick`.
 
     with LocalGateway(templates.sam(), sqs, prometheus, tmp_path) as gateway:
         gateway.queue.send(event({"ph": 6.7}))
         gateway.run()
         gateway.dead_letters()
 """
+import datetime
 import json
 import urllib.error
 import urllib.request
-import uuid
 from urllib.parse import urlsplit
 
-import boto3
 import templates
 from package import unpacked
 from support.components import ARCH
 from support.event_source import EventSource
-from support.http_server import HttpServer
+from support.http_server import HttpServer, Reset
 from support.runtime_api import Ingest
-from support.sqs import REGION, SqsFront
+from support.sqs import SqsFront
 
 #: Properties of a queue in a template that are no attributes in SQS.
 _NOT_ATTRIBUTES = {"QueueName", "Tags", "RedrivePolicy"}
@@ -70,25 +69,27 @@ class Secrets(HttpServer):
 
 
 class Tables(HttpServer):
-    """Stands in front of moto's DynamoDB, and keeps each request. It judges no competition: moto lets two writers of one version win."""
+    """Stands in front of DynamoDB with a table as the template makes it, and keeps each request. If `lose` returns true for a request,
+    the call takes effect and its answer is lost."""
 
-    def __init__(self, moto, name, properties):
-        self._moto, self.requests = moto, []
-        client = boto3.client("dynamodb", endpoint_url=moto.endpoint, region_name=REGION, aws_access_key_id="test",
-                              aws_secret_access_key="test")
-        client.create_table(TableName=name, **{key: properties[key] for key in ("KeySchema", "AttributeDefinitions", "BillingMode")})
+    def __init__(self, dynamodb, properties):
+        self._dynamodb, self.requests, self.lose = dynamodb, [], lambda request: False
+        self.table = dynamodb.table({key: properties[key] for key in ("KeySchema", "AttributeDefinitions", "BillingMode")})
         super().__init__()
 
     def respond(self, request):
         self.requests.append(request)
         headers = {name: value for name, value in request.headers
                    if name.lower() not in ("host", "content-length", "connection", "accept-encoding")}
-        forward = urllib.request.Request(self._moto.endpoint + "/", data=request.body, headers=headers, method=request.method)
+        forward = urllib.request.Request(self._dynamodb.endpoint + "/", data=request.body, headers=headers, method=request.method)
         try:
             with urllib.request.urlopen(forward, timeout=20) as answer:
-                return answer.status, {"Content-Type": "application/x-amz-json-1.0"}, answer.read()
+                status, body = answer.status, answer.read()
         except urllib.error.HTTPError as error:
-            return error.code, {"Content-Type": "application/x-amz-json-1.0"}, error.read()
+            status, body = error.code, error.read()
+        if self.lose(request):
+            raise Reset
+        return status, {"Content-Type": "application/x-amz-json-1.0"}, body
 
 
 class _Function(Ingest):
@@ -105,9 +106,9 @@ class _Function(Ingest):
 
 
 class LocalGateway:
-    """See the module. `resources` are those of `templates.sam` or `templates.cdk`."""
+    """See the module. `resources` are those of `templates.sam` or `templates.cdk`. With state they need `dynamodb`."""
 
-    def __init__(self, resources, sqs, prometheus, folder, environment=None):
+    def __init__(self, resources, sqs, prometheus, folder, environment=None, dynamodb=None):
         self.resources, self.workspace, self.sqs_front, self.secrets = resources, Workspace(prometheus), SqsFront(sqs), Secrets()
         self._bootstrap = unpacked(ARCH, folder)
         self._more = environment or {}
@@ -121,12 +122,11 @@ class LocalGateway:
         assert self.mapping["EventSourceArn"] == "Queue.Arn"
         assert self.mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
         self.queue = self.queues["Queue"]
-        #: The name of the table is one of this test, as all tests share a server.
-        self.table = f"{self.function['Environment']['Variables'].get('STATE_TABLE', '')}-{uuid.uuid4().hex}"
+        #: The table, if there is state. An existing one has the keys that the template gives its own.
         self.tables = None
         if "STATE_TABLE" in self.function["Environment"]["Variables"]:
-            properties = resources.get("StateTable", {}).get("Properties") or templates.sam({"State": "on"})["StateTable"]["Properties"]
-            self.tables = Tables(sqs, self.table, properties)
+            made = resources.get("StateTable") or templates.sam({"State": "on"})["StateTable"]
+            self.tables = Tables(dynamodb, made["Properties"])
         #: Peak memory in bytes of each environment that has ended, and the records of each invocation.
         self.peaks, self.batches = [], []
         self.source = None
@@ -150,23 +150,27 @@ class LocalGateway:
         if variables.get("HTTP_READ") == "on":  # AMP's host alone tells where queries go
             variables["READ_URL"] = variables["REMOTE_WRITE_URL"].removesuffix("/api/v1/remote_write")
         if self.tables:
-            variables.update(STATE_TABLE=self.table, AWS_ENDPOINT_URL_DYNAMODB=self.tables.url)
+            variables.update(STATE_TABLE=self.tables.table.name, AWS_ENDPOINT_URL_DYNAMODB=self.tables.url)
         return {**variables, "AWS_ENDPOINT_URL_SQS": self.sqs_front.url, "AWS_ENDPOINT_URL_SECRETS_MANAGER": self.secrets.url,
                 "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": function["MemorySize"], **self._more}
 
-    def start(self):
-        """Starts a new environment of the function."""
-        return _Function(self.peaks, self.environment(), binary=self._bootstrap)
+    def start(self, **more):
+        """Starts a new environment of the function. `more` are variables that the template does not set; None takes one away."""
+        return _Function(self.peaks, {**self.environment(), **more}, binary=self._bootstrap)
 
-    def start_tick(self):
-        """Starts an environment of the tick."""
-        tick = self.resources["TickFunction"]["Properties"]
-        return _Function([], self.environment(tick), binary=self._bootstrap)
+    def start_tick(self, **more):
+        """Starts an environment of the function that the schedule invokes. `more` is as for `start`."""
+        name = self.resources["TickSchedule"]["Properties"]["Target"]["Arn"].removesuffix(".Arn")
+        return _Function([], {**self.environment(self.resources[name]["Properties"]), **more}, binary=self._bootstrap)
 
-    def schedule(self, time):
-        """Returns the payload of the schedule at a time, such as 2026-11-29T14:00:00Z."""
+    def tick(self, function, time):
+        """Invokes an environment of the tick, as the schedule does for a time in ms. Returns the numbers of the tick."""
+        told = datetime.datetime.fromtimestamp(time / 1000, datetime.timezone.utc).isoformat(timespec="milliseconds")
         schedule = self.resources["TickSchedule"]["Properties"]
-        return json.loads(schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", time))
+        payload = schedule["Target"]["Input"].replace("<aws.scheduler.scheduled-time>", told.replace("+00:00", "Z"))
+        result = function.invoke(payload.encode())
+        assert result.ok, result
+        return result.json
 
     def run(self, timeout=120):
         """Polls until the queue is empty."""
@@ -194,5 +198,6 @@ class LocalGateway:
         self.workspace.close()
         if self.tables:
             self.tables.close()
+            self.tables.table.delete()
         self.sqs_front.close()
         self.secrets.close()

@@ -1,4 +1,5 @@
 """Deploys the templates' own values on this machine: boto3 sends events to the queue, and a real Prometheus stores them."""
+import functools
 import itertools
 import json
 import uuid
@@ -15,6 +16,11 @@ DEPLOYED = {
     "CDK, standard": lambda: templates.cdk("Standard"),
     "CDK, FIFO": lambda: templates.cdk("Fifo"),
 }
+WITH_STATE = {
+    "SAM, state": lambda: templates.sam({"State": "on"}),
+    "SAM, state, FIFO": lambda: templates.sam({"State": "on", "QueueType": "fifo"}),
+    "CDK, state": lambda: templates.cdk("State"),
+}
 MINUTE = 60_000
 #: The function may take half of its memory for its largest payload, because Lambda's own part needs memory too.
 SHARE_OF_MEMORY = 0.5
@@ -23,6 +29,12 @@ SHARE_OF_MEMORY = 0.5
 @pytest.fixture(params=DEPLOYED)
 def gateway(request, sqs, prometheus, tmp_path):
     with LocalGateway(DEPLOYED[request.param](), sqs, prometheus, tmp_path) as one:
+        yield one
+
+
+@pytest.fixture(params=WITH_STATE)
+def with_state(request, sqs, prometheus, dynamodb, tmp_path):
+    with LocalGateway(WITH_STATE[request.param](), sqs, prometheus, tmp_path, dynamodb=dynamodb) as one:
         yield one
 
 
@@ -103,3 +115,40 @@ def test_the_heaviest_batch_fits_into_the_functions_memory(gateway, prometheus, 
     peak, memory = max(gateway.peaks), int(gateway.function["MemorySize"]) * 2**20
     assert max(sum(len(one["body"]) for one in records) for records in gateway.batches) > 4_500_000
     assert peak < SHARE_OF_MEMORY * memory, f"{peak / 2**20:.1f} MB of {memory / 2**20:.0f}"
+
+
+def test_increments_of_many_messages_become_one_counter_in_prometheus(with_state, prometheus, metric):
+    """Through queue, function, table and tick. An outage of the workspace returns messages, whose repetitions count once."""
+    gateway, shops, tick = with_state, ("north", "south"), now_ms()
+    bad = iter([(503, {}, b"down")] * 12)
+    gateway.workspace.outage = lambda: next(bad, None)
+    increments = [{"type": "counter", "name": metric, "value": number % 5, "labels": {"shop": shops[number % 2]}} for number in range(120)]
+    seconds = {"type": "histogram", "name": metric + "_seconds", "value": [0.2, 0.7, 3], "buckets": [0.5, 1]}
+    # A message has a plain event, too: while that cannot be stored, the whole message is returned.
+    send(gateway, [[increment, seconds, event({metric + "_plain": number}, {"device": f"d{number}"}, tick)]
+                   for number, increment in enumerate(increments)])
+    gateway.run()
+    assert gateway.source.handed_back > 0 and gateway.dead_letters() == []
+
+    with gateway.start_tick() as function:
+        first = gateway.tick(function, tick)
+        assert (first["duplicates"] > 0, first["errored"], first["owed"]) == (True, 0, 0), first
+        assert first["increments"] == 4 * len(increments)  # each has three observations beside it
+        send(gateway, [increments[-1]])
+        gateway.run()
+        # The schedule never fires for a time that is ahead; the function takes ten seconds, for clocks that differ.
+        second = gateway.tick(function, tick + 5_000)
+        assert (second["increments"], second["errored"]) == (1, 0), second
+
+    totals = {shop: sum(one["value"] for one in [*increments, increments[-1]] if one["labels"]["shop"] == shop) for shop in shops}
+    ask = functools.partial(prometheus.api, "query", time=(tick + 5_000) / 1_000)
+
+    def by_shop(query):
+        return {one["metric"]["shop"]: float(one["value"][1]) for one in ask(query=query)["result"]}
+
+    assert by_shop(metric) == totals
+    # A zero stands before the first value, so an increase has it.
+    assert by_shop(f"increase({metric}[10m])") == totals
+    buckets = {one["metric"]["le"]: float(one["value"][1]) for one in ask(query=f"{metric}_seconds_bucket")["result"]}
+    assert buckets == {"0.5": 120, "1.0": 240, "+Inf": 360}
+    assert gateway.dead_letters() == []

@@ -52,6 +52,7 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
   }),
   HttpByApiWithIam: () => ({ httpDoor: { front: HttpFront.HTTP_API, auth: HttpAuth.IAM }, alarms: false }),
   State: () => ({ state: {} }),
+  StateWithDoor: () => ({ state: {}, httpDoor: { auth: HttpAuth.IAM }, alarms: false }),
   StateChosen: (stack) => ({
     state: {
       table: dynamodb.Table.fromTableName(stack, 'Restored', 'restored'),

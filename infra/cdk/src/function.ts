@@ -76,7 +76,7 @@ export function makeFunction(
   const logGroup = new logs.LogGroup(scope, 'LogGroup', { retention: settings.logRetention, removalPolicy: RemovalPolicy.DESTROY });
   const role = makeRole(scope, workspace, queues, logGroup, settings, door);
   if (table) {
-    allowFunction(role, table, door !== undefined);
+    allowFunction(role, table, door);
   }
   const fn = new lambda.Function(scope, 'Function', {
     description: 'Sends events to Amazon Managed Service for Prometheus',

@@ -1,5 +1,6 @@
 import { Duration, RemovalPolicy, Stack, aws_dynamodb as dynamodb, aws_iam as iam, aws_lambda as lambda, aws_logs as logs, aws_scheduler as scheduler } from 'aws-cdk-lib';
 import { Construct } from 'constructs';
+import type { DoorKey } from './door';
 import type { FunctionSettings } from './function';
 import type { PrometheusPushGatewayProps, StateProps } from './props';
 import type { PropErrors } from './validation';
@@ -64,11 +65,15 @@ export function makeTable(scope: Construct, props: StateProps): dynamodb.ITable 
 }
 
 /** Lets the function append to the journal and, with an HTTP door, keep groups and read what is counted. */
-export function allowFunction(role: iam.Role, table: dynamodb.ITable, hasDoor: boolean): void {
+export function allowFunction(role: iam.Role, table: dynamodb.ITable, door?: DoorKey): void {
   allow(role, table, ['dynamodb:PutItem'], JOURNAL);
-  if (hasDoor) {
-    allow(role, table, ['dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:PutItem', 'dynamodb:DeleteItem'], GROUPS);
+  if (door) {
+    allow(role, table, ['dynamodb:GetItem', 'dynamodb:Query', 'dynamodb:PutItem'], GROUPS);
     allow(role, table, ['dynamodb:GetItem', 'dynamodb:Query'], COUNTED);
+  }
+  if (door?.admin) {
+    // Only a wipe deletes items, those that nobody can read. Else a deletion leaves the series that must end.
+    allow(role, table, ['dynamodb:DeleteItem'], GROUPS);
   }
   table.encryptionKey?.grantEncryptDecrypt(role);
 }
@@ -97,9 +102,11 @@ function makeRole(scope: Construct, table: dynamodb.ITable, settings: FunctionSe
   const role = new iam.Role(scope, 'TickRole', { assumedBy: ofThisAccount(scope, 'lambda.amazonaws.com') });
   role.addToPolicy(new iam.PolicyStatement({ actions: ['aps:RemoteWrite'], resources: [settings.workspaceArn] }));
   role.addToPolicy(new iam.PolicyStatement({ actions: ['sqs:SendMessage'], resources: [settings.deadLetterQueue.queueArn] }));
-  allow(role, table, ['dynamodb:GetItem', 'dynamodb:Query']);
+  allow(role, table, ['dynamodb:Query'], JOURNAL, COUNTED, GROUPS);
+  allow(role, table, ['dynamodb:GetItem'], COUNTED, GROUPS);
   // Never the journal, which only grows, and expires by itself.
-  allow(role, table, ['dynamodb:PutItem', 'dynamodb:DeleteItem'], COUNTED, GROUPS);
+  allow(role, table, ['dynamodb:PutItem'], COUNTED);
+  allow(role, table, ['dynamodb:DeleteItem'], GROUPS);
   role.addToPolicy(new iam.PolicyStatement({ actions: ['logs:CreateLogStream', 'logs:PutLogEvents'], resources: [logGroup.logGroupArn] }));
   table.encryptionKey?.grantEncryptDecrypt(role);
   settings.allowDeadLetters(role);
@@ -124,9 +131,9 @@ function makeSchedule(scope: Construct, tick: lambda.Function): void {
   });
 }
 
-/** Allows actions on the table, and only on items with these partition keys, if any are given. */
+/** Allows actions on the table, only on items with these partition keys. */
 function allow(role: iam.Role, table: dynamodb.ITable, actions: string[], ...keys: string[]): void {
-  const conditions = keys.length > 0 ? { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys } } : undefined;
+  const conditions = { 'ForAllValues:StringLike': { 'dynamodb:LeadingKeys': keys } };
   role.addToPolicy(new iam.PolicyStatement({ actions, resources: [table.tableArn], conditions }));
 }
 

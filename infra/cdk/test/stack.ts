@@ -44,13 +44,19 @@ export function ofType(all: Resources, type: string): Resource[] {
   return Object.values(all).filter((resource) => resource.Type === type);
 }
 
-/** Returns every statement of a role's policies as one line, sorted: `Allow aps:RemoteWrite on Workspace.Arn`. */
+/**
+ * Returns every statement of a role's policies as one line, sorted: `Allow aps:RemoteWrite on Workspace.Arn`, or with the keys of a table
+ * that it is limited to.
+ */
 export function statements(all: Resources, role: string): string[] {
   const policies = ofType(all, 'AWS::IAM::Policy').filter((policy) => policy.Properties.Roles.includes(role));
   const list = (value: string | string[]) => [value].flat().sort().join(' ');
   return policies
     .flatMap((policy) => policy.Properties.PolicyDocument.Statement)
-    .map((one: any) => `${one.Effect} ${list(one.Action)} on ${list(one.Resource)}`)
+    .map((one: any) => {
+      const keys = one.Condition?.['ForAllValues:StringLike']?.['dynamodb:LeadingKeys'];
+      return `${one.Effect} ${list(one.Action)} on ${list(one.Resource)}${keys ? ` with ${list(keys)}` : ''}`;
+    })
     .sort();
 }
 

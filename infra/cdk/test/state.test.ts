@@ -38,15 +38,19 @@ test('the tick has the code and the settings of the function, but not those of t
 
 test('the function may only append to the journal, and with a door keep groups and read the state', () => {
   const ofTable = (props: PrometheusPushGatewayProps, role = 'Role') => statements(stackWith(props).resources, role).filter((one) => one.includes('dynamodb'));
-  assert.deepEqual(ofTable({ state: {} }), ['Allow dynamodb:PutItem on StateTable.Arn']);
-  assert.deepEqual(ofTable({ state: {}, httpDoor: {} }), [
-    'Allow dynamodb:DeleteItem dynamodb:GetItem dynamodb:PutItem dynamodb:Query on StateTable.Arn',
-    'Allow dynamodb:GetItem dynamodb:Query on StateTable.Arn',
-    'Allow dynamodb:PutItem on StateTable.Arn',
-  ]);
+  assert.deepEqual(ofTable({ state: {} }), ['Allow dynamodb:PutItem on StateTable.Arn with j#*']);
+  const withDoor = [
+    'Allow dynamodb:GetItem dynamodb:PutItem dynamodb:Query on StateTable.Arn with g#*',
+    'Allow dynamodb:GetItem dynamodb:Query on StateTable.Arn with s#*',
+    'Allow dynamodb:PutItem on StateTable.Arn with j#*',
+  ];
+  assert.deepEqual(ofTable({ state: {}, httpDoor: {} }), withDoor);
+  assert.deepEqual(ofTable({ state: {}, httpDoor: { admin: true } }), ['Allow dynamodb:DeleteItem on StateTable.Arn with g#*', ...withDoor]);
   assert.deepEqual(ofTable({ state: {} }, 'TickRole'), [
-    'Allow dynamodb:DeleteItem dynamodb:PutItem on StateTable.Arn',
-    'Allow dynamodb:GetItem dynamodb:Query on StateTable.Arn',
+    'Allow dynamodb:DeleteItem on StateTable.Arn with g#*',
+    'Allow dynamodb:GetItem on StateTable.Arn with g#* s#*',
+    'Allow dynamodb:PutItem on StateTable.Arn with s#*',
+    'Allow dynamodb:Query on StateTable.Arn with g#* j#* s#*',
   ]);
   const { resources } = stackWith({ state: {} });
   assert.deepEqual(statements(resources, 'TickScheduleRole'), ['Allow lambda:InvokeFunction on TickFunction.Arn']);

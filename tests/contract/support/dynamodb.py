@@ -46,13 +46,13 @@ class DynamoDb:
                                    aws_secret_access_key="b", config=Config(retries={"total_max_attempts": 1}))
         self._numbers = itertools.count(1)
 
-    def table(self):
-        """Creates an empty table with the keys of infra/sam/template.yaml."""
+    def table(self, properties=None):
+        """Creates an empty table with the keys of infra/sam/template.yaml, or with these properties of a template."""
         name = f"state-{next(self._numbers)}"
-        self.client.create_table(
-            TableName=name, BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
-            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}])
+        self.client.create_table(TableName=name, **(properties or {
+            "BillingMode": "PAY_PER_REQUEST",
+            "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}]}))
         return Table(self.client, name)
 
     def __enter__(self):
