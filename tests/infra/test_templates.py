@@ -90,6 +90,9 @@ def test_sam_build_accepts_the_packaged_function(arch, tmp_path):
     ({"HttpSecretArn": SECRET}, "have no effect without a door"),
     ({"HttpPathPrefix": "/a"}, "have no effect without a door"),
     ({"HttpRead": "on"}, "have no effect without a door"),
+    ({"OtlpPromoteAttributes": "cloud.region"}, "no effect without a"),
+    ({"OtlpScopeLabels": "on"}, "no effect without a"),
+    ({"HttpDoor": "function-url", "OtlpPromoteAttributes": "cloud.region, a"}, "names of the form"),
     ({"State": "on", "HttpAdmin": "on"}, "have no effect without a door"),
     ({"HttpDoor": "function-url", "HttpAdmin": "on"}, "effect without state"),
     *(({name: value}, "effect without state") for name, value in [
@@ -252,8 +255,6 @@ NOT_OFFERED = {
     "REMOTE_WRITE_AUTH": "only sigv4 makes sense in AWS",
     "HTTP_DEADLINE": "the default suits the shortest timeout of a client",
     "READ_URL": "follows from the workspace",
-    "OTLP_PROMOTE_ATTRIBUTES": "few need it; it is set in the environment of the function",
-    "OTLP_SCOPE_LABELS": "likewise",
 }
 #: The settings of the state.
 SETTINGS_OF_STATE = {"STATE_TABLE", "STATE_SHARDS", "GROUP_TTL", "SERIES_TTL", "MAX_SERIES", "SUMMARY_WINDOW"}
@@ -298,6 +299,9 @@ def test_ingest_starts_with_the_variables_of_each_variant(variant):
             "", "/a", "/a/b", "/a-b_c.d~e/1", "a", "/", "//", "/a/", "//a", "/a//b", "/a b", "/a%20b", "/\u00e9", "/a?b", "/.", "/..", "/a/../b"]),
         ("HttpRead", "HTTP_READ", ["off", "on", "On", "true"]),
         ("HttpAdmin", "HTTP_ADMIN", ["off", "on", "On", "true"]),
+        ("OtlpPromoteAttributes", "OTLP_PROMOTE_ATTRIBUTES", [
+            "", "cloud.region", "a,b", "k8s.pod.name,service/x,a-b,A_1", "a" * 255, ".", "_", "__a", "1a", "a,", ",a", "a, b", "é", "a,_,b", "a" * 2000]),
+        ("OtlpScopeLabels", "OTLP_SCOPE_LABELS", ["off", "on", "On", "true"]),
         ("StateTableName", "STATE_TABLE", ["", "ab", "abc", "a_b-C.9", "a" * 255, "a" * 256, "a/b", "\u00e9\u00e9\u00e9",
                                            "arn:aws:dynamodb:eu-west-1:123456789012:table/restored"]),
         ("StateShards", "STATE_SHARDS", ["1", "16", "0", "17"]),
@@ -312,7 +316,7 @@ def test_the_template_rejects_values_that_the_function_would_reject(parameter, v
     url = f"https://aps-workspaces.eu-west-1.amazonaws.com/workspaces/{WORKSPACE.partition('/')[2]}/api/v1/remote_write"
     starts = exit_of({"REMOTE_WRITE_URL": url, variable: value}).asked_for_work
     try:
-        needed = {"HttpDoor": "function-url"} if parameter.startswith("Http") else {}
+        needed = {"HttpDoor": "function-url"} if parameter.startswith(("Http", "Otlp")) else {}
         needed |= {"State": "on"} if variable in SETTINGS_OF_STATE | {"HTTP_ADMIN"} else {}
         cloudformation.resolve(templates.sam_template({}), {**needed, parameter: value}, templates.KNOWN)
         taken = True

@@ -45,6 +45,8 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
       secret: secrets.Secret.fromSecretCompleteArn(stack, 'Push', EXISTING_SECRET),
       pathPrefix: '/prometheus',
       read: true,
+      otlpPromoteAttributes: ['cloud.region', 'k8s.pod.name'],
+      otlpScopeLabels: true,
       rateLimit: 50,
       burstLimit: 70,
     },

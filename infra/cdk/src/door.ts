@@ -15,6 +15,8 @@ import type { PropErrors } from './validation';
 
 /** As the function reads it. */
 const PATH_PREFIX = /^(\/[0-9a-zA-Z._~-]+)+$/;
+/** An attribute of OpenTelemetry that can be a label. */
+const ATTRIBUTE = /^[a-zA-Z][0-9a-zA-Z._/-]{0,254}$/;
 /** Makes values of which no client has to escape a character. */
 const GENERATED: secrets.SecretStringGenerator = { passwordLength: 40, excludePunctuation: true };
 
@@ -29,6 +31,8 @@ export interface DoorKey {
   readonly pathPrefix?: string;
   readonly read: boolean;
   readonly admin: boolean;
+  readonly otlpPromoteAttributes: string[];
+  readonly otlpScopeLabels: boolean;
 }
 
 /** The door itself. */
@@ -48,6 +52,11 @@ export function checkDoor(props: HttpDoorProps, errors: PropErrors): void {
   }
   if (pathPrefix !== undefined && !Token.isUnresolved(pathPrefix) && !PATH_PREFIX.test(pathPrefix)) {
     errors.add('httpDoor.pathPrefix', pathPrefix, 'a path such as /prometheus, that begins with / and does not end with it');
+  }
+  for (const attribute of props.otlpPromoteAttributes ?? []) {
+    if (!Token.isUnresolved(attribute) && !ATTRIBUTE.test(attribute)) {
+      errors.add('httpDoor.otlpPromoteAttributes', attribute, 'names of the form [a-zA-Z][0-9a-zA-Z._/-]*, such as cloud.region');
+    }
   }
   for (const limit of ['rateLimit', 'burstLimit'] as const) {
     const value = props[limit];
@@ -72,6 +81,8 @@ export function makeDoorKey(scope: Construct, props: HttpDoorProps): DoorKey {
     pathPrefix: props.pathPrefix,
     read: props.read ?? false,
     admin: props.admin ?? false,
+    otlpPromoteAttributes: props.otlpPromoteAttributes ?? [],
+    otlpScopeLabels: props.otlpScopeLabels ?? false,
   };
 }
 

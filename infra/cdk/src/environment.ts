@@ -37,6 +37,8 @@ export function environmentOf(
     HTTP_PATH_PREFIX: door?.pathPrefix,
     HTTP_READ: door?.read ? 'on' : undefined,
     HTTP_ADMIN: door?.admin ? 'on' : undefined,
+    OTLP_PROMOTE_ATTRIBUTES: door?.otlpPromoteAttributes.join(',') || undefined,
+    OTLP_SCOPE_LABELS: door?.otlpScopeLabels ? 'on' : undefined,
     ...stateOf(props.state, table),
   };
   return Object.fromEntries(Object.entries(variables).filter((entry): entry is [string, string] => entry[1] !== undefined));

@@ -114,6 +114,20 @@ export interface HttpDoorProps {
   readonly admin?: boolean;
 
   /**
+   * Attributes of an OpenTelemetry resource that become labels of each of its series, such as `cloud.region`.
+   *
+   * @default - none: they are labels of `target_info` alone
+   */
+  readonly otlpPromoteAttributes?: string[];
+
+  /**
+   * True if the name, version, schema and attributes of an OpenTelemetry scope become labels, which begin with `otel_scope_`.
+   *
+   * @default false
+   */
+  readonly otlpScopeLabels?: boolean;
+
+  /**
    * How many requests a second the HTTP API takes on average: 1 to 10,000. It answers 429 to more. Only for `HttpFront.HTTP_API`.
    *
    * @default 100

@@ -174,6 +174,10 @@ test('props of an HTTP door that would have no effect, or that the function woul
       'httpDoor.secret is given; expected none if httpDoor.auth is "iam": AWS itself checks the signature',
     ],
     ...['', '/', 'a', '/a/', '//a', '/a b', '/ä'].map((one): Row => [{ httpDoor: { pathPrefix: one } }, `httpDoor.pathPrefix is "${one}"; expected ${path}`]),
+    ...['', '.', 'a b', '1a', 'a,b', 'é'].map((one): Row => [
+      { httpDoor: { otlpPromoteAttributes: ['cloud.region', one] } },
+      `httpDoor.otlpPromoteAttributes is "${one}"; expected names of the form [a-zA-Z][0-9a-zA-Z._/-]*, such as cloud.region`,
+    ]),
     [{ httpDoor: { rateLimit: 10 } }, 'httpDoor.rateLimit is 10; expected none: only "http-api" has a throttle; see reservedConcurrency'],
     [{ httpDoor: { burstLimit: 10 } }, 'httpDoor.burstLimit is 10; expected none: only "http-api" has a throttle; see reservedConcurrency'],
     [
