@@ -1,12 +1,12 @@
-"""`pushgw serve --state FILE --tick`: what was answered is kept, also when the process is killed."""
+"""The state of `pushgw serve`: in memory without an option, or in a file, where what was answered is kept also when the process is killed."""
 import json
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 from support import components
-from support.command_line import environment
-from support.serve import invoke, serving
+from support.command_line import environment, eventually
+from support.serve import invoke, request, serving
 
 COUNTER = {"type": "counter", "name": "orders_total", "value": 1, "labels": {"shop": "a"}}
 
@@ -72,3 +72,47 @@ def test_refuses_a_file_that_another_process_uses_and_one_that_is_none(tmp_path)
         assert f"another process uses the state in {path}" in refused(path)
     assert f"{other} is not a file of the state" in refused(other)
     assert other.read_text() == "not a state"
+
+
+def _door(server, method, path, body=None):
+    """Sends a request to the HTTP door of a server and returns (status, text)."""
+    status, _, text = request(int(server.door.rsplit(":", 1)[1]), method, path, body)
+    return status, text.decode()
+
+
+def _stopped(server):
+    """Stops a server and returns {name: samples} of its workspace."""
+    server.process.terminate()
+    assert server.process.wait(20) == 0, server.output()
+    (stopped,) = _reports(server, "stopped")
+    return {series["labels"]["__name__"]: series for series in stopped["series"]}
+
+
+def test_keeps_state_in_memory_and_writes_it_once_more_at_the_end():
+    with serving("--http", "127.0.0.1:0", "--tick", "1h", "--json") as server:
+        assert _reports(server, "started")[0]["state"] == "in memory; written every 3600 s"
+        assert _door(server, "PUT", "/metrics/job/backup", "rows 7\n") == (202, "")
+        for _ in range(2):
+            assert json.loads(invoke(server, COUNTER)[1])["accepted"] == 1
+        status, text = _door(server, "GET", "/metrics")
+        assert status == 200 and 'rows{instance="",job="backup"} 7\n' in text
+        stored = _stopped(server)
+    assert stored["rows"]["last"]["value"] == "7" and "push_time_seconds" in stored
+    assert (stored["orders_total"]["last"]["value"], stored["orders_total"]["samples"]) == ("2", 2), "a zero, and the sum"
+
+
+def test_the_scrape_shows_the_typed_series_of_the_last_tick_of_a_state_in_memory():
+    with serving("--http", "127.0.0.1:0", "--tick", "1s") as server:
+        assert _door(server, "POST", "/events", json.dumps([COUNTER, COUNTER]))[0] == 200
+        eventually(lambda: 'orders_total{instance="",shop="a"} 2\n' in _door(server, "GET", "/metrics")[1])
+
+
+def test_with_state_none_pushes_are_written_through_and_typed_metrics_rejected():
+    with serving("--http", "127.0.0.1:0", "--state", "none", "--json") as server:
+        assert _door(server, "PUT", "/metrics/job/backup", "rows 7\n") == (202, "")
+        assert _door(server, "GET", "/metrics")[0] == 404
+        assert json.loads(invoke(server, COUNTER)[1])["errorType"] == "needs_state"
+        assert set(_stopped(server)) == {"rows", "push_time_seconds"}
+    ended = subprocess.run([components.pushgw(), "serve", "--state", "none", "--tick", "5s", "--listen", "127.0.0.1:0"], capture_output=True, text=True,
+                           timeout=20, env=environment(), check=False)
+    assert ended.returncode == 2 and "--tick needs a state" in ended.stderr

@@ -1,6 +1,7 @@
 """Each client library of Prometheus pushes to the door, and a real Prometheus behind it answers queries about what was pushed.
 
-The door is `pushgw serve --http`, or a function URL around the real `ingest`.
+The door is `pushgw serve --http --state none`, or a function URL around the real `ingest` without a table: both write pushes through.
+`test_beside_pushgateway.py` has clients and a state.
 """
 import json
 import random
@@ -45,7 +46,7 @@ def function_url(prometheus):
 
 @pytest.fixture(scope="module")
 def served(prometheus):
-    with serving("--http", "127.0.0.1:0", "--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none") as server:
+    with serving("--http", "127.0.0.1:0", "--state", "none", "--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none") as server:
         yield server
 
 
@@ -71,7 +72,7 @@ def locked_function_url(prometheus):
 
 @pytest.fixture(scope="module")
 def locked_served(prometheus):
-    with serving("--http", "127.0.0.1:0", "--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none",
+    with serving("--http", "127.0.0.1:0", "--state", "none", "--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none",
                  HTTP_AUTH="secret", HTTP_AUTH_USERNAME=USER, HTTP_AUTH_PASSWORD=PASSWORD) as server:
         yield server
 

@@ -24,7 +24,7 @@ def function_url(prometheus):
 
 @pytest.fixture(scope="module")
 def served(prometheus):
-    with serving("--http", "127.0.0.1:0", "--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none") as server:
+    with serving("--http", "127.0.0.1:0", "--state", "none", "--remote-write-url", prometheus.remote_write_url, REMOTE_WRITE_AUTH="none") as server:
         yield server
 
 

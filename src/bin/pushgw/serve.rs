@@ -12,7 +12,6 @@ use super::view;
 use amp_push_gateway::aws::HttpTransport;
 use amp_push_gateway::config::{HttpAuth, Place};
 use amp_push_gateway::dead_letter::SqsDeadLetters;
-use amp_push_gateway::gateway::State;
 use amp_push_gateway::http::Door;
 use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetters};
 use amp_push_gateway::local::door;
@@ -43,8 +42,9 @@ use tracing_subscriber::filter::LevelFilter;
 /// timeout. A FIFO group has one batch in flight at a time. A queue that is not at AWS is asked at the host in its URL,
 /// unless AWS_ENDPOINT_URL_SQS names another.
 ///
-/// With --state, typed metrics and groups are kept in a file, and the function ticks by itself as the schedule on AWS makes it.
-/// A process that is killed loses nothing that was answered.
+/// Typed metrics and groups are kept in memory, or in a file with --state FILE. The function ticks by itself, as the schedule
+/// on AWS makes it. What is in memory is written once more at the end. With a file, a process that is killed loses nothing
+/// that was answered. If STATE_TABLE is set and --state is not, that table keeps them.
 ///
 /// An asynchronous invocation (Event) that fails is tried again after one and after two seconds. Ends on Ctrl-C or
 /// SIGTERM, once invocations in flight are done, with exit code 0. Messages that were received and not yet given to the
@@ -101,11 +101,8 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         None if arguments.keep_dead_letters => (Some(LocalDeadLetters::InMemory(in_memory.clone())), "in memory"),
         None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)"),
     };
-    let table = ticking::open(&arguments.ticking)?;
-    let state = table.as_ref().map(|table| State { store: table.store(), settings: settings.state.clone() });
-    let gateway = in_process::gateway(&settings, queue)?;
-    // A table of the settings stays if the arguments name none.
-    let gateway = Arc::new(if state.is_some() { gateway.with_state(state) } else { gateway });
+    let kept = ticking::open(&arguments.ticking, &settings.state)?;
+    let gateway = Arc::new(kept.given_to(in_process::gateway(&settings, queue)?, &settings));
     let client = HttpTransport::new().map_err(CommandError::failed)?;
     let door =
         Door::from_settings(gateway, &settings, door_settings, &client, wall_clock()).map_err(CommandError::failed)?;
@@ -116,13 +113,15 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         Some(_) => "a workspace in this process; it shows at the end what it holds".to_owned(),
         None => settings.remote_write.url.to_string(),
     };
-    log.started(address, http.as_ref().map(|(_, address)| *address), polled.as_ref(), &written, queue_name);
+    let http_address = http.as_ref().map(|(_, address)| *address);
+    log.started(address, http_address, polled.as_ref(), &written, queue_name, &kept.to_string());
     let observer: Observer = Arc::new(move |invoked| log.invoked(invoked));
     let run_settings = invoke_endpoint::Settings { timeout, ..invoke_endpoint::Settings::default() };
     let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&door), run_settings, observer);
     let answered = answer_http(http, stop.clone().asked(), Arc::clone(&door), log);
-    let ticked = ticking::run(table, &arguments.ticking, stop.clone().asked(), Arc::clone(&door), log);
-    tokio::join!(invoked, answered, ticked, polling::run(polled, stop.asked(), door, log));
+    let ticked = kept.run(stop.clone().asked(), &door, log);
+    tokio::join!(invoked, answered, ticked, polling::run(polled, stop.asked(), Arc::clone(&door), log));
+    kept.finish(&door, log).await;
     log.stopped(embedded.as_ref().map(|embedded| embedded.workspace.snapshot()), &in_memory.dead_letters());
     Ok(ExitCode::SUCCESS)
 }

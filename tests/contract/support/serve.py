@@ -37,14 +37,14 @@ class Server:
                                         env=environment(**env))
         end = time.monotonic() + 20
         # The door is named last.
-        while not (found := re.search(r"http://127\.0\.0\.1:(\d+)", self.output())) or ("--http" in arguments and not self._door()):
+        while not (found := re.search(r'(?:listening on |"url":")(http://127\.0\.0\.1:(\d+))', self.output())) or ("--http" in arguments and not self._door()):
             if self.process.poll() is not None or time.monotonic() > end:
                 text = self.output()
                 self.close()
                 raise AssertionError(f"pushgw serve did not say where it listens:\n{text}")
             time.sleep(0.01)
-        self.port = int(found[1])
-        self.url = found[0]
+        self.port = int(found[2])
+        self.url = found[1]
         #: The URL of the HTTP door, with `--http`.
         self.door = self._door()
 

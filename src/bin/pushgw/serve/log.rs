@@ -32,6 +32,7 @@ impl Log {
         polled: Option<&Polled>,
         written: &str,
         dead_letters: &str,
+        state: &str,
     ) {
         let url = format!("http://{address}");
         let door = door.map(|address| format!("http://{address}"));
@@ -44,6 +45,7 @@ impl Log {
                 "queue": polled_json,
                 "written_to": written,
                 "dead_letters": dead_letters,
+                "state": state,
             });
             return view::line(&started.to_string());
         }
@@ -56,9 +58,10 @@ impl Log {
             view::line(&polled);
         }
         view::line(&format!(
-            "events go to  {written}\ndead letters  {dead_letters}\n\
+            "events go to  {written}\ndead letters  {dead_letters}\nstate         {}\n\
              try           aws lambda invoke --endpoint-url {url} --region eu-central-1 --no-sign-request \
-             --function-name ingest --cli-binary-format raw-in-base64-out --payload '{EXAMPLE}' /dev/stdout"
+             --function-name ingest --cli-binary-format raw-in-base64-out --payload '{EXAMPLE}' /dev/stdout",
+            Foreign(state)
         ));
     }
 
@@ -129,11 +132,15 @@ impl Log {
         line("queue", handled, &more, payload_bytes, took, request_id);
     }
 
-    /// Shows a tick; for people, only one that wrote something or failed.
+    /// Shows a tick that wrote something or failed, and for scripts one that counted something.
     pub(super) fn ticked(self, time: Timestamp, handled: &Handled, took: Duration) {
         let report = handled.answer.as_ref().ok().and_then(|text| serde_json::from_str::<serde_json::Value>(text).ok());
         let error = handled.answer.as_ref().err();
+        let is_any = |name: &str| report.as_ref().is_some_and(|report| report[name].as_u64() > Some(0));
         if self.json {
+            if error.is_none() && !["samples", "entries", "series", "groups"].into_iter().any(is_any) {
+                return;
+            }
             let shown = json!({
                 "event": "tick",
                 "time": utc(time),
