@@ -23,7 +23,7 @@ pub use http::{
 };
 pub use parse::milliseconds;
 pub use state::{
-    ENV_GROUP_TTL, ENV_MAX_SERIES, ENV_SERIES_TTL, ENV_STATE_SHARDS, ENV_STATE_TABLE, ENV_SUMMARY_WINDOW,
+    ENV_GROUP_TTL, ENV_MAX_SERIES, ENV_SERIES_TTL, ENV_STATE_SHARDS, ENV_STATE_TABLE, ENV_SUMMARY_WINDOW, MAX_SHARDS,
     StateSettings, TableSettings, time_to_live,
 };
 

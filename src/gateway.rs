@@ -4,6 +4,7 @@
 //! * [`read`]: the queries of a read request to one response with the receiver's samples.
 //! * `push`: metric families of a group, as Pushgateway's clients send them.
 //! * `groups`: pushed groups in the table: changes, list, wipe.
+//! * `kept` (feature `cli`): typed series and groups that a selector takes, for people, and their deletion.
 //! * `relay`: a remote-write request of a sender.
 //! * `otlp`: an OTLP request of an SDK or a collector.
 //! * `journal`: the typed events of a batch to the journal in the table.
@@ -20,6 +21,8 @@ mod fifo;
 mod groups;
 pub mod ingest;
 mod journal;
+#[cfg(feature = "cli")]
+mod kept;
 mod label_rules;
 mod ledger;
 mod message_action;
@@ -39,6 +42,8 @@ mod writer;
 pub use batch::{Batch, Message, Trigger};
 pub use groups::{Groups, GroupsError, Listing};
 pub use ingest::{Gateway, Ingested, from_settings, signed_transport};
+#[cfg(feature = "cli")]
+pub use kept::{Deleted, Hint, Kept, KeptError, KeptGroup, KeptSample, KeptSeries, KeptState};
 pub use ledger::{Ledger, RejectedEvent};
 pub use message_action::MessageAction;
 pub use otlp::{Otlp, OtlpDone, OtlpEncoding, OtlpError, OtlpResult};

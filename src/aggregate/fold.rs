@@ -28,7 +28,7 @@ pub struct Folded {
     pub entries: u64,
     /// Increments, values and observations that were counted.
     pub increments: u64,
-    /// Entries that were counted before.
+    /// Entries whose event was counted before. An entry that an earlier tick has read is none of them.
     pub duplicates: u64,
     pub births: u64,
     pub bucket_conflicts: u64,
@@ -61,6 +61,15 @@ impl<'s> Fold<'s> {
 
     /// Folds an item. Items come in the order of their keys. Returns how many of its events nobody had counted.
     pub fn item(&mut self, journal: &Journal) -> Result<usize, BlobError> {
+        self.read(journal, true)
+    }
+
+    /// Folds an item of the margin. An earlier tick has read it, unless it was late: then its events are counted here.
+    pub fn item_of_margin(&mut self, journal: &Journal) -> Result<usize, BlobError> {
+        self.read(journal, false)
+    }
+
+    fn read(&mut self, journal: &Journal, is_new: bool) -> Result<usize, BlobError> {
         let before = self.counted.len();
         let mut reader = journal.reader()?;
         while let Some(entry) = reader.next_entry()? {
@@ -69,7 +78,7 @@ impl<'s> Fold<'s> {
                 self.counted.push(entry.identity);
                 self.event(&entry);
             } else {
-                self.folded.duplicates += 1;
+                self.folded.duplicates += u64::from(is_new);
             }
         }
         Ok(self.counted.len() - before)

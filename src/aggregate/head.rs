@@ -6,7 +6,7 @@
 //! * Identities are kept back to the cursor - ([`Head::ids_kept_for`]). A repetition is journalled at most `MAX_SAMPLE_AGE` and the
 //!   function's timeout of 15 minutes after the event was first.
 
-use crate::blob::codec::{put_i64, put_u64, take_count, take_i64, take_u8, take_u32, take_u64};
+use crate::blob::codec::{put_bytes, put_i64, put_u64, take_count, take_i64, take_text, take_u8, take_u32, take_u64};
 use crate::blob::{BlobError, open, seal};
 use crate::model::Timestamp;
 use bytes::Bytes;
@@ -46,7 +46,7 @@ pub struct BlobName {
     pub parts: u32,
     /// The bytes of all parts.
     pub bytes: u64,
-    /// The tick that wrote it.
+    /// The tick that wrote it. A deletion between two ticks takes a time between theirs.
     pub tick: Timestamp,
 }
 
@@ -70,6 +70,35 @@ pub struct Settled {
     pub letters: u64,
     /// Series that the receiver refused in the last ticks.
     pub refused: Vec<RefusedSeries>,
+    /// The last tick that sent, for people. Older versions of this program wrote none, and do not read it.
+    pub last: Option<LastTick>,
+}
+
+/// The numbers of a tick that sent.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct LastTick {
+    /// In milliseconds since 1970.
+    pub tick: i64,
+    /// Samples that the receiver acknowledged.
+    pub samples: u64,
+    /// Typed series that are held.
+    pub series: u64,
+    pub groups: u64,
+    /// Stale markers.
+    pub stale: u64,
+    /// Typed series that expired.
+    pub expired: u64,
+    /// Increments, values and observations that were counted.
+    pub increments: u64,
+    /// Events that were counted before.
+    pub duplicates: u64,
+    pub dead_lettered: u64,
+    /// Samples that the receiver refuses.
+    pub refused: u64,
+    /// Series that are not settled.
+    pub errored: u64,
+    /// Why not everything was sent; empty if everything was.
+    pub failure: String,
 }
 
 /// A series that the receiver refused.
@@ -189,6 +218,9 @@ impl Settled {
             put_u64(&mut out, u64::from(series.ticks));
             put_i64(&mut out, series.tried.0);
         }
+        if let Some(last) = &self.last {
+            last.put(&mut out);
+        }
         seal(VERSION, &out)
     }
 
@@ -203,7 +235,61 @@ impl Settled {
             Ok(RefusedSeries { hash: take_name(input)?, ticks: take_u32(input)?, tried: Timestamp(take_i64(input)?) })
         };
         let refused = (0..count).map(series).collect::<Result<_, BlobError>>()?;
-        Ok(Self { tick, zeros, letters, refused })
+        let last = if input.is_empty() { None } else { Some(LastTick::take(input)?) };
+        Ok(Self { tick, zeros, letters, refused, last })
+    }
+}
+
+impl LastTick {
+    /// Returns the numbers in the order in which they are written. A new one comes last.
+    fn numbers(&mut self) -> [&mut u64; 10] {
+        let Self {
+            samples,
+            series,
+            groups,
+            stale,
+            expired,
+            increments,
+            duplicates,
+            dead_lettered,
+            refused,
+            errored,
+            ..
+        } = self;
+        [samples, series, groups, stale, expired, increments, duplicates, dead_lettered, refused, errored]
+    }
+
+    fn put(&self, out: &mut Vec<u8>) {
+        put_i64(out, self.tick);
+        put_bytes(out, self.failure.as_bytes());
+        let mut numbers = self.clone();
+        let numbers = numbers.numbers();
+        put_u64(out, numbers.len() as u64);
+        for number in numbers {
+            put_u64(out, *number);
+        }
+    }
+
+    /// Reads the numbers that this version knows. Others may follow.
+    fn take(input: &mut &[u8]) -> Result<Self, BlobError> {
+        let mut last = Self { tick: take_i64(input)?, failure: take_text(input)?.to_owned(), ..Self::default() };
+        let count = take_count(input, 1)?;
+        for number in last.numbers().into_iter().take(count) {
+            *number = take_u64(input)?;
+        }
+        Ok(last)
+    }
+
+    /// Adds the numbers of another shard. The time is the later one, the failure the first.
+    pub fn add(&mut self, other: &Self) {
+        let mut other = other.clone();
+        self.tick = self.tick.max(other.tick);
+        if self.failure.is_empty() {
+            self.failure = std::mem::take(&mut other.failure);
+        }
+        for (sum, number) in self.numbers().into_iter().zip(other.numbers()) {
+            *sum = sum.saturating_add(*number);
+        }
     }
 }
 
@@ -278,8 +364,24 @@ mod tests {
                 zeros: Some(Timestamp(times[1])),
                 letters: 5,
                 refused: numbers.iter().map(refused).collect(),
+                last: is_first.then(|| LastTick { tick: times[2], samples: 7, errored: u64::MAX, failure: "a".to_owned(), ..LastTick::default() }),
             };
             prop_assert_eq!(Settled::from_blob(&settled.to_blob().unwrap()), Ok(settled));
+        }
+
+        /// An older version reads what a newer one wrote, and the other way round.
+        #[test]
+        fn property_test_the_numbers_of_a_tick_may_be_fewer_or_more(count in 0_usize..20) {
+            let mut out = Vec::new();
+            put_i64(&mut out, 3);
+            put_bytes(&mut out, b"");
+            put_u64(&mut out, count as u64);
+            for number in 0..count {
+                put_u64(&mut out, number as u64 + 1);
+            }
+            let last = LastTick::take(&mut out.as_slice()).unwrap();
+            prop_assert_eq!(last.samples, u64::from(count > 0));
+            prop_assert_eq!(last.errored, if count >= 10 { 10 } else { 0 });
         }
 
         #[test]

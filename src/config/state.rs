@@ -16,7 +16,8 @@ pub const ENV_MAX_SERIES: &str = "MAX_SERIES";
 /// The quantiles of a summary are those of its observations within this time. Default: `10m`.
 pub const ENV_SUMMARY_WINDOW: &str = "SUMMARY_WINDOW";
 
-const MAX_SHARDS: u16 = 16;
+/// The most shards of a state.
+pub const MAX_SHARDS: u16 = 16;
 const DEFAULT_MAX_SERIES: u32 = 100_000;
 const MAX_MAX_SERIES: u32 = 1_000_000;
 const DEFAULT_SUMMARY_WINDOW_MS: i64 = 600_000;
@@ -60,6 +61,13 @@ impl Default for StateSettings {
 }
 
 impl<V: Vars> Reader<'_, V> {
+    /// Returns the settings of a program that needs nothing else.
+    #[cfg(feature = "cli")]
+    pub fn state_alone(&mut self) -> StateSettings {
+        let credentials = self.credentials();
+        self.state(credentials)
+    }
+
     /// `credentials` are those of the environment.
     pub fn state(&mut self, credentials: Option<Credentials>) -> StateSettings {
         let default = StateSettings::default();

@@ -87,9 +87,20 @@ impl Groups {
         now: Timestamp,
         deadline: Instant,
     ) -> Result<(), GroupsError> {
-        let item_key = self.key(key);
+        self.change_at(&self.key(key), key, change, now, deadline).await.map(drop)
+    }
+
+    /// Changes the group in the item of this key. Returns whether there was anything to change.
+    pub(super) async fn change_at(
+        &self,
+        item_key: &Key,
+        key: &GroupingKey,
+        change: Change<'_>,
+        now: Timestamp,
+        deadline: Instant,
+    ) -> Result<bool, GroupsError> {
         for attempt in 0..MAX_GROUP_ATTEMPTS {
-            let found = within(deadline, self.store.get(&item_key)).await?;
+            let found = within(deadline, self.store.get(item_key)).await?;
             let version = found.as_ref().map(|item| item.version);
             let body = match found.as_ref().map(|item| unpack(&item.body)) {
                 None => None,
@@ -98,11 +109,11 @@ impl Groups {
                 Some(Err(BlobError::Damaged(_))) if change.replaces_all() => None,
                 Some(Err(error)) => return Err(GroupsError::Blob(error)),
             };
-            let Some(item) = self.changed(key, &item_key, version, body.as_deref(), change, now)? else {
-                return Ok(());
+            let Some(item) = self.changed(key, item_key, version, body.as_deref(), change, now)? else {
+                return Ok(false);
             };
             match within(deadline, self.store.replace(item, version)).await? {
-                Replaced::Done => return Ok(()),
+                Replaced::Done => return Ok(true),
                 // Pushes that meet wait for different times, and the longer the oftener they meet.
                 Replaced::Conflict => tokio::time::sleep(pause(attempt)).await,
             }
@@ -200,16 +211,7 @@ impl Groups {
     /// Calls `take` for each item of every shard.
     async fn each(&self, deadline: Instant, take: &mut (dyn FnMut(Item) + Send)) -> Result<(), GroupsError> {
         for shard in 0..self.shards {
-            let range = Range::all(partition(shard));
-            let mut after: Option<String> = None;
-            loop {
-                let page: Page = within(deadline, self.store.query(&range, after.as_deref())).await?;
-                page.items.into_iter().for_each(&mut *take);
-                match page.next {
-                    Some(next) => after = Some(next),
-                    None => break,
-                }
-            }
+            each_of_shard(self.store.as_ref(), shard, deadline, take).await?;
         }
         Ok(())
     }
@@ -228,6 +230,25 @@ impl Change<'_> {
     /// Reports whether the change leaves nothing of what is there.
     fn replaces_all(self) -> bool {
         matches!(self, Self::Push { mode: PushMode::Replace, .. } | Self::Delete)
+    }
+}
+
+/// Calls `take` for each item of a shard.
+pub(super) async fn each_of_shard(
+    store: &dyn Store,
+    shard: impl Into<u32>,
+    deadline: Instant,
+    take: &mut (dyn FnMut(Item) + Send),
+) -> Result<(), GroupsError> {
+    let range = Range::all(partition(shard.into()));
+    let mut after: Option<String> = None;
+    loop {
+        let page: Page = within(deadline, store.query(&range, after.as_deref())).await?;
+        page.items.into_iter().for_each(&mut *take);
+        match page.next {
+            Some(next) => after = Some(next),
+            None => return Ok(()),
+        }
     }
 }
 

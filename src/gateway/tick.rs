@@ -5,12 +5,15 @@
 //! ```
 //!
 //! * Nothing is visible before the head is replaced, and after that the tick is counted whatever happens. One of two ticks can win.
-//! * A tick that sees a newer head stops: it must not send behind it. It looks before each table of samples.
+//! * A tick that sees the head of a newer tick stops: it must not send behind it. It looks before each table of samples.
+//! * A deletion replaces the head between two ticks (`end`). A tick that meets one folds again, so no scrape is lost.
 //! * Samples have the time of the tick. So a tick that comes twice sends equal samples.
 //! * An error of the table fails the shard's tick, and changes nothing for the next one.
 
 mod blobs;
 mod commit;
+#[cfg(feature = "cli")]
+mod end;
 mod groups;
 mod journal;
 mod letters;
@@ -20,7 +23,7 @@ mod summary;
 
 use super::writer::Writer;
 use super::{Gateway, State, metadata};
-use crate::aggregate::SummaryWindow;
+use crate::aggregate::{SummaryWindow, TypedState};
 use crate::aws::Transport;
 use crate::blob::BlobError;
 use crate::dead_letter::DeadLetterQueue;
@@ -31,7 +34,9 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub(super) use load::{head, snapshot};
+#[cfg(feature = "cli")]
+pub(super) use end::end_series;
+pub(super) use load::{head, settled, snapshot};
 pub use summary::{ShardSummary, TickSummary};
 
 /// A tick ends this long after its start: before the next one begins.
@@ -45,6 +50,9 @@ const MAX_AHEAD_MS: i64 = 10_000;
 
 /// A time further behind the clock is refused.
 const MAX_BEHIND_MS: i64 = 10 * 60_000;
+
+/// A tick folds again so often, if deletions replace the head.
+const MAX_FOLDS: u32 = 3;
 
 /// A tick that is asked for.
 #[derive(Clone, Copy, Debug)]
@@ -108,6 +116,8 @@ pub enum TickError {
     Missing(&'static str),
     /// The time ran out before the commit, or in a call of the table.
     OutOfTime,
+    /// Others changed the state each time.
+    Conflicts,
     /// The tick is committed, and not everything was sent.
     NotSent(String),
 }
@@ -199,41 +209,67 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
     }
 
     async fn turn(&self, turn: &Turn<'_>, summary: &mut ShardSummary) -> Result<(), TickError> {
+        let mut folds = 0;
+        let (state, settled) = loop {
+            folds += 1;
+            match self.commit(turn, folds > 1, summary).await? {
+                Commit::Done(state, settled) => break (state, settled),
+                Commit::ReplacedHead if folds < MAX_FOLDS => {}
+                Commit::ReplacedHead | Commit::Overtaken => {
+                    summary.overtaken = true;
+                    return Ok(());
+                }
+                Commit::Acknowledged => {
+                    summary.repeated = true;
+                    return Ok(());
+                }
+            }
+        };
+        summary.series = state.len() as u64;
+        let watch = Instant::now();
+        let sent = self.send(turn, &state, settled, summary).await;
+        summary.write = watch.elapsed();
+        sent
+    }
+
+    /// Reads the state, and folds and commits unless this tick was committed before.
+    async fn commit(&self, turn: &Turn<'_>, is_again: bool, summary: &mut ShardSummary) -> Result<Commit, TickError> {
         let watch = Instant::now();
         let head = head(self.store.as_ref(), turn.shard).await?;
-        let settled = self.settled(turn.shard).await?;
+        let settled = settled(self.store.as_ref(), turn.shard).await?;
         let committed = head.as_ref().map(|(head, _)| head.tick);
-        if committed > Some(turn.tick) {
-            summary.overtaken = true;
-            return Ok(());
+        // A tick of the same time that was faster sends.
+        if committed > Some(turn.tick) || is_again && committed == Some(turn.tick) {
+            return Ok(Commit::Overtaken);
         }
         let is_repeat = committed == Some(turn.tick);
         if is_repeat && settled.settled.tick >= Some(turn.tick) {
-            summary.repeated = true;
-            return Ok(());
+            return Ok(Commit::Acknowledged);
         }
         let now = turn.now();
         let committed = head.as_ref().map(|(head, _)| head);
         let mut state = snapshot(self.store.as_ref(), turn.shard, committed, now).await?;
         state.forget_owed_before(settled.settled.letters);
         summary.read = watch.elapsed();
-        let version = if is_repeat {
+        if is_repeat {
             summary.repeated = true;
-            head.as_ref().map_or(0, |(_, version)| *version)
-        } else {
-            let committed = self.fold_and_commit(turn, head, &settled.settled, &mut state, summary).await?;
-            let Some(version) = committed else {
-                summary.overtaken = true;
-                return Ok(());
-            };
-            version
-        };
-        summary.series = state.len() as u64;
-        let watch = Instant::now();
-        let sent = self.send(turn, version, &state, settled, summary).await;
-        summary.write = watch.elapsed();
-        sent
+        } else if !self.fold_and_commit(turn, head, &settled.settled, &mut state, summary).await? {
+            return Ok(Commit::ReplacedHead);
+        }
+        Ok(Commit::Done(Box::new(state), settled))
     }
+}
+
+/// The end of a fold and its commit.
+enum Commit {
+    /// The state is that of this tick.
+    Done(Box<TypedState>, load::SettledItem),
+    /// Somebody else replaced the head: another tick, or a deletion.
+    ReplacedHead,
+    /// A newer tick is committed, or the same one by another function.
+    Overtaken,
+    /// The tick was committed and acknowledged before.
+    Acknowledged,
 }
 
 impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
@@ -309,6 +345,7 @@ impl fmt::Display for TickError {
                 write!(f, "{what} is not in the table, although the head names it; restore the table")
             }
             Self::NotSent(failure) => write!(f, "not everything was sent, the next tick sends newer values: {failure}"),
+            Self::Conflicts => f.write_str("others changed the state each time; try again"),
             Self::OutOfTime => f.write_str("the tick ran out of time; the next one counts everything"),
         }
     }

@@ -4,8 +4,9 @@
 //! * A shard without a head has no series: no tick has committed anything there.
 //! * A shard whose snapshot takes too much memory is left out, and so is every sample beyond the bound. The caller learns of both.
 
-use super::tick::{TickError, head, snapshot};
+use super::tick::{TickError, head, settled, snapshot};
 use super::{Gateway, State};
+use crate::aggregate::head::LastTick;
 use crate::aggregate::{Bound, Exposed, ExposedValue, Series, SeriesKey, SummaryWindow, TypedState};
 use crate::limits::{MAX_SHOWN_SAMPLE_BYTES, MAX_SHOWN_SNAPSHOT_BYTES};
 use crate::model::{
@@ -51,6 +52,23 @@ impl<T, D> Gateway<T, D> {
         let Some(State { store, settings }) = &self.state else { return Ok(None) };
         let window = SummaryWindow::from_millis(settings.summary_window_ms);
         TypedSeries::read(store.as_ref(), settings.shards, window, now, deadline).await.map(Some)
+    }
+}
+
+impl<T, D> Gateway<T, D> {
+    /// Returns the numbers of the last tick of all shards together; `None` if there was none, or if there is no table.
+    pub async fn last_tick(&self, deadline: Instant) -> Result<Option<LastTick>, TypedError> {
+        let Some(State { store, settings }) = &self.state else { return Ok(None) };
+        let mut sum: Option<LastTick> = None;
+        for shard in 0..settings.shards {
+            let read = timeout_at(deadline, settled(store.as_ref(), shard)).await;
+            let read = read.unwrap_or(Err(TickError::Store(StoreError::Timeout)));
+            let settled = read.map_err(|error| TypedError { shard, error })?.settled;
+            if let Some(last) = &settled.last {
+                sum.get_or_insert_default().add(last);
+            }
+        }
+        Ok(sum)
     }
 }
 

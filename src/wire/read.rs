@@ -4,9 +4,12 @@
 //! * [`ReadRequest`]: a snappy block to queries. Hints and accepted types are ignored: every client takes samples.
 //! * [`selector`], [`TimeRange::selects`]: matchers and range as `PromQL`.
 //! * [`ReadResponse`]: the receiver's JSON to series, within a bound, and those to a snappy block.
+//! * `Selection` (feature `cli`): the selector of a person to matchers, and the label sets that they take.
 
 mod matrix;
 mod response;
+#[cfg(feature = "cli")]
+mod selection;
 mod selector;
 
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_READ_MATCHERS, MAX_READ_QUERIES, MAX_READ_REQUEST_BYTES};
@@ -16,6 +19,8 @@ use std::fmt;
 
 pub use matrix::MatrixError;
 pub use response::{ReadResponse, ResponseTooLarge};
+#[cfg(feature = "cli")]
+pub use selection::{Selection, SelectorError, SelectorProblem};
 pub use selector::{LabelNameEmpty, selector};
 
 /// The queries of a client, in its order.

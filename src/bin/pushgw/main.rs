@@ -19,6 +19,7 @@ mod ping;
 mod redrive;
 mod send;
 mod serve;
+mod state;
 mod stop_signal;
 mod view;
 
@@ -45,6 +46,7 @@ enum Verb {
     Check(check::Arguments),
     Ping(ping::Arguments),
     Redrive(redrive::Arguments),
+    State(state::Arguments),
     Load(load::Arguments),
 }
 
@@ -61,13 +63,14 @@ fn main() -> ExitCode {
 async fn run(verb: Verb) -> Result<ExitCode, CommandError> {
     environment::read_profile().await;
     match verb {
-        Verb::Demo(arguments) => demo::run(&arguments).await,
+        Verb::Demo(arguments) => Box::pin(demo::run(&arguments)).await,
         Verb::Serve(arguments) => Box::pin(serve::run(arguments)).await,
         Verb::Send(arguments) => send::run(arguments).await,
         Verb::Invoke(arguments) => invoke::run(&arguments).await,
         Verb::Check(arguments) => check::run(&arguments),
         Verb::Ping(arguments) => ping::run(&arguments).await,
         Verb::Redrive(arguments) => redrive::run(&arguments).await,
+        Verb::State(arguments) => state::run(arguments).await,
         Verb::Load(arguments) => load::run(&arguments).await,
     }
 }

@@ -7,7 +7,7 @@ use crate::aggregate::head::{BlobName, Head, IdsName, Settled};
 use crate::aggregate::journal::Journal;
 use crate::aggregate::{Fold, FoldRules, TypedState, write_ids};
 use crate::model::Timestamp;
-use crate::store::{Item, Key, Replaced};
+use crate::store::{Item, Key, Replaced, Store};
 use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -18,7 +18,7 @@ const TRIES: u32 = 3;
 const PUT_TIMEOUT: Duration = Duration::from_secs(5);
 
 impl<T, D> Ticker<'_, T, D> {
-    /// Folds the journal into `state`, and commits. Returns the version of the new head; `None` if another tick was faster.
+    /// Folds the journal into `state`, and commits. Returns false if somebody else changed the head meanwhile.
     pub(super) async fn fold_and_commit(
         &self,
         turn: &Turn<'_>,
@@ -26,7 +26,7 @@ impl<T, D> Ticker<'_, T, D> {
         settled: &Settled,
         state: &mut TypedState,
         summary: &mut ShardSummary,
-    ) -> Result<Option<u64>, TickError> {
+    ) -> Result<bool, TickError> {
         self.fold_and_commit_within(LIMITS, turn, head, settled, state, summary).await
     }
 
@@ -39,7 +39,7 @@ impl<T, D> Ticker<'_, T, D> {
         settled: &Settled,
         state: &mut TypedState,
         summary: &mut ShardSummary,
-    ) -> Result<Option<u64>, TickError> {
+    ) -> Result<bool, TickError> {
         let (mut old, version) = head.unzip();
         let mut read = self.read_journal(turn, old.as_ref(), limits).await?;
         if let Some(old) = old.as_mut().filter(|_| !self.rules.safeguards.ids_from_cursor) {
@@ -50,7 +50,8 @@ impl<T, D> Ticker<'_, T, D> {
             summary.ids = self.read_remembered(turn, old, &mut read.seen).await? as u64;
         }
         let watch = Instant::now();
-        let folded = self.fold(turn, settled, state, &mut read, summary)?;
+        let margin = old.as_ref().map_or(Timestamp(i64::MIN), |old| old.cursor);
+        let folded = self.fold(turn, settled, state, (&mut read, margin), summary)?;
         summary.fold = watch.elapsed();
         if turn.is_over() {
             return Err(TickError::OutOfTime);
@@ -63,7 +64,7 @@ impl<T, D> Ticker<'_, T, D> {
             ids: old.map(|old| old.ids).unwrap_or_default(),
         };
         self.write_ids(turn, &mut head, &folded).await?;
-        self.write_snapshot(turn, &mut head, state, summary).await?;
+        summary.snapshot_bytes = self.writing(turn).snapshot(&mut head, turn.tick, state).await?;
         if self.rules.safeguards.ids_from_cursor {
             head.forget_ids(self.rules.max_sample_age_ms);
         }
@@ -72,28 +73,30 @@ impl<T, D> Ticker<'_, T, D> {
         let item = Item { key: head_key(turn.shard), version: next, expires: None, body };
         if !self.rules.safeguards.compare_and_swap {
             self.store.put(item, PUT_TIMEOUT).await?;
-            return Ok(Some(next));
+            return Ok(true);
         }
-        match self.store.replace(item, version).await? {
-            Replaced::Done => Ok(Some(next)),
-            Replaced::Conflict => Ok(None),
-        }
+        Ok(self.store.replace(item, version).await? == Replaced::Done)
     }
 
-    /// Returns the identities that were counted, and the time of the newest item that held one.
+    fn writing<'w>(&'w self, turn: &Turn<'_>) -> Writing<'w> {
+        Writing { store: self.store.as_ref(), shard: turn.shard, now: turn.now(), deadline: turn.deadline }
+    }
+
+    /// Returns the identities that were counted, and the time of the newest item that held one. Items before `margin` belong to it.
     fn fold(
         &self,
         turn: &Turn<'_>,
         settled: &Settled,
         state: &mut TypedState,
-        read: &mut JournalRead,
+        (read, margin): (&mut JournalRead, Timestamp),
         summary: &mut ShardSummary,
     ) -> Result<Counted, TickError> {
         let rules = FoldRules { tick: turn.tick, window: self.rules.window, max_series: self.rules.max_series };
         let mut fold = Fold::new(state, &mut read.seen, rules);
         let (mut oldest, mut newest) = (None, None);
         for (time, item) in &read.items {
-            let counted = Journal::open(item).and_then(|journal| fold.item(&journal));
+            let counted = Journal::open(item)
+                .and_then(|journal| if *time < margin { fold.item_of_margin(&journal) } else { fold.item(&journal) });
             if counted.map_err(TickError::blob("a journal item"))? > 0 {
                 oldest = oldest.or(Some(*time));
                 newest = Some(*time);
@@ -129,48 +132,59 @@ impl<T, D> Ticker<'_, T, D> {
             return Ok(());
         }
         let ids = IdsName { name: fastrand::u64(..), parts: number(parts.len()), newest: counted.newest };
-        self.write_parts(turn, &ids_prefix(&ids), parts).await?;
+        self.writing(turn).parts(&ids_prefix(&ids), parts).await?;
         head.ids.push(ids);
         head.ids.sort_by_key(|ids| (ids.newest, ids.name));
         Ok(())
     }
+}
 
-    async fn write_snapshot(
+/// Writes the blobs of a shard.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Writing<'w> {
+    pub(super) store: &'w dyn Store,
+    pub(super) shard: u16,
+    pub(super) now: Timestamp,
+    pub(super) deadline: Instant,
+}
+
+impl Writing<'_> {
+    /// Writes what `state` changed, as a delta or as a new base, and names it in `head`. `place` is the tick, or a time behind those of
+    /// all deltas: a delta is read in the order of these times. Returns the bytes.
+    pub(super) async fn snapshot(
         &self,
-        turn: &Turn<'_>,
         head: &mut Head,
+        place: Timestamp,
         state: &TypedState,
-        summary: &mut ShardSummary,
-    ) -> Result<(), TickError> {
+    ) -> Result<u64, TickError> {
         let delta = state.delta().map_err(TickError::blob("a new delta"))?;
         let bytes = |parts: &[Bytes]| parts.iter().map(|part| part.len() as u64).sum::<u64>();
         let named = |parts: &[Bytes]| BlobName {
             name: fastrand::u64(..),
             parts: number(parts.len()),
             bytes: bytes(parts),
-            tick: turn.tick,
+            tick: place,
         };
-        if let Some(base) = head.base.filter(|_| !head.needs_base(turn.tick, bytes(&delta))) {
-            if !delta.is_empty() {
-                let name = named(&delta);
-                summary.snapshot_bytes = name.bytes;
-                self.write_parts(turn, &delta_prefix(base.name, &name), delta).await?;
-                head.deltas.push(name);
+        if let Some(base) = head.base.filter(|_| !head.needs_base(place, bytes(&delta))) {
+            if delta.is_empty() {
+                return Ok(0);
             }
-            return Ok(());
+            let name = named(&delta);
+            self.parts(&delta_prefix(base.name, &name), delta).await?;
+            head.deltas.push(name);
+            return Ok(name.bytes);
         }
         let base = state.base().map_err(TickError::blob("a new base"))?;
         let name = named(&base);
-        summary.snapshot_bytes = name.bytes;
-        self.write_parts(turn, &base_prefix(name.name), base).await?;
+        self.parts(&base_prefix(name.name), base).await?;
         (head.base, head.deltas) = (Some(name), Vec::new());
-        Ok(())
+        Ok(name.bytes)
     }
 
-    async fn write_parts(&self, turn: &Turn<'_>, prefix: &str, parts: Vec<Bytes>) -> Result<(), TickError> {
-        let expires = Some(expires(turn.now()));
+    async fn parts(&self, prefix: &str, parts: Vec<Bytes>) -> Result<(), TickError> {
+        let expires = Some(expires(self.now));
         for (number, body) in parts.into_iter().enumerate() {
-            let key = Key::new(state_partition(turn.shard), part(prefix, number));
+            let key = Key::new(state_partition(self.shard), part(prefix, number));
             let item = Item { key, version: 1, expires, body };
             let mut tries = 0;
             while let Err(error) = self.store.put(item.clone(), PUT_TIMEOUT).await {
@@ -178,7 +192,7 @@ impl<T, D> Ticker<'_, T, D> {
                 if tries == TRIES || !error.is_transient() {
                     return Err(error.into());
                 }
-                if turn.is_over() {
+                if Instant::now() >= self.deadline {
                     return Err(TickError::OutOfTime);
                 }
             }

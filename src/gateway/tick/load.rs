@@ -1,9 +1,9 @@
 //! Reads the head, the snapshot that it names, and what the receiver has settled.
 
+use super::TickError;
 use super::blobs::{
     base_prefix, delta_prefix, head_key, may_be_deleted, part, settled_key, snapshot_prefix, state_partition,
 };
-use super::{TickError, Ticker};
 use crate::aggregate::TypedState;
 use crate::aggregate::head::{Head, Settled};
 use crate::model::Timestamp;
@@ -12,8 +12,8 @@ use std::collections::HashMap;
 
 /// The item that says what the receiver has settled, and its version.
 #[derive(Clone, Debug)]
-pub(super) struct SettledItem {
-    pub(super) settled: Settled,
+pub(in crate::gateway) struct SettledItem {
+    pub(in crate::gateway) settled: Settled,
     pub(super) version: Option<u64>,
 }
 
@@ -73,12 +73,11 @@ pub(in crate::gateway) async fn snapshot(
     Ok(state)
 }
 
-impl<T, D> Ticker<'_, T, D> {
-    pub(super) async fn settled(&self, shard: u16) -> Result<SettledItem, TickError> {
-        let Some(item) = self.store.get(&settled_key(shard)).await? else {
-            return Ok(SettledItem { settled: Settled::default(), version: None });
-        };
-        let settled = Settled::from_blob(&item.body).map_err(TickError::blob("what the receiver has settled"))?;
-        Ok(SettledItem { settled, version: Some(item.version) })
-    }
+/// Returns what the receiver has settled of a shard.
+pub(in crate::gateway) async fn settled(store: &dyn Store, shard: u16) -> Result<SettledItem, TickError> {
+    let Some(item) = store.get(&settled_key(shard)).await? else {
+        return Ok(SettledItem { settled: Settled::default(), version: None });
+    };
+    let settled = Settled::from_blob(&item.body).map_err(TickError::blob("what the receiver has settled"))?;
+    Ok(SettledItem { settled, version: Some(item.version) })
 }

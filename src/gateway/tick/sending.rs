@@ -12,12 +12,13 @@ use super::blobs::settled_key;
 use super::groups::{GroupFamily, GroupSample, Groups};
 use super::load::SettledItem;
 use super::{ShardSummary, TickError, Ticker, Turn};
-use crate::aggregate::head::RefusedSeries;
+use crate::aggregate::head::{LastTick, RefusedSeries};
 use crate::aggregate::{Exposed, ExposedValue, Series, SeriesKey, TypedState, is_owed};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::metadata;
 use crate::gateway::typed::{each_exposed, named};
+use crate::limits::MAX_DETAIL_CHARS;
 use crate::model::{
     Counts, FamilyValue, ItemId, LabelSet, MetricName, NativeHistogram, Reason, ResetHint, STALE_MARKER, Timestamp,
     Value,
@@ -64,8 +65,6 @@ struct Table<'s> {
 struct Sending<'t, 'c, T, D> {
     ticker: &'t Ticker<'t, T, D>,
     turn: &'t Turn<'c>,
-    /// The version of the head that is sent.
-    version: u64,
     bisection: u64,
     summary: &'t mut ShardSummary,
     /// Series that are not settled.
@@ -88,11 +87,10 @@ struct TableResult {
 }
 
 impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
-    /// Sends what `state` and the groups expose. `version` is that of its head.
+    /// Sends what `state` and the groups expose.
     pub(super) async fn send(
         &self,
         turn: &Turn<'_>,
-        version: u64,
         state: &TypedState,
         mut settled: SettledItem,
         summary: &mut ShardSummary,
@@ -104,7 +102,6 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         let mut sending = Sending {
             ticker: self,
             turn,
-            version,
             bisection: MAX_BISECTION,
             summary,
             unsettled: 0,
@@ -135,6 +132,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
             settled.settled.letters = sent;
         }
         let is_sent = unsettled == 0 && !is_overtaken;
+        settled.settled.last = Some(last_tick(turn.tick, summary, failure.as_deref().unwrap_or_default()));
         if is_sent {
             settled.settled.tick = settled.settled.tick.max(Some(turn.tick));
         }
@@ -343,9 +341,9 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
             self.stop(u64::from(series), "the tick ran out of time before all was sent");
             return Ok(());
         }
-        let head = self.ticker.store.get(&super::blobs::head_key(self.turn.shard)).await?;
-        if head.map(|head| head.version) != Some(self.version) {
-            // A sample of this tick would be behind those of a newer one.
+        let head = super::head(self.ticker.store.as_ref(), self.turn.shard).await?;
+        if head.map(|(head, _)| head.tick) != Some(self.turn.tick) {
+            // A sample of this tick would be behind those of a newer one. A deletion keeps the tick: its markers come behind.
             self.is_overtaken = true;
             return Ok(());
         }
@@ -468,6 +466,24 @@ fn of_family(value: FamilyValue) -> ExposedValue {
     match value {
         FamilyValue::Float(value) => ExposedValue::Number(Value::Float(value)),
         FamilyValue::Histogram(histogram) => ExposedValue::Histogram(*histogram),
+    }
+}
+
+/// Returns the numbers that the page shows.
+fn last_tick(tick: Timestamp, summary: &ShardSummary, failure: &str) -> LastTick {
+    LastTick {
+        tick: tick.0,
+        samples: summary.samples,
+        series: summary.series,
+        groups: summary.groups,
+        stale: summary.stale,
+        expired: summary.expired,
+        increments: summary.folded.increments,
+        duplicates: summary.folded.duplicates,
+        dead_lettered: summary.dead_lettered,
+        refused: summary.refused,
+        errored: summary.errored,
+        failure: failure.chars().take(MAX_DETAIL_CHARS).collect(),
     }
 }
 

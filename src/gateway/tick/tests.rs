@@ -20,6 +20,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+#[cfg(feature = "cli")]
+mod ended;
 mod model;
 mod shown;
 
@@ -237,14 +239,20 @@ async fn a_newborn_counter_has_its_zero_one_millisecond_behind_the_tick_before()
 async fn a_repeated_event_changes_its_series_once() {
     let mut rig = Rig::new();
     let identity = Identity::of_event("m", 1);
-    for at in [-5_000, -4_000, 30_000, 50 * MINUTE, 59 * MINUTE] {
-        rig.journal(NOW + at, identity, count("a", 3)).await;
-        rig.events += 1;
-    }
+    let times = [-5_000, -4_000, 30_000, 50 * MINUTE - 1_000, 59 * MINUTE - 1_000];
+    let mut duplicates = BTreeMap::new();
     for minute in 0..61 {
-        rig.tick(NOW + minute * MINUTE).await;
+        let tick = minute * MINUTE;
+        for at in times.into_iter().filter(|at| (tick - MINUTE..tick).contains(at)) {
+            rig.journal(NOW + at, identity, count("a", 3)).await;
+            rig.events += 1;
+        }
+        duplicates.insert(minute, rig.tick(NOW + tick).await.sum.folded.duplicates);
     }
     assert_eq!(rig.samples("a").last().unwrap(), "3600000: 3");
+    // Each repetition is one duplicate, although the ticks behind it read it again.
+    duplicates.retain(|_, duplicates| *duplicates > 0);
+    assert_eq!(duplicates, [(0, 1), (1, 1), (50, 1), (59, 1)].into());
 }
 
 #[tokio::test(start_paused = true)]
