@@ -32,4 +32,8 @@ pub use body::{BodyError, Encoding, unpack};
 pub use door::{Answered, Call, Door};
 pub use doorkeeper::{Denied, Doorkeeper};
 pub use message::{PathError, Request, Response};
+#[cfg(feature = "cli")]
+pub use page::{
+    Beside, MAX_CHART_SAMPLES, MAX_CHARTS, MAX_LETTERS, ShownLetter, ShownLetters, ShownSeries, ShownWorkspace,
+};
 pub use percent::{check_path, decode_path};

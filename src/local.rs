@@ -7,12 +7,14 @@
 //! * [`door`]: the HTTP door on a local port.
 //! * [`event_source`]: polls an SQS queue and invokes that handler, as Lambda's event source mapping does.
 //! * [`dead_letters`]: a dead-letter queue in memory.
+//! * [`beside`]: what the page shows of the workspace and the dead letters.
 //! * [`state`]: the table of the state, in a file or in memory.
 //! * [`schedule`]: the schedule of the tick.
 //!
 //! A server gets its socket and its stop signal from the caller. Bodies, connections, series, samples and dead letters
 //! are bounded.
 
+pub mod beside;
 pub mod dead_letters;
 pub mod door;
 pub mod event_source;

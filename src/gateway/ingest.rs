@@ -7,7 +7,7 @@ use super::writer::Writer;
 use super::{Batch, Groups, Ledger, Message, Stages, State, Summary, Trigger, message_action, metadata};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
-use crate::config::{LateSamples, RemoteWriteSettings, Settings};
+use crate::config::{LateSamples, RemoteWriteSettings, Settings, StateSettings};
 use crate::dead_letter::{DeadLetterError, DeadLetterQueue, SqsDeadLetters};
 use crate::event::{self, Event, EventTimes, Rules, Shape};
 use crate::model::{LabelSet, Reason, Rejection};
@@ -93,6 +93,11 @@ impl<T, D> Gateway<T, D> {
 
     pub fn groups(&self) -> Option<&Groups> {
         self.groups.as_ref()
+    }
+
+    /// Returns the settings of the state, if there is one.
+    pub fn state_settings(&self) -> Option<&StateSettings> {
+        self.state.as_ref().map(|state| &state.settings)
     }
 
     /// Returns the labels that every series has, unless it has its own.

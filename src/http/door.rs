@@ -1,5 +1,7 @@
 //! One request to one answer, in the order in which the door judges: health, credential, route, method, size and encoding, body.
 
+#[cfg(feature = "cli")]
+use super::page::Beside;
 use super::route::{Resource, RouteError, route};
 use super::{
     Denied, Doorkeeper, Request, Response, events, exposed, groups, origin, otlp, page, pushgateway, remote_read,
@@ -26,6 +28,9 @@ pub struct Door<T, D> {
     pub(super) settings: HttpSettings,
     /// When the process started.
     pub(super) started: Timestamp,
+    /// The surroundings of a gateway on one machine, for the page.
+    #[cfg(feature = "cli")]
+    pub(super) beside: Option<Arc<dyn Beside>>,
 }
 
 /// The call that brought a request.
@@ -64,7 +69,24 @@ impl<D: DeadLetterQueue> Door<Signed<HttpTransport>, D> {
         let reader = settings.read.as_ref().filter(|_| door.read);
         let reader = reader.map(|settings| reader_from_settings(settings, http)).transpose()?;
         let doorkeeper = Doorkeeper::new(&door.auth, http.clone());
-        Ok(Self { gateway, reader, doorkeeper, settings: door, started })
+        Ok(Self {
+            gateway,
+            reader,
+            doorkeeper,
+            settings: door,
+            started,
+            #[cfg(feature = "cli")]
+            beside: None,
+        })
+    }
+}
+
+#[cfg(feature = "cli")]
+impl<T, D> Door<T, D> {
+    /// Shows more on the page.
+    #[must_use]
+    pub fn with_beside(self, beside: Arc<dyn Beside>) -> Self {
+        Self { beside: Some(beside), ..self }
     }
 }
 

@@ -4,13 +4,22 @@
 //! * The header `Content-Security-Policy` allows the one style and the one script, each by its hash, and requests to the door alone.
 //! * The page is bounded: it shows the first groups, the first series of a family, and how many more there are.
 
+#[cfg(feature = "cli")]
+mod beside;
 mod groups;
 mod html;
+mod last_tick;
 mod typed;
+
+#[cfg(feature = "cli")]
+pub use beside::{
+    Beside, MAX_CHART_SAMPLES, MAX_CHARTS, MAX_LETTERS, ShownLetter, ShownLetters, ShownSeries, ShownWorkspace,
+};
 
 use super::door::{Answered, Call, Door};
 use super::time_text::{duration_text, utc};
 use super::{Request, Response, accept};
+use crate::aggregate::head::LastTick;
 use crate::gateway::{GroupsError, Listing, TypedError, TypedSeries};
 use crate::model::Timestamp;
 use crate::push_group::Group;
@@ -37,6 +46,9 @@ pub(super) enum Groups<'g> {
 /// The typed series, as the table gave them; `None` if there is no table.
 type Typed = Result<Option<TypedSeries>, TypedError>;
 
+/// The last tick, as the table gave it; `None` if there was none.
+type Last = Result<Option<LastTick>, TypedError>;
+
 /// The facts that the page shows beside the groups.
 pub(super) struct Facts {
     pub(super) now: Timestamp,
@@ -62,7 +74,17 @@ pub(super) async fn show<T, D>(door: &Door<T, D>, request: &Request<'_>, call: C
         // The page says already that there is no table, or that it does not answer.
         _ => Ok(None),
     };
-    let page = page(&groups, &typed, &facts);
+    let last = match &listed {
+        Some(Ok(_)) => door.gateway.last_tick(call.deadline).await,
+        _ => Ok(None),
+    };
+    let mut page = page(&groups, &typed, &last, &facts);
+    #[cfg(feature = "cli")]
+    if let Some(beside) = &door.beside {
+        beside.workspace().iter().for_each(|workspace| beside::push_workspace(&mut page, workspace));
+        beside.dead_letters().iter().for_each(|letters| beside::push_dead_letters(&mut page, letters));
+    }
+    push_end(&mut page);
     let answer = Response::of_bytes(200, "text/html; charset=utf-8", page.into_bytes());
     answer
         .with("content-security-policy", policy())
@@ -82,8 +104,8 @@ fn policy() -> String {
     )
 }
 
-/// Returns the page.
-pub(super) fn page(groups: &Groups<'_>, typed: &Typed, facts: &Facts) -> String {
+/// Returns the page up to the end of its sections.
+pub(super) fn page(groups: &Groups<'_>, typed: &Typed, last: &Last, facts: &Facts) -> String {
     let Facts { now, started, .. } = *facts;
     let mut out = String::with_capacity(32 << 10);
     out.push_str("<!doctype html><html lang=en><head><meta charset=utf-8>");
@@ -118,12 +140,26 @@ pub(super) fn page(groups: &Groups<'_>, typed: &Typed, facts: &Facts) -> String 
     match typed {
         Ok(None) => {}
         Ok(Some(typed)) => typed::push_typed(&mut out, typed, now),
-        Err(error) => {
-            out.push_str("<section class=\"note bad\" role=alert><h2>Typed series</h2><p>");
-            push_text(&mut out, &error.to_string());
-            out.push_str("</p></section>");
-        }
+        Err(error) => push_trouble(&mut out, "Typed series", error),
     }
+    match last {
+        Ok(last) if matches!(groups, Groups::Listed(_)) => last_tick::push_last_tick(&mut out, last.as_ref(), now),
+        Ok(_) => {}
+        Err(error) => push_trouble(&mut out, "Last tick", error),
+    }
+    out
+}
+
+fn push_trouble(out: &mut String, heading: &str, error: &TypedError) {
+    out.push_str("<section class=\"note bad\" role=alert><h2>");
+    out.push_str(heading);
+    out.push_str("</h2><p>");
+    push_text(out, &error.to_string());
+    out.push_str("</p></section>");
+}
+
+/// Appends what stands behind the sections.
+pub(super) fn push_end(out: &mut String) {
     out.push_str("</main><footer class=quiet><a href=metrics>metrics</a> <a href=api/v1/metrics>groups as JSON</a> ");
     out.push_str("<a href=api/v1/status>status</a></footer>");
     out.push_str(
@@ -134,7 +170,6 @@ pub(super) fn page(groups: &Groups<'_>, typed: &Typed, facts: &Facts) -> String 
     );
     out.push_str(SCRIPT);
     out.push_str("</script></body></html>\n");
-    out
 }
 
 /// Returns the section of the typed series alone.

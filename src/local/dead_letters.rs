@@ -32,6 +32,12 @@ impl InMemoryDeadLetters {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).dead_letters.clone()
     }
 
+    /// Returns the newest dead letters, the newest first, and the number of all.
+    pub fn newest(&self, most: usize) -> (Vec<DeadLetter>, usize) {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (kept.dead_letters.iter().rev().take(most).cloned().collect(), kept.dead_letters.len())
+    }
+
     fn keep(&self, dead_letter: DeadLetter) -> Result<(), DeadLetterError> {
         // As SQS, this queue takes no longer message.
         if dead_letter.body.len() + size_of_attributes(&dead_letter.attributes()) > MAX_MESSAGE_BYTES {

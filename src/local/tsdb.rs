@@ -145,6 +145,15 @@ impl Tsdb {
         self.series.iter().map(stored).collect()
     }
 
+    /// Returns the first series with their newest samples, and how many samples each has; and the numbers of all series and samples.
+    pub fn newest(&self, series: usize, samples: usize) -> (Vec<(StoredSeries, usize)>, usize, usize) {
+        let newest = |(labels, all): (&Labels, &Vec<Sample>)| {
+            let samples = all[all.len().saturating_sub(samples)..].to_vec();
+            (StoredSeries { labels: labels.clone(), samples }, all.len())
+        };
+        (self.series.iter().take(series).map(newest).collect(), self.series.len(), self.samples)
+    }
+
     fn stage(
         &self,
         series: TimeSeries,

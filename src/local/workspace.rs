@@ -65,6 +65,11 @@ impl Workspace {
         self.lock().snapshot()
     }
 
+    /// Returns what [`Tsdb::newest`] does.
+    pub fn newest(&self, series: usize, samples: usize) -> (Vec<(StoredSeries, usize)>, usize, usize) {
+        self.lock().newest(series, samples)
+    }
+
     /// Serves the workspace on `listener` until `shutdown`.
     pub async fn run(self: Arc<Self>, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let answer = move |request: Request<Body>| {

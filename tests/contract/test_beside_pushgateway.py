@@ -1,7 +1,10 @@
 """The same pushes to a real Pushgateway, which a Prometheus scrapes, and to `pushgw serve --state`, which writes to another Prometheus. Both
 answer queries alike."""
+import json
 import subprocess
 import tempfile
+import time
+from datetime import datetime, timezone
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, delete_from_gateway, push_to_gateway, pushadd_to_gateway
@@ -110,6 +113,19 @@ def _agree_on(both, job, name, value):
     (_, scraping), (_, written) = both
     eventually(lambda: shows(scraping) and shows(written))
     return _agree(both, job, len(_shown(scraping, job)))
+
+
+def test_the_status_has_the_structure_of_the_reference(both):
+    reference, own = (json.loads(request(int(address.rsplit(":", 1)[1]), "GET", "/api/v1/status")[2]) for address, _ in both)
+    assert set(own) == set(reference) == {"status", "data"} and own["status"] == "success"
+    assert set(own["data"]) == set(reference["data"]) == {"build_information", "flags", "start_time"}
+    for found in reference["data"], own["data"]:
+        assert abs(datetime.fromisoformat(found["start_time"][:19]).replace(tzinfo=timezone.utc).timestamp() - time.time()) < 600
+        assert found["build_information"]["version"]
+        assert all(isinstance(value, str) for value in found["flags"].values())
+    flags = own["data"]["flags"]
+    assert {name: flags[name] for name in ("STATE_TABLE", "STATE_SHARDS", "GROUP_TTL", "SERIES_TTL", "MAX_SERIES", "SUMMARY_WINDOW", "HTTP_AUTH")} == {
+        "STATE_TABLE": "", "STATE_SHARDS": "1", "GROUP_TTL": "0", "SERIES_TTL": "0", "MAX_SERIES": "100000", "SUMMARY_WINDOW": "10m", "HTTP_AUTH": "none"}
 
 
 def test_groups_of_one_job_stay_apart(both):

@@ -1,10 +1,13 @@
 """The page of the door in a real browser."""
+import json
 import re
 
 import pytest
 
 from support.browser import browsing
+from support.command_line import eventually
 from support.door import door
+from support.serve import request, serving
 from support.table import state_table
 
 HISTOGRAM = """# HELP request_duration_seconds How long a request took, from the first byte to the last one.
@@ -134,3 +137,89 @@ def test_the_headers_of_the_page_forbid_all_that_it_does_not_need(gateway):
     assert policy.startswith("default-src 'none'") and "unsafe" not in policy and "frame-ancestors 'none'" in policy
     assert headers["x-content-type-options"] == "nosniff" and headers["cache-control"] == "no-store"
     assert headers["content-type"] == "text/html; charset=utf-8"
+
+
+# --- on one machine: the workspace and the dead letters of this process -----------------------------------------------
+
+TYPED = [
+    {"type": "counter", "name": "orders_total", "value": 3, "labels": {"shop": "north"}, "help": "Orders that were paid."},
+    {"type": "histogram", "name": "took_seconds", "value": [0.2, 0.7, 3], "buckets": [0.5, 1]},
+    {"type": "summary", "name": "size_bytes", "value": [10, 20, 30]},
+    {"type": "gauge", "name": "queue_length", "value": 12},
+]
+
+
+@pytest.fixture(scope="module")
+def local():
+    """A gateway with a state and a workspace in memory, which ticks each second."""
+    with serving("--http", "127.0.0.1:0", "--tick", "1s", "--keep-dead-letters") as server:
+        port = int(server.door.rsplit(":", 1)[1])
+
+        def send(method, path, body=None):
+            return request(port, method, path, body)
+
+        def event(payload):
+            # The Invoke API: it dead-letters, the door does not.
+            return server.client().invoke(FunctionName="x", Payload=json.dumps(payload))
+
+        event([{"dimensions": {"device": text[:200]}, "metrics": {"temperature": i}} for i, text in enumerate(ATTACKS)])
+        event([{"dimensions": {"device": "tank-7"}, "metrics": {"temperature": value}, "timestamp": None} for value in [21]])
+        event([*({"metrics": {"ph": text}} for text in ATTACKS[:4]), *TYPED])
+        assert send("PUT", "/metrics/job/backup", "# TYPE rows gauge\nrows 7\n")[0] == 202
+        eventually(lambda: b"orders_total" in send("GET", "/metrics")[2])
+        yield server, send
+
+
+def section(browser, name):
+    return browser.run(f"document.getElementById('{name}').innerText")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_local_page_shows_the_workspace_and_the_dead_letters(local, browser, width, scheme, tmp_path):
+    server, send = local
+    browser.look(width, 740, scheme)
+    # Two ticks, so that there is a line to draw.
+    eventually(lambda: browser.open(server.door + "/") or len(browser.run(
+        "[...document.querySelectorAll('#workspace tr')].find(r => r.innerText.includes('orders_total')).querySelector('path').getAttribute('d')")) > 30)
+    open_all(browser)
+    assert browser.run("document.documentElement.scrollWidth") <= width, "the page scrolls sideways"
+    browser.screenshot(tmp_path / f"local-{width}-{scheme}.png")
+    assert all(url.startswith((server.door, "data:")) for _, url in browser.requests), browser.requests
+    assert browser.problems == []
+    workspace, letters = section(browser, "workspace"), section(browser, "letters")
+    assert "orders_total" in workspace and "temperature" in workspace and 'device="tank-7"' in workspace
+    assert "4 dead letters" in letters and "invalid_value" in letters and "is not a number" in letters
+    stroke = browser.run("getComputedStyle(document.querySelector('svg.chart')).stroke")
+    assert stroke not in ("none", ""), "the style of charts applies"
+
+
+def test_the_local_page_shows_typed_series_with_their_help_and_the_last_tick(local, browser):
+    server, _ = local
+    browser.look()
+    browser.open(server.door + "/")
+    shown = browser.run("document.body.innerText")
+    for text in "Orders that were paid.", "orders_total counter", "took_seconds histogram", "4 series", "count 3":
+        assert text in shown, (text, shown)
+    tick = section(browser, "tick")
+    # Typed: a counter, three buckets with sum and count, three quantiles with sum and count, a gauge. The group has one, and two push times.
+    assert "15 samples written" in tick and "4 typed series" in tick and "1 group" in tick and "not sent" not in tick
+
+
+def test_the_local_page_shows_hostile_text_as_text(local, browser):
+    server, _ = local
+    browser.open(server.door + "/")
+    assert browser.run("document.title") == "amp-push-gateway"
+    workspace, letters = section(browser, "workspace"), section(browser, "letters")
+    for text in ATTACKS[:2] + ATTACKS[3:5]:
+        assert text in workspace, text
+    assert "<script>document.title='owned'" in letters
+    elements = browser.run("[document.scripts.length, document.images.length, document.querySelectorAll('[onmouseover],[onload],[onerror]').length]")
+    assert elements == [1, 0, 0] and browser.problems == []
+
+
+def test_without_a_state_the_local_page_says_so_and_shows_the_workspace(browser):
+    with serving("--http", "127.0.0.1:0", "--state", "none") as server:
+        browser.open(server.door + "/")
+        shown = browser.run("document.body.innerText")
+    assert "No table" in shown and "Workspace in this process" in shown and "Nothing is stored yet." in shown and "Dead letters" not in shown

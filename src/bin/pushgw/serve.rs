@@ -13,6 +13,7 @@ use amp_push_gateway::aws::HttpTransport;
 use amp_push_gateway::config::{HttpAuth, Place};
 use amp_push_gateway::dead_letter::SqsDeadLetters;
 use amp_push_gateway::http::Door;
+use amp_push_gateway::local::beside::LocalBeside;
 use amp_push_gateway::local::dead_letters::{InMemoryDeadLetters, LocalDeadLetters};
 use amp_push_gateway::local::door;
 use amp_push_gateway::local::invoke_endpoint::{self, Observer};
@@ -43,7 +44,7 @@ use tracing_subscriber::filter::LevelFilter;
 /// unless AWS_ENDPOINT_URL_SQS names another.
 ///
 /// Typed metrics and groups are kept in memory, or in a file with --state FILE. The function ticks by itself, as the schedule
-/// on AWS makes it. What is in memory is written once more at the end. With a file, a process that is killed loses nothing
+/// on AWS makes it. A state in memory is written once more at the end. With a file, a process that is killed loses nothing
 /// that was answered. If STATE_TABLE is set and --state is not, that table keeps them.
 ///
 /// An asynchronous invocation (Event) that fails is tried again after one and after two seconds. Ends on Ctrl-C or
@@ -101,12 +102,17 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         None if arguments.keep_dead_letters => (Some(LocalDeadLetters::InMemory(in_memory.clone())), "in memory"),
         None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)"),
     };
+    let keeps_letters = settings.dead_letters.queue_url.is_none() && arguments.keep_dead_letters;
     let kept = ticking::open(&arguments.ticking, &settings.state)?;
     let gateway = Arc::new(kept.given_to(in_process::gateway(&settings, queue)?, &settings));
     let client = HttpTransport::new().map_err(CommandError::failed)?;
     let door =
         Door::from_settings(gateway, &settings, door_settings, &client, wall_clock()).map_err(CommandError::failed)?;
-    let door = Arc::new(door);
+    let beside = LocalBeside {
+        workspace: embedded.as_ref().map(|embedded| Arc::clone(&embedded.workspace)),
+        dead_letters: keeps_letters.then(|| in_memory.clone()),
+    };
+    let door = Arc::new(door.with_beside(Arc::new(beside)));
 
     let log = Log { json: arguments.json };
     let written = match embedded {

@@ -194,7 +194,7 @@ pub(super) fn push_labels(out: &mut String, metric: &Metric<'_>) {
     }
 }
 
-fn push_label(out: &mut String, name: &str, value: &str) {
+pub(super) fn push_label(out: &mut String, name: &str, value: &str) {
     out.push_str("<span class=label><span class=ln>");
     push_text(out, name);
     out.push_str("</span>=<span class=lv>&quot;");
@@ -245,7 +245,7 @@ fn push_totals(out: &mut String, count: Option<f64>, sum: Option<f64>) {
     }
 }
 
-fn push_number(out: &mut String, value: f64) {
+pub(super) fn push_number(out: &mut String, value: f64) {
     // Whole numbers are read more easily without an exponent.
     let text = if value.abs() < 1e15 && value.fract() == 0.0 { format!("{value}") } else { number_text(value) };
     let _written = write!(out, "<span class=number>{text}</span>");
@@ -263,7 +263,7 @@ fn push_time(out: &mut String, time: Timestamp, text: &str) {
     let _written = write!(out, "<time datetime=\"{exact}\" title=\"{exact}\">{text}</time>");
 }
 
-fn cut(text: &str) -> String {
+pub(super) fn cut(text: &str) -> String {
     let mut chars = text.chars();
     let mut shown: String = chars.by_ref().take(MAX_TEXT_CHARS).collect();
     if chars.next().is_some() {

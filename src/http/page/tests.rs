@@ -1,4 +1,5 @@
-use super::{Facts, Groups, SCRIPT, STYLE, page, policy};
+use super::{Facts, Groups, SCRIPT, STYLE, policy, push_end};
+use crate::aggregate::head::LastTick;
 use crate::gateway::{GroupsError, Listing};
 use crate::model::{
     FamilySeries, FamilyValue, Label, LabelName, LabelSet, MetricFamily, MetricName, MetricType, Timestamp,
@@ -49,7 +50,13 @@ fn body(
 
 fn shown(bodies: Vec<Vec<u8>>, max_bytes: usize) -> String {
     let listing = Listing { bodies, ..Listing::default() };
-    page(&Groups::Listed(&listing), &Ok(None), &facts(max_bytes))
+    page(&Groups::Listed(&listing), None, max_bytes)
+}
+
+fn page(groups: &Groups<'_>, last: Option<LastTick>, max_bytes: usize) -> String {
+    let mut page = super::page(groups, &Ok(None), &Ok(last), &facts(max_bytes));
+    push_end(&mut page);
+    page
 }
 
 #[test]
@@ -116,6 +123,35 @@ fn shows_the_first_groups_and_says_how_many_more_there_are() {
 }
 
 #[test]
+fn shows_what_the_last_tick_wrote_and_why_something_is_missing() {
+    let listing = Listing::default();
+    let failure = "503: <b>try later</b>".to_owned();
+    let last = LastTick {
+        tick: NOW - 12_000,
+        samples: 1_234,
+        increments: 40,
+        duplicates: 3,
+        errored: 7,
+        failure,
+        ..LastTick::default()
+    };
+    let shown = page(&Groups::Listed(&listing), Some(last), 1 << 20);
+    for part in [
+        "12 s ago</time>",
+        "<b>1234</b> samples written",
+        "<b>40</b> updates counted",
+        "<b>3</b> duplicates dropped",
+        "<span class=\"figure bad\"><b>7</b> series not sent</span>",
+        "503: &lt;b&gt;try later&lt;/b&gt;",
+    ] {
+        assert!(shown.contains(part), "{part} is missing:\n{shown}");
+    }
+    assert!(!shown.contains("refused") && !shown.contains("stale markers"));
+    assert!(page(&Groups::Listed(&listing), None, 1 << 20).contains("No tick has written anything yet"));
+    assert!(!page(&Groups::None, None, 1 << 20).contains("Last tick"));
+}
+
+#[test]
 fn says_why_there_are_no_groups() {
     let error = GroupsError::Store(StoreError::Forbidden("<x>".to_owned()));
     let listing = Listing::default();
@@ -125,7 +161,7 @@ fn says_why_there_are_no_groups() {
         (Groups::Listed(&listing), "Nobody has pushed yet"),
     ];
     for (groups, expected) in table {
-        let page = page(&groups, &Ok(None), &facts(1 << 20));
+        let page = page(&groups, None, 1 << 20);
         assert!(page.contains(expected), "{expected}");
     }
 }

@@ -1,6 +1,6 @@
 //! The typed series of the page: the first ones by name and labels, with their values at the last tick.
 
-use super::groups::{push_ago, push_figure, push_labels, push_value};
+use super::groups::{cut, push_ago, push_figure, push_labels, push_value};
 use super::html::push_text;
 use crate::exposition::Rendered;
 use crate::gateway::TypedSeries;
@@ -38,12 +38,17 @@ pub(super) fn push_typed(out: &mut String, typed: &TypedSeries, now: Timestamp) 
     out.push_str("<div class=note><table><tbody>");
     let (table, mut shown) = (out.len(), 0);
     'rows: for family in Rendered::of(typed.first_families(MAX_SERIES)) {
-        for metric in family.metrics() {
+        for (position, metric) in family.metrics().enumerate() {
             let start = out.len();
             out.push_str("<tr><th scope=row><span class=name>");
             push_text(out, family.name());
             let _written = write!(out, "</span> <span class=type>{}</span> ", family.kind().as_str());
             push_labels(out, &metric);
+            if let Some(help) = family.help().filter(|_| position == 0) {
+                out.push_str("<p class=help>");
+                push_text(out, &cut(help));
+                out.push_str("</p>");
+            }
             out.push_str("</th><td>");
             push_value(out, &metric.value);
             out.push_str("</td></tr>");

@@ -31,18 +31,17 @@ const DELETE_EXPIRED_EVERY: Duration = Duration::from_hours(1);
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// Keep typed metrics and groups in this file, which is made if it is absent; in `memory`; or, with `none`, nowhere: then
-    /// pushes are written through at once, as by a function without a table [default: the table STATE_TABLE if it is set,
-    /// else memory].
+    /// Keep typed metrics and groups in this file, which is made if it is absent, or in `memory`. With `none` nothing is kept:
+    /// pushes are written at once, as by a function without a table. Default: the table STATE_TABLE if it is set, else memory.
     #[arg(long, value_name = "FILE|memory|none")]
     state: Option<Place>,
-    /// Write everything that is kept at each multiple of this time on the wall clock, 1s to 1h [default: 60s; never for the
-    /// table STATE_TABLE, which has a schedule of its own].
+    /// Write everything that is kept at each multiple of this time on the wall clock, 1s to 1h. Default: 60s. A table of
+    /// STATE_TABLE has a schedule of its own: without this option nobody here ticks.
     #[arg(long, value_name = "DURATION", value_parser = period)]
     tick: Option<Duration>,
 }
 
-/// Where the arguments want the state to be.
+/// The place of the state that the arguments ask for.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Place {
     Memory,
@@ -116,7 +115,9 @@ pub(super) fn open(arguments: &Arguments, settings: &StateSettings) -> Result<Ke
 impl Kept {
     /// Returns the gateway with this state.
     pub(super) fn given_to(&self, gateway: LocalGateway, settings: &Settings) -> LocalGateway {
-        let local = |table: &LocalTable| Some(State { store: table.store(), settings: settings.state.clone() });
+        // The status must not show a table that is not used.
+        let of_state = || StateSettings { table: None, ..settings.state.clone() };
+        let local = |table: &LocalTable| Some(State { store: table.store(), settings: of_state() });
         match &self.table {
             Table::None => gateway.with_state(None),
             Table::OfSettings(_) => gateway,
