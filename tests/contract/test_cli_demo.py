@@ -40,6 +40,15 @@ def test_demo_shows_dead_letters_with_their_reasons(shown):
     assert len(set(re.findall(r"\b(?:invalid_\w+|too_\w+|in_future|\w+_collision)\b", shown))) >= 2, shown
 
 
+def test_demo_shows_increments_that_add_up_a_repetition_and_a_group_that_expires(shown):
+    rows = [re.split(r"  +", line.strip()) for line in shown.split("added up:")[1].split("dead letters:")[0].splitlines()]
+    _, first, second, third = (row for row in rows if len(row) > 2)
+    assert first[2:] == ["0, then 3", "4200"] and "expires after 80 s" in first[1]
+    assert second[2:] == ["5", "ended by a stale marker"] and "dropped" in second[1]
+    assert third[1:] == ["+1 +2", "8"]
+    assert "6 typed metrics, each added up once" in shown
+
+
 def test_prints_the_same_as_json():
     done = pushgw("demo", "--json")
     assert done.returncode == 0, done.stderr
@@ -49,6 +58,12 @@ def test_prints_the_same_as_json():
     names = {series["labels"]["__name__"] for series in shown["series"]}
     assert names >= {"temperature", "ph"}
     assert len({series["labels"]["customerId"] for series in shown["series"]}) >= 2
+    ticks = [{key: tick[key] for key in ("increments", "duplicates", "orders_total", "import_rows")} for tick in shown["ticks"]]
+    assert ticks == [
+        {"increments": [1, 1, 1], "duplicates": 0, "orders_total": ["0", "3"], "import_rows": ["4200"]},
+        {"increments": [1, 2], "duplicates": 1, "orders_total": ["5"], "import_rows": ["stale"]},
+        {"increments": [1, 2], "duplicates": 0, "orders_total": ["8"], "import_rows": []},
+    ]
 
 
 def test_two_runs_of_the_demo_show_the_same_series():
@@ -71,6 +86,11 @@ def test_prometheus_answers_queries_for_the_demos_series(prometheus):
         assert len(series) >= 2, f"{name}: {series}"
         assert all(samples for samples in series.values())
         assert all(any(label.startswith("customer") for label, _ in labels) for labels in series)
+    # A second demo has series of its own, and the first is not over for the receiver.
+    assert pushgw("demo", "--remote-write-url", prometheus.remote_write_url).returncode == 0
+    for found in prometheus.samples("orders_total").values():
+        assert [float(value) for _, value in found] == [0, 3, 5, 8]
+    assert len(prometheus.samples("orders_total")) == 2
 
 
 def test_demo_fails_if_the_receiver_cannot_be_reached():

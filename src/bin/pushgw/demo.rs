@@ -3,6 +3,7 @@
 mod push;
 mod report;
 mod sensors;
+mod story;
 
 use super::environment::{self, made_up_settings};
 use super::exit::CommandError;
@@ -33,7 +34,10 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 /// has one reading a minute for the last 15 minutes. They come by SQS batches and by direct invocations. A job pushes beside
 /// them, in the format of Prometheus' client libraries.
 ///
-/// Exit code 0 only if every event was stored, dead-lettered or returned as it should be.
+/// Then it plays three minutes of a gateway with a state. Functions without a memory report increments, and SQS delivers one
+/// of them twice. The group of a job expires. Each minute a tick writes the sum.
+///
+/// Exit code 0 only if every event was stored, dead-lettered or returned as it should be, and the sums are right.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// Write to this receiver instead: AMP, Prometheus or any other. Unsigned, unless it is AMP or
@@ -85,16 +89,16 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
     if let Err(why) = push::push(&gateway, TIMEOUT).await {
         ledger.tally.surprise(format!("the push to /metrics/{}: {why}", push::PATH));
     }
+    // Another receiver keeps the series of earlier demos.
+    let run = if embedded.is_some() { String::new() } else { format!("{seed:x}") };
+    let mut story = story::play(&settings, now, &run, TIMEOUT).await?;
     let took = started.elapsed();
     progress.finish_and_clear();
-    let stored = embedded.as_ref().map(|embedded| embedded.workspace.snapshot());
-    let (pushed, stored) = match stored {
-        Some(stored) => {
-            let (pushed, stored) = stored.into_iter().partition(push::is_pushed);
-            (pushed, Some(stored))
-        }
-        None => (Vec::new(), None),
-    };
+    let mut stored = embedded.as_ref().map(|embedded| embedded.workspace.snapshot());
+    let told = stored.as_mut().map(|stored| stored.extract_if(.., |series| story::is_told(series)).collect::<Vec<_>>());
+    story.find(told.as_deref());
+    let pushed: Vec<_> =
+        stored.iter_mut().flat_map(|stored| stored.extract_if(.., |series| push::is_pushed(series))).collect();
     if let Some(stored) = &stored {
         ledger.find_all(stored, wall_clock());
     }
@@ -106,6 +110,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
         dead_letters: &dead_letters.dead_letters(),
         stored: stored.as_deref(),
         pushed: &pushed,
+        story: &story,
         arrival: ledger.arrival(stored.is_some(), i64::MAX),
         tally: &ledger.tally,
         took,

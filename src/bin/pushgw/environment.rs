@@ -112,6 +112,7 @@ pub(crate) async fn made_up_settings(url: Option<&str>) -> Result<(Settings, Opt
         config::ENV_MAX_SAMPLE_AGE,
         config::ENV_MAX_SAMPLE_LEAD,
         config::ENV_LATE_SAMPLES,
+        config::ENV_STATE_TABLE,
     ]);
     let url_of_amp = url.and_then(|url| url.parse::<Url>().ok()?.host_str().and_then(region_of).map(drop));
     let is_signed = url_of_amp.is_some() || vars.get(config::ENV_REMOTE_WRITE_AUTH).is_some();

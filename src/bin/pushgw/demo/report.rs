@@ -2,12 +2,16 @@
 
 use super::push;
 use super::sensors::Invocation;
+use super::story::{self, Minute, Story};
 use crate::load::generator::{Expected, PlannedSample};
 use crate::load::ledger::Arrival;
 use crate::load::tally::Tally;
-use crate::view::{self, Styled, count, dead_letter_table, duration, series_json, series_table, value_type};
+use crate::view::{
+    self, Styled, count, dead_letter_table, duration, rows, series_json, series_table, utc, value_type, wire_value,
+};
 use amp_push_gateway::dead_letter::DeadLetter;
 use amp_push_gateway::local::tsdb::{Labels, Sample, StoredSeries};
+use amp_push_gateway::model::{STALE_MARKER, Timestamp};
 use serde_json::json;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
@@ -23,14 +27,19 @@ pub(super) struct Report<'a> {
     pub(super) stored: Option<&'a [StoredSeries]>,
     /// The series of the push, if they can be read.
     pub(super) pushed: &'a [StoredSeries],
+    pub(super) story: &'a Story,
     pub(super) arrival: Arrival,
     pub(super) tally: &'a Tally,
     pub(super) took: Duration,
 }
 
 impl Report<'_> {
-    /// Returns true if every event was stored, dead-lettered or returned as it should be.
+    /// Returns true if every event was stored, dead-lettered or returned as it should be, and the ticks wrote what they should.
     pub(super) fn is_good(&self) -> bool {
+        self.story.is_good() && self.are_events_good()
+    }
+
+    fn are_events_good(&self) -> bool {
         self.tally.surprises == 0 && self.arrival.missing == 0 && self.arrival.wrong == 0
     }
 
@@ -62,7 +71,8 @@ impl Report<'_> {
             "series": series.collect::<Vec<_>>(),
             "pushed": self.pushed.iter().map(series_json).collect::<Vec<_>>(),
             "dead_letters": self.dead_letters.iter().map(view::dead_letter_json).collect::<Vec<_>>(),
-            "surprises": tally.failures,
+            "ticks": self.story.minutes.iter().map(minute_json).collect::<Vec<_>>(),
+            "surprises": tally.failures.iter().chain(&self.story.problems).collect::<Vec<_>>(),
         })
     }
 
@@ -70,7 +80,7 @@ impl Report<'_> {
     fn series(&self) -> Vec<StoredSeries> {
         match self.stored {
             Some(stored) => return stored.to_vec(),
-            None if !self.is_good() => return Vec::new(),
+            None if !self.are_events_good() => return Vec::new(),
             None => {}
         }
         let mut series = BTreeMap::<&Labels, Vec<Sample>>::new();
@@ -119,6 +129,12 @@ impl fmt::Display for Report<'_> {
             writeln!(f, "{}: {pushed} series, with PUT /metrics/{}", heading("pushed by a job"), push::PATH)?;
             writeln!(f, "{}\n", series_table(self.pushed, None))?;
         }
+        writeln!(
+            f,
+            "{}: each minute a tick writes the sum of what functions without a memory report",
+            heading("added up")
+        )?;
+        writeln!(f, "{}\n", story_table(self.story))?;
         writeln!(f, "{}: {}", heading("dead letters"), self.dead_letters.len())?;
         if !self.dead_letters.is_empty() {
             writeln!(f, "{}\n", dead_letter_table(self.dead_letters))?;
@@ -128,21 +144,70 @@ impl fmt::Display for Report<'_> {
         let lost = self.arrival.lost_events;
         let lost = if lost > 0 { format!(" + {lost} lost") } else { String::new() };
         writeln!(f, "{}: {} sent = {sum}{lost}", heading("events"), tally.events)?;
-        for surprise in &tally.failures {
+        for surprise in tally.failures.iter().chain(&self.story.problems) {
             writeln!(f, "  {} {surprise}", Styled(view::BAD, "!"))?;
         }
         if self.is_good() {
             write!(
                 f,
                 "{} all {events} are accounted for: {} {what}, {dead_lettered} dead-lettered with a reason, {returned} \
-                 returned to the caller",
+                 returned to the caller; {} typed metrics, each added up once",
                 Styled(view::GOOD, "ok:"),
-                self.stored_events()
+                self.stored_events(),
+                self.story.counted()
             )
         } else {
             let hint = if self.stored.is_none() { "; is the receiver ready? `pushgw ping` tells more" } else { "" };
             let wrong = count(tally.surprises + self.arrival.lost_events, "event");
-            write!(f, "{} {wrong} not as expected{hint}", Styled(view::BAD, "failed:"))
+            let minutes = count(self.story.problems.len() as u64, "problem");
+            write!(f, "{} {wrong} not as expected, {minutes} of the ticks{hint}", Styled(view::BAD, "failed:"))
         }
     }
+}
+
+/// A row for each minute: what came, and what its tick wrote.
+fn story_table(story: &Story) -> String {
+    let last = story.minutes.last().map_or(Timestamp(0), |minute| minute.tick);
+    let row = |minute: &Minute| {
+        let more = match (minute.duplicates, minute.rows.first()) {
+            (0, Some(value)) if value.is_finite() => "; a job pushes a group that expires after 80 s",
+            (0, _) => "",
+            _ => ", the first by SQS for the second time: dropped",
+        };
+        let increments: Vec<_> = minute.increments.iter().map(|increment| format!("+{increment}")).collect();
+        let came = format!("{}{more}", increments.join(" "));
+        let text = |values: &[f64]| values.iter().map(|value| value_text(*value)).collect::<Vec<_>>().join(", then ");
+        vec![when(last.since(minute.tick) / 60_000), came, text(&minute.orders), text(&minute.rows)]
+    };
+    let orders = format!("{}{{shop=\"north\"}}", story::COUNTER);
+    let of_group = format!("{}{{job=\"{}\"}}", story::GAUGE, story::JOB);
+    rows(&["tick", "since the tick before", &orders, &of_group], story.minutes.iter().map(row).collect(), &[])
+}
+
+fn when(minutes: i64) -> String {
+    match minutes {
+        0 => "now".to_owned(),
+        1 => "a minute ago".to_owned(),
+        minutes => format!("{minutes} minutes ago"),
+    }
+}
+
+fn value_text(value: f64) -> String {
+    if value.to_bits() == STALE_MARKER { "ended by a stale marker".to_owned() } else { wire_value(value) }
+}
+
+fn minute_json(minute: &Minute) -> serde_json::Value {
+    let values = |values: &[f64]| {
+        let value = |value: &f64| if value.to_bits() == STALE_MARKER { "stale".to_owned() } else { wire_value(*value) };
+        values.iter().map(value).collect::<Vec<_>>()
+    };
+    json!({
+        "tick": utc(minute.tick),
+        "increments": minute.increments,
+        "duplicates": minute.duplicates,
+        "stale": minute.stale,
+        "samples": minute.samples,
+        story::COUNTER: values(&minute.orders),
+        story::GAUGE: values(&minute.rows),
+    })
 }

@@ -128,26 +128,30 @@ fn queue_batch(bodies: Vec<Body>, rng: &mut Rng) -> Invocation {
         .into_iter()
         .map(|Body { text, expected, sent }| {
             let id = format!("{:032x}", rng.u128(..));
-            let sent = sent.to_string();
-            let record = json!({
-                "messageId": id,
-                "receiptHandle": format!("AQEB{id}"),
-                "body": text,
-                "attributes": {
-                    "ApproximateReceiveCount": "1",
-                    "SentTimestamp": sent,
-                    "SenderId": "AROAEXAMPLE:water-sensors",
-                    "ApproximateFirstReceiveTimestamp": sent,
-                },
-                "messageAttributes": {},
-                "eventSource": "aws:sqs",
-                "eventSourceARN": "arn:aws:sqs:eu-central-1:000000000000:water-sensors",
-                "awsRegion": "eu-central-1",
-            });
-            (record, Message { id, expected })
+            (record(&id, &text, sent, "water-sensors"), Message { id, expected })
         })
         .unzip();
     Invocation { payload: json!({ "Records": records }).to_string(), is_batch: true, messages }
+}
+
+/// Returns a message as the SQS event source gives it to a function.
+pub(super) fn record(id: &str, body: &str, sent: Timestamp, queue: &str) -> serde_json::Value {
+    let sent = sent.to_string();
+    json!({
+        "messageId": id,
+        "receiptHandle": format!("AQEB{id}"),
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": sent,
+            "SenderId": format!("AROAEXAMPLE:{queue}"),
+            "ApproximateFirstReceiveTimestamp": sent,
+        },
+        "messageAttributes": {},
+        "eventSource": "aws:sqs",
+        "eventSourceARN": format!("arn:aws:sqs:eu-central-1:000000000000:{queue}"),
+        "awsRegion": "eu-central-1",
+    })
 }
 
 fn direct(event: PlannedEvent) -> Invocation {
