@@ -1,18 +1,29 @@
 //! `tests/golden` has one folder a case and one file a stage: the message, its events, the sample table, the request, and its bytes.
 //! `prost` reads the request. A case that fails shows its first wrong stage. `tests/golden/README.md` says how to make the files
-//! again.
+//! again. `tick.txt` is what ticks over the typed examples write.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests; clippy knows only the tests themselves")]
 
+use amp_push_gateway::aws::{Answer, ReadBody, Transport, TransportError};
+use amp_push_gateway::config::{Settings, StateSettings};
 use amp_push_gateway::event::{Event, EventTimes, Rules, read_message};
-use amp_push_gateway::model::{ItemId, Timestamp};
+use amp_push_gateway::gateway::{Gateway, State, TickCall};
+use amp_push_gateway::lambda::{Invocation, handle_messages};
+use amp_push_gateway::local::dead_letters::InMemoryDeadLetters;
+use amp_push_gateway::model::{ItemId, MetricType, STALE_MARKER, Timestamp};
 use amp_push_gateway::series::{Contradiction, SampleTableBuilder};
-use amp_push_gateway::wire::messages::WriteRequest;
+use amp_push_gateway::store::MemoryStore;
+use amp_push_gateway::wire::messages::{TimeSeries, WriteRequest};
 use amp_push_gateway::wire::{Encoder, Limits, encode};
+use bytes::Bytes;
 use prost::Message as _;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tokio::time::Instant;
 
 const NOW: i64 = 1_676_398_020_000;
 const SENT: i64 = 1_676_398_019_000;
@@ -107,4 +118,87 @@ fn every_stage_of_every_case_is_as_it_was() {
             assert_eq!(fs::read_to_string(&file).unwrap_or_default(), actual, "{}", file.display());
         }
     }
+}
+
+/// Stores nothing, and keeps every request.
+#[derive(Clone, Default, Debug)]
+struct Recorder(Arc<Mutex<Vec<WriteRequest>>>);
+
+impl Transport for Recorder {
+    async fn send(&self, request: http::Request<Bytes>, _: ReadBody, _: Duration) -> Result<Answer, TransportError> {
+        let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).unwrap();
+        self.0.lock().unwrap().push(WriteRequest::decode(protobuf.as_slice()).unwrap());
+        Ok(Answer { status: 200, ..Answer::default() })
+    }
+}
+
+/// Returns a line for each sample and each metadata of a request. Times are relative to [`NOW`].
+fn request_text(request: &WriteRequest) -> String {
+    let mut text = String::from("request\n");
+    let time = |timestamp: i64| timestamp - NOW;
+    for series in &request.timeseries {
+        let TimeSeries { labels, samples, histograms, .. } = series;
+        let (name, labels): (Vec<_>, Vec<_>) = labels.iter().partition(|label| label.name == "__name__");
+        let labels =
+            labels.iter().map(|label| format!("{}={:?}", label.name, label.value)).collect::<Vec<_>>().join(",");
+        let key = format!("{}{{{labels}}}", name[0].value);
+        for sample in samples {
+            let is_stale = sample.value.to_bits() == STALE_MARKER;
+            let value = if is_stale { "stale".to_owned() } else { sample.value.to_string() };
+            writeln!(text, "  {} ms  {key} {value}", time(sample.timestamp)).unwrap();
+        }
+        for histogram in histograms {
+            let is_stale = histogram.sum.to_bits() == STALE_MARKER;
+            let spans: Vec<_> = histogram.positive_spans.iter().map(|span| (span.offset, span.length)).collect();
+            let (count, sum, schema) = (&histogram.count, histogram.sum, histogram.schema);
+            let buckets = format!("spans {spans:?} deltas {:?}", histogram.positive_deltas);
+            let value =
+                if is_stale { "stale".to_owned() } else { format!("{count:?} sum {sum} schema {schema} {buckets}") };
+            writeln!(text, "  {} ms  {key} {value}", time(histogram.timestamp)).unwrap();
+        }
+    }
+    for metadata in &request.metadata {
+        let metric_type = MetricType::from_number(metadata.metric_type.unsigned_abs());
+        writeln!(text, "  {} is a {metric_type}: {:?}", metadata.metric_family_name, metadata.help).unwrap();
+    }
+    text
+}
+
+/// The typed examples come before the first tick, all but the summary again before the second, and nothing later: in the fourth tick
+/// they expire.
+#[tokio::test]
+async fn ticks_over_the_typed_examples_write_what_they_wrote() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let vars: BTreeMap<String, String> = [("REMOTE_WRITE_URL", "http://receiver/write"), ("REMOTE_WRITE_AUTH", "none")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into();
+    let recorder = Recorder::default();
+    let gateway = Gateway::new(&Settings::from_vars(&vars).unwrap(), recorder.clone(), None::<InMemoryDeadLetters>);
+    let settings = StateSettings { series_ttl_ms: Some(120_000), ..StateSettings::default() };
+    let gateway = gateway.unwrap().with_state(Some(State { store: Arc::new(MemoryStore::new()), settings }));
+    let mut text = String::new();
+    let typed = ["counter.json", "gauge.json", "histogram.json", "all-keys.jsonl", "summary.json"];
+    for (minute, examples) in [&typed[..], &typed[..4], &[], &[]].into_iter().enumerate() {
+        let tick = Timestamp(NOW + i64::try_from(minute).unwrap() * 60_000);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        for example in examples {
+            let payload = fs::read(root.join("examples/events/typed").join(example)).unwrap();
+            let invocation =
+                Invocation { request_id: format!("{minute}-{example}"), started: Timestamp(tick.0 - 1_000), deadline };
+            let handled = handle_messages(&gateway, payload.into(), &invocation).await;
+            assert!(handled.answer.is_ok() && handled.summary.typed > 0, "{example}: {:?}", handled.answer);
+        }
+        let call = TickCall { tick, shard: None, started: tick, request_id: "tick", deadline };
+        let summary = gateway.tick(&call).await.unwrap();
+        assert!(summary.sum.acknowledged, "{summary:?}");
+        writeln!(text, "tick {minute}").unwrap();
+        for request in recorder.0.lock().unwrap().drain(..) {
+            text.push_str(&request_text(&request));
+        }
+    }
+    let file = root.join("tests/golden/tick.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::write(&file, &text).unwrap();
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap_or_default(), text, "{}", file.display());
 }

@@ -4,12 +4,14 @@ import json
 import subprocess
 import tempfile
 import time
+import uuid
 from datetime import datetime, timezone
 
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, delete_from_gateway, push_to_gateway, pushadd_to_gateway
 
 from support import components
+from support.clients import CLIENTS
 from support.command_line import eventually
 from support.http_server import closed_port
 from support.prometheus import Prometheus
@@ -55,13 +57,15 @@ def both(tmp_path_factory):
 
 def _shown(prometheus, job):
     """Returns {(labels): value} of what a query shows now of the groups of this job."""
-    result = prometheus.api("query", query=f'{{job="{job}"}}')["result"]
+    result = prometheus.api("query", query="{job=%s}" % json.dumps(job, ensure_ascii=False))["result"]
     found = {}
     for series in result:
         name = series["metric"]["__name__"]
         if not name.startswith(NOT_COMPARED):
             labels = {key: value for key, value in series["metric"].items() if value}
-            found[tuple(sorted(labels.items()))] = float(series["value"][1])
+            native = series["histogram"][1] if "histogram" in series else None
+            value = (native["count"], native["sum"], str(native.get("buckets"))) if native else float(series["value"][1])
+            found[tuple(sorted(labels.items()))] = value
     return found
 
 
@@ -135,3 +139,32 @@ def test_groups_of_one_job_stay_apart(both):
             Gauge("open_orders", "orders", ["state"], registry=registry).labels("new").set(len(shop))
             push_to_gateway(address, job="shops", grouping_key={"shop": shop}, registry=registry)
     assert set(dict(labels)["shop"] for labels in _agree(both, "shops", 2)) == {"north", "south"}
+
+
+@pytest.mark.parametrize("client", CLIENTS, ids=lambda client: client.name)
+def test_both_answer_alike_what_a_client_library_pushed_added_and_deleted(client, both):
+    job = f"{client.job}-{uuid.uuid4().hex}"
+
+    def shown(prometheus):
+        # Each process of a client made its metrics at a time of its own.
+        found = _shown(prometheus, client.kept(job))
+        return {labels: value for labels, value in found.items() if not dict(labels)["__name__"].endswith("_created")}
+
+    def agree(orders):
+        (scraped, written) = (shown(prometheus) for _, prometheus in both)
+        return scraped == written and orders in [value for labels, value in written.items() if dict(labels)["__name__"] == "client_orders_total"]
+
+    for verb, orders in ("push", 3), ("pushadd", 4):
+        for address, _ in both:
+            client.push(verb, f"http://{address}", job, orders)
+        eventually(lambda: agree(orders))
+        assert len(shown(both[1][1])) == len(client.series(orders))
+    if "delete" in client.verbs:
+        for address, _ in both:
+            client.push("delete", f"http://{address}", job)
+        if client.name == "prometheus-cpp":
+            # It deletes the group of the job alone, without the labels that it pushed with: both keep the group.
+            time.sleep(3)
+            assert agree(4)
+        else:
+            eventually(lambda: [shown(prometheus) for _, prometheus in both] == [{}, {}])

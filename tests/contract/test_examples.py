@@ -10,10 +10,10 @@ import sys
 import pytest
 
 from support import components
-from support.command_line import run
+from support.command_line import eventually, run
 from support.components import ROOT
 from support.receiver import bits
-from support.serve import serving
+from support.serve import request, serving
 from support.sqs import SqsFront, throttled
 
 EXAMPLES = ROOT / "examples"
@@ -24,6 +24,7 @@ REASONS = ["invalid_json", "invalid_event", "invalid_value", "invalid_metric_nam
 
 GOOD = sorted(path for path in EVENTS.rglob("*.json*") if path.parent.name != "broken")
 BROKEN = sorted((EVENTS / "broken").iterdir())
+TYPED = sorted((EVENTS / "typed").iterdir())
 
 
 def name_of(path):
@@ -52,7 +53,7 @@ def test_there_is_an_example_of_every_reason_that_an_event_can_have():
     assert {path.name.split(".")[0] for path in BROKEN} == set(REASONS)
 
 
-@pytest.mark.parametrize("path", [path for path in GOOD if path.suffix == ".json"], ids=name_of)
+@pytest.mark.parametrize("path", [path for path in GOOD if path.suffix == ".json" and path not in TYPED], ids=name_of)
 def test_function_accepts_the_example(ingest, receiver, path):
     result = ingest.invoke(path.read_bytes())
     assert result.ok, result
@@ -72,6 +73,36 @@ def test_function_rejects_the_broken_example(ingest, receiver, path):
     else:
         assert result.error_type == reason
         assert receiver.writes == []
+
+
+def test_the_typed_examples_add_up():
+    """Each comes twice, as two requests of stateless senders; the one with an `id` counts once."""
+    with serving("--http", "127.0.0.1:0", "--tick", "1s") as server:
+        port = int(server.door.rsplit(":", 1)[1])
+        for path in TYPED * 2:
+            status, _, report = request(port, "POST", "/events", path.read_bytes())
+            assert status == 200 and json.loads(report)["rejected_count"] == 0, (path, report)
+
+        def shown():
+            text = request(port, "GET", "/metrics")[2].decode()
+            return dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+
+        eventually(lambda: shown().get('order_seconds_count{instance="",shop="north"}') == "26")
+        found = shown()
+    data, upload = 'endpoint="/api/data",instance=""', 'endpoint="/upload",instance="",method="POST"'
+    quantiles = [float(found.pop(f'http_request_size_bytes{{{upload},quantile="{quantile}"}}')) for quantile in ("0.5", "0.9", "0.99")]
+    assert quantiles == [pytest.approx(512, rel=0.01)] * 3
+    bounds = {"0.1": "0", "0.5": "0", "1.0": "2", "5.0": "2", "10.0": "2", "+Inf": "2"}
+    assert found == {
+        'http_requests_total{instance="",method="GET",service="web-app",status="200"}': "2",
+        'temperature_celsius{instance="",sensor="room-1"}': "22.5",
+        **{f'request_duration_seconds_bucket{{{data},method="GET",le="{bound}"}}': count for bound, count in bounds.items()},
+        f'request_duration_seconds_sum{{{data},method="GET"}}': "1.5", f'request_duration_seconds_count{{{data},method="GET"}}': "2",
+        f'http_request_size_bytes_sum{{{upload}}}': "1024", f'http_request_size_bytes_count{{{upload}}}': "2",
+        'orders_total{instance="",shop="north"}': "2",
+        'order_seconds_bucket{instance="",shop="north",le="+Inf"}': "26",
+        'order_seconds_sum{instance="",shop="north"}': "15", 'order_seconds_count{instance="",shop="north"}': "26",
+    }
 
 
 def test_the_examples_of_typed_values_and_names_match_their_description(ingest, receiver):

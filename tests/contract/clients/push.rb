@@ -15,5 +15,5 @@ url = url.sub('//', "//#{ENV['PUSH_USER']}:#{ENV['PUSH_PASSWORD']}@") if ENV['PU
 # The library knows no other label than this.
 push = Prometheus::Client::Push.new(job: job, instance: group['instance'], gateway: url)
 answer = { 'push' => -> { push.replace(registry) }, 'pushadd' => -> { push.add(registry) }, 'delete' => -> { push.delete } }[verb].call
-# It leaves the answer to its user.
-abort "#{answer.code} #{answer.body}" unless answer.code == '202'
+# It leaves the answer to its user. The door answers 202, and Pushgateway itself 200.
+abort "#{answer.code} #{answer.body}" unless %w[200 202].include?(answer.code)
