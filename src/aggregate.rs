@@ -65,12 +65,17 @@ const GAUGE: u8 = 2;
 const HISTOGRAM: u8 = 3;
 const NATIVE: u8 = 4;
 const SUMMARY: u8 = 5;
+const GAUGE_SUM: u8 = 6;
+const HISTOGRAM_WITHOUT_SUM: u8 = 7;
+const FINE_NATIVE: u8 = 8;
 
 /// The state of one typed series.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Aggregate {
     Counter(Counter),
     Gauge(Gauge),
+    /// A gauge that increments change. It has no value that an update sets.
+    GaugeSum(Counter),
     Histogram(Box<Histogram>),
     Native(Box<Native>),
     Summary(Box<Summary>),
@@ -93,18 +98,21 @@ impl Aggregate {
         match update {
             Update::Counter(_) => Self::Counter(Counter::default()),
             Update::Gauge(_) => Self::Gauge(Gauge::default()),
+            Update::GaugeIncrement(_) => Self::GaugeSum(Counter::default()),
             Update::Histogram { layout: Layout::Classic(bounds), .. } => {
                 Self::Histogram(Box::new(Histogram::new(bounds)))
             }
             Update::Histogram { layout: Layout::Native, .. } => Self::Native(Box::default()),
             Update::Summary { quantiles, .. } => Self::Summary(Box::new(Summary::new(quantiles))),
+            Update::ClassicCounts(counts) => Self::Histogram(Box::new(Histogram::of(counts))),
+            Update::NativeCounts(counts) => Self::Native(Box::new(Native::of(counts))),
         }
     }
 
     pub fn metric_type(&self) -> MetricType {
         match self {
             Self::Counter(_) => MetricType::Counter,
-            Self::Gauge(_) => MetricType::Gauge,
+            Self::Gauge(_) | Self::GaugeSum(_) => MetricType::Gauge,
             Self::Histogram(_) | Self::Native(_) => MetricType::Histogram,
             Self::Summary(_) => MetricType::Summary,
         }
@@ -121,6 +129,24 @@ impl Aggregate {
             (Self::Gauge(gauge), Update::Gauge(value)) => {
                 gauge.set(*value, time);
                 Applied::Counted
+            }
+            (Self::GaugeSum(sum), Update::GaugeIncrement(increment)) => {
+                sum.add(*increment);
+                Applied::Counted
+            }
+            (Self::Histogram(histogram), Update::ClassicCounts(counts)) => histogram.count(counts),
+            (Self::Native(native), Update::NativeCounts(counts)) => {
+                native.count(counts);
+                Applied::Counted
+            }
+            (own @ (Self::Histogram(_) | Self::Native(_)), Update::ClassicCounts(_) | Update::NativeCounts(_)) => {
+                // Another layout.
+                let mut other = Self::new(update);
+                match other.apply(update, time, fold_time, window) {
+                    Applied::Counted => own.merge(&other),
+                    // Counts fit into a state that was made for them.
+                    otherwise => otherwise,
+                }
             }
             (Self::Histogram(histogram), Update::Histogram { layout, observations }) => {
                 histogram.observe(observations);
@@ -152,6 +178,10 @@ impl Aggregate {
         match (self, other) {
             (Self::Counter(counter), Self::Counter(other)) => {
                 counter.merge(other);
+                Applied::Counted
+            }
+            (Self::GaugeSum(sum), Self::GaugeSum(other)) => {
+                sum.merge(other);
                 Applied::Counted
             }
             (Self::Gauge(gauge), Self::Gauge(other)) => {
@@ -186,7 +216,7 @@ impl Aggregate {
     /// Gives `out` every sample that a scrape at the time `at` shows. Buckets come in ascending order and end in `+Inf`.
     pub fn expose(&self, at: Timestamp, window: SummaryWindow, out: &mut dyn FnMut(Exposed)) {
         match self {
-            Self::Counter(counter) => out(Exposed::number("", counter.value())),
+            Self::Counter(sum) | Self::GaugeSum(sum) => out(Exposed::number("", sum.value())),
             Self::Gauge(gauge) => {
                 if let Some(value) = gauge.value() {
                     out(Exposed::number("", value));
@@ -202,9 +232,9 @@ impl Aggregate {
     pub fn expose_zero(&self, out: &mut dyn FnMut(Exposed)) {
         match self {
             Self::Counter(_) => out(Exposed::number("", Counter::default().value())),
-            Self::Gauge(_) => {}
+            Self::Gauge(_) | Self::GaugeSum(_) => {}
             Self::Histogram(histogram) => histogram.to_empty().expose(out),
-            Self::Native(_) => out(Exposed::histogram(Native::default().to_histogram())),
+            Self::Native(native) => out(Exposed::histogram(native.to_empty().to_histogram())),
             Self::Summary(_) => Summary::new(&[]).expose_totals(out),
         }
     }
@@ -220,12 +250,16 @@ impl Aggregate {
                 out.push(GAUGE);
                 gauge.encode(out);
             }
+            Self::GaugeSum(sum) => {
+                out.push(GAUGE_SUM);
+                sum.encode(out);
+            }
             Self::Histogram(histogram) => {
-                out.push(HISTOGRAM);
+                out.push(if histogram.has_sum() { HISTOGRAM } else { HISTOGRAM_WITHOUT_SUM });
                 histogram.encode(out);
             }
             Self::Native(native) => {
-                out.push(NATIVE);
+                out.push(if native.is_fine() { FINE_NATIVE } else { NATIVE });
                 native.encode(out);
             }
             Self::Summary(summary) => {
@@ -240,11 +274,14 @@ impl Aggregate {
         match codec::take_u8(input)? {
             COUNTER => Counter::decode(input).map(Self::Counter),
             GAUGE => Gauge::decode(input).map(Self::Gauge),
-            HISTOGRAM => Histogram::decode(input).map(Box::new).map(Self::Histogram),
-            NATIVE => Native::decode(input).map(Box::new).map(Self::Native),
+            GAUGE_SUM => Counter::decode(input).map(Self::GaugeSum),
+            kind @ (HISTOGRAM | HISTOGRAM_WITHOUT_SUM) => {
+                Histogram::decode(input, kind == HISTOGRAM).map(Box::new).map(Self::Histogram)
+            }
+            kind @ (NATIVE | FINE_NATIVE) => Native::decode(input, kind == FINE_NATIVE).map(Box::new).map(Self::Native),
             SUMMARY => Summary::decode(input).map(Box::new).map(Self::Summary),
-            0 => Err(BlobError::Damaged("an aggregate has the kind 0, expected 1 to 5")),
-            found => Err(BlobError::NewerVersion { found, known: SUMMARY }),
+            0 => Err(BlobError::Damaged("an aggregate has the kind 0, expected 1 to 8")),
+            found => Err(BlobError::NewerVersion { found, known: FINE_NATIVE }),
         }
     }
 }

@@ -22,4 +22,4 @@ pub use names::{LabelName, MetricName, NameError};
 pub use native_histogram::{Counts, HistogramError, NativeHistogram, ResetHint, Span};
 pub use outcome::{DEFECT, ItemId, Outcome, Reason, Rejection};
 pub use sample::{CANONICAL_NAN, STALE_MARKER, Timestamp, Value};
-pub use typed_metric::{Layout, Observation, TypedMetric, Update};
+pub use typed_metric::{ClassicCounts, KeyCount, Layout, NativeCounts, Observation, TypedMetric, Update};

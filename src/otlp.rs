@@ -5,7 +5,7 @@
 //!   classic names only, and `storage/remote/otlptranslator` of Prometheus. `tests/otlp.rs` compares with it.
 //!
 //! [`read_protobuf`] and [`read_json`] give the same parts to a [`Visitor`], one data point at a time, whatever the order of the
-//! fields is. [`Translator`] is the visitor that makes samples of them for a [`Sink`].
+//! fields is. [`Translator`] is the visitor that makes samples of them for a [`Sink`], and increments of those with delta temporality.
 //!
 //! * Both readers are linear in the bytes and keep one data point at a time, of at most [`MAX_OTLP_ATTRIBUTES`] attributes and
 //!   [`MAX_OTLP_BUCKETS`] buckets.
@@ -18,14 +18,18 @@
 mod any_value;
 mod error;
 mod histogram;
+mod increment;
 mod json;
 mod labels;
 mod message;
 mod names;
 mod protobuf;
+mod series;
+mod stream;
 mod translate;
 
 pub use error::{ReadError, ReadProblem};
+pub use increment::{DeltaRules, Increment};
 pub use json::read_json;
 pub use message::{Attribute, Buckets, Kind, Metric, Number, Point, Resource, Scope, Temporality, Visitor};
 pub use names::{label_name, metric_name, unit_name};

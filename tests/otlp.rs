@@ -10,7 +10,9 @@
 )]
 
 use amp_push_gateway::model::{Counts, LabelSet, MetricName, NativeHistogram, Rejection, Span, Timestamp, Value};
-use amp_push_gateway::otlp::{Family, Item, Promoted, ReadError, Rules, Sink, Translator, read_json, read_protobuf};
+use amp_push_gateway::otlp::{
+    Family, Increment, Item, Promoted, ReadError, Rules, Sink, Translator, read_json, read_protobuf,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use generator::Generator;
@@ -95,6 +97,10 @@ impl<'a> Sink<'a> for Translated {
         self.add(name, &labels, time, shown(&value));
     }
 
+    fn increment(&mut self, increment: Increment<'_, 'a>) -> Result<(), Rejection> {
+        panic!("no deltas are taken: {increment:?}");
+    }
+
     fn reject(&mut self, rejection: Rejection) {
         self.rejections.push(rejection.to_string());
     }
@@ -135,8 +141,13 @@ fn shown(histogram: &NativeHistogram) -> String {
 fn ours(case: &Case) -> Result<Translated, ReadError> {
     let promoted: Vec<_> = case.promote.iter().filter_map(|key| Promoted::new(key)).collect();
     // Prometheus takes the time 0 for 1970.
-    let rules =
-        Rules { promoted: &promoted, scope_labels: case.scope, external: &LabelSet::default(), now: Timestamp(0) };
+    let rules = Rules {
+        promoted: &promoted,
+        scope_labels: case.scope,
+        external: &LabelSet::default(),
+        now: Timestamp(0),
+        deltas: None,
+    };
     let mut translator = Translator::new(rules, Translated::default());
     if case.is_json {
         read_json(&case.bytes, &mut translator)?;

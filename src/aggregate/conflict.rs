@@ -36,7 +36,7 @@ fn may_meet(state: &TypedState, key: SeriesKey<'_>, empty: &Aggregate) -> bool {
     let name = key.name();
     let is_summary = matches!(empty, Aggregate::Summary(_));
     let suffixes: &[&str] = match empty {
-        Aggregate::Counter(_) | Aggregate::Gauge(_) | Aggregate::Native(_) => &[""],
+        Aggregate::Counter(_) | Aggregate::Gauge(_) | Aggregate::GaugeSum(_) | Aggregate::Native(_) => &[""],
         Aggregate::Histogram(_) => &["_bucket", "_sum", "_count"],
         Aggregate::Summary(_) => &["", "_sum", "_count"],
     };
@@ -61,7 +61,7 @@ impl TypedState {
 /// Gives `out` what a series exposes at some time: suffixes, and the bounds or quantiles.
 fn each_exposed(aggregate: &Aggregate, out: &mut dyn FnMut(&'static str, Option<Bound>)) {
     match aggregate {
-        Aggregate::Counter(_) | Aggregate::Gauge(_) | Aggregate::Native(_) => out("", None),
+        Aggregate::Counter(_) | Aggregate::Gauge(_) | Aggregate::GaugeSum(_) | Aggregate::Native(_) => out("", None),
         Aggregate::Histogram(_) => aggregate.expose_zero(&mut |exposed: Exposed| out(exposed.suffix, exposed.bound)),
         Aggregate::Summary(summary) => {
             for &value in summary.quantiles() {
@@ -92,7 +92,10 @@ fn is_exposed_beside(
         let text = text();
         let own = with(key, text.as_ref().map(|(name, value)| (*name, value.as_str())));
         let is_scalar = |series: &Series| {
-            matches!(series.aggregate, Aggregate::Counter(_) | Aggregate::Gauge(_) | Aggregate::Native(_))
+            matches!(
+                series.aggregate,
+                Aggregate::Counter(_) | Aggregate::Gauge(_) | Aggregate::GaugeSum(_) | Aggregate::Native(_)
+            )
         };
         // A quantile of a summary.
         if find(state, name, &own).is_some_and(is_scalar) || by_label(state, name, &own, "quantile", "") {

@@ -8,10 +8,19 @@
 use super::codec;
 use super::number::MAX_COUNT;
 use crate::blob::BlobError;
-use crate::model::Span;
+use crate::model::{KeyCount, Span};
 
-/// The finest schema that this module knows.
+/// The finest schema for values.
 pub(super) const FINEST_SCHEMA: i8 = 6;
+
+/// The finest schema for buckets that senders have counted: that of native histograms.
+pub(super) const FINEST_COUNTED_SCHEMA: i8 = 8;
+
+/// The least exponent of two among the upper bounds of buckets is one step above this: that of [`ZERO_THRESHOLD`].
+const ZERO_EXPONENT: i32 = -128;
+
+/// The exponent of the greatest upper bound.
+const MAX_EXPONENT: i32 = 1_024;
 
 /// The coarsest schema of Prometheus. Here all doubles above [`ZERO_THRESHOLD`] fall into 72 buckets.
 const COARSEST_SCHEMA: i8 = -4;
@@ -51,8 +60,7 @@ const FINEST_BOUNDS: [f64; 1 << FINEST_SCHEMA] = {
     bounds
 };
 
-/// A bucket and its count.
-type Bucket = (i32, u64);
+type Bucket = KeyCount;
 
 /// Counts in exponential buckets. Invariants:
 ///
@@ -74,6 +82,31 @@ impl Exponential {
         Self { schema, zero: 0, total: 0, positive: Vec::new(), negative: Vec::new() }
     }
 
+    /// Returns what a sender has counted. Buckets below the threshold belong to the zero bucket, and no bucket is above the largest double.
+    pub(super) fn of_counts(schema: i8, zero: u64, positive: &[Bucket], negative: &[Bucket]) -> Self {
+        let schema = schema.clamp(COARSEST_SCHEMA, FINEST_COUNTED_SCHEMA);
+        let (zero_key, max_key) = (key_at(ZERO_EXPONENT, schema), key_at(MAX_EXPONENT, schema));
+        let mut own = Self::new(schema);
+        let take = |total: &mut u64, count: u64| {
+            let count = count.min(MAX_COUNT - *total);
+            *total += count;
+            count
+        };
+        own.zero = take(&mut own.total, zero);
+        for (buckets, kept) in [(positive, &mut own.positive), (negative, &mut own.negative)] {
+            for &(key, count) in buckets {
+                let count = take(&mut own.total, count);
+                match kept.last_mut() {
+                    _ if count == 0 => {}
+                    _ if key <= zero_key => own.zero += count,
+                    Some((last, sum)) if *last >= key.min(max_key) => *sum += count,
+                    _ => kept.push((key.min(max_key), count)),
+                }
+            }
+        }
+        own
+    }
+
     pub(super) fn schema(&self) -> i8 {
         self.schema
     }
@@ -92,6 +125,7 @@ impl Exponential {
         if count == 0 {
             return;
         }
+        self.coarsen(FINEST_SCHEMA);
         self.total += count;
         let magnitude = value.abs();
         if magnitude <= ZERO_THRESHOLD {
@@ -137,7 +171,8 @@ impl Exponential {
         self.positive.len() + self.negative.len() + usize::from(self.zero > 0)
     }
 
-    fn coarsen(&mut self, schema: i8) {
+    /// Does nothing if the schema is not finer.
+    pub(super) fn coarsen(&mut self, schema: i8) {
         if schema < self.schema {
             for buckets in [&mut self.positive, &mut self.negative] {
                 for (key, _) in buckets.iter_mut() {
@@ -234,8 +269,7 @@ const TOO_MANY: &str = "there are more exponential buckets than a state has";
 
 fn decode_buckets(input: &mut &[u8], schema: i8, limit: usize) -> Result<Vec<Bucket>, BlobError> {
     let len = codec::take_len(input, limit, TOO_MANY)?;
-    let keys = coarser(finest_key(ZERO_THRESHOLD) + 1, FINEST_SCHEMA, schema)
-        ..=coarser(finest_key(f64::MAX), FINEST_SCHEMA, schema);
+    let keys = key_at(ZERO_EXPONENT, schema) + 1..=key_at(MAX_EXPONENT, schema);
     let mut buckets: Vec<Bucket> = Vec::with_capacity(len);
     for _ in 0..len {
         let before = buckets.last().map(|(key, _)| *key);
@@ -267,8 +301,20 @@ fn coarser(key: i32, from: i8, to: i8) -> i32 {
     ((key - 1) >> (from - to)) + 1
 }
 
-/// Returns the upper bound of a bucket, which is infinite for the last one.
+/// Returns the bucket whose upper bound is 2 to the power of `exponent`, which is a multiple of 16.
+fn key_at(exponent: i32, schema: i8) -> i32 {
+    if schema < 0 { exponent >> -schema } else { exponent << schema }
+}
+
+/// Returns the upper bound of a bucket, which is infinite for the last one. With a schema above [`FINEST_SCHEMA`] it may be a few units in
+/// the last place away from that of Prometheus.
 fn upper_bound(key: i32, schema: i8) -> f64 {
+    if schema > FINEST_SCHEMA {
+        let shift = schema - FINEST_SCHEMA;
+        let rest = key & ((1 << shift) - 1);
+        let factor = (f64::from(rest) / f64::from(1 << schema)).exp2();
+        return upper_bound(key >> shift, FINEST_SCHEMA) * factor;
+    }
     let finest = key << (FINEST_SCHEMA - schema);
     let octave = finest >> FINEST_SCHEMA;
     let bound = FINEST_BOUNDS[usize::try_from(finest & (FINEST_PER_OCTAVE - 1)).unwrap_or(0)];

@@ -111,7 +111,11 @@ impl<'s> Fold<'s> {
         series.updated = tick;
         series.is_changed = true;
         self.folded.increments += match entry.update {
-            Update::Counter(_) | Update::Gauge(_) => 1,
+            Update::Counter(_)
+            | Update::Gauge(_)
+            | Update::GaugeIncrement(_)
+            | Update::ClassicCounts(_)
+            | Update::NativeCounts(_) => 1,
             Update::Histogram { observations, .. } | Update::Summary { observations, .. } => observations.len() as u64,
         };
         if let Some(help) = entry.help {

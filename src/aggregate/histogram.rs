@@ -6,7 +6,7 @@ use super::exposed::Exposed;
 use super::number::{MAX_COUNT, add_finite, count_value, weighted};
 use crate::blob::BlobError;
 use crate::limits::MAX_TYPED_BUCKETS;
-use crate::model::{Observation, Value};
+use crate::model::{ClassicCounts, Observation, Value};
 
 /// Counts below fixed bounds. Invariants:
 ///
@@ -14,12 +14,13 @@ use crate::model::{Observation, Value};
 /// * `counts` has one more element, for `+Inf`. A value is counted in the first bucket whose bound it does not exceed, and there
 ///   only: counts become cumulative when they are exposed.
 /// * `total` is the sum of all counts, at most [`MAX_COUNT`].
+/// * `sum` is `None` if the sum of one update was not known: OpenTelemetry has none for values that can be negative.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Histogram {
     bounds: Box<[f64]>,
     counts: Box<[u64]>,
     total: u64,
-    sum: f64,
+    sum: Option<f64>,
 }
 
 impl Histogram {
@@ -31,21 +32,31 @@ impl Histogram {
                 kept.push(bound);
             }
         }
-        Self { counts: vec![0; kept.len() + 1].into(), bounds: kept.into(), total: 0, sum: 0.0 }
+        Self { counts: vec![0; kept.len() + 1].into(), bounds: kept.into(), total: 0, sum: Some(0.0) }
+    }
+
+    /// Returns an empty histogram for such counts.
+    pub(super) fn of(ClassicCounts { bounds, sum, .. }: &ClassicCounts) -> Self {
+        Self { sum: sum.map(|_| 0.0), ..Self::new(bounds) }
     }
 
     /// Returns a histogram with the same bounds that has counted nothing.
     pub(super) fn to_empty(&self) -> Self {
         let counts = vec![0; self.counts.len()].into();
-        Self { bounds: self.bounds.clone(), counts, total: 0, sum: 0.0 }
+        Self { bounds: self.bounds.clone(), counts, total: 0, sum: self.sum.map(|_| 0.0) }
     }
 
     pub(super) fn bounds(&self) -> &[f64] {
         &self.bounds
     }
 
+    /// Returns 0 if the sum is not known.
     pub(super) fn sum(&self) -> f64 {
-        self.sum
+        self.sum.unwrap_or(0.0)
+    }
+
+    pub(super) fn has_sum(&self) -> bool {
+        self.sum.is_some()
     }
 
     /// A value that is not finite is left out: no parser lets it through.
@@ -67,12 +78,64 @@ impl Histogram {
     }
 
     pub(super) fn add_sum(&mut self, sum: f64) {
-        self.sum = add_finite(self.sum, sum);
+        self.sum = self.sum.map(|own| add_finite(own, sum));
+    }
+
+    /// Adds what a sender has counted. With other bounds, all values of a bucket count as its upper bound.
+    pub(super) fn count(&mut self, ClassicCounts { bounds, counts, sum }: &ClassicCounts) -> Applied {
+        self.take_sum(*sum);
+        if *self.bounds != **bounds {
+            for (bound, &count) in bounds.iter().copied().chain([f64::INFINITY]).zip(counts) {
+                self.add(bound, count);
+            }
+            return Applied::BucketConflict;
+        }
+        for (own, count) in self.counts.iter_mut().zip(counts) {
+            let count = (*count).min(MAX_COUNT - self.total);
+            *own += count;
+            self.total += count;
+        }
+        Applied::Counted
+    }
+
+    /// Returns as many observations in each bucket as a sender has counted there. They add up to its sum, as far as the buckets allow.
+    pub(super) fn observations(ClassicCounts { bounds, counts, sum }: &ClassicCounts) -> Vec<Observation> {
+        let last = bounds.last().copied().unwrap_or(0.0);
+        // The values of a bucket are above the first number, up to the second.
+        let range = |bucket: usize| {
+            let before = bucket.checked_sub(1).and_then(|before| bounds.get(before)).copied();
+            let upper = bounds.get(bucket).copied();
+            let below = |upper: f64| if upper > 0.0 { 0.0 } else { upper * 2.0 - 1.0 };
+            match (before, upper) {
+                (lower, Some(upper)) => (lower.unwrap_or_else(|| below(upper)).max(f64::MIN), upper),
+                (_, None) => (last, (last.abs() * 2.0 + 1.0).min(f64::MAX)),
+            }
+        };
+        let total = |side: fn((f64, f64)) -> f64| {
+            counts
+                .iter()
+                .enumerate()
+                .fold(0.0, |sum, (bucket, count)| add_finite(sum, weighted(side(range(bucket)), *count)))
+        };
+        let (lowest, highest) = (total(|(lower, _)| lower), total(|(_, upper)| upper));
+        let share = sum.map_or(1.0, |sum| ((sum - lowest) / (highest - lowest)).clamp(0.0, 1.0));
+        let share = if share.is_nan() { 1.0 } else { share };
+        let counted = counts.iter().enumerate().filter(|(_, count)| **count > 0);
+        counted
+            .map(|(bucket, &count)| {
+                let (lower, upper) = range(bucket);
+                Observation { value: (lower + (upper - lower) * share).clamp(lower.next_up(), upper), count }
+            })
+            .collect()
+    }
+
+    fn take_sum(&mut self, sum: Option<f64>) {
+        self.sum = self.sum.zip(sum).map(|(own, sum)| add_finite(own, sum));
     }
 
     pub(super) fn merge(&mut self, other: &Self) -> Applied {
         other.for_each_bucket(|bound, count| self.add(bound, count));
-        self.add_sum(other.sum);
+        self.take_sum(other.sum);
         if self.bounds == other.bounds { Applied::Counted } else { Applied::BucketConflict }
     }
 
@@ -93,7 +156,9 @@ impl Histogram {
             cumulative += count;
             out(Exposed::bucket(bound, count_value(cumulative)));
         }
-        out(Exposed::number("_sum", Value::Float(self.sum)));
+        if let Some(sum) = self.sum {
+            out(Exposed::number("_sum", Value::Float(sum)));
+        }
         out(Exposed::number("_count", count_value(self.total)));
     }
 
@@ -105,10 +170,12 @@ impl Histogram {
         for count in &self.counts {
             codec::put_u64(out, *count);
         }
-        codec::put_double(out, self.sum);
+        if let Some(sum) = self.sum {
+            codec::put_double(out, sum);
+        }
     }
 
-    pub(super) fn decode(input: &mut &[u8]) -> Result<Self, BlobError> {
+    pub(super) fn decode(input: &mut &[u8], has_sum: bool) -> Result<Self, BlobError> {
         let len = codec::take_len(input, MAX_TYPED_BUCKETS, "a histogram has more than 200 bounds")?;
         let mut bounds: Vec<f64> = Vec::with_capacity(len);
         for _ in 0..len {
@@ -120,7 +187,7 @@ impl Histogram {
         }
         let counts = (0..=len).map(|_| codec::take_u64(input)).collect::<Result<Box<[u64]>, _>>()?;
         let total = codec::total(&counts)?;
-        let sum = codec::take_finite(input, "the sum of a histogram is not finite")?;
+        let sum = has_sum.then(|| codec::take_finite(input, "the sum of a histogram is not finite")).transpose()?;
         Ok(Self { bounds: bounds.into(), counts, total, sum })
     }
 }

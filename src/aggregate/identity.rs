@@ -15,6 +15,7 @@ pub struct Identity(pub [u8; 16]);
 /// The first byte of what is hashed, so that no event of one kind has the identity of one of another kind.
 const OF_MESSAGE: u8 = 1;
 const OF_ID: u8 = 2;
+const OF_POINT: u8 = 3;
 
 impl Identity {
     pub const BYTES: usize = 16;
@@ -31,6 +32,20 @@ impl Identity {
         SeriesKey::write(name, labels, &mut key);
         let len = (id.len() as u64).to_le_bytes();
         hash(&[&[OF_ID, metric_type as u8], &len, id.as_bytes(), &key])
+    }
+
+    /// Returns the identity of a data point of OTLP: its series, its start and its time in nanoseconds, and the stream that it is from. Two
+    /// streams of one sender can have one series, and the same times.
+    pub fn of_point(
+        stream: &[u8; 32],
+        (start, time): (u64, u64),
+        metric_type: MetricType,
+        name: &MetricName<'_>,
+        labels: &LabelSet<'_>,
+    ) -> Self {
+        let mut key = Vec::new();
+        SeriesKey::write(name, labels, &mut key);
+        hash(&[&[OF_POINT, metric_type as u8], stream, &start.to_le_bytes(), &time.to_le_bytes(), &key])
     }
 
     pub fn as_bytes(&self) -> &[u8; Self::BYTES] {

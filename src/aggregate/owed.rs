@@ -2,8 +2,8 @@
 //!
 //! Two bounds hold: [`MAX_OWED`] events, and [`MAX_OWED_BYTES`] of their JSON. Events beyond them are dropped and counted.
 
-use super::Identity;
 use super::journal::Entry;
+use super::{Histogram, Identity, Native};
 use crate::model::{Layout, Observation, Timestamp, Update, Value};
 use serde_json::{Map, Number, Value as Json, json};
 use std::collections::VecDeque;
@@ -92,12 +92,21 @@ impl Owed {
 }
 
 /// Returns the event as the producer could have written it. Its time is there if it is not that of its message.
+///
+/// No event has counts of buckets: they become as many observations within the buckets. The observations of a classic histogram add
+/// up to the sum, as far as the buckets allow. An increment of a gauge has a type that no event has: it cannot be redriven.
 fn json(entry: &Entry<'_, '_>) -> String {
     let mut event = Map::new();
     let labels: Map<_, _> = entry.key.labels().map(|(name, value)| (name.to_owned(), value.into())).collect();
     let (word, value) = match entry.update {
         Update::Counter(value) => ("counter", number(*value)),
         Update::Gauge(value) => ("gauge", number(*value)),
+        Update::GaugeIncrement(value) => ("gauge_increment", number(*value)),
+        Update::ClassicCounts(counts) => {
+            event.insert("buckets".to_owned(), json!(counts.bounds));
+            ("histogram", measured(&Histogram::observations(counts), &mut event))
+        }
+        Update::NativeCounts(counts) => ("histogram", measured(&Native::observations(counts), &mut event)),
         Update::Histogram { layout, observations } => {
             if let Layout::Classic(bounds) = layout {
                 event.insert("buckets".to_owned(), json!(bounds));
@@ -140,4 +149,36 @@ fn measured(observations: &[Observation], event: &mut Map<String, Json>) -> Json
     }
     let values: Vec<f64> = observations.iter().map(|observation| observation.value).collect();
     json!(values)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ClassicCounts, NativeCounts};
+
+    #[test]
+    fn observations_that_stand_for_counts_lie_in_the_buckets_and_add_up_to_the_sum() {
+        let bounds = vec![-1.0, 0.0, 0.5, 2.0];
+        for sum in [None, Some(-3.25), Some(0.5), Some(7.25), Some(18.5)] {
+            let counts = ClassicCounts { bounds: bounds.clone(), counts: vec![2, 1, 0, 3, 1], sum };
+            let observations = Histogram::observations(&counts);
+            let again = |observation: &Observation| bounds.partition_point(|bound| *bound < observation.value);
+            assert_eq!(observations.iter().map(again).collect::<Vec<_>>(), [0, 1, 3, 4], "{observations:?}");
+            assert_eq!(observations.iter().map(|one| one.count).collect::<Vec<_>>(), [2, 1, 3, 1]);
+            #[expect(clippy::cast_precision_loss, reason = "small counts")]
+            let total: f64 = observations.iter().map(|one| one.value * one.count as f64).sum();
+            assert!(sum.is_none_or(|sum| (sum - total).abs() < 1e-9), "{sum:?} {total}");
+        }
+        let none = ClassicCounts { bounds: Vec::new(), counts: vec![3], sum: Some(6.0) };
+        assert_eq!(Histogram::observations(&none), [Observation { value: 1.0, count: 3 }]);
+    }
+
+    #[test]
+    fn observations_that_stand_for_native_counts_lie_in_the_buckets() {
+        let (positive, negative) = (vec![(1, 2), (1_024, 1)], vec![(2, 4)]);
+        let counts = NativeCounts { schema: 0, zero: 3, positive, negative, sum: 1.0 };
+        let observation = |value, count| Observation { value, count };
+        let expected = [observation(-4.0, 4), observation(0.0, 3), observation(2.0, 2), observation(f64::MAX, 1)];
+        assert_eq!(Native::observations(&counts), expected);
+    }
 }

@@ -1,5 +1,5 @@
 use super::*;
-use crate::model::{Observation, Value};
+use crate::model::{ClassicCounts, Counts, NativeCounts, Observation, Span, Value};
 
 mod properties;
 
@@ -125,6 +125,111 @@ fn the_first_type_and_the_first_layout_win() {
     }
 }
 
+fn classic_counts(bounds: &[f64], counts: &[u64], sum: Option<f64>) -> Update {
+    Update::ClassicCounts(ClassicCounts { bounds: bounds.to_vec(), counts: counts.to_vec(), sum })
+}
+
+fn native_counts(schema: i8, zero: u64, positive: &[(i32, u64)], negative: &[(i32, u64)]) -> Update {
+    let (positive, negative) = (positive.to_vec(), negative.to_vec());
+    Update::NativeCounts(NativeCounts { schema, zero, positive, negative, sum: 2.0 })
+}
+
+/// Indexes and counts of buckets.
+type Indexed = Vec<(i32, i64)>;
+
+/// Returns the schema, the count, the zero count, and the index of each positive and negative bucket with its count.
+fn buckets(aggregate: &Aggregate) -> (i32, u64, u64, Indexed, Indexed) {
+    let mut found = None;
+    aggregate.expose(T, window(), &mut |exposed| {
+        let ExposedValue::Histogram(histogram) = exposed.value else { panic!("{exposed:?}") };
+        let Counts::Integer { count, zero, negative_deltas, positive_deltas } = histogram.counts else {
+            panic!("floats")
+        };
+        let keys = |spans: &[Span], deltas: &[i64]| {
+            let (mut next, mut count, mut deltas) = (0, 0, deltas.iter());
+            let mut buckets = Vec::new();
+            for span in spans {
+                next += span.offset;
+                for _ in 0..span.length {
+                    count += deltas.next().unwrap();
+                    buckets.push((next, count));
+                    next += 1;
+                }
+            }
+            buckets
+        };
+        let positive = keys(&histogram.positive_spans, &positive_deltas);
+        found = Some((histogram.schema, count, zero, positive, keys(&histogram.negative_spans, &negative_deltas)));
+    });
+    found.unwrap()
+}
+
+#[test]
+fn counts_of_a_sender_are_added_bucket_by_bucket() {
+    let histogram = after(&[
+        classic_counts(&[1.0, 2.0], &[1, 0, 2], Some(9.5)),
+        classic(&[1.0, 2.0], &[1.5]),
+        classic_counts(&[1.0, 2.0], &[0, 3, 1], Some(-0.5)),
+    ]);
+    let buckets = ["_bucket{le=\"1.0\"} 1", "_bucket{le=\"2.0\"} 5", "_bucket{le=\"+Inf\"} 8"];
+    assert_eq!(exposed(&histogram), [&buckets[..], &["_sum 10.5", "_count 8"]].concat());
+    // A sum that one sender does not tell is not known any more.
+    let mut without = histogram.clone();
+    assert_eq!(apply(&mut without, &classic_counts(&[1.0, 2.0], &[0, 0, 0], None)), Applied::Counted);
+    assert_eq!(exposed(&without), [&buckets[..], &["_count 8"]].concat());
+    assert_eq!(apply(&mut without, &classic(&[1.0, 2.0], &[])), Applied::Counted);
+    assert_eq!(exposed(&without), [&buckets[..], &["_count 8"]].concat());
+    assert_eq!(zeros(&without).len(), 4);
+    // No bounds are one bucket.
+    assert_eq!(exposed(&after(&[classic_counts(&[], &[4], None)])), ["_bucket{le=\"+Inf\"} 4", "_count 4"]);
+}
+
+#[test]
+fn a_native_histogram_has_the_coarsest_schema_of_all_that_came() {
+    let mut native = after(&[native_counts(8, 1, &[(1, 2), (256, 3)], &[(0, 4)])]);
+    assert_eq!(buckets(&native), (8, 10, 1, vec![(1, 2), (256, 3)], vec![(0, 4)]));
+    assert_eq!(zeros(&native), [" Integer { count: 0, zero: 0, negative_deltas: [], positive_deltas: [] }"]);
+    assert_eq!(apply(&mut native, &native_counts(0, 0, &[(1, 5)], &[])), Applied::Counted);
+    assert_eq!(buckets(&native), (0, 15, 1, vec![(1, 10)], vec![(0, 4)]));
+    // A finer one is made coarser, and observations have the schema 3.
+    assert_eq!(apply(&mut native, &native_counts(8, 0, &[(256, 1)], &[])), Applied::Counted);
+    assert_eq!(buckets(&native).3, [(1, 11)]);
+    let mut observed = after(&[native_counts(8, 0, &[(256, 1)], &[])]);
+    assert_eq!(apply(&mut observed, &native_counts(3, 0, &[], &[])), Applied::Counted);
+    assert_eq!(observed, after(&[native_counts(3, 0, &[(8, 1)], &[]), native_counts(5, 0, &[], &[])]));
+    // Buckets below the threshold 2^-128 are zero, and above the doubles there are none.
+    let far = after(&[native_counts(0, 1, &[(i32::MIN, 1), (-128, 1), (-127, 1), (1_024, 1), (i32::MAX, 1)], &[])]);
+    assert_eq!(buckets(&far), (0, 5 + 1, 3, vec![(-127, 1), (1_024, 2)], vec![]));
+    // More than 160 buckets become coarser ones.
+    let many: Vec<_> = (1..=320).map(|key| (key, 1)).collect();
+    assert_eq!(
+        buckets(&after(&[native_counts(8, 0, &many, &[])])),
+        (7, 320, 0, (1..=160).map(|key| (key, 2)).collect(), vec![])
+    );
+}
+
+#[test]
+fn counts_with_another_layout_are_counted_in_that_of_the_series() {
+    let mut classic = after(&[classic(&[1.0, 2.0], &[1.5])]);
+    assert_eq!(apply(&mut classic, &classic_counts(&[1.5], &[2, 1], Some(6.0))), Applied::BucketConflict);
+    assert_eq!(apply(&mut classic, &native_counts(0, 0, &[(0, 1), (2, 1)], &[])), Applied::BucketConflict);
+    let expected = ["_bucket{le=\"1.0\"} 1", "_bucket{le=\"2.0\"} 4", "_bucket{le=\"+Inf\"} 6", "_sum 9.5", "_count 6"];
+    assert_eq!(exposed(&classic), expected);
+    let mut native = after(&[native_counts(0, 0, &[(1, 1)], &[])]);
+    assert_eq!(apply(&mut native, &classic_counts(&[2.0], &[2, 1], Some(6.0))), Applied::BucketConflict);
+    assert_eq!(buckets(&native), (0, 4, 0, vec![(1, 4)], vec![]));
+}
+
+#[test]
+fn a_gauge_is_set_or_changed_and_never_both() {
+    let change = |value| Update::GaugeIncrement(Value::Integer(value));
+    let mut sum = after(&[change(5), change(-7)]);
+    assert_eq!((exposed(&sum), zeros(&sum).len()), (vec![" -2".to_owned()], 0));
+    assert_eq!(apply(&mut sum, &Update::Gauge(Value::Integer(1))), Applied::TypeConflict);
+    assert_eq!(apply(&mut sum, &Update::Counter(Value::Integer(1))), Applied::TypeConflict);
+    assert_eq!(apply(&mut after(&[Update::Gauge(Value::Integer(1))]), &change(1)), Applied::TypeConflict);
+}
+
 #[test]
 fn a_newborn_series_is_preceded_by_zeros() {
     let table: [(Update, &[&str]); 5] = [
@@ -210,14 +315,15 @@ fn one_hundred_thousand_counters_take_about_a_megabyte() {
 #[test]
 fn a_state_of_a_newer_version_is_a_clear_error() {
     for (bytes, expected) in [
-        (&[6, 0, 0][..], BlobError::NewerVersion { found: 6, known: 5 }),
-        (&[0], BlobError::Damaged("an aggregate has the kind 0, expected 1 to 5")),
+        (&[9, 0, 0][..], BlobError::NewerVersion { found: 9, known: 8 }),
+        (&[0], BlobError::Damaged("an aggregate has the kind 0, expected 1 to 8")),
         (&[GAUGE, 9], BlobError::Damaged("the value of a gauge is no integer and no double")),
         (
             &[HISTOGRAM, 2, 2, 0x3f, 0xf0, 2, 0x3f, 0xf0, 0, 0, 0, 0],
             BlobError::Damaged("the bounds of a histogram do not ascend"),
         ),
         (&[NATIVE, 8, 0, 0, 0, 0], BlobError::Damaged("the schema of exponential buckets is out of range")),
+        (&[FINE_NATIVE, 18, 0, 0, 0, 0], BlobError::Damaged("the schema of exponential buckets is out of range")),
         (&[NATIVE, 6, 0, 1, 2, 0, 0, 0], BlobError::Damaged("an exponential bucket is empty")),
     ] {
         assert_eq!(Aggregate::decode(&mut &bytes[..]), Err(expected));

@@ -167,7 +167,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         });
         ledger.settle(&outcomes);
         ledger.settle_typed(&journalled.events);
-        let failure = joined(outcomes.failure.take(), journalled.failure);
+        let failure = journal::joined(outcomes.failure.take(), journalled.failure);
         stages.encode = written.encoding;
         stages.send = watch.lap().saturating_sub(written.encoding);
 
@@ -279,14 +279,6 @@ fn located(rejection: Rejection, index: Option<usize>) -> Rejection {
     match index {
         Some(index) => rejection.at_index(index),
         None => rejection,
-    }
-}
-
-/// Returns why events are errored.
-fn joined(receiver: Option<String>, table: Option<String>) -> Option<String> {
-    match (receiver, table) {
-        (Some(receiver), Some(table)) => Some(format!("{receiver}; {table}")),
-        (receiver, table) => receiver.or(table),
     }
 }
 

@@ -8,7 +8,7 @@
 use super::{Batch, Message, State, Trigger};
 use crate::aggregate::journal::{JournalBuilder, JournalItem};
 use crate::aggregate::{Identity, shard_of};
-use crate::model::{DEFECT, ItemId, MetricType, Reason, Rejection, Timestamp, TypedMetric, Update};
+use crate::model::{DEFECT, ItemId, Reason, Rejection, Timestamp, TypedMetric};
 use crate::remote_write::Backoff;
 use crate::store::{Item, Key, Store, StoreError};
 use bytes::Bytes;
@@ -105,15 +105,31 @@ impl<'b> Journal<'b> {
     /// Adds an event. `index` is its position in its message. Returns an error if it is too large for the journal.
     pub(super) fn add(&mut self, event: ItemId, metric: &TypedMetric<'_>, index: u32) -> Result<(), Rejection> {
         let identity = match &metric.id {
-            Some(id) => Identity::of_id(id, type_of(&metric.update), &metric.name, &metric.labels),
+            Some(id) => Identity::of_id(id, metric.update.metric_type(), &metric.name, &metric.labels),
             None => Identity::of_event(&self.message.0, index.into()),
         };
+        self.add_as(identity, event, metric, self.sent)
+    }
+
+    /// Adds an event that has this identity. `sent` is when its sender sent it.
+    pub(super) fn add_as(
+        &mut self,
+        identity: Identity,
+        event: ItemId,
+        metric: &TypedMetric<'_>,
+        sent: Timestamp,
+    ) -> Result<(), Rejection> {
         let shard = shard_of(&metric.name, &metric.labels, self.state.settings.shards);
-        let added = self.builder.add(shard, identity, metric, self.sent);
+        let added = self.builder.add(shard, identity, metric, sent);
         let item = added.map_err(|error| Rejection::new(Reason::TooLarge, error.to_string()))?;
         // A payload has fewer items than events.
         self.events.push((event, u32::try_from(item).unwrap_or(u32::MAX)));
         Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn into_items(self) -> Result<Vec<JournalItem>, crate::blob::BlobError> {
+        self.builder.finish()
     }
 
     async fn write(self, deadline: Instant) -> Journalled {
@@ -132,6 +148,14 @@ pub(super) async fn write(journal: Option<Journal<'_>>, deadline: Instant) -> Jo
     match journal {
         Some(journal) if !journal.events.is_empty() => journal.write(deadline).await,
         _ => Journalled::default(),
+    }
+}
+
+/// Returns why events are errored.
+pub(super) fn joined(receiver: Option<String>, table: Option<String>) -> Option<String> {
+    match (receiver, table) {
+        (Some(receiver), Some(table)) => Some(format!("{receiver}; {table}")),
+        (receiver, table) => receiver.or(table),
     }
 }
 
@@ -193,15 +217,6 @@ fn item(shard: u16, body: Bytes) -> Item {
 /// Returns the partition of the journal of a shard.
 fn partition(shard: u16) -> String {
     format!("j#{shard}")
-}
-
-fn type_of(update: &Update) -> MetricType {
-    match update {
-        Update::Counter(_) => MetricType::Counter,
-        Update::Gauge(_) => MetricType::Gauge,
-        Update::Histogram { .. } => MetricType::Histogram,
-        Update::Summary { .. } => MetricType::Summary,
-    }
 }
 
 impl fmt::Display for PutError {

@@ -42,9 +42,7 @@ impl Error for HistogramError {}
 
 /// Returns the native histogram of a data point.
 pub(super) fn native(point: &Point<'_>) -> Result<NativeHistogram, HistogramError> {
-    if point.scale < MIN_SCHEMA {
-        return Err(HistogramError::Scale(point.scale));
-    }
+    check_scale(point.scale)?;
     if point.no_recorded_value {
         return Ok(stale());
     }
@@ -63,6 +61,10 @@ pub(super) fn native(point: &Point<'_>) -> Result<NativeHistogram, HistogramErro
         reset_hint: ResetHint::Unknown,
         custom_values: Vec::new(),
     })
+}
+
+pub(super) fn check_scale(scale: i32) -> Result<(), HistogramError> {
+    if scale < MIN_SCHEMA { Err(HistogramError::Scale(scale)) } else { Ok(()) }
 }
 
 /// Returns the marker that ends a series of native histograms, as Prometheus writes it when a target is gone.

@@ -112,6 +112,18 @@ impl Temporality {
     }
 }
 
+impl Kind {
+    /// Returns `None` for a kind that has none.
+    pub(super) fn temporality(self) -> Option<Temporality> {
+        match self {
+            Self::None | Self::Gauge | Self::Summary => None,
+            Self::Sum { temporality, .. } | Self::Histogram(temporality) | Self::ExponentialHistogram(temporality) => {
+                Some(temporality)
+            }
+        }
+    }
+}
+
 impl Point<'_> {
     /// The bit of `flags` that says that there is no value.
     pub(super) const NO_RECORDED_VALUE: u32 = 1;

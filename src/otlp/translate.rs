@@ -1,13 +1,14 @@
 //! Data points to samples.
 
 use super::histogram::{HistogramError, native};
+use super::increment::{self, DeltaRules, Increment};
 use super::labels::{Context, excerpt, target_info};
 use super::message::{Kind, Metric, Number, Point, Resource, Scope, Temporality, Visitor};
-use super::names::{metric_name, unit_name};
+use super::names::unit_name;
+use super::series::{Names, Series};
+use super::stream::{self, StreamHash};
 use crate::limits::MAX_TARGET_INFO_SAMPLES;
-use crate::model::{
-    Label, LabelName, LabelSet, MetricName, MetricType, NameError, NativeHistogram, Reason, Rejection, Timestamp, Value,
-};
+use crate::model::{LabelName, LabelSet, MetricName, MetricType, NativeHistogram, Reason, Rejection, Timestamp, Value};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -29,6 +30,8 @@ pub struct Rules<'r> {
     pub external: &'r LabelSet<'static>,
     /// The time of a data point without one.
     pub now: Timestamp,
+    /// There is a table for data points with delta temporality.
+    pub deltas: Option<DeltaRules>,
 }
 
 /// An attribute of the resource that becomes a label.
@@ -63,6 +66,8 @@ pub trait Sink<'a> {
     fn family(&mut self, family: &Family<'a>);
     fn number(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: Value);
     fn histogram(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: NativeHistogram);
+    /// Gives a change of a typed series. The item has nothing else.
+    fn increment(&mut self, increment: Increment<'_, 'a>) -> Result<(), Rejection>;
     /// The item has no samples for this reason.
     fn reject(&mut self, rejection: Rejection);
 }
@@ -75,6 +80,8 @@ pub struct Translator<'a, 'r, S> {
     resource: Resource<'a>,
     of_resource: Context<'a>,
     of_scope: Context<'a>,
+    /// The hash of the scope, if deltas are taken.
+    scope_hash: StreamHash,
     metric: Current<'a>,
     /// The earliest and the latest time of the resource's data points, in nanoseconds.
     times: Option<(u64, u64)>,
@@ -88,16 +95,18 @@ struct Current<'a> {
     kind: Kind,
     /// The same for each of its data points: why there are no samples.
     names: Result<Names<'a>, Rejection>,
+    /// Samples of it have not been given yet.
     family: Option<Family<'a>>,
+    /// The metric has delta temporality, and the table takes it.
+    delta: Option<Delta<'a>>,
 }
 
-/// The names of the series of a family.
-#[derive(Clone, Debug)]
-struct Names<'a> {
-    bare: MetricName<'a>,
-    sum: MetricName<'a>,
-    count: MetricName<'a>,
-    bucket: MetricName<'a>,
+/// All increments of a metric share it.
+#[derive(Debug)]
+struct Delta<'a> {
+    rules: DeltaRules,
+    stream: StreamHash,
+    help: Cow<'a, str>,
 }
 
 impl Promoted {
@@ -114,13 +123,15 @@ impl Promoted {
 
 impl<'a, 'r, S: Sink<'a>> Translator<'a, 'r, S> {
     pub fn new(rules: Rules<'r>, sink: S) -> Self {
-        let metric = Current { name: Cow::Borrowed(""), kind: Kind::None, names: Err(no_data()), family: None };
+        let metric =
+            Current { name: Cow::Borrowed(""), kind: Kind::None, names: Err(no_data()), family: None, delta: None };
         Self {
             rules,
             sink,
             resource: Resource::default(),
             of_resource: Context::default(),
             of_scope: Context::default(),
+            scope_hash: StreamHash::default(),
             metric,
             times: None,
         }
@@ -131,6 +142,9 @@ impl<'a, 'r, S: Sink<'a>> Translator<'a, 'r, S> {
     }
 
     fn samples(&mut self, point: &mut Point<'a>, time: Timestamp) -> Result<(), Rejection> {
+        if self.metric.delta.is_some() {
+            return self.increment(point, time);
+        }
         let Self { sink, metric: Current { names, kind, family, .. }, .. } = self;
         let names = names.as_ref().map_err(Clone::clone)?;
         let more = usize::from(matches!(kind, Kind::Histogram(_) | Kind::Summary));
@@ -154,6 +168,24 @@ impl<'a, 'r, S: Sink<'a>> Translator<'a, 'r, S> {
             OfPoint::Series => series.histogram(point, &labels, sink),
         }
         Ok(())
+    }
+}
+
+impl<'a, S: Sink<'a>> Translator<'a, '_, S> {
+    fn increment(&mut self, point: &mut Point<'a>, time: Timestamp) -> Result<(), Rejection> {
+        let Self { sink, rules, of_scope, metric: Current { names, kind, delta, .. }, .. } = self;
+        let Some(Delta { rules: delta_rules, stream, help }) = delta else { return Ok(()) };
+        let names = names.as_ref().map_err(Clone::clone)?;
+        delta_rules.check(time, rules.now)?;
+        let update = increment::update(*kind, point)?;
+        let is_histogram = !matches!(kind, Kind::Sum { .. });
+        let labels = of_scope.labels(&mut point.attributes, rules, usize::from(is_histogram))?;
+        if is_histogram && labels.get("le").is_some() {
+            let detail = "the attribute le: the gateway sets this label of a histogram";
+            return Err(Rejection::new(Reason::InvalidLabelName, detail));
+        }
+        let interval = Some((point.start, point.time)).filter(|(_, time)| *time > 0);
+        sink.increment(Increment { name: &names.bare, labels, update, help, time, interval, stream })
     }
 }
 
@@ -184,24 +216,35 @@ impl<'a, S: Sink<'a>> Visitor<'a> for Translator<'a, '_, S> {
     fn scope(&mut self, scope: Scope<'a>) {
         self.of_scope =
             if self.rules.scope_labels { self.of_resource.with_scope(&scope) } else { self.of_resource.clone() };
+        if self.rules.deltas.is_some() {
+            self.scope_hash = stream::of_scope(&self.resource, &scope);
+        }
     }
 
     fn metric(&mut self, metric: Metric<'a>) {
-        let names = temporality(metric.kind).and_then(|()| Names::new(&metric));
-        let family = names.as_ref().ok().map(|names| Family {
-            name: names.bare.clone(),
-            metric_type: metric_type(metric.kind),
-            help: metric.description,
-            unit: unit_name(&metric.unit),
-        });
-        self.metric = Current { name: metric.name, kind: metric.kind, names, family };
+        let deltas = self.rules.deltas.filter(|_| metric.kind.temporality() == Some(Temporality::Delta));
+        let names = match deltas {
+            Some(_) => Ok(()),
+            None => temporality(metric.kind),
+        };
+        let names = names.and_then(|()| Names::new(&metric));
+        let Metric { name, description: help, unit, kind } = metric;
+        let (mut family, mut delta) = (None, None);
+        if let Some(rules) = deltas {
+            delta = Some(Delta { rules, stream: stream::of_metric(&self.scope_hash, &name), help });
+        } else if let Ok(names) = &names {
+            let (metric_type, unit) = (metric_type(kind), unit_name(&unit));
+            family = Some(Family { name: names.bare.clone(), metric_type, help, unit });
+        }
+        self.metric = Current { name, kind, names, family, delta };
     }
 
     fn point(&mut self, point: &mut Point<'a>) {
         let time = if point.time == 0 { nanoseconds(self.rules.now) } else { point.time };
         let (earliest, latest) = self.times.unwrap_or((time, time));
         self.times = Some((earliest.min(time), latest.max(time)));
-        if !self.sink.begin(Item::Point) {
+        let changes_nothing = point.no_recorded_value && self.metric.delta.is_some();
+        if changes_nothing || !self.sink.begin(Item::Point) {
             return;
         }
         if let Err(Rejection { reason, detail }) = self.samples(point, timestamp(time)) {
@@ -229,83 +272,23 @@ impl<'a, S: Sink<'a>> Visitor<'a> for Translator<'a, '_, S> {
     }
 }
 
-/// The series of one data point.
-#[derive(Clone, Copy)]
-struct Series<'m, 'a> {
-    names: &'m Names<'a>,
-    time: Timestamp,
-    is_stale: bool,
-}
-
-impl<'a> Series<'_, 'a> {
-    /// Writes `_sum`, if there is one, `_count` and the buckets. The bucket of +Inf has the count.
-    fn histogram(self, point: &Point<'_>, labels: &LabelSet<'a>, sink: &mut impl Sink<'a>) {
-        let Names { sum: sum_name, count: count_name, bucket, .. } = self.names;
-        if let Some(sum) = point.sum {
-            self.number(sum_name, labels.clone(), Value::Float(sum), sink);
-        }
-        self.number(count_name, labels.clone(), count(point.count), sink);
-        let mut below = 0_u64;
-        for (&bound, &counted) in point.bounds.iter().zip(&point.counts) {
-            below = below.wrapping_add(counted);
-            if bound != f64::INFINITY {
-                self.number(bucket, with(labels, "le", bound), count(below), sink);
-            }
-        }
-        self.number(bucket, with(labels, "le", f64::INFINITY), count(point.count), sink);
-    }
-
-    fn summary(self, point: &Point<'_>, labels: &LabelSet<'a>, sink: &mut impl Sink<'a>) {
-        let Names { sum: sum_name, count: count_name, bare, .. } = self.names;
-        self.number(sum_name, labels.clone(), Value::Float(point.sum.unwrap_or_default()), sink);
-        self.number(count_name, labels.clone(), count(point.count), sink);
-        for &(quantile, value) in &point.quantiles {
-            self.number(bare, with(labels, "quantile", quantile), Value::Float(value), sink);
-        }
-    }
-
-    fn number(self, name: &MetricName<'a>, labels: LabelSet<'a>, value: Value, sink: &mut impl Sink<'a>) {
-        sink.number(name, labels, self.time, if self.is_stale { Value::StaleMarker } else { value });
-    }
-}
-
-impl Names<'_> {
-    /// Returns the names of the series, if the receiver takes all that the kind has.
-    fn new(metric: &Metric<'_>) -> Result<Self, Rejection> {
-        let Some(name) = metric_name(metric) else {
-            return Err(Rejection::new(Reason::InvalidMetricName, NameError::OnlyUnderscores.to_string()));
-        };
-        let with = |suffix: &str| {
-            MetricName::as_is(Cow::Owned(format!("{name}{suffix}")))
-                .map_err(|error| Rejection::new(Reason::TooLarge, error.to_string()))
-        };
-        let bare = with("")?;
-        Ok(match metric.kind {
-            Kind::Histogram(_) => Self { sum: with("_sum")?, count: with("_count")?, bucket: with("_bucket")?, bare },
-            Kind::Summary => Self { sum: with("_sum")?, count: with("_count")?, bucket: bare.clone(), bare },
-            _ => Self { sum: bare.clone(), count: bare.clone(), bucket: bare.clone(), bare },
-        })
-    }
-}
-
 /// Rejects what has no place among cumulative series.
 fn temporality(kind: Kind) -> Result<(), Rejection> {
-    let temporality = match kind {
-        Kind::None => return Err(no_data()),
-        Kind::Gauge | Kind::Summary => return Ok(()),
-        Kind::Sum { temporality, .. } | Kind::Histogram(temporality) | Kind::ExponentialHistogram(temporality) => {
-            temporality
-        }
-    };
-    let detail = match temporality {
-        Temporality::Cumulative => return Ok(()),
-        Temporality::Delta => {
+    if kind == Kind::None {
+        return Err(no_data());
+    }
+    let (reason, detail) = match kind.temporality() {
+        None | Some(Temporality::Cumulative) => return Ok(()),
+        Some(Temporality::Delta) => (
+            Reason::NeedsState,
             "delta temporality needs the table (STATE_TABLE); set the SDK to cumulative, with \
-             OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative"
+             OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE=cumulative",
+        ),
+        Some(Temporality::Unspecified) => {
+            (Reason::InvalidEvent, "the aggregation temporality is not set; expected cumulative")
         }
-        Temporality::Unspecified => "the aggregation temporality is not set; expected cumulative",
     };
-    Err(Rejection::new(Reason::InvalidEvent, detail))
+    Err(Rejection::new(reason, detail))
 }
 
 fn no_data() -> Rejection {
@@ -329,24 +312,6 @@ fn nanoseconds(time: Timestamp) -> u64 {
 /// Returns the millisecond that has begun.
 fn timestamp(nanoseconds: u64) -> Timestamp {
     Timestamp((nanoseconds / NANOSECONDS_PER_MS).cast_signed())
-}
-
-#[expect(clippy::cast_precision_loss, reason = "above 2^63 the nearest double is what Prometheus stores")]
-fn count(count: u64) -> Value {
-    i64::try_from(count).map_or(Value::Float(count as f64), Value::Integer)
-}
-
-/// Returns `labels` with a bound or a quantile, as Go's `strconv.FormatFloat(x, 'f', -1, 64)` writes it.
-fn with<'a>(labels: &LabelSet<'a>, name: &'static str, number: f64) -> LabelSet<'a> {
-    let value = if number.is_infinite() {
-        Cow::Borrowed(if number > 0.0 { "+Inf" } else { "-Inf" })
-    } else {
-        Cow::Owned(number.to_string())
-    };
-    match LabelName::classic(name) {
-        Ok(name) => labels.with(Label { name, value }),
-        Err(_) => labels.clone(),
-    }
 }
 
 impl fmt::Display for Item {

@@ -126,7 +126,10 @@ impl Pending {
 impl Total {
     fn new(update: &Update) -> Self {
         match update {
-            Update::Counter(_) => Self::Counter { integers: 0, floats: 0.0 },
+            // OTLP alone has the last three: `add` drops them.
+            Update::Counter(_) | Update::GaugeIncrement(_) | Update::ClassicCounts(_) | Update::NativeCounts(_) => {
+                Self::Counter { integers: 0, floats: 0.0 }
+            }
             Update::Gauge(value) => Self::Gauge(*value),
             Update::Histogram { layout, .. } => Self::Histogram { layout: layout.clone(), values: HashMap::new() },
             Update::Summary { quantiles, .. } => Self::Summary { quantiles: quantiles.clone(), values: HashMap::new() },

@@ -29,6 +29,7 @@ fn shown(pending: &mut Pending) -> Vec<String> {
                 Update::Histogram { observations, .. } | Update::Summary { observations, .. } => {
                     observations.iter().map(|one| format!("{}x{}", one.value, one.count)).collect()
                 }
+                other => panic!("telemetry has none: {other:?}"),
             })
             .collect();
         format!("{}{{{}}} {}", series.name.as_str(), labels.join(","), total.join(" "))
@@ -224,6 +225,7 @@ fn shown_line(line: Result<Line<'_>, InvalidLine>) -> String {
         LineUpdate::Typed(Update::Histogram { observations, .. } | Update::Summary { observations, .. }) => {
             format!("{}x{}", observations[0].value, observations[0].count)
         }
+        LineUpdate::Typed(other) => panic!("no line is one: {other:?}"),
     };
     format!("{}{{{}}} {update}", name.as_str(), labels.join(","))
 }

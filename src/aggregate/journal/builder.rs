@@ -1,7 +1,7 @@
 //! Events to journal items.
 
-use super::layout::{put_content, put_kind};
-use super::{MAX_ITEM_BYTES, VERSION};
+use super::MAX_ITEM_BYTES;
+use super::layout::{put_content, put_kind, version_of};
 use crate::aggregate::{Identity, SeriesKey};
 use crate::blob::codec::{put_bytes, put_i64, put_u64};
 use crate::blob::{BlobError, seal};
@@ -52,6 +52,8 @@ struct OpenItem {
     count: u64,
     /// The sent time of the last entry.
     sent: i64,
+    /// The newest that an entry needs.
+    version: u8,
 }
 
 impl JournalBuilder {
@@ -90,6 +92,7 @@ impl JournalBuilder {
         put_i64(&mut self.entry, metric.time.0.wrapping_sub(sent.0));
         put_content(&metric.update, &mut self.entry);
         item.sent = sent.0;
+        item.version = item.version.max(version_of(&metric.update));
         item.entries.extend_from_slice(&self.entry);
         item.count += 1;
         Ok(*number)
@@ -146,7 +149,7 @@ impl OpenItem {
         body.extend_from_slice(&self.series);
         put_u64(&mut body, self.count);
         body.extend_from_slice(&self.entries);
-        Ok(JournalItem { shard, events: self.count, blob: seal(VERSION, &body)? })
+        Ok(JournalItem { shard, events: self.count, blob: seal(self.version, &body)? })
     }
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::aggregate::series_key::tests::{labels, name};
 use crate::aggregate::{Identity, SeriesKey};
 use crate::blob::{BlobError, open, seal};
-use crate::model::{Layout, Observation, Timestamp, TypedMetric, Update, Value};
+use crate::model::{ClassicCounts, Layout, NativeCounts, Observation, Timestamp, TypedMetric, Update, Value};
 use proptest::prelude::*;
 use std::borrow::Cow;
 
@@ -110,12 +110,45 @@ fn an_item_of_version_1_has_these_bytes() {
     assert_eq!(open(&item.blob, 1, 100).unwrap(), expected);
 }
 
+/// The bytes of version 2 never change. An item without what is new in it is written in version 1.
+#[test]
+fn an_item_with_counts_is_of_version_2() {
+    let mut builder = JournalBuilder::default();
+    let classic = ClassicCounts { bounds: vec![0.5], counts: vec![300, 1], sum: Some(0.25) };
+    let native =
+        NativeCounts { schema: -1, zero: 1, positive: vec![(-2, 3), (0, 4)], negative: vec![(1, 2)], sum: 0.0 };
+    let updates =
+        [Update::GaugeIncrement(Value::Integer(-2)), Update::ClassicCounts(classic), Update::NativeCounts(native)];
+    let names = ["g", "c", "n"];
+    for (i, (name, update)) in (0..).zip(names.into_iter().zip(updates)) {
+        builder.add(0, Identity([i; 16]), &metric(name, &[], update, 0), Timestamp(0)).unwrap();
+    }
+    let item = builder.finish().unwrap().remove(0);
+    let half = 0.5_f64.to_bits().to_le_bytes();
+    let expected = [
+        &[3, 1, b'g', 0, 6, 0, 1, b'c', 0, 7, 1][..],
+        &half,
+        &[0, 1, b'n', 0, 8, 0, 3],
+        &[0; 16],
+        &[0, 0, 0, 0, 3],
+        &[1; 16],
+        &[1, 0, 0, 0xac, 2, 1, 1],
+        &0.25_f64.to_bits().to_le_bytes(),
+        &[2; 16],
+        &[2, 0, 0, 1, 1, 2, 3, 3, 4, 4, 1, 2, 2],
+        &[0; 8],
+    ];
+    assert_eq!(item.blob[0], 2);
+    assert_eq!(open(&item.blob, 2, 300).unwrap(), expected.concat());
+}
+
 #[test]
 fn rejects_a_body_that_no_builder_writes() {
+    const BUCKETS: &str = "the buckets of a native histogram do not ascend, or one is empty";
     let key = [1, b'x', 0];
     let entry = |series: u8, value: &[u8]| [&[0; 16][..], &[series, 0, 0], value].concat();
     let item = |kind: &[u8], entry: &[u8]| [&[1], &key[..], kind, &[0, 1], entry].concat();
-    let table: [(&str, Vec<u8>); 9] = [
+    let table: [(&str, Vec<u8>); 13] = [
         ("the body ends inside of a value", vec![]),
         ("a count is larger than the rest of the body", vec![100]),
         ("a series has an unknown kind", item(&[9], &entry(0, &[0, 0]))),
@@ -124,14 +157,18 @@ fn rejects_a_body_that_no_builder_writes() {
         ("an increment is negative", item(&[1], &entry(0, &[0, 1]))),
         ("a value is not finite", item(&[2], &entry(0, &[1, 0, 0, 0, 0, 0, 0, 0xf0, 0x7f]))),
         ("an observation counts nothing", item(&[4], &entry(0, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0]))),
+        ("a histogram has neither a sum nor none", item(&[7, 0], &entry(0, &[1, 2]))),
+        ("a native histogram has an unknown schema", item(&[8], &entry(0, &[18]))),
+        (BUCKETS, item(&[8], &entry(0, &[0, 0, 2, 2, 1, 0, 1]))),
+        (BUCKETS, item(&[8], &entry(0, &[0, 0, 1, 2, 0]))),
         ("the item has more bytes than its entries", item(&[1], &entry(0, &[0, 0, 0]))),
     ];
     for (expected, body) in table {
         let error = Journal::open(&seal(1, &body).unwrap()).map(|_| ()).unwrap_err();
         assert_eq!(error, BlobError::Damaged(expected), "{body:?}");
     }
-    let newer = seal(2, &[]).unwrap();
-    assert!(matches!(Journal::open(&newer), Err(BlobError::NewerVersion { found: 2, known: 1 })));
+    let newer = seal(3, &[]).unwrap();
+    assert!(matches!(Journal::open(&newer), Err(BlobError::NewerVersion { found: 3, known: 2 })));
 }
 
 fn any_update() -> impl Strategy<Value = Update> {
@@ -143,14 +180,29 @@ fn any_update() -> impl Strategy<Value = Update> {
         bounds.dedup();
         bounds
     });
+    let buckets = || {
+        proptest::collection::btree_map(any::<i32>(), 1..u64::MAX, 0..4).prop_map(|b| b.into_iter().collect::<Vec<_>>())
+    };
     prop_oneof![
         (0..i64::MAX).prop_map(|value| Update::Counter(Value::Integer(value))),
         (0.0..1e300).prop_map(|value| Update::Counter(Value::Float(value))),
         any::<i64>().prop_map(|value| Update::Gauge(Value::Integer(value))),
         number().prop_map(|value| Update::Gauge(Value::Float(value))),
-        (bounds, observations())
+        (bounds.clone(), observations())
             .prop_map(|(bounds, observations)| Update::Histogram { layout: Layout::Classic(bounds), observations }),
         observations().prop_map(|observations| Update::Histogram { layout: Layout::Native, observations }),
+        any::<i64>().prop_map(|value| Update::GaugeIncrement(Value::Integer(value))),
+        (bounds.clone(), proptest::collection::vec(any::<u64>(), 5), proptest::option::of(number())).prop_map(
+            |(bounds, mut counts, sum)| {
+                counts.truncate(bounds.len() + 1);
+                Update::ClassicCounts(ClassicCounts { bounds, counts, sum })
+            }
+        ),
+        (-4..=8_i8, any::<u64>(), buckets(), buckets(), number()).prop_map(
+            |(schema, zero, positive, negative, sum)| {
+                Update::NativeCounts(NativeCounts { schema, zero, positive, negative, sum })
+            }
+        ),
         (proptest::collection::vec(0.0..1.0, 0..3), observations())
             .prop_map(|(quantiles, observations)| Update::Summary { quantiles, observations }),
     ]

@@ -1,7 +1,7 @@
 //! Properties of every aggregate: order, merging, bytes, and errors of quantiles.
 
 use super::*;
-use crate::model::{Observation, Value};
+use crate::model::{ClassicCounts, KeyCount, NativeCounts, Observation, Value};
 use proptest::prelude::*;
 
 /// An update of one type, with the times of its event and of its fold in seconds.
@@ -28,7 +28,7 @@ fn observations(values: BoxedStrategy<f64>) -> impl Strategy<Value = Vec<Observa
 fn updates(kind: usize, values: BoxedStrategy<f64>) -> BoxedStrategy<Update> {
     let value = prop_oneof![any::<i64>().prop_map(Value::Integer), values.clone().prop_map(Value::Float)];
     let bounds = vec![-1e3, -0.5, 0.0, 0.25, 1.0, 1e5, 1e6];
-    let observations = observations(values);
+    let observations = observations(values.clone());
     match kind {
         0 => value.prop_map(Update::Counter).boxed(),
         1 => value.prop_map(Update::Gauge).boxed(),
@@ -36,15 +36,32 @@ fn updates(kind: usize, values: BoxedStrategy<f64>) -> BoxedStrategy<Update> {
             .prop_map(move |observations| Update::Histogram { layout: Layout::Classic(bounds.clone()), observations })
             .boxed(),
         3 => observations.prop_map(|observations| Update::Histogram { layout: Layout::Native, observations }).boxed(),
+        4 => value.prop_map(Update::GaugeIncrement).boxed(),
+        5 => (proptest::collection::vec(0..1_000_u64, bounds.len() + 1), proptest::option::weighted(0.9, values))
+            .prop_map(move |(counts, sum)| Update::ClassicCounts(ClassicCounts { bounds: bounds.clone(), counts, sum }))
+            .boxed(),
+        6 => native_counts(values).boxed(),
         _ => observations
             .prop_map(|observations| Update::Summary { quantiles: vec![0.0, 0.5, 0.99, 1.0], observations })
             .boxed(),
     }
 }
 
+/// Counts in buckets of all sizes, also beyond the doubles.
+fn native_counts(sums: BoxedStrategy<f64>) -> impl Strategy<Value = Update> {
+    let buckets = || {
+        let key = prop_oneof![4 => -40..40_i32, 1 => any::<i32>()];
+        proptest::collection::btree_map(key, 1..1_000_u64, 0..200)
+            .prop_map(|buckets| buckets.into_iter().collect::<Vec<KeyCount>>())
+    };
+    (-4..=8_i8, 0..100_u64, buckets(), buckets(), sums).prop_map(|(schema, zero, positive, negative, sum)| {
+        Update::NativeCounts(NativeCounts { schema, zero, positive, negative, sum })
+    })
+}
+
 /// Steps within one window. No two have the same time, so that the order decides nothing.
 fn steps(values: fn() -> BoxedStrategy<f64>) -> impl Strategy<Value = Vec<Step>> {
-    (0..5_usize).prop_flat_map(move |kind| {
+    (0..8_usize).prop_flat_map(move |kind| {
         let update = (updates(kind, values()), 0..600_i64);
         proptest::collection::vec(update, 1..30).prop_map(|updates| {
             (0..).zip(updates).map(|(time, (update, fold))| (update, time * 7 % 31, fold)).collect()

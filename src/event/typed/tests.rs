@@ -444,6 +444,7 @@ proptest! {
                     prop_assert!(labels.get("quantile").is_none() && !quantiles.is_empty());
                     prop_assert!(observations.iter().all(|one| one.value.is_finite() && one.count >= 1));
                 }
+                other => panic!("no event is one: {other:?}"),
             },
             Err(rejection) => {
                 let part = rejection.detail.split([':', '.', '[']).next().unwrap_or_default();

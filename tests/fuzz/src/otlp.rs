@@ -2,9 +2,10 @@
 
 use amp_push_gateway::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
 use amp_push_gateway::model::{
-    Counts, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, NativeHistogram, Rejection, Span, Timestamp, Value,
+    ClassicCounts, Counts, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, NativeCounts, NativeHistogram,
+    Rejection, Span, Timestamp, Update, Value,
 };
-use amp_push_gateway::otlp::{Family, Item, Sink};
+use amp_push_gateway::otlp::{Family, Increment, Item, Sink};
 
 /// Checks what it is given.
 #[derive(Default, Debug)]
@@ -17,6 +18,10 @@ pub struct Checks {
 impl Checks {
     fn sample(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>) {
         assert!(self.has_family, "a sample without a family");
+        self.series(name, labels);
+    }
+
+    fn series(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>) {
         self.is_open = false;
         assert!(name.as_str().len() <= MAX_NAME_BYTES && MetricName::classic(name.as_str()).is_ok());
         let labels = labels.as_slice();
@@ -54,6 +59,29 @@ impl<'a> Sink<'a> for Checks {
             let of_spans: u64 = spans.iter().map(|Span { length, .. }| u64::from(*length)).sum();
             assert_eq!(of_spans, deltas.len() as u64);
         }
+    }
+
+    fn increment(&mut self, increment: Increment<'_, 'a>) -> Result<(), Rejection> {
+        self.series(increment.name, &increment.labels);
+        match &increment.update {
+            Update::Counter(value) => assert!(f64::from_bits(value.wire_bits()) >= 0.0),
+            Update::GaugeIncrement(value) => assert!(f64::from_bits(value.wire_bits()).is_finite()),
+            Update::ClassicCounts(ClassicCounts { bounds, counts, sum }) => {
+                assert!(bounds.is_sorted_by(|a, b| a < b) && bounds.iter().all(|bound| bound.is_finite()));
+                assert!(counts.len() == bounds.len() + 1 && sum.is_none_or(f64::is_finite));
+                assert!(counts.iter().try_fold(0, |sum: i64, count| sum.checked_add_unsigned(*count)).is_some());
+            }
+            Update::NativeCounts(NativeCounts { schema, positive, negative, sum, .. }) => {
+                assert!((-4..=8).contains(schema) && sum.is_finite());
+                for buckets in [positive, negative] {
+                    assert!(
+                        buckets.is_sorted_by(|(a, _), (b, _)| a < b) && buckets.iter().all(|(_, count)| *count > 0)
+                    );
+                }
+            }
+            other => panic!("{other:?}"),
+        }
+        Ok(())
     }
 
     fn reject(&mut self, rejection: Rejection) {

@@ -5,7 +5,10 @@
 #![no_main]
 
 use amp_push_gateway::aggregate::{Aggregate, Applied, ExposedValue, SummaryWindow};
-use amp_push_gateway::model::{Counts, Layout, MetricType, NativeHistogram, Observation, Timestamp, Update, Value};
+use amp_push_gateway::model::{
+    ClassicCounts, Counts, KeyCount, Layout, MetricType, NativeCounts, NativeHistogram, Observation, Timestamp, Update,
+    Value,
+};
 use amp_push_gateway_fuzz::NOW;
 use libfuzzer_sys::fuzz_target;
 
@@ -29,7 +32,11 @@ fuzz_target!(|input: &[u8]| {
         let mut other = Aggregate::new(&update);
         assert_ne!(other.apply(&update, time, fold_time, window), Applied::TypeConflict);
         let is_conflict = series.merge(&other) == Applied::TypeConflict;
-        assert_eq!(is_conflict, series.metric_type() != other.metric_type());
+        // A gauge is set or changed, and never both.
+        assert!(is_conflict || series.metric_type() == other.metric_type());
+        assert!(
+            !is_conflict || series.metric_type() == MetricType::Gauge || series.metric_type() != other.metric_type()
+        );
         check(series, fold_time, window);
     }
     if let Some(aggregate) = aggregate {
@@ -85,7 +92,7 @@ fn check_histogram(histogram: &NativeHistogram) {
     }
     assert_eq!(sum, *count);
     assert!(positive_deltas.len() + negative_deltas.len() + usize::from(*zero > 0) <= 160);
-    assert!((-4..=3).contains(&histogram.schema) && histogram.sum.is_finite());
+    assert!((-4..=8).contains(&histogram.schema) && histogram.sum.is_finite());
 }
 
 fn update(input: &mut &[u8]) -> Option<Update> {
@@ -100,8 +107,36 @@ fn update(input: &mut &[u8]) -> Option<Update> {
         }
         3 => Some(Update::Histogram { layout: Layout::Native, observations: observations(input) }),
         4 => Some(Update::Summary { quantiles: doubles(input), observations: observations(input) }),
+        5 => Some(Update::GaugeIncrement(value(input))),
+        6 => {
+            let mut bounds = doubles(input);
+            bounds.retain(|bound| bound.is_finite());
+            bounds.sort_unstable_by(f64::total_cmp);
+            bounds.dedup();
+            let counts = (0..=bounds.len()).map(|_| u64::from_le_bytes(take(input)) >> 8).collect();
+            let [has_sum] = take(input);
+            let sum = Some(f64::from_le_bytes(take(input))).filter(|sum| sum.is_finite() && has_sum > 0);
+            Some(Update::ClassicCounts(ClassicCounts { bounds, counts, sum }))
+        }
+        7 => {
+            let [schema] = take(input);
+            let zero = u64::from_le_bytes(take(input));
+            let (positive, negative) = (buckets(input), buckets(input));
+            let sum = Some(f64::from_le_bytes(take(input))).filter(|sum| sum.is_finite()).unwrap_or_default();
+            Some(Update::NativeCounts(NativeCounts { schema: schema.cast_signed() % 9, zero, positive, negative, sum }))
+        }
         _ => None,
     }
+}
+
+fn buckets(input: &mut &[u8]) -> Vec<KeyCount> {
+    let [len] = take(input);
+    let mut buckets: Vec<_> =
+        (0..len).map(|_| (i32::from_le_bytes(take(input)), u64::from_le_bytes(take(input)))).collect();
+    buckets.sort_unstable();
+    buckets.dedup_by_key(|(key, _)| *key);
+    buckets.retain(|(_, count)| *count > 0);
+    buckets
 }
 
 fn value(input: &mut &[u8]) -> Value {

@@ -124,6 +124,7 @@ fn check_typed(metric: &TypedMetric<'_>) {
             assert!(quantiles.windows(2).all(|pair| pair[0] < pair[1]), "{quantiles:?}");
             assert!(quantiles.iter().all(|quantile| (0.0..=1.0).contains(quantile)), "{quantiles:?}");
         }
+        other => panic!("no event is one: {other:?}"),
     }
 }
 

@@ -42,5 +42,6 @@ fn check_update(update: &Update) {
             assert!(!observations.is_empty());
             assert!(observations.iter().all(|one| one.value.is_finite() && one.count > 0));
         }
+        other => panic!("telemetry has none: {other:?}"),
     }
 }

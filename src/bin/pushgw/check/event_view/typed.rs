@@ -39,6 +39,8 @@ pub(super) fn json(metric: &TypedMetric<'_>) -> Value {
             shown["quantiles"] = texts(quantiles);
             shown["observations"] = observed(observations);
         }
+        // No event has them.
+        Update::GaugeIncrement(_) | Update::ClassicCounts(_) | Update::NativeCounts(_) => {}
     }
     shown
 }
@@ -57,6 +59,10 @@ pub(super) fn line(metric: &TypedMetric<'_>) -> String {
         }
         Update::Summary { quantiles, observations } => {
             (observed(observations), format!("summary with the quantiles {}", list(quantiles)))
+        }
+        // No event has them.
+        Update::GaugeIncrement(_) | Update::ClassicCounts(_) | Update::NativeCounts(_) => {
+            (String::new(), metric.update.metric_type().to_string())
         }
     };
     if let Some(id) = &metric.id {

@@ -1,0 +1,93 @@
+//! The series of a data point of a histogram or a summary, and their names.
+
+use super::message::{Kind, Metric, Point};
+use super::names::metric_name;
+use super::translate::Sink;
+use crate::model::{Label, LabelName, LabelSet, MetricName, NameError, Reason, Rejection, Timestamp, Value};
+use std::borrow::Cow;
+
+/// The names of the series of a family.
+#[derive(Clone, Debug)]
+pub(super) struct Names<'a> {
+    pub(super) bare: MetricName<'a>,
+    pub(super) sum: MetricName<'a>,
+    pub(super) count: MetricName<'a>,
+    pub(super) bucket: MetricName<'a>,
+}
+
+/// The series of one data point.
+#[derive(Clone, Copy)]
+pub(super) struct Series<'m, 'a> {
+    pub(super) names: &'m Names<'a>,
+    pub(super) time: Timestamp,
+    pub(super) is_stale: bool,
+}
+
+impl<'a> Series<'_, 'a> {
+    /// Writes `_sum`, if there is one, `_count` and the buckets. The bucket of +Inf has the count.
+    pub(super) fn histogram(self, point: &Point<'_>, labels: &LabelSet<'a>, sink: &mut impl Sink<'a>) {
+        let Names { sum: sum_name, count: count_name, bucket, .. } = self.names;
+        if let Some(sum) = point.sum {
+            self.number(sum_name, labels.clone(), Value::Float(sum), sink);
+        }
+        self.number(count_name, labels.clone(), count(point.count), sink);
+        let mut below = 0_u64;
+        for (&bound, &counted) in point.bounds.iter().zip(&point.counts) {
+            below = below.wrapping_add(counted);
+            if bound != f64::INFINITY {
+                self.number(bucket, with(labels, "le", bound), count(below), sink);
+            }
+        }
+        self.number(bucket, with(labels, "le", f64::INFINITY), count(point.count), sink);
+    }
+
+    pub(super) fn summary(self, point: &Point<'_>, labels: &LabelSet<'a>, sink: &mut impl Sink<'a>) {
+        let Names { sum: sum_name, count: count_name, bare, .. } = self.names;
+        self.number(sum_name, labels.clone(), Value::Float(point.sum.unwrap_or_default()), sink);
+        self.number(count_name, labels.clone(), count(point.count), sink);
+        for &(quantile, value) in &point.quantiles {
+            self.number(bare, with(labels, "quantile", quantile), Value::Float(value), sink);
+        }
+    }
+
+    fn number(self, name: &MetricName<'a>, labels: LabelSet<'a>, value: Value, sink: &mut impl Sink<'a>) {
+        sink.number(name, labels, self.time, if self.is_stale { Value::StaleMarker } else { value });
+    }
+}
+
+impl Names<'_> {
+    /// Returns the names of the series, if the receiver takes all that the kind has.
+    pub(super) fn new(metric: &Metric<'_>) -> Result<Self, Rejection> {
+        let Some(name) = metric_name(metric) else {
+            return Err(Rejection::new(Reason::InvalidMetricName, NameError::OnlyUnderscores.to_string()));
+        };
+        let with = |suffix: &str| {
+            MetricName::as_is(Cow::Owned(format!("{name}{suffix}")))
+                .map_err(|error| Rejection::new(Reason::TooLarge, error.to_string()))
+        };
+        let bare = with("")?;
+        Ok(match metric.kind {
+            Kind::Histogram(_) => Self { sum: with("_sum")?, count: with("_count")?, bucket: with("_bucket")?, bare },
+            Kind::Summary => Self { sum: with("_sum")?, count: with("_count")?, bucket: bare.clone(), bare },
+            _ => Self { sum: bare.clone(), count: bare.clone(), bucket: bare.clone(), bare },
+        })
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "above 2^63 the nearest double is what Prometheus stores")]
+fn count(count: u64) -> Value {
+    i64::try_from(count).map_or(Value::Float(count as f64), Value::Integer)
+}
+
+/// Returns `labels` with a bound or a quantile, as Go's `strconv.FormatFloat(x, 'f', -1, 64)` writes it.
+fn with<'a>(labels: &LabelSet<'a>, name: &'static str, number: f64) -> LabelSet<'a> {
+    let value = if number.is_infinite() {
+        Cow::Borrowed(if number > 0.0 { "+Inf" } else { "-Inf" })
+    } else {
+        Cow::Owned(number.to_string())
+    };
+    match LabelName::classic(name) {
+        Ok(name) => labels.with(Label { name, value }),
+        Err(_) => labels.clone(),
+    }
+}
