@@ -120,13 +120,22 @@ impl Histogram {
         let (lowest, highest) = (total(|(lower, _)| lower), total(|(_, upper)| upper));
         let share = sum.map_or(1.0, |sum| ((sum - lowest) / (highest - lowest)).clamp(0.0, 1.0));
         let share = if share.is_nan() { 1.0 } else { share };
-        let counted = counts.iter().enumerate().filter(|(_, count)| **count > 0);
-        counted
+        let mut observations: Vec<_> = counts
+            .iter()
+            .enumerate()
+            .filter(|(_, count)| **count > 0)
             .map(|(bucket, &count)| {
                 let (lower, upper) = range(bucket);
                 Observation { value: (lower + (upper - lower) * share).clamp(lower.next_up(), upper), count }
             })
-            .collect()
+            .collect();
+        // Values above the last bound may be as large as the sum needs.
+        if let (Some(sum), Some(1..), Some(above)) = (sum, counts.last(), observations.last_mut())
+            && *sum > highest
+        {
+            above.value = add_finite(above.value, (sum - highest) / weighted(1.0, above.count));
+        }
+        observations
     }
 
     fn take_sum(&mut self, sum: Option<f64>) {

@@ -170,7 +170,7 @@ mod tests {
             assert!(sum.is_none_or(|sum| (sum - total).abs() < 1e-9), "{sum:?} {total}");
         }
         let none = ClassicCounts { bounds: Vec::new(), counts: vec![3], sum: Some(6.0) };
-        assert_eq!(Histogram::observations(&none), [Observation { value: 1.0, count: 3 }]);
+        assert_eq!(Histogram::observations(&none), [Observation { value: 2.0, count: 3 }]);
     }
 
     #[test]

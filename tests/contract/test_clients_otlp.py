@@ -8,12 +8,12 @@ import uuid
 import pytest
 
 from support.function_url import FunctionUrl
-from support.otlp_clients import COUNTS, GAUGES, OTLP, SDKS
+from support.otlp_clients import COUNTS, GAUGES, OTLP, PEERS, SDKS, each
 from support.clients import CONTRACT
 from support.runtime_api import Ingest
 from support.serve import serving
 
-each_sdk = pytest.mark.parametrize("sdk", SDKS, ids=lambda sdk: sdk.name)
+each_sdk = pytest.mark.parametrize("sdk", each(SDKS + PEERS))
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def test_deltas_are_rejected_without_the_table_and_the_rest_is_stored(sdk, serve
     job = uuid.uuid4().hex
     told = sdk.send(served.door, job, int(sdk.fails_if_some_are_rejected), OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE="delta")
     assert stored(prometheus, job) == GAUGES
-    # The SDKs for Python and Java keep it to themselves.
+    # The SDKs for Python, Java and Rust keep it to themselves.
     if sdk.name.startswith(("Node.js", "Go")):
         assert "delta temporality needs the table (STATE_TABLE)" in told
 
@@ -78,7 +78,7 @@ def test_the_table_of_sdks_has_a_row_of_each_with_its_version():
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in (OTLP / "README.md").read_text().splitlines()
             if line.startswith("| `")]
     table = {row[0].strip("`"): row[1] for row in rows}
-    assert list(table) == [sdk.name for sdk in SDKS]
-    for sdk in SDKS:
+    assert list(table) == [sdk.name for sdk in SDKS + PEERS]
+    for sdk in SDKS + PEERS:
         path, entry = sdk.pinned
         assert entry in (CONTRACT / path).read_text() and table[sdk.name] in entry

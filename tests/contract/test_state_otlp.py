@@ -8,7 +8,7 @@ import pytest
 from support.command_line import eventually
 from support.events import now_ms
 from support.function_url import call
-from support.otlp_clients import SDKS
+from support.otlp_clients import PEERS, SDKS, each
 from support.prometheus import Prometheus
 from support.recorder import Recorder
 from support.serve import request, serving
@@ -18,7 +18,7 @@ RANGE = "10m"
 DELTA = {"OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE": "delta"}
 JSON = {"Content-Type": "application/json"}
 #: One of each language and encoding; gzip is for the tests of the door.
-EACH_LANGUAGE = [sdk for sdk in SDKS if "gzip" not in sdk.name]
+EACH_LANGUAGE = [sdk for sdk in SDKS + PEERS if "gzip" not in sdk.name]
 
 
 class Trouble(Recorder):
@@ -60,7 +60,7 @@ def _last(prometheus, selector):
     return samples[-1][0] / 1000
 
 
-@pytest.mark.parametrize("sdk", EACH_LANGUAGE, ids=lambda sdk: sdk.name)
+@pytest.mark.parametrize("sdk", each(EACH_LANGUAGE))
 def test_the_deltas_of_two_processes_add_up_though_each_repeats_its_request(sdk, prometheus, tmp_path):
     job = uuid.uuid4().hex
     with _gateway(prometheus, tmp_path) as server:

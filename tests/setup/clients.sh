@@ -77,9 +77,12 @@ need_otlp_clients() {
     printf '%s' "$wanted" > "$stamp"
 }
 
-# need_rust_client: the program for both libraries; two minutes of CPU.
+# need_rust_client: the program for both libraries, and that for OpenTelemetry's SDK; three minutes of CPU.
 need_rust_client() {
     local source=tests/contract/clients/rust folder=$env_dir/clients/rust
     say "building $source into tests/.env/clients/rust"
+    cargo build --quiet --locked --manifest-path "$source/Cargo.toml" --target-dir "$folder" < /dev/null || return 1
+    source=tests/contract/clients/otlp/rust folder=$env_dir/clients/otlp/rust
+    say "building $source into tests/.env/clients/otlp/rust"
     cargo build --quiet --locked --manifest-path "$source/Cargo.toml" --target-dir "$folder" < /dev/null
 }

@@ -3,6 +3,8 @@ import shutil
 import sys
 from dataclasses import dataclass, field
 
+import pytest
+
 from .clients import BUILT, FOLDER, needed, node
 from .command_line import run
 
@@ -50,6 +52,10 @@ def _java():
             f"{needed(_BUILT / 'java/jars')}/*:{needed(_BUILT / 'java/classes')}", "Push")
 
 
+def _rust():
+    return (needed(_BUILT / "rust/debug/otlp-client"),)
+
+
 _PYTHON = "requirements.txt", "opentelemetry-sdk==1.45.2"
 _NODE = "clients/otlp/node/package.json", '"@opentelemetry/sdk-metrics": "2.12.1"'
 _NODE_ENV = {"NODE_PATH": _BUILT / "node/node_modules"}
@@ -68,6 +74,16 @@ SDKS = [
     Sdk("Java, gzip", _JAVA, _java, env=_GZIP),
 ]
 
+_RUST = "clients/otlp/rust/Cargo.toml", 'opentelemetry_sdk = { version = "=0.33.1"'
+
+#: The SDKs of `bash tests/run --peers`.
+PEERS = [
+    Sdk("Rust", _RUST, _rust),
+    Sdk("Rust, gzip", _RUST, _rust, env=_GZIP),
+    Sdk("Rust, JSON", _RUST, _rust, "application/json", env={"PUSH_FORMAT": "json"}),
+    Sdk("Rust, JSON, gzip", _RUST, _rust, "application/json", env={**_GZIP, "PUSH_FORMAT": "json"}),
+]
+
 #: The series of each SDK, {(metric, ((label, value), ...)): value}; of a native histogram it is (count, sum). These have no temporality.
 GAUGES = {("client_queue_length", ()): 3, ("client_temperature_celsius", ()): -12.5,
           ("target_info", (("deployment_environment_name", "test"),)): 1}
@@ -79,3 +95,8 @@ COUNTS = {
     ("client_latency_seconds_count", (_STATUS,)): 4,
     ("client_native_seconds", ()): (4, 8.0625),
 }
+
+
+def each(sdks):
+    """Returns SDKs as parameters of tests: those of `bash tests/run --peers` have a mark."""
+    return [pytest.param(sdk, id=sdk.name, marks=[pytest.mark.peers] if sdk in PEERS else []) for sdk in sdks]
