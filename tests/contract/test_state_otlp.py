@@ -10,7 +10,9 @@ from support.events import now_ms
 from support.function_url import call
 from support.otlp_clients import PEERS, SDKS, each
 from support.prometheus import Prometheus
+from support.receiver import Receiver
 from support.recorder import Recorder
+from support.runtime_api import Ingest
 from support.serve import request, serving
 
 #: The zero of a new series lies a minute before its first value.
@@ -138,8 +140,14 @@ def test_a_kill_and_repetitions_in_another_order_and_cut_change_no_total(prometh
         assert _value(prometheus, "killed_orders_total") == total
 
 
-def test_the_function_journals_deltas_and_writes_the_rest(start, dynamodb, table, receiver):
-    ingest = start(STATE_TABLE=table.name, AWS_ENDPOINT_URL_DYNAMODB=dynamodb.endpoint, HTTP_AUTH="none")
+def test_the_function_journals_deltas_and_writes_the_rest(dynamodb, table):
+    with Receiver(takes_metadata=True) as receiver, \
+            Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, "STATE_TABLE": table.name,
+                    "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.endpoint, "HTTP_AUTH": "none"}) as ingest:
+        _journals_twice(ingest, table, receiver)
+
+
+def _journals_twice(ingest, table, receiver):
     gauge = {"name": "g", "gauge": {"dataPoints": [{"asInt": 1, "timeUnixNano": str(now_ms() * 1_000_000)}]}}
     for _ in range(2):
         answered = call(ingest, "POST", "/v1/metrics", _body(_sum("a", 3, 1), gauge), list(JSON.items()))
@@ -152,7 +160,7 @@ def test_a_table_that_fails_is_503_and_the_rest_is_stored(start, dynamodb, recei
     ingest = start(STATE_TABLE="missing-table", AWS_ENDPOINT_URL_DYNAMODB=dynamodb.endpoint, HTTP_AUTH="none")
     gauge = {"name": "g", "gauge": {"dataPoints": [{"asInt": 1}]}}
     answered = call(ingest, "POST", "/v1/metrics", _body(_sum("a", 3, 1), gauge), list(JSON.items()))
-    assert answered.status == 503 and int(answered.headers["Retry-After"]) >= 1
+    assert answered.status == 503 and int(answered.headers["retry-after"]) >= 1
     assert "missing-table" in json.loads(answered.body)["message"]
     assert [name for name, _ in receiver.values()] == ["g"]
 
