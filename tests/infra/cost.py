@@ -212,7 +212,13 @@ def state():
     return cost_of_state.table()
 
 
-TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "http door": http_door, "state": state, "rules": rules}
+def otlp():
+    """Returns the table of OpenTelemetry's SDKs that send to an HTTP door."""
+    import cost_of_otlp
+    return cost_of_otlp.table()
+
+
+TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "http door": http_door, "otlp": otlp, "state": state, "rules": rules}
 
 
 def written(page):
