@@ -5,6 +5,7 @@
 //!
 //! This room knows nothing of events, remote write or dead letters.
 
+mod container_credentials;
 mod credentials;
 pub mod dynamodb;
 mod http_client;
@@ -16,9 +17,12 @@ mod signed;
 pub mod sqs;
 mod transport;
 
+pub use container_credentials::{ContainerError, FunctionCredentials};
 #[cfg(feature = "cli")]
 pub use credentials::region_of_profile;
-pub use credentials::{CredentialsError, CredentialsSource, credentials_of, is_region, region_of_environment};
+pub use credentials::{
+    Credentialed, CredentialsError, CredentialsSource, credentials_of, is_region, region_of_environment,
+};
 pub use http_client::{HttpTransport, causes};
 pub use json_service::{CallError, ServiceError};
 pub use sdk_http::sdk_http_client;

@@ -3,6 +3,8 @@
 //! A [`Reader`] reads the settings of those owners that a program needs, and reports all errors at once.
 
 mod errors;
+#[cfg(feature = "extension")]
+pub mod extension;
 mod http;
 mod parse;
 mod state;

@@ -25,6 +25,7 @@
 //! * [`push_group`]: groups of pushed metrics: what pushes make of them, what is exposed, and their bytes.
 //! * [`telemetry`]: records of the Lambda Telemetry API and lines of `StatsD` to typed metrics.
 //! * [`wire`]: series to requests by size: protobuf, snappy block.
+//! * [`listener`] (features `cli`, `extension`): an HTTP server that bounds bodies and connections.
 //! * [`aws`]: HTTP, credentials, SigV4 and SQS; the [`aws::Transport`] seam.
 //! * [`amp`]: workspace URLs.
 //! * [`remote_write`]: the sender, the bookkeeping of a delivery, and what an answer means.
@@ -35,6 +36,7 @@
 //! * [`instrumentation`]: logs, and the metric line of an invocation.
 //! * [`http`]: the HTTP door, from a request to an answer.
 //! * [`lambda`]: which trigger a payload is from, and which answer its caller expects.
+//! * [`extension`] (feature `extension`): the Lambda extension: telemetry and a function's own metrics to the queue, or to a Pushgateway.
 //! * [`local`] (feature `cli`): an AMP-like workspace in memory, an invoke endpoint and an event source for a queue, to try and
 //!   to test with.
 
@@ -55,6 +57,9 @@ pub mod series;
 pub mod telemetry;
 pub mod wire;
 
+#[cfg(feature = "listener")]
+pub mod listener;
+
 pub mod amp;
 pub mod aws;
 pub mod dead_letter;
@@ -68,6 +73,9 @@ pub mod instrumentation;
 
 pub mod http;
 pub mod lambda;
+
+#[cfg(feature = "extension")]
+pub mod extension;
 
 #[cfg(feature = "cli")]
 pub mod local;

@@ -215,3 +215,18 @@ pub const MAX_PENDING_SERIES: usize = 10_000;
 
 /// Distinct values of a series that wait for a dispatch of the extension.
 pub const MAX_PENDING_VALUES: usize = 1_000;
+
+/// The memory of all series that wait for a dispatch of the extension, as an estimate.
+pub const MAX_PENDING_BYTES: usize = 8 << 20;
+
+/// A message of the extension. The gateway takes a batch of such messages within the payload of an invocation.
+pub const MAX_DISPATCH_MESSAGE_BYTES: usize = 200_000;
+
+/// A delivery of the Telemetry API. The extension asks for deliveries of at most 256 KiB, and a record may lie over that.
+pub const MAX_TELEMETRY_BODY_BYTES: usize = 2 << 20;
+
+/// The body of a request of the function to its extension.
+pub const MAX_OWN_EVENTS_BYTES: usize = 1 << 20;
+
+/// Gauges whose value the extension remembers for relative changes.
+pub const MAX_HELD_GAUGES: usize = 10_000;

@@ -25,7 +25,6 @@ pub mod state;
 pub mod tsdb;
 pub mod workspace;
 
-mod http;
 mod runner;
 
 pub use crate::lambda::runtime::now as wall_clock;

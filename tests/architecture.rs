@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 23] = [
+const LADDER: [&str; 25] = [
     "limits",
     "model",
     "protobuf",
@@ -21,6 +21,7 @@ const LADDER: [&str; 23] = [
     "series",
     "telemetry",
     "wire",
+    "listener",
     "aws",
     "amp",
     "remote_write",
@@ -31,6 +32,7 @@ const LADDER: [&str; 23] = [
     "instrumentation",
     "http",
     "lambda",
+    "extension",
     "local",
 ];
 

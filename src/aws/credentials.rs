@@ -3,6 +3,7 @@
 //! The crates that sign put credentials into headers, and panic if a header cannot carry them. So nothing leaves this file
 //! unchecked. Blanks and line ends around a variable are trimmed: secrets that were read from a file often end in one.
 
+use super::container_credentials::{ContainerError, ENV_CREDENTIALS_URI};
 use super::{causes, sdk_http_client};
 use crate::limits::MAX_SERVICE_ERROR_CHARS;
 use aws_config::Region;
@@ -29,6 +30,15 @@ pub enum CredentialsSource {
     Fixed(Credentials),
     /// Profile, web identity, container, instance: found when first needed.
     Chain(Box<Chain>),
+}
+
+/// A source of credentials to sign with.
+pub trait Credentialed: Send + Sync {
+    /// Returns credentials that are valid now.
+    fn credentials(&self) -> impl Future<Output = Result<Credentials, CredentialsError>> + Send;
+
+    /// Makes the next call find credentials anew, if it can.
+    fn forget(&self) -> impl Future<Output = ()> + Send;
 }
 
 /// The chain of AWS SDKs, and the credentials that it found last.
@@ -94,6 +104,28 @@ pub enum CredentialsError {
     NotFound(provider::error::CredentialsError),
     /// No provider answered in time.
     Timeout,
+    /// No variable of Lambda says where credentials are.
+    Unset,
+    /// The endpoint that Lambda names gave none.
+    Endpoint(ContainerError),
+}
+
+impl Credentialed for CredentialsSource {
+    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
+        match self {
+            Self::Wrong(variables) => Err(CredentialsError::Variables(variables.clone())),
+            Self::Fixed(credentials) => Ok(credentials.clone()),
+            // Boxed: the SDK's futures are large and rarely run.
+            Self::Chain(chain) => Box::pin(chain.credentials()).await,
+        }
+    }
+
+    /// Credentials of the environment stay.
+    async fn forget(&self) {
+        if let Self::Chain(chain) = self {
+            chain.last.lock().await.take();
+        }
+    }
 }
 
 impl CredentialsSource {
@@ -114,23 +146,6 @@ impl CredentialsSource {
         match credentials_of(|name| std::env::var(name).ok()) {
             Ok(fixed) => Self::new(fixed, region),
             Err(variables) => Self::Wrong(variables),
-        }
-    }
-
-    /// Returns credentials that are valid now.
-    pub async fn credentials(&self) -> Result<Credentials, CredentialsError> {
-        match self {
-            Self::Wrong(variables) => Err(CredentialsError::Variables(variables.clone())),
-            Self::Fixed(credentials) => Ok(credentials.clone()),
-            // Boxed: the SDK's futures are large and rarely run.
-            Self::Chain(chain) => Box::pin(chain.credentials()).await,
-        }
-    }
-
-    /// Makes the next call ask the chain again. Credentials of the environment stay.
-    pub async fn forget(&self) {
-        if let Self::Chain(chain) = self {
-            chain.last.lock().await.take();
         }
     }
 }
@@ -171,12 +186,12 @@ impl ProvideCredentials for CredentialsSource {
     }
 }
 
-fn is_usable(credentials: &Credentials) -> bool {
+pub(super) fn is_usable(credentials: &Credentials) -> bool {
     let parts = [Some(credentials.access_key_id()), credentials.session_token()];
     parts.into_iter().flatten().all(fits_into_a_header)
 }
 
-fn is_fresh(credentials: &Credentials) -> bool {
+pub(super) fn is_fresh(credentials: &Credentials) -> bool {
     credentials.expiry().is_none_or(|expiry| expiry > SystemTime::now() + EXPIRY_BUFFER)
 }
 
@@ -191,6 +206,8 @@ impl fmt::Display for CredentialsError {
             Self::Variables(names) => write!(f, "{} has characters that no header can carry", names.join(", ")),
             Self::Unusable => f.write_str("their key or token has characters that no header can carry"),
             Self::Timeout => write!(f, "no provider answered within {} s", CHAIN_TIMEOUT.as_secs()),
+            Self::Unset => write!(f, "neither {} nor {ENV_CREDENTIALS_URI} is set", VARIABLES[0]),
+            Self::Endpoint(error) => write!(f, "{ENV_CREDENTIALS_URI}: {error}"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! A service with a JSON protocol of AWS: <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>.
 
-use super::{Answer, BodyPolicy, ReadBody, Signed, Transport, TransportError};
+use super::{Answer, BodyPolicy, Credentialed, CredentialsSource, ReadBody, Signed, Transport, TransportError};
 use crate::limits::MAX_SERVICE_ERROR_CHARS;
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
@@ -13,11 +13,11 @@ use std::time::Duration;
 const CRC32_HEADER: &str = "x-amz-crc32";
 
 #[derive(Debug)]
-pub(super) struct JsonService<T> {
+pub(super) struct JsonService<T, C = CredentialsSource> {
     pub(super) protocol: Protocol,
     /// A URL that is none gives an error with each call.
     pub(super) endpoint: Uri,
-    pub(super) transport: Signed<T>,
+    pub(super) transport: Signed<T, C>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -54,11 +54,13 @@ pub struct ServiceError {
 struct ErrorBody {
     #[serde(rename = "__type")]
     code: String,
-    #[serde(alias = "Message")]
     message: String,
+    /// Services write the one or the other, or both.
+    #[serde(rename = "Message")]
+    capital_message: String,
 }
 
-impl<T: Transport> JsonService<T> {
+impl<T: Transport, C: Credentialed> JsonService<T, C> {
     /// Sends one request, and returns the body of the answer if its status is 200.
     pub(super) async fn call(&self, operation: &str, body: Bytes, timeout: Duration) -> Result<Bytes, CallError> {
         let Protocol { target, content_type, read_body } = self.protocol;
@@ -96,7 +98,8 @@ pub(super) fn endpoint_of_environment(variable: &str) -> Option<String> {
 
 impl ServiceError {
     fn new(status: u16, body: Bytes) -> Self {
-        let ErrorBody { code, message } = serde_json::from_slice(&body).unwrap_or_default();
+        let ErrorBody { code, message, capital_message } = serde_json::from_slice(&body).unwrap_or_default();
+        let message = if message.is_empty() { capital_message } else { message };
         let short = |text: &str| text.chars().take(MAX_SERVICE_ERROR_CHARS).collect();
         Self { status, code: short(code.rsplit('#').next().unwrap_or_default()), message: short(&message), body }
     }

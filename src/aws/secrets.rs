@@ -3,7 +3,7 @@
 //! One call of the service's JSON protocol is all that is needed, so no SDK is. Nothing here keeps the secret.
 
 use super::json_service::{CallError, JsonService, Protocol, endpoint_of_environment, whole_body};
-use super::{CredentialsSource, Signed, Signer, Transport, is_region};
+use super::{Credentialed, CredentialsSource, Signed, Signer, Transport, is_region};
 use serde::Deserialize;
 use std::fmt;
 use std::time::Duration;
@@ -28,9 +28,9 @@ pub struct SecretArn {
 
 /// A secret that can be fetched.
 #[derive(Debug)]
-pub struct Secret<T> {
+pub struct Secret<T, C = CredentialsSource> {
     arn: SecretArn,
-    service: JsonService<T>,
+    service: JsonService<T, C>,
 }
 
 /// Why a secret cannot be fetched. Its text holds nothing of the secret.
@@ -79,15 +79,15 @@ impl fmt::Display for SecretArn {
     }
 }
 
-impl<T: Transport> Secret<T> {
+impl<T: Transport, C: Credentialed> Secret<T, C> {
     /// The secret `arn`, asked for in its own region, or at the endpoint that the environment sets.
-    pub fn new(arn: SecretArn, transport: T, credentials: CredentialsSource) -> Self {
+    pub fn new(arn: SecretArn, transport: T, credentials: C) -> Self {
         let endpoint = endpoint_of_environment(ENDPOINT_VARIABLE).unwrap_or_else(|| arn.endpoint());
         Self::at(arn, &endpoint, transport, credentials)
     }
 
     /// A URL that is none gives an error with the first fetch.
-    fn at(arn: SecretArn, endpoint: &str, transport: T, credentials: CredentialsSource) -> Self {
+    fn at(arn: SecretArn, endpoint: &str, transport: T, credentials: C) -> Self {
         let signer = Signer { service: SERVICE, region: arn.region.clone(), credentials };
         let transport = Signed::new(transport, Some(signer));
         let service = JsonService { protocol: PROTOCOL, endpoint: endpoint.parse().unwrap_or_default(), transport };

@@ -1,6 +1,6 @@
 //! SigV4 around a transport: the last thing that touches a request.
 
-use super::{Answer, CredentialsSource, ReadBody, Transport, TransportError, causes, sign};
+use super::{Answer, Credentialed, CredentialsSource, ReadBody, Transport, TransportError, causes, sign};
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Request, Uri};
@@ -15,27 +15,27 @@ const SECRET_HEADERS: [&str; 3] = ["x-amz-security-token", "x-amz-sso_bearer_tok
 
 /// Signs each request with the credentials and the time of its sending. Without a signer it only passes requests on.
 #[derive(Debug)]
-pub struct Signed<T> {
+pub struct Signed<T, C = CredentialsSource> {
     transport: T,
-    signer: Option<Signer>,
+    signer: Option<Signer<C>>,
 }
 
 #[derive(Debug)]
-pub struct Signer {
+pub struct Signer<C = CredentialsSource> {
     /// The service's name in signatures.
     pub service: &'static str,
     pub region: String,
-    pub credentials: CredentialsSource,
+    pub credentials: C,
 }
 
-impl<T> Signed<T> {
+impl<T, C> Signed<T, C> {
     /// Wraps `transport`; `signer` is `None` for receivers that want no signature.
-    pub fn new(transport: T, signer: Option<Signer>) -> Self {
+    pub fn new(transport: T, signer: Option<Signer<C>>) -> Self {
         Self { transport, signer }
     }
 }
 
-impl<T: Transport> Transport for Signed<T> {
+impl<T: Transport, C: Credentialed> Transport for Signed<T, C> {
     async fn send(
         &self,
         mut request: Request<Bytes>,

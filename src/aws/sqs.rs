@@ -10,9 +10,13 @@
 
 mod error;
 mod message;
+#[cfg(feature = "extension")]
+mod sender;
 
 pub use error::SqsError;
 pub use message::{Attribute, MAX_MESSAGE_BYTES, OutgoingMessage, ReceivedMessage, size_of_attributes};
+#[cfg(feature = "extension")]
+pub use sender::{QueueSender, SendError};
 
 use super::{CredentialsSource, region_of_environment, sdk_http_client};
 use aws_config::retry::RetryConfig;
@@ -322,7 +326,7 @@ const DOMAINS_OF_AWS: [&str; 4] = [".amazonaws.com", ".amazonaws.com.cn", ".api.
 
 /// Returns the region in the host of a queue at AWS, so that a queue of another region is asked there:
 /// <https://docs.aws.amazon.com/general/latest/gr/sqs-service.html>, and VPC endpoints.
-fn region_of(host: &str) -> Option<&str> {
+pub fn region_of(host: &str) -> Option<&str> {
     let name = DOMAINS_OF_AWS.iter().find_map(|domain| host.strip_suffix(domain))?;
     if name == "queue" {
         return Some("us-east-1");

@@ -4,7 +4,7 @@ use super::{
     ENV_AWS_DEFAULT_REGION, ENV_AWS_PROMETHEUS_ENDPOINT, ENV_AWS_REGION, ENV_HTTP_AUTH_SECRET, ENV_REMOTE_WRITE_AUTH,
     parse,
 };
-use crate::limits::MAX_LABEL_VALUE_BYTES;
+use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_TYPED_BUCKETS};
 use crate::model::NameError;
 use std::fmt;
 
@@ -63,6 +63,14 @@ pub enum Problem {
     NotAnAttribute(String),
     /// Part of the credentials, with characters that no header can carry.
     UnusableCredentials,
+    /// The extension has nowhere to send to.
+    NoDestination,
+    TwoDestinations,
+    NoQueueRegion,
+    /// Not a time from the first to the second of these.
+    NotATimeWithin(&'static str, &'static str),
+    NotAPort,
+    NotBuckets,
 }
 
 impl fmt::Display for SettingsErrors {
@@ -153,6 +161,21 @@ impl fmt::Display for Problem {
             Self::NotText => f.write_str("expected UTF-8 text"),
             Self::UnusableCredentials => {
                 f.write_str("it has characters that no header can carry; expected printable ASCII without blanks")
+            }
+            Self::NoDestination => f.write_str(
+                "it is not set, nor is GATEWAY; expected the URL of the gateway's queue, such as \
+                 https://sqs.<region>.amazonaws.com/<account>/<name>, or in GATEWAY that of a Pushgateway",
+            ),
+            Self::TwoDestinations => f.write_str("PUSH_QUEUE_URL is set, too; expected one of them"),
+            Self::NoQueueRegion => write!(
+                f,
+                "no region of the queue: it is not set, nor is {ENV_AWS_DEFAULT_REGION}, and the host of the URL names none; expected a region \
+                 such as eu-west-1"
+            ),
+            Self::NotATimeWithin(least, most) => write!(f, "expected a time from {least} to {most}"),
+            Self::NotAPort => f.write_str("expected on, off, or a port from 1 to 65535"),
+            Self::NotBuckets => {
+                write!(f, "expected upper bounds that ascend, such as 0.01,0.1,1, at most {MAX_TYPED_BUCKETS}")
             }
             Self::NotALogFilter => {
                 f.write_str("expected a level (off, error, warn, info, debug, trace) or target=level,…")

@@ -1,12 +1,12 @@
 //! The HTTP door on a local port: the routes of the function behind connections of this machine.
 
-use super::http::{self as server, Body};
 use super::runner::request_id;
 use super::wall_clock;
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::http::{self as door, Call, Door, decode_path};
 use crate::limits::MAX_UNPACKED_BYTES;
+use crate::listener::{self as server, Body};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use std::borrow::Cow;

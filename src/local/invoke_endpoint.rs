@@ -8,9 +8,9 @@ mod background;
 mod request;
 mod response;
 
-use super::http::{self as server, Body};
 use super::runner::{Runner, crashed};
 use crate::lambda::Handled;
+use crate::listener::{self as server, Body};
 use background::Background;
 use bytes::Bytes;
 use http::{Request, Response};

@@ -3,10 +3,10 @@
 //! It checks `POST /workspaces/<id>/api/v1/remote_write` in AMP's order: path, size, signature, headers, snappy block,
 //! protobuf, samples. It answers 200, or with AMP's status and error text. [`Workspace::snapshot`] returns the series.
 
-use super::http::{self as server, Body};
 use super::signature::Verifier;
 use super::tsdb::{Rules, StoredSeries, Tsdb};
 use super::wall_clock;
+use crate::listener::{self as server, Body};
 use crate::model::Timestamp;
 use crate::protobuf::{self, ProtobufError};
 use crate::wire::messages::WriteRequest;

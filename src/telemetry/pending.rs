@@ -1,10 +1,10 @@
 //! The sum of each series since the last dispatch.
 //!
-//! * At most [`MAX_PENDING_SERIES`] series, and [`MAX_PENDING_VALUES`] distinct values of a series. A metric that does not fit is counted,
-//!   and changes nothing.
+//! * At most [`MAX_PENDING_SERIES`] series, [`MAX_PENDING_VALUES`] distinct values of a series, and [`MAX_PENDING_BYTES`] of memory. A metric
+//!   that does not fit is counted, and changes nothing.
 //! * Integers stay integers, and observations stay what was observed: the gateway adds them up exactly.
 
-use crate::limits::{MAX_PENDING_SERIES, MAX_PENDING_VALUES};
+use crate::limits::{MAX_PENDING_BYTES, MAX_PENDING_SERIES, MAX_PENDING_VALUES};
 use crate::model::{LabelSet, Layout, MetricName, Observation, Timestamp, TypedMetric, Update, Value};
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -14,8 +14,14 @@ use std::collections::hash_map::Entry;
 #[derive(Default, Debug)]
 pub struct Pending {
     series: HashMap<Key, Waiting>,
+    /// An estimate of the memory of `series`.
+    bytes: usize,
     dropped: u64,
 }
+
+/// The memory of a series beside its texts, and of one distinct value.
+const SERIES_BYTES: usize = 256;
+const VALUE_BYTES: usize = 32;
 
 /// The answer to a metric.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -81,11 +87,13 @@ impl Pending {
     /// Adds one metric.
     pub fn add(&mut self, metric: &TypedMetric<'_>) -> Added {
         let key = Key { name: metric.name.clone().into_owned(), labels: metric.labels.clone().into_owned() };
-        let room = self.series.len() < MAX_PENDING_SERIES;
+        let new = if self.series.contains_key(&key) { 0 } else { size_of(metric) };
+        let room = self.series.len() < MAX_PENDING_SERIES && self.bytes + new <= MAX_PENDING_BYTES;
+        let bytes = &mut self.bytes;
         let added = match self.series.entry(key) {
             Entry::Occupied(mut known) => {
                 let waiting = known.get_mut();
-                let added = waiting.total.add(&metric.update, metric.time >= waiting.time);
+                let added = waiting.total.add(&metric.update, metric.time >= waiting.time, bytes);
                 waiting.time = waiting.time.max(metric.time);
                 if let Some(help) = &metric.help
                     && waiting.help.as_deref() != Some(help)
@@ -96,8 +104,9 @@ impl Pending {
             }
             Entry::Vacant(vacant) if room => {
                 let mut total = Total::new(&metric.update);
-                let added = total.add(&metric.update, true);
+                let added = total.add(&metric.update, true, bytes);
                 if added == Added::Yes {
+                    *bytes += new;
                     let help = metric.help.as_deref().map(Into::into);
                     vacant.insert(Waiting { total, help, time: metric.time });
                 }
@@ -111,6 +120,7 @@ impl Pending {
 
     /// Returns all series and begins anew.
     pub fn take(&mut self) -> Vec<PendingSeries> {
+        self.bytes = 0;
         let series = std::mem::take(&mut self.series).into_iter();
         let series = series.map(|(Key { name, labels }, Waiting { total, help, time })| PendingSeries {
             name,
@@ -136,8 +146,8 @@ impl Total {
         }
     }
 
-    /// `is_newer`: no earlier update has a later time.
-    fn add(&mut self, update: &Update, is_newer: bool) -> Added {
+    /// `is_newer`: no earlier update has a later time. Adds the memory of new values to `bytes`.
+    fn add(&mut self, update: &Update, is_newer: bool, bytes: &mut usize) -> Added {
         match (self, update) {
             (Self::Counter { integers, .. }, Update::Counter(Value::Integer(integer))) => {
                 *integers = integers.saturating_add(i128::from(*integer));
@@ -154,7 +164,9 @@ impl Total {
                 Added::Yes
             }
             (Self::Histogram { values, .. }, Update::Histogram { observations, .. })
-            | (Self::Summary { values, .. }, Update::Summary { observations, .. }) => add_values(values, observations),
+            | (Self::Summary { values, .. }, Update::Summary { observations, .. }) => {
+                add_values(values, observations, bytes)
+            }
             _ => Added::Dropped,
         }
     }
@@ -193,16 +205,24 @@ impl Total {
 }
 
 /// All observations of an update are added, or none.
-fn add_values(values: &mut HashMap<u64, u64>, observations: &[Observation]) -> Added {
+fn add_values(values: &mut HashMap<u64, u64>, observations: &[Observation], bytes: &mut usize) -> Added {
     let new = observations.iter().filter(|observation| !values.contains_key(&observation.value.to_bits())).count();
-    if values.len() + new > MAX_PENDING_VALUES {
+    if values.len() + new > MAX_PENDING_VALUES || *bytes + new * VALUE_BYTES > MAX_PENDING_BYTES {
         return Added::Dropped;
     }
+    *bytes += new * VALUE_BYTES;
     for Observation { value, count } in observations {
         let held = values.entry(value.to_bits()).or_default();
         *held = held.saturating_add(*count);
     }
     Added::Yes
+}
+
+/// Returns about how much memory a series takes without its values.
+fn size_of(metric: &TypedMetric<'_>) -> usize {
+    let labels = metric.labels.as_slice().iter();
+    let labels: usize = labels.map(|label| label.name.as_str().len() + label.value.len() + 64).sum();
+    SERIES_BYTES + metric.name.as_str().len() + labels + metric.help.as_ref().map_or(0, |help| help.len())
 }
 
 impl PendingSeries {

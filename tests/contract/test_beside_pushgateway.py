@@ -1,8 +1,6 @@
 """The same pushes to a real Pushgateway, which a Prometheus scrapes, and to `pushgw serve --state`, which writes to another Prometheus. Both
 answer queries alike."""
 import json
-import subprocess
-import tempfile
 import time
 import uuid
 from datetime import datetime, timezone
@@ -10,39 +8,14 @@ from datetime import datetime, timezone
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, delete_from_gateway, push_to_gateway, pushadd_to_gateway
 
-from support import components
 from support.clients import CLIENTS
 from support.command_line import eventually
-from support.http_server import closed_port
 from support.prometheus import Prometheus
+from support.pushgateway import Pushgateway
 from support.serve import request, serving
 
 #: The moments of a push differ. The scrape adds series of its own, and Pushgateway exposes its own metrics.
 NOT_COMPARED = ("push_time_seconds", "push_failure_time_seconds", "up", "scrape_", "pushgateway_", "go_", "process_", "prometheus_", "promhttp_")
-
-
-class Pushgateway:
-    def __init__(self):
-        self.address = f"127.0.0.1:{closed_port()}"
-        self._log = tempfile.TemporaryFile()
-        self.process = subprocess.Popen([components.pushgateway(), f"--web.listen-address={self.address}"],
-                                        stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log)
-        eventually(lambda: _is_ready(self.address))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.terminate()
-        self.process.wait(10)
-        self._log.close()
-
-
-def _is_ready(address):
-    try:
-        return request(int(address.rsplit(":", 1)[1]), "GET", "/-/ready")[0] == 200
-    except OSError:
-        return False
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 //! Parses an HTTP request into a call of the function, or into the error that Lambda would answer.
 
 use super::{MAX_ASYNC_BYTES, MAX_SYNC_BYTES};
-use crate::local::http::Body;
+use crate::listener::Body;
 use bytes::Bytes;
 use http::{Method, Request};
 use serde::de::IgnoredAny;

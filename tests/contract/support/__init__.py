@@ -18,6 +18,11 @@
 | `command_line`   | `pushgw` and other programs, run as a user does                                  |
 | `hostile_text`   | text that steers a terminal or makes up lines, and the check that it does neither |
 | `serve`          | `pushgw serve` as a process, and its clients                                     |
+| `environment`    | an execution environment of Lambda with the real extension in it                 |
+| `dispatched`     | what extensions sent to a queue, added up                                        |
+| `bootstrap.py`, `.js` | runtimes of Lambda, as small as they can be                                 |
+| `rie`            | AWS's own emulator of Lambda                                                     |
+| `pushgateway`    | a real Pushgateway                                                               |
 | `clients`        | client libraries as programs, and what Prometheus must answer after a push       |
 | `events`         | short ways to write events and times                                             |
 | `faults`         | the table of faults; `Stand`: the whole world around one `ingest`                |

@@ -35,6 +35,12 @@ def pushgw():
     return _found(path, "the program `pushgw`", "cargo build")
 
 
+def extension():
+    """Returns the Lambda extension: `EXTENSION_BIN`, or the one that `tests/run` builds."""
+    path = os.environ.get("EXTENSION_BIN") or ROOT / "target/debug/amp-push-extension"
+    return _found(path, "the extension `amp-push-extension`", "cargo build")
+
+
 def dynamodb():
     """Returns the stand-in for DynamoDB: `DYNAMODB_BIN`, or the one that `cargo test` builds."""
     path = os.environ.get("DYNAMODB_BIN") or ROOT / "target/debug/examples/dynamodb"
@@ -54,6 +60,11 @@ def pushgateway():
     """Returns the real Pushgateway, which `tests/run` unpacked."""
     path = os.environ.get("PUSHGATEWAY_BIN") or ENV / "pushgateway/usr/bin/prometheus-pushgateway"
     return _found(path, "Pushgateway", HOW)
+
+
+def rie():
+    """Returns AWS's emulator of Lambda, which `tests/run` built."""
+    return _found(os.environ.get("RIE_BIN") or ENV / "rie/aws-lambda-rie", "AWS's Runtime Interface Emulator", HOW)
 
 
 def chromium():

@@ -36,19 +36,15 @@ const MAX_DRAINED_BYTES: usize = 64 << 20;
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug)]
-pub(super) enum Body {
+pub enum Body {
     Whole(Bytes),
     TooLarge,
 }
 
 /// Answers requests with `answer` until `shutdown`, then waits for the requests that have begun. Bodies of more than
 /// `max_body_bytes` arrive as [`Body::TooLarge`].
-pub(super) async fn serve<A, F>(
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-    max_body_bytes: usize,
-    answer: A,
-) where
+pub async fn serve<A, F>(listener: TcpListener, shutdown: impl Future<Output = ()>, max_body_bytes: usize, answer: A)
+where
     A: Fn(Request<Body>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Bytes>> + Send,
 {

@@ -1,0 +1,147 @@
+//! Credentials as Lambda gives them to a function and to its extensions, without the chain of AWS SDKs, which is a megabyte of code.
+//!
+//! They are in the environment for the life of it. An environment of `SnapStart` is restored from a snapshot that has none: there an endpoint
+//! on the loopback interface gives them, as in containers
+//! (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>).
+
+use super::credentials::{Credentialed, CredentialsError, credentials_of, is_fresh, is_usable};
+use super::{BodyPolicy, Transport, TransportError};
+use crate::event::read_timestamp;
+use aws_credential_types::Credentials;
+use bytes::Bytes;
+use http::Request;
+use http::header::AUTHORIZATION;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::fmt;
+use std::time::{Duration, SystemTime};
+use tokio::sync::Mutex;
+
+/// The URL of the endpoint.
+pub(super) const ENV_CREDENTIALS_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
+
+/// The value of the header `Authorization` for it.
+const ENV_CREDENTIALS_TOKEN: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+
+/// The endpoint is in the same environment.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+const MAX_ANSWER_BYTES: usize = 16 << 10;
+
+/// The credentials of the function's role.
+#[derive(Debug)]
+pub struct FunctionCredentials<T> {
+    transport: T,
+    last: Mutex<Option<Credentials>>,
+}
+
+/// Why the endpoint gave no credentials. The text has nothing of them.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ContainerError {
+    /// URL or token cannot be sent.
+    Unsendable,
+    Transport(TransportError),
+    Status(u16),
+    Unreadable,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answered<'a> {
+    access_key_id: String,
+    secret_access_key: String,
+    token: Option<String>,
+    #[serde(borrow)]
+    expiration: Option<&'a RawValue>,
+}
+
+impl<T: Transport> FunctionCredentials<T> {
+    pub fn new(transport: T) -> Self {
+        Self { transport, last: Mutex::new(None) }
+    }
+
+    async fn fetch(&self, url: &str) -> Result<Credentials, ContainerError> {
+        let token = std::env::var(ENV_CREDENTIALS_TOKEN).unwrap_or_default();
+        let request = Request::get(url).header(AUTHORIZATION, token.trim()).body(Bytes::new());
+        let request = request.map_err(|_| ContainerError::Unsendable)?;
+        let all = |_status| BodyPolicy::Required { max_bytes: MAX_ANSWER_BYTES };
+        let answer = self.transport.send(request, all, TIMEOUT).await.map_err(ContainerError::Transport)?;
+        match answer.status {
+            200 => read(&answer.body).ok_or(ContainerError::Unreadable),
+            status => Err(ContainerError::Status(status)),
+        }
+    }
+}
+
+fn read(body: &[u8]) -> Option<Credentials> {
+    let Answered { access_key_id, secret_access_key, token, expiration } = serde_json::from_slice(body).ok()?;
+    let milliseconds = expiration.and_then(|literal| u64::try_from(read_timestamp(literal.get())?.0).ok());
+    let expiry = milliseconds.map(|milliseconds| SystemTime::UNIX_EPOCH + Duration::from_millis(milliseconds));
+    Some(Credentials::new(access_key_id, secret_access_key, token, expiry, "function"))
+}
+
+impl<T: Transport> Credentialed for FunctionCredentials<T> {
+    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
+        // The variables of a restored environment may differ from those of its snapshot, so they are read each time.
+        if let Some(fixed) = credentials_of(|name| std::env::var(name).ok()).map_err(CredentialsError::Variables)? {
+            return Ok(fixed);
+        }
+        let url = std::env::var(ENV_CREDENTIALS_URI).map_err(|_| CredentialsError::Unset)?;
+        let mut last = self.last.lock().await;
+        if let Some(credentials) = last.as_ref().filter(|last| is_fresh(last)) {
+            return Ok(credentials.clone());
+        }
+        match self.fetch(url.trim()).await {
+            Ok(credentials) if !is_usable(&credentials) => Err(CredentialsError::Unusable),
+            Ok(credentials) => Ok(last.insert(credentials).clone()),
+            Err(error) => Err(CredentialsError::Endpoint(error)),
+        }
+    }
+
+    async fn forget(&self) {
+        self.last.lock().await.take();
+    }
+}
+
+impl<C: Credentialed> Credentialed for std::sync::Arc<C> {
+    fn credentials(&self) -> impl Future<Output = Result<Credentials, CredentialsError>> + Send {
+        C::credentials(self)
+    }
+
+    fn forget(&self) -> impl Future<Output = ()> + Send {
+        C::forget(self)
+    }
+}
+
+impl fmt::Display for ContainerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsendable => f.write_str("the URL or the token cannot be sent"),
+            Self::Transport(error) => error.fmt(f),
+            Self::Status(status) => write!(f, "the endpoint answered {status}"),
+            Self::Unreadable => f.write_str("the answer has no credentials"),
+        }
+    }
+}
+
+impl std::error::Error for ContainerError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_answer_of_the_endpoint() {
+        let body = r#"{"AccessKeyId":"AKID","SecretAccessKey":"s","Token":"t","Expiration":"2023-02-14T18:06:57Z"}"#;
+        let read_all = read(body.as_bytes()).unwrap();
+        assert_eq!(
+            (read_all.access_key_id(), read_all.secret_access_key(), read_all.session_token()),
+            ("AKID", "s", Some("t"))
+        );
+        assert_eq!(read_all.expiry(), Some(SystemTime::UNIX_EPOCH + Duration::from_secs(1_676_398_017)));
+        assert!(!is_fresh(&read_all));
+        let read_less = read(br#"{"AccessKeyId":"AKID","SecretAccessKey":"s"}"#).unwrap();
+        assert_eq!((read_less.session_token(), read_less.expiry()), (None, None));
+        assert!(read(b"{}").is_none() && read(b"<html>").is_none());
+    }
+}

@@ -1,0 +1,273 @@
+//! The Lambda extension: a layer that gives the telemetry of any function, and the function's own metrics, to the gateway.
+//!
+//! ```text
+//! Telemetry API, StatsD, POST /events -> listeners -> Buffer -> Dispatcher -> the gateway's queue, or a Pushgateway
+//!                                Extensions API: INVOKE, SHUTDOWN ---^
+//! ```
+//!
+//! * It never fails, delays or outlives an invocation because of a destination. A dispatch runs beside the function. It ends at most
+//!   `DISPATCH_TIMEOUT` after the function has answered, and before the deadline of the invocation.
+//! * With wrong settings it writes one line of log, and goes on asking for events: Lambda restarts a function whose extension exits.
+//! * An environment may be frozen while the extension asks for the next event, for any time, or be killed then.
+//!
+//! To deploy it: the program is `amp-push-extension` (`--no-default-features --features extension`, profile `lambda`), in a layer as
+//! `extensions/amp-push-extension` with mode 755. Its settings are variables of the function ([`crate::config::extension`]):
+//!
+//! | variable | default |
+//! |---|---|
+//! | `PUSH_QUEUE_URL`, or `GATEWAY` with `AUTH_SECRET` | one of them is required |
+//! | `DISPATCH_MIN_BATCH_SIZE`, `DISPATCH_MAX_AGE`, `DISPATCH_TIMEOUT` | `100`, `10s`, `1s` |
+//! | `VERSION_LABEL`, `HISTOGRAM_BUCKETS`, `LOGS` | `off`, none, `off` |
+//! | `STATSD`, `EVENTS` | `on` (8125), `on` (9091); `off`, or another port |
+//! | `EXTENSION_LOG` | `info` |
+//!
+//! The function's role needs `sqs:SendMessage` on the queue, or `secretsmanager:GetSecretValue` on the secret. The gateway needs a table.
+
+mod api;
+mod buffer;
+mod dispatcher;
+mod gauges;
+mod listeners;
+mod pushgateway;
+mod queue;
+mod totals;
+
+use crate::aws::{HttpTransport, Transport};
+use crate::config::SettingsErrors;
+use crate::config::extension::{ExtensionSettings, LambdaEnvironment};
+use crate::lambda::runtime::now as wall_clock;
+use crate::model::Timestamp;
+use api::{Api, ApiError, NextEvent, Registered, Subscribed};
+use buffer::Buffer;
+use dispatcher::Dispatcher;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+/// A dispatch takes at most this time, or `DISPATCH_TIMEOUT` if that is longer, however long the function runs. It is also the bound if the
+/// record that tells of the answer is late.
+const LONGEST_DISPATCH: Duration = Duration::from_secs(3);
+
+/// A dispatch ends so long before Lambda ends the invocation.
+const INVOCATION_MARGIN: Duration = Duration::from_millis(200);
+
+/// Lambda kills an extension two seconds after SHUTDOWN.
+const LONGEST_SHUTDOWN: Duration = Duration::from_secs(2);
+
+/// The part of it that is left for the exit.
+const SHUTDOWN_MARGIN: Duration = Duration::from_millis(100);
+
+/// The last report comes with SHUTDOWN. This is the longest wait for it.
+const LONGEST_WAIT_FOR_REPORT: Duration = Duration::from_millis(500);
+
+/// On a Managed Instance the extension looks so often whether a dispatch is due.
+const MANAGED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Failed calls of the Extensions API in a row. After so many the environment is gone.
+const MOST_FAILURES: u32 = 60;
+
+/// The name under which Lambda knows an extension is that of its file.
+const NAME_WITHOUT_FILE: &str = "amp-push-extension";
+
+/// Runs until SHUTDOWN. `settings` that are wrong are logged, and the extension then only asks for events.
+pub async fn run(
+    lambda: LambdaEnvironment,
+    settings: Result<ExtensionSettings, SettingsErrors>,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let http = HttpTransport::new()?;
+    let api = Api::new(lambda.runtime_api.clone(), file_name(), http.clone());
+    let registered = register(&api, !lambda.is_managed_instance).await?;
+    match settings {
+        Ok(settings) => serve(&lambda, settings, &http, &registered).await?,
+        Err(errors) => {
+            let errors: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
+            tracing::error!(errors = errors.join("; "), "wrong settings: the extension does nothing");
+            while !matches!(next(&registered).await?, NextEvent::Shutdown { .. }) {}
+        }
+    }
+    Ok(())
+}
+
+fn file_name() -> String {
+    let path = std::env::current_exe().ok();
+    let name = path.as_ref().and_then(|path| path.file_name()?.to_str());
+    name.unwrap_or(NAME_WITHOUT_FILE).to_owned()
+}
+
+async fn serve<T: Transport>(
+    lambda: &LambdaEnvironment,
+    settings: ExtensionSettings,
+    http: &HttpTransport,
+    registered: &Registered<'_, T>,
+) -> Result<(), ApiError> {
+    let logs = settings.platform.logs;
+    let buffer = Arc::new(Buffer::new(settings.platform, lambda.is_snap_start));
+    let has_telemetry = match listeners::take_telemetry(Arc::clone(&buffer)).await {
+        Ok(port) => subscribe(registered, port, logs).await,
+        Err(error) => {
+            tracing::error!(%error, "no port for the Telemetry API: there will be no metrics of the platform");
+            false
+        }
+    };
+    if let Some(port) = settings.statsd_port {
+        log_taken_port("STATSD", port, listeners::take_statsd(port, Arc::clone(&buffer)).await);
+    }
+    if let Some(port) = settings.events_port {
+        log_taken_port("EVENTS", port, listeners::take_events(port, Arc::clone(&buffer)).await);
+    }
+    let function_name = &lambda.function_name;
+    let (destination, dispatch) = (settings.destination, settings.dispatch);
+    let dispatcher = Dispatcher::new(destination, dispatch, function_name, Arc::clone(&buffer), http);
+    let work = Work { registered, buffer, dispatcher, has_telemetry, timeout: dispatch.timeout };
+    if registered.gets_invocations { work.beside_invocations().await } else { work.by_the_clock().await }
+}
+
+fn log_taken_port(setting: &'static str, port: u16, bound: io::Result<()>) {
+    if let Err(error) = bound {
+        tracing::warn!(setting, port, %error, "the port cannot be used, so nothing is taken there");
+    }
+}
+
+async fn register<T: Transport>(api: &Api<T>, wants_invocations: bool) -> Result<Registered<'_, T>, ApiError> {
+    let mut failures = 0;
+    loop {
+        match api.register(wants_invocations).await {
+            Ok(registered) => return Ok(registered),
+            Err(error) => pause(&mut failures, error, "register").await?,
+        }
+    }
+}
+
+async fn subscribe<T: Transport>(registered: &Registered<'_, T>, port: u16, logs: bool) -> bool {
+    match registered.subscribe(port, logs).await {
+        Ok(Subscribed::Yes) => return true,
+        Ok(Subscribed::NotSupported) => tracing::warn!("this sandbox has no Telemetry API"),
+        Err(error) => tracing::error!(error = error.to_string(), "no telemetry: the subscription failed"),
+    }
+    false
+}
+
+async fn next<T: Transport>(registered: &Registered<'_, T>) -> Result<NextEvent, ApiError> {
+    let mut failures = 0;
+    loop {
+        match registered.next().await {
+            Ok(event) => return Ok(event),
+            Err(error) => pause(&mut failures, error, "next").await?,
+        }
+    }
+}
+
+/// Waits before a call is repeated. Returns the error if it failed too often.
+async fn pause(failures: &mut u32, error: ApiError, call: &'static str) -> Result<(), ApiError> {
+    *failures += 1;
+    if *failures == 1 {
+        tracing::warn!(error = error.to_string(), call, "the Extensions API failed");
+    }
+    if *failures == MOST_FAILURES {
+        return Err(error);
+    }
+    sleep(Duration::from_millis(20).saturating_mul(2_u32.pow((*failures).min(6) - 1))).await;
+    Ok(())
+}
+
+/// The loop of the extension.
+struct Work<'a, T> {
+    registered: &'a Registered<'a, T>,
+    buffer: Arc<Buffer>,
+    dispatcher: Dispatcher,
+    has_telemetry: bool,
+    timeout: Duration,
+}
+
+impl<T: Transport> Work<'_, T> {
+    /// Dispatches when an invocation begins.
+    async fn beside_invocations(mut self) -> Result<(), ApiError> {
+        let mut last = None;
+        loop {
+            match next(self.registered).await? {
+                NextEvent::Invoke { request_id, deadline } => {
+                    if self.dispatcher.is_due(false) {
+                        let given_up = given_up(&self.buffer, &request_id, deadline, self.timeout, self.has_telemetry);
+                        self.dispatcher.dispatch(given_up).await;
+                    }
+                    last = Some(request_id);
+                }
+                NextEvent::Shutdown { reason, deadline } => {
+                    self.shut_down(&reason, deadline, last.as_deref()).await;
+                    return Ok(());
+                }
+                NextEvent::Other => {}
+            }
+        }
+    }
+
+    /// Dispatches by age: a Managed Instance is never frozen, and tells of no invocation.
+    async fn by_the_clock(mut self) -> Result<(), ApiError> {
+        let registered = self.registered;
+        let mut event = pin!(next(registered));
+        loop {
+            let happened = tokio::select! {
+                biased;
+                happened = &mut event => Some(happened),
+                () = sleep(MANAGED_INTERVAL) => None,
+            };
+            let happened = match happened {
+                None if self.dispatcher.is_due(true) => tokio::select! {
+                    biased;
+                    // A dispatch that is dropped here is repeated below.
+                    happened = &mut event => Some(happened),
+                    () = self.dispatcher.dispatch(sleep(LONGEST_DISPATCH.max(self.timeout))) => None,
+                },
+                other => other,
+            };
+            match happened {
+                Some(Ok(NextEvent::Shutdown { reason, deadline })) => {
+                    self.shut_down(&reason, deadline, None).await;
+                    return Ok(());
+                }
+                Some(Ok(_)) => event.set(next(registered)),
+                Some(Err(error)) => return Err(error),
+                None => {}
+            }
+        }
+    }
+
+    /// Waits for the last report, and dispatches what is left.
+    async fn shut_down(mut self, reason: &str, deadline: Timestamp, last: Option<&str>) {
+        tracing::debug!(reason, "shutdown");
+        let left = until(deadline).min(LONGEST_SHUTDOWN).saturating_sub(SHUTDOWN_MARGIN);
+        let end = Instant::now() + left;
+        let wait = LONGEST_WAIT_FOR_REPORT.min(left / 4);
+        match last {
+            Some(request_id) if self.has_telemetry => {
+                let _reported = timeout(wait, self.buffer.reported(request_id)).await.is_ok();
+            }
+            // Records are delivered after 25 ms at the latest.
+            _ => sleep(wait.min(Duration::from_millis(50))).await,
+        }
+        self.dispatcher.finish(end).await;
+    }
+}
+
+/// Waits until a dispatch would delay the function or outlive its invocation.
+async fn given_up(buffer: &Buffer, request_id: &str, deadline: Timestamp, patience: Duration, has_telemetry: bool) {
+    let begun = Instant::now();
+    let latest = begun + LONGEST_DISPATCH.max(patience).min(until(deadline).saturating_sub(INVOCATION_MARGIN));
+    let after_answer = async {
+        // Without telemetry nobody says when the function has answered.
+        if has_telemetry {
+            buffer.answered(request_id).await;
+        }
+        sleep(patience).await;
+    };
+    tokio::select! {
+        () = after_answer => {}
+        () = sleep_until(latest) => {}
+    }
+}
+
+fn until(deadline: Timestamp) -> Duration {
+    Duration::from_millis(u64::try_from(deadline.since(wall_clock())).unwrap_or_default())
+}

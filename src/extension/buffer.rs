@@ -1,0 +1,278 @@
+//! The metrics of this environment since the last dispatch: of the platform, and the function's own.
+//!
+//! Listeners fill it, and the loop of the extension empties it. Nothing waits while it is locked.
+
+use super::gauges::Gauges;
+use crate::event::{Event, EventTimes, Rules, read_message};
+use crate::gateway::{ListedEvent, Report};
+use crate::limits::{MAX_LISTED_REJECTIONS, MAX_NAME_BYTES};
+use crate::model::{
+    Label, LabelName, LabelSet, Layout, MetricName, Reason, Rejection, Timestamp, TypedMetric, Update, Value,
+};
+use crate::telemetry::{
+    Added, InvalidBatch, Line, LineUpdate, Pending, PendingSeries, Platform, PlatformRules, Record, read_lines,
+    read_records,
+};
+use std::borrow::Cow;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// Beyond a name: `_bucket` is the longest suffix.
+const LONGEST_SUFFIX: usize = 7;
+
+/// Lines of `StatsD` that are dropped and logged, in the life of an environment. The others are only counted.
+const MAX_LOGGED_LINES: u32 = 20;
+
+#[derive(Debug)]
+pub(super) struct Buffer {
+    inner: Mutex<Inner>,
+    seen: watch::Sender<Seen>,
+    rules: Rules,
+    layout: Layout,
+    /// Records of the initialisation are those of a snapshot. Each environment that is restored from it would repeat them.
+    skips_initialisation: bool,
+}
+
+#[derive(Debug)]
+struct Inner {
+    platform: Platform,
+    pending: Pending,
+    gauges: Gauges,
+    waiting: Waiting,
+    logged_lines: u32,
+    /// Metrics that did not reach `pending`.
+    dropped: u64,
+}
+
+/// The records and metrics that wait.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Waiting {
+    pub(super) records: u32,
+    /// When the first of them came.
+    pub(super) since: Option<Instant>,
+}
+
+/// A count of the extension itself.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct OwnCount {
+    pub(super) name: &'static str,
+    pub(super) help: &'static str,
+    pub(super) outcome: Option<&'static str>,
+    pub(super) count: u64,
+}
+
+/// The invocations that were seen last.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+struct Seen {
+    /// The function has answered.
+    answered: Box<str>,
+    /// Its report is here.
+    reported: Box<str>,
+}
+
+impl Buffer {
+    pub(super) fn new(platform: PlatformRules, skips_initialisation: bool) -> Self {
+        let layout = platform.layout.clone();
+        let rules = Rules { external_labels: platform.labels.clone(), ..Rules::default() };
+        let inner = Inner {
+            platform: Platform::new(platform),
+            pending: Pending::default(),
+            gauges: Gauges::default(),
+            waiting: Waiting::default(),
+            logged_lines: 0,
+            dropped: 0,
+        };
+        Self { inner: Mutex::new(inner), seen: watch::Sender::default(), rules, layout, skips_initialisation }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds the records of a delivery, up to an error in it.
+    pub(super) fn add_delivery(&self, body: &[u8], now: Timestamp) -> Result<(), InvalidBatch> {
+        let mut seen = None;
+        let mut guard = self.lock();
+        let Inner { platform, pending, waiting, .. } = &mut *guard;
+        let read = read_records(body, &mut |kind, record| {
+            if self.skips_initialisation && kind.starts_with("platform.init") {
+                return;
+            }
+            match &record {
+                Record::RuntimeDone { request_id: Some(id), .. } => {
+                    seen.get_or_insert_with(|| self.seen.borrow().clone()).answered = id.as_ref().into();
+                }
+                Record::Report { request_id: Some(id), .. } => {
+                    let seen = seen.get_or_insert_with(|| self.seen.borrow().clone());
+                    seen.answered = id.as_ref().into();
+                    seen.reported = id.as_ref().into();
+                }
+                _ => {}
+            }
+            platform.observe(kind, &record, now, pending);
+            waiting.add();
+        });
+        drop(guard);
+        if let Some(seen) = seen {
+            self.seen.send_replace(seen);
+        }
+        read
+    }
+
+    /// Adds the lines of a datagram.
+    pub(super) fn add_datagram(&self, datagram: &[u8], now: Timestamp) {
+        let mut guard = self.lock();
+        let inner = &mut *guard;
+        read_lines(datagram, &self.layout, &mut |line| match line {
+            Ok(line) => inner.add_line(line, &self.rules.external_labels, now),
+            Err(error) => {
+                inner.dropped += 1;
+                if inner.logged_lines < MAX_LOGGED_LINES {
+                    inner.logged_lines += 1;
+                    tracing::warn!(error = error.to_string(), "a StatsD line is dropped");
+                }
+            }
+        });
+    }
+
+    /// Adds the typed metrics of a message, and reports as the gateway does.
+    pub(super) fn add_events(&self, text: &str, now: Timestamp) -> Report<'static> {
+        let mut report = Report::default();
+        let times = EventTimes { now, sent: None };
+        // Reading may take long, so the buffer is not locked meanwhile.
+        let mut metrics = Vec::new();
+        read_message(text, &times, &self.rules, &mut |parsed| {
+            let metric = parsed.event.and_then(|event| match event {
+                Event::Typed(metric) => Ok(metric.into_owned()),
+                Event::Plain(_) => Err(Rejection::new(
+                    Reason::InvalidEvent,
+                    "the extension takes typed metrics, which have the key type; send other events to the gateway",
+                )),
+            });
+            metrics.push(metric);
+        });
+        let mut inner = self.lock();
+        for (index, metric) in metrics.into_iter().enumerate() {
+            let added = metric.and_then(|metric| match inner.add_own(&metric) {
+                Added::Yes => Ok(()),
+                Added::Dropped => Err(Rejection::new(
+                    Reason::SeriesLimit,
+                    "too many series or values wait for the next dispatch, or the series has another type",
+                )),
+            });
+            match added {
+                Ok(()) => {
+                    report.accepted += 1;
+                    report.typed += 1;
+                }
+                Err(Rejection { reason, detail, .. }) => {
+                    report.rejected_count += 1;
+                    if report.rejected.len() < MAX_LISTED_REJECTIONS {
+                        let reason = Cow::Borrowed(reason.as_str());
+                        report.rejected.push(ListedEvent { index, reason, detail: Cow::Owned(detail.into_owned()) });
+                    }
+                }
+            }
+        }
+        report
+    }
+
+    pub(super) fn waiting(&self) -> Waiting {
+        self.lock().waiting
+    }
+
+    /// Returns everything that waits, with metrics of the extension itself among them. Returns nothing if nothing else waits.
+    pub(super) fn take(&self, own: &[OwnCount], now: Timestamp) -> Vec<PendingSeries> {
+        let mut inner = self.lock();
+        inner.waiting = Waiting::default();
+        let dropped = inner.pending.take_dropped() + std::mem::take(&mut inner.dropped);
+        if inner.pending.is_empty() && dropped == 0 {
+            return Vec::new();
+        }
+        let lost = OwnCount {
+            name: "lambda_extension_dropped_metrics_total",
+            help: "Metrics that the extension dropped.",
+            outcome: None,
+            count: dropped,
+        };
+        // These have room once the others are taken.
+        let mut series = inner.pending.take();
+        for own in own.iter().chain([&lost]).filter(|own| own.count > 0) {
+            if let Some(metric) = self.own_counter(*own, now) {
+                inner.pending.add(&metric);
+            }
+        }
+        series.extend(inner.pending.take());
+        series
+    }
+
+    /// Counts metrics that were lost behind the buffer.
+    pub(super) fn count_dropped(&self, metrics: u64) {
+        self.lock().dropped += metrics;
+    }
+
+    fn own_counter(&self, own: OwnCount, time: Timestamp) -> Option<TypedMetric<'_>> {
+        let OwnCount { name, help, outcome, count } = own;
+        let label = outcome.and_then(|outcome| {
+            Some(Label { name: LabelName::classic("outcome").ok()?, value: Cow::Borrowed(outcome) })
+        });
+        let mut labels = LabelSet::new(label.into_iter().collect()).ok()?;
+        labels.add_missing(&self.rules.external_labels);
+        let update = Update::Counter(Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+        let name = MetricName::classic(name).ok()?;
+        Some(TypedMetric { name, labels, update, help: Some(Cow::Borrowed(help)), time, id: None })
+    }
+
+    /// Waits until the function has answered this invocation.
+    pub(super) async fn answered(&self, request_id: &str) {
+        // The sender is in this struct.
+        let _seen = self.seen.subscribe().wait_for(|seen| *seen.answered == *request_id).await.is_ok();
+    }
+
+    /// Waits until the report of this invocation is here.
+    pub(super) async fn reported(&self, request_id: &str) {
+        let _seen = self.seen.subscribe().wait_for(|seen| *seen.reported == *request_id).await.is_ok();
+    }
+}
+
+impl Waiting {
+    fn add(&mut self) {
+        self.records = self.records.saturating_add(1);
+        self.since.get_or_insert_with(Instant::now);
+    }
+}
+
+impl Inner {
+    fn add_line(&mut self, line: Line<'_>, function: &LabelSet<'static>, now: Timestamp) {
+        let Line { name, labels, update } = line;
+        let mut labels = labels.into_owned();
+        labels.add_missing(function);
+        let labels = labels;
+        let update = match update {
+            LineUpdate::Typed(update) => update,
+            LineUpdate::GaugeChange(by) => match self.gauges.change(&name, &labels, by) {
+                Some(value) => Update::Gauge(Value::Float(value)),
+                None => return self.dropped += 1,
+            },
+        };
+        let is_histogram = matches!(update, Update::Histogram { .. });
+        // The gateway would reject it, and the others of its message would be in a dead letter, too.
+        if is_histogram && (labels.get("le").is_some() || name.as_str().len() + LONGEST_SUFFIX > MAX_NAME_BYTES) {
+            return self.dropped += 1;
+        }
+        self.add_own(&TypedMetric { name, labels, update, help: None, time: now, id: None });
+    }
+
+    fn add_own(&mut self, metric: &TypedMetric<'_>) -> Added {
+        if let Update::Gauge(value) = &metric.update {
+            self.gauges.set(&metric.name, &metric.labels, *value);
+        }
+        let added = self.pending.add(metric);
+        self.waiting.add();
+        added
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,259 @@
+//! When to dispatch, and where to.
+//!
+//! * A dispatch first sends what an earlier one could not, and then what waits now.
+//! * After a failure the next one waits 1, 2, 4 … 60 s. Metrics that come meanwhile are added up in the buffer, which is bounded.
+//! * A dispatch may be dropped at any await. It then counts as a failure.
+
+use super::buffer::{Buffer, OwnCount, Waiting};
+use super::pushgateway::{PushError, Pushgateway};
+use super::queue::Queue;
+use super::wall_clock;
+use crate::aws::HttpTransport;
+use crate::aws::sqs::SendError;
+use crate::config::extension::{Destination, DispatchSettings};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
+
+/// A request of a dispatch is given up after this time, whatever else goes on.
+const LONGEST_REQUEST: Duration = Duration::from_secs(10);
+
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+
+#[derive(Debug)]
+pub(super) struct Dispatcher {
+    place: Place,
+    buffer: Arc<Buffer>,
+    settings: DispatchSettings,
+    /// Made with the first dispatch: a snapshot must not have it.
+    environment: Option<String>,
+    failures: u32,
+    /// No dispatch begins earlier.
+    pause_until: Option<Instant>,
+    succeeded: u64,
+    failed: u64,
+}
+
+#[derive(Debug)]
+enum Place {
+    Queue(Box<Queue>),
+    Gateway(Box<Pushgateway>),
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum DispatchError {
+    Send(SendError),
+    Push(PushError),
+    OutOfTime,
+}
+
+impl Dispatcher {
+    pub(super) fn new(
+        destination: Destination,
+        settings: DispatchSettings,
+        function_name: &str,
+        buffer: Arc<Buffer>,
+        http: &HttpTransport,
+    ) -> Self {
+        let place = match destination {
+            Destination::Queue(url) => Place::Queue(Box::new(Queue::new(&url, http))),
+            Destination::Gateway { url, secret } => {
+                Place::Gateway(Box::new(Pushgateway::new(&url, secret, function_name, http)))
+            }
+        };
+        let (environment, pause_until) = (None, None);
+        Self { place, buffer, settings, environment, failures: 0, pause_until, succeeded: 0, failed: 0 }
+    }
+
+    /// Reports whether to dispatch now. `by_age_alone`: however many records wait.
+    pub(super) fn is_due(&self, by_age_alone: bool) -> bool {
+        is_due(self.settings, self.buffer.waiting(), self.has_unsent(), self.pause_until, by_age_alone, Instant::now())
+    }
+
+    /// Dispatches until `given_up` is ready at the latest.
+    pub(super) async fn dispatch(&mut self, given_up: impl Future<Output = ()>) {
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.send_all() => outcome,
+            () = given_up => Err(DispatchError::OutOfTime),
+        };
+        self.settle(outcome);
+    }
+
+    /// Dispatches what is left, before `deadline`, whatever failed before.
+    pub(super) async fn finish(&mut self, deadline: Instant) {
+        let outcome = timeout_at(deadline, self.send_all()).await.unwrap_or(Err(DispatchError::OutOfTime));
+        self.settle(outcome);
+        if let (Place::Gateway(gateway), Some(environment)) = (&mut self.place, &self.environment) {
+            let deleted = timeout_at(deadline, gateway.delete(environment, LONGEST_REQUEST)).await;
+            match deleted {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(error = error.to_string(), "the group could not be deleted"),
+                Err(_) => tracing::warn!("the group could not be deleted in time"),
+            }
+        }
+    }
+
+    fn settle(&mut self, outcome: Result<(), DispatchError>) {
+        match outcome {
+            Ok(()) => {
+                if self.failures > 0 {
+                    tracing::info!(failures = self.failures, "dispatches work again");
+                }
+                self.succeeded += 1;
+                (self.failures, self.pause_until) = (0, None);
+            }
+            Err(error) => {
+                self.failed += 1;
+                let pause = pause_after(self.failures);
+                self.failures = self.failures.saturating_add(1);
+                self.pause_until = Some(Instant::now() + pause);
+                let seconds = pause.as_secs();
+                tracing::warn!(
+                    error = error.to_string(),
+                    failures = self.failures,
+                    pause_s = seconds,
+                    "a dispatch failed"
+                );
+            }
+        }
+    }
+
+    fn has_unsent(&self) -> bool {
+        match &self.place {
+            Place::Queue(queue) => queue.has_unsent(),
+            Place::Gateway(gateway) => gateway.has_unsent(),
+        }
+    }
+
+    async fn send_all(&mut self) -> Result<(), DispatchError> {
+        let environment = self.environment.get_or_insert_with(random_id).clone();
+        if let Place::Queue(queue) = &mut self.place {
+            let dropped = queue.send(&environment, LONGEST_REQUEST).await.map_err(DispatchError::Send)?;
+            self.buffer.count_dropped(dropped);
+        }
+        self.load(&environment);
+        match &mut self.place {
+            Place::Queue(queue) => {
+                let dropped = queue.send(&environment, LONGEST_REQUEST).await.map_err(DispatchError::Send)?;
+                self.buffer.count_dropped(dropped);
+                Ok(())
+            }
+            Place::Gateway(gateway) => gateway.push(&environment, LONGEST_REQUEST).await.map_err(DispatchError::Push),
+        }
+    }
+
+    /// Takes what waits from the buffer.
+    fn load(&mut self, environment: &str) {
+        let own = |outcome, count| OwnCount {
+            name: "lambda_extension_dispatches_total",
+            help: "Dispatches of the extension.",
+            outcome: Some(outcome),
+            count,
+        };
+        let series = self.buffer.take(&[own("success", self.succeeded), own("failure", self.failed)], wall_clock());
+        if series.is_empty() {
+            return;
+        }
+        (self.succeeded, self.failed) = (0, 0);
+        match &mut self.place {
+            Place::Queue(queue) => queue.load(series, environment),
+            Place::Gateway(gateway) => {
+                let dropped = gateway.load(series);
+                self.buffer.count_dropped(dropped);
+            }
+        }
+    }
+}
+
+fn is_due(
+    settings: DispatchSettings,
+    waiting: Waiting,
+    has_unsent: bool,
+    pause_until: Option<Instant>,
+    by_age_alone: bool,
+    now: Instant,
+) -> bool {
+    let is_full = !by_age_alone && waiting.records >= settings.min_batch_size;
+    let is_old = waiting.since.is_some_and(|since| now >= since + settings.max_age);
+    (has_unsent || is_full || is_old) && pause_until.is_none_or(|until| now >= until)
+}
+
+/// Returns the pause after so many failures before this one.
+fn pause_after(failures: u32) -> Duration {
+    Duration::from_secs(1).saturating_mul(2_u32.saturating_pow(failures)).min(LONGEST_PAUSE)
+}
+
+/// Returns an id that no other environment has. It is read from the system, because a generator of this process could be the same in each
+/// environment that is restored from one snapshot.
+fn random_id() -> String {
+    use std::io::Read as _;
+    let mut bytes = [0; 16];
+    let read = std::fs::File::open("/dev/urandom").and_then(|mut random| random.read_exact(&mut bytes));
+    if read.is_err() {
+        bytes = fastrand::u128(..).to_le_bytes();
+    }
+    format!("{:032x}", u128::from_le_bytes(bytes))
+}
+
+impl fmt::Display for DispatchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Send(error) => error.fmt(f),
+            Self::Push(error) => error.fmt(f),
+            Self::OutOfTime => f.write_str("no answer in time"),
+        }
+    }
+}
+
+impl std::error::Error for DispatchError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Send(error) => Some(error),
+            Self::Push(error) => Some(error),
+            Self::OutOfTime => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_longer_after_each_failure_and_at_most_a_minute() {
+        let pauses: Vec<_> = (0..9).map(|failures| pause_after(failures).as_secs()).collect();
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(pause_after(u32::MAX), LONGEST_PAUSE);
+    }
+
+    #[test]
+    fn dispatches_when_many_records_wait_or_one_waits_for_long() {
+        let (second, now) = (Duration::from_secs(1), Instant::now() + Duration::from_secs(100));
+        let settings = DispatchSettings { min_batch_size: 5, max_age: second * 10, timeout: second };
+        let waiting = |records, age: u32| Waiting { records, since: (records > 0).then(|| now - second * age) };
+        // (waiting, something is unsent, the end of a pause, on a Managed Instance, due)
+        let table = [
+            (waiting(0, 0), false, None, false, false),
+            (waiting(4, 9), false, None, false, false),
+            (waiting(5, 0), false, None, false, true),
+            (waiting(5, 0), false, None, true, false),
+            (waiting(1, 10), false, None, false, true),
+            (waiting(1, 10), false, None, true, true),
+            (waiting(0, 0), true, None, false, true),
+            (waiting(9, 10), true, Some(now + second), false, false),
+            (waiting(9, 10), true, Some(now), false, true),
+        ];
+        for (waiting, has_unsent, pause_until, by_age_alone, expected) in table {
+            let due = is_due(settings, waiting, has_unsent, pause_until, by_age_alone, now);
+            assert_eq!(due, expected, "{waiting:?} {has_unsent} {by_age_alone}");
+        }
+    }
+
+    #[test]
+    fn makes_ids_that_differ() {
+        let ids: std::collections::HashSet<_> = (0..100).map(|_| random_id()).collect();
+        assert!(ids.len() == 100 && ids.iter().all(|id| id.len() == 32));
+    }
+}

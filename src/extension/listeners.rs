@@ -1,0 +1,107 @@
+//! The ports on which the extension is told something: by the Telemetry API, and by the function itself.
+
+use super::buffer::Buffer;
+use super::wall_clock;
+use crate::limits::{MAX_OWN_EVENTS_BYTES, MAX_TELEMETRY_BODY_BYTES};
+use crate::listener::{self, Body};
+use bytes::Bytes;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use std::future::pending;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use tokio::net::{TcpListener, UdpSocket};
+
+/// The largest datagram of IPv4.
+const MAX_DATAGRAM_BYTES: usize = 65_535;
+
+/// Deliveries that cannot be read and are logged, in the life of an environment.
+const MAX_LOGGED_DELIVERIES: u32 = 20;
+
+/// Takes deliveries of the Telemetry API on any free port, and returns the port. `sandbox.localdomain`, where Lambda sends them, need not be
+/// a loopback address.
+pub(super) async fn take_telemetry(buffer: Arc<Buffer>) -> io::Result<u16> {
+    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await?;
+    let port = listener.local_addr()?.port();
+    let unreadable = Arc::new(AtomicU32::new(0));
+    let answer = move |request: Request<Body>| {
+        let (buffer, unreadable) = (Arc::clone(&buffer), Arc::clone(&unreadable));
+        async move {
+            let problem = match request.into_body() {
+                Body::Whole(body) => buffer.add_delivery(&body, wall_clock()).err().map(|error| error.to_string()),
+                Body::TooLarge => Some(format!("it has more than {MAX_TELEMETRY_BODY_BYTES} bytes")),
+            };
+            if let Some(problem) = problem
+                && unreadable.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED_DELIVERIES
+            {
+                tracing::warn!(error = problem, "a delivery of the Telemetry API cannot be read");
+            }
+            // It would come again otherwise, and be no better.
+            Response::new(Bytes::new())
+        }
+    };
+    tokio::spawn(listener::serve(listener, pending(), MAX_TELEMETRY_BODY_BYTES, answer));
+    Ok(port)
+}
+
+/// Takes lines of `StatsD` from this environment.
+pub(super) async fn take_statsd(port: u16, buffer: Arc<Buffer>) -> io::Result<()> {
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    tokio::spawn(async move {
+        let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
+        loop {
+            match socket.recv(&mut datagram).await {
+                Ok(length) => buffer.add_datagram(&datagram[..length], wall_clock()),
+                Err(error) => {
+                    tracing::warn!(%error, "no more StatsD lines are taken");
+                    return;
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+/// Takes typed metrics at `POST /events` from this environment.
+pub(super) async fn take_events(port: u16, buffer: Arc<Buffer>) -> io::Result<()> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
+    let answer = move |request: Request<Body>| {
+        let buffer = Arc::clone(&buffer);
+        async move { answer_events(request, &buffer) }
+    };
+    tokio::spawn(listener::serve(listener, pending(), MAX_OWN_EVENTS_BYTES, answer));
+    Ok(())
+}
+
+fn answer_events(request: Request<Body>, buffer: &Buffer) -> Response<Bytes> {
+    let (parts, body) = request.into_parts();
+    match (parts.method, parts.uri.path(), body) {
+        (Method::POST, "/events", Body::Whole(body)) => {
+            let Ok(text) = std::str::from_utf8(&body) else {
+                return sentence(StatusCode::BAD_REQUEST, "the body is not UTF-8");
+            };
+            let report = buffer.add_events(text, wall_clock());
+            let status = match report.accepted {
+                0 if report.rejected_count > 0 => StatusCode::BAD_REQUEST,
+                _ => StatusCode::OK,
+            };
+            let mut response = Response::new(serde_json::to_vec(&report).unwrap_or_default().into());
+            *response.status_mut() = status;
+            response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            response
+        }
+        (Method::POST, "/events", Body::TooLarge) => {
+            sentence(StatusCode::PAYLOAD_TOO_LARGE, "at most 1 MiB of typed metrics are taken at once")
+        }
+        (_, "/events", _) => sentence(StatusCode::METHOD_NOT_ALLOWED, "expected POST"),
+        _ => sentence(StatusCode::NOT_FOUND, "expected POST /events"),
+    }
+}
+
+fn sentence(status: StatusCode, text: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = status;
+    response
+}

@@ -1,0 +1,179 @@
+//! Series to the messages of a dispatch: arrays of typed metrics as JSON, as the gateway reads them from its queue.
+//!
+//! * Each event has an `id` of its own, `<environment>-<number>`. A message that is sent again has the same ids and the same updates, so the
+//!   gateway counts it once.
+//! * Each event has a `timestamp`. It makes a repetition `too_old` before the gateway forgets the ids. So a message keeps its time once the
+//!   queue may have it.
+
+use super::pending::PendingSeries;
+use crate::limits::MAX_DISPATCH_MESSAGE_BYTES;
+use crate::model::{LabelSet, Layout, Observation, Timestamp, Update, Value};
+use std::fmt::Write as _;
+
+/// A gauge is never sent with an older time: the gateway rejects what is older than an hour.
+const MAX_GAUGE_AGE_MS: i64 = 30 * 60 * 1_000;
+
+/// The text of any time is as long as that of this one, up to the year 2286.
+const ANY_TIME: Timestamp = Timestamp(1_000_000_000_000);
+
+/// The series of one message.
+#[derive(Debug)]
+pub struct TypedMessage {
+    /// The number of its first event.
+    first: u64,
+    series: Vec<PendingSeries>,
+}
+
+/// Cuts `series` into messages of at most [`MAX_DISPATCH_MESSAGE_BYTES`]; an event that is longer is alone. `next` is the number of the next
+/// event, and goes on.
+pub fn cut(series: Vec<PendingSeries>, environment: &str, next: &mut u64) -> Vec<TypedMessage> {
+    let mut messages: Vec<TypedMessage> = Vec::new();
+    let mut bytes = 0;
+    for one in series {
+        let mut events = String::new();
+        let first = *next;
+        *next += push_events(&mut events, &one, environment, first, ANY_TIME);
+        match messages.last_mut() {
+            Some(message) if bytes + events.len() < MAX_DISPATCH_MESSAGE_BYTES => message.series.push(one),
+            _ => {
+                bytes = 1;
+                messages.push(TypedMessage { first, series: vec![one] });
+            }
+        }
+        bytes += events.len() + 1;
+    }
+    messages
+}
+
+impl TypedMessage {
+    /// Returns the JSON array of its events, as of `time`.
+    pub fn body(&self, environment: &str, time: Timestamp) -> String {
+        let (mut out, mut next) = (String::from("["), self.first);
+        for series in &self.series {
+            if out.len() > 1 {
+                out.push(',');
+            }
+            next += push_events(&mut out, series, environment, next, time);
+        }
+        out.push(']');
+        out
+    }
+
+    /// Returns the id of its first event.
+    pub fn first_id(&self, environment: &str) -> String {
+        id(environment, self.first)
+    }
+
+    pub fn series_count(&self) -> usize {
+        self.series.len()
+    }
+}
+
+fn id(environment: &str, number: u64) -> String {
+    format!("{environment}-{number}")
+}
+
+/// Appends the events of a series with commas between them. Returns how many there are.
+fn push_events(out: &mut String, series: &PendingSeries, environment: &str, first: u64, time: Timestamp) -> u64 {
+    let mut number = first;
+    for update in series.total.updates() {
+        if number > first {
+            out.push(',');
+        }
+        let time = match update {
+            Update::Gauge(_) => series.time.max(Timestamp(time.0 - MAX_GAUGE_AGE_MS)).min(time),
+            _ => time,
+        };
+        push_event(out, series, &update, &id(environment, number), time);
+        number += 1;
+    }
+    number - first
+}
+
+fn push_event(out: &mut String, series: &PendingSeries, update: &Update, id: &str, time: Timestamp) {
+    let kind = match update {
+        Update::Counter(_) => "counter",
+        Update::Gauge(_) => "gauge",
+        Update::Histogram { .. } => "histogram",
+        Update::Summary { .. } => "summary",
+        // OTLP alone has these, and nothing pending is of OTLP.
+        Update::GaugeIncrement(_) | Update::ClassicCounts(_) | Update::NativeCounts(_) => return,
+    };
+    out.push_str("{\"type\":\"");
+    out.push_str(kind);
+    out.push_str("\",\"name\":");
+    push_text(out, series.name.as_str());
+    push_labels(out, &series.labels);
+    match update {
+        Update::Counter(value) | Update::Gauge(value) => push(out, ",\"value\":", *value),
+        Update::GaugeIncrement(_) | Update::ClassicCounts(_) | Update::NativeCounts(_) => {}
+        Update::Histogram { layout, observations } => {
+            if let Layout::Classic(bounds) = layout {
+                push_list(out, ",\"buckets\":", bounds.iter().map(|bound| Value::Float(*bound)));
+            }
+            push_observations(out, observations);
+        }
+        Update::Summary { quantiles, observations } => {
+            push_list(out, ",\"quantiles\":", quantiles.iter().map(|quantile| Value::Float(*quantile)));
+            push_observations(out, observations);
+        }
+    }
+    if let Some(help) = &series.help {
+        out.push_str(",\"help\":");
+        push_text(out, help);
+    }
+    out.push_str(",\"id\":");
+    push_text(out, id);
+    push(out, ",\"timestamp\":", time);
+    out.push('}');
+}
+
+fn push_labels(out: &mut String, labels: &LabelSet<'_>) {
+    let mut before = ",\"labels\":{";
+    for label in labels.as_slice() {
+        out.push_str(before);
+        push_text(out, label.name.as_str());
+        out.push(':');
+        push_text(out, &label.value);
+        before = ",";
+    }
+    if before == "," {
+        out.push('}');
+    }
+}
+
+fn push_observations(out: &mut String, observations: &[Observation]) {
+    push_list(out, ",\"value\":", observations.iter().map(|observation| Value::Float(observation.value)));
+    if observations.iter().any(|observation| observation.count != 1) {
+        push_list(out, ",\"counts\":", observations.iter().map(|observation| observation.count));
+    }
+}
+
+fn push_list(out: &mut String, key: &str, elements: impl Iterator<Item = impl std::fmt::Display>) {
+    out.push_str(key);
+    let mut before = '[';
+    for element in elements {
+        out.push(before);
+        push(out, "", element);
+        before = ',';
+    }
+    out.push_str(if before == '[' { "[]" } else { "]" });
+}
+
+fn push(out: &mut String, key: &str, value: impl std::fmt::Display) {
+    // A String takes all.
+    let _written = write!(out, "{key}{value}").is_ok();
+}
+
+/// Appends a JSON string. SQS takes no U+FFFE and no U+FFFF, so these are escaped, too.
+fn push_text(out: &mut String, text: &str) {
+    let json = serde_json::Value::from(text).to_string();
+    if json.contains(['\u{fffe}', '\u{ffff}']) {
+        out.push_str(&json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"));
+    } else {
+        out.push_str(&json);
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,5 @@
+"""A function that does nothing, for `tests/speed/extension`."""
+
+
+def handler(event, context):
+    return {}
