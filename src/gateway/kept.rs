@@ -8,7 +8,6 @@
 use super::State;
 use super::groups::{Change, Groups, GroupsError, each_of_shard};
 use super::tick::{TickError, end_series, head, snapshot};
-use super::typed::TypedError;
 use crate::aggregate::{Bound, ExposedValue, Series, SummaryWindow};
 use crate::config::MAX_SHARDS;
 use crate::model::{METRIC_NAME_LABEL, MetricType, Timestamp};
@@ -96,7 +95,11 @@ pub struct Deleted {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum KeptError {
-    Typed(TypedError),
+    /// The typed series of a shard.
+    Typed {
+        shard: u16,
+        error: TickError,
+    },
     Groups(GroupsError),
 }
 
@@ -120,7 +123,7 @@ impl KeptState {
         for shard in 0..MAX_SHARDS {
             let read = timeout_at(deadline, self.list_series(shard, selection, now, &mut kept)).await;
             let read = read.unwrap_or(Err(TickError::Store(StoreError::Timeout)));
-            read.map_err(|error| KeptError::Typed(TypedError { shard, error }))?;
+            read.map_err(|error| KeptError::Typed { shard, error })?;
             self.list_groups(shard, selection, now, deadline, &mut kept).await.map_err(KeptError::Groups)?;
         }
         kept.series.sort_by(|a, b| (&a.name, &a.labels).cmp(&(&b.name, &b.labels)));
@@ -225,7 +228,7 @@ impl KeptState {
         }
         for (shard, keys) in keys {
             let ended = end_series(self.store.as_ref(), shard, &keys, now, deadline).await;
-            deleted.series += ended.map_err(|error| KeptError::Typed(TypedError { shard, error }))?;
+            deleted.series += ended.map_err(|error| KeptError::Typed { shard, error })?;
         }
         // Their places are known: the number of shards does not matter.
         let groups = Groups::new(Arc::clone(&self.store), 1, None);
@@ -256,7 +259,7 @@ fn stem(name: &str) -> Option<&str> {
 impl fmt::Display for KeptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Typed(error) => error.fmt(f),
+            Self::Typed { shard, error } => write!(f, "the typed series of shard {shard}: {error}"),
             Self::Groups(error) => error.fmt(f),
         }
     }
@@ -265,7 +268,7 @@ impl fmt::Display for KeptError {
 impl std::error::Error for KeptError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Typed(error) => std::error::Error::source(error),
+            Self::Typed { error, .. } => Some(error),
             Self::Groups(error) => std::error::Error::source(error),
         }
     }

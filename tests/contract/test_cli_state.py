@@ -1,11 +1,12 @@
 """`pushgw state list` and `pushgw state delete`: typed series and groups in the file of `serve`, and in a table of DynamoDB."""
+import base64
 import json
 import struct
 import threading
 
 import pytest
 
-from support.command_line import eventually, pushgw
+from support.command_line import eventually, on_a_terminal, pushgw
 from support.door import Door
 from support.events import now_ms
 from support.receiver import Receiver
@@ -138,6 +139,24 @@ def test_wrong_usage_is_named(file, arguments, expected, tmp_path):
     done = pushgw("state", *(str(file) if argument == "FILE" else argument for argument in arguments), cwd=tmp_path)
     assert done.returncode == 2 and expected in done.stderr, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_hostile_text_steers_no_terminal(tmp_path):
+    hostile = "\x1b]0;owned\x07\u202e\nnext line"
+    path = tmp_path / "state"
+    with serving("--http", "127.0.0.1:0", "--state", str(path), "--tick", "1s") as server:
+        _send(server, "POST", "/events", json.dumps({"type": "gauge", "name": "g", "value": 1, "labels": {"l": hostile}}))
+        _send(server, "PUT", "/metrics/job@base64/" + base64.urlsafe_b64encode(hostile.encode()).decode().rstrip("="), "a 1\n")
+        eventually(lambda: "\ng{" in _send(server, "GET", "/metrics"))
+        server.process.terminate()
+        server.process.wait(20)
+    shown = state("list", "--state", path).stdout
+    # `pushgw()` looks for the escape character.
+    assert "\x07" not in shown and "\u202e" not in shown and "\nnext line" not in shown
+    status, shown = on_a_terminal("state", "list", "--state", path)
+    assert status == 0 and "]0;owned" in shown and "\x1b]" not in shown and "\x07" not in shown
+    found = listed("--state", path)
+    assert [found["typed"][0]["labels"]["l"], found["groups"][0]["labels"]["job"]] == [hostile] * 2
 
 
 def test_a_file_that_is_none_is_named(tmp_path):

@@ -8,7 +8,7 @@ from support import components
 from support.command_line import environment, on_a_terminal, pushgw
 from support.components import ROOT
 
-COMMANDS = ["demo", "serve", "invoke", "check", "ping", "send", "redrive", "load"]
+COMMANDS = ["demo", "serve", "invoke", "check", "ping", "send", "redrive", "state", "load"]
 
 
 def test_help_names_every_command():

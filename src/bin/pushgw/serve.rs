@@ -44,8 +44,8 @@ use tracing_subscriber::filter::LevelFilter;
 /// unless AWS_ENDPOINT_URL_SQS names another.
 ///
 /// Typed metrics and groups are kept in memory, or in a file with --state FILE. The function ticks by itself, as the schedule
-/// on AWS makes it. A state in memory is written once more at the end. With a file, a process that is killed loses nothing
-/// that was answered. If STATE_TABLE is set and --state is not, that table keeps them.
+/// on AWS makes it. A state in memory is written once more at the end, and lost with a process that is killed. With a file
+/// such a process loses nothing that was answered. If STATE_TABLE is set and --state is not, that table keeps them.
 ///
 /// An asynchronous invocation (Event) that fails is tried again after one and after two seconds. Ends on Ctrl-C or
 /// SIGTERM, once invocations in flight are done, with exit code 0. Messages that were received and not yet given to the
@@ -120,7 +120,13 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         None => settings.remote_write.url.to_string(),
     };
     let http_address = http.as_ref().map(|(_, address)| *address);
-    log.started(address, http_address, polled.as_ref(), &written, queue_name, &kept.to_string());
+    // Messages of the queue are deleted once their typed metrics are kept.
+    let hint = if polled.is_some() && kept.is_in_memory() {
+        "; a killed process loses it, unless --state names a file"
+    } else {
+        ""
+    };
+    log.started(address, http_address, polled.as_ref(), &written, queue_name, &format!("{kept}{hint}"));
     let observer: Observer = Arc::new(move |invoked| log.invoked(invoked));
     let run_settings = invoke_endpoint::Settings { timeout, ..invoke_endpoint::Settings::default() };
     let invoked = invoke_endpoint::run(listener, stop.clone().asked(), Arc::clone(&door), run_settings, observer);

@@ -125,6 +125,10 @@ impl Kept {
         }
     }
 
+    pub(super) fn is_in_memory(&self) -> bool {
+        matches!(self.table, Table::InMemory(_))
+    }
+
     fn local(&self) -> Option<&LocalTable> {
         match &self.table {
             Table::None | Table::OfSettings(_) => None,
@@ -152,7 +156,7 @@ impl Kept {
 
     /// Ticks once more, behind all requests, if the state ends with this process.
     pub(super) async fn finish(&self, door: &LocalDoor, log: Log) {
-        if matches!(self.table, Table::InMemory(_)) {
+        if self.is_in_memory() {
             tick(wall_clock(), LAST_TIMEOUT, door, log).await;
         }
     }
