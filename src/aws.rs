@@ -10,6 +10,7 @@ mod credentials;
 pub mod dynamodb;
 mod http_client;
 mod json_service;
+mod sdk_config;
 mod sdk_http;
 pub mod secrets;
 mod sign;

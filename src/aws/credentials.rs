@@ -1,4 +1,5 @@
-//! Credentials from the environment as Lambda sets it, else from the usual chain of AWS SDKs.
+//! Credentials from the environment as Lambda sets it, else from a provider. `pushgw` asks the usual chain of AWS SDKs, the function the
+//! endpoint for containers that its environment names.
 //!
 //! The crates that sign put credentials into headers, and panic if a header cannot carry them. So nothing leaves this file
 //! unchecked. Blanks and line ends around a variable are trimmed: secrets that were read from a file often end in one.
@@ -6,8 +7,6 @@
 use super::container_credentials::{ContainerError, ENV_CREDENTIALS_URI};
 use super::{causes, sdk_http_client};
 use crate::limits::MAX_SERVICE_ERROR_CHARS;
-use aws_config::Region;
-use aws_config::default_provider::credentials::DefaultCredentialsChain;
 use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
@@ -28,7 +27,7 @@ pub enum CredentialsSource {
     Wrong(Vec<&'static str>),
     /// From the environment; Lambda never changes them during the life of an execution environment.
     Fixed(Credentials),
-    /// Profile, web identity, container, instance: found when first needed.
+    /// Profile, web identity, container, instance; for the function container alone. Found when first needed.
     Chain(Box<Chain>),
 }
 
@@ -44,6 +43,7 @@ pub trait Credentialed: Send + Sync {
 /// The chain of AWS SDKs, and the credentials that it found last.
 #[derive(Debug)]
 pub struct Chain {
+    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "the endpoint for containers has no region"))]
     region: String,
     provider: OnceCell<SharedCredentialsProvider>,
     last: Mutex<Option<Credentials>>,
@@ -168,12 +168,25 @@ impl Chain {
         }
     }
 
+    #[cfg(feature = "cli")]
     async fn build(&self) -> SharedCredentialsProvider {
-        let region = Region::new(self.region.clone());
-        let config = ProviderConfig::default().with_http_client(sdk_http_client());
-        let chain = DefaultCredentialsChain::builder().configure(config).region(region).build().await;
+        use aws_config::default_provider::credentials::DefaultCredentialsChain;
+        let region = aws_config::Region::new(self.region.clone());
+        let chain = DefaultCredentialsChain::builder().configure(provider_config()).region(region).build().await;
         SharedCredentialsProvider::new(chain)
     }
+
+    /// The function is never without the variables of its role, except after `SnapStart`: then others name an endpoint for containers.
+    #[cfg(not(feature = "cli"))]
+    #[expect(clippy::unused_async, reason = "the other one waits")]
+    async fn build(&self) -> SharedCredentialsProvider {
+        use aws_config::ecs::EcsCredentialsProvider;
+        SharedCredentialsProvider::new(EcsCredentialsProvider::builder().configure(&provider_config()).build())
+    }
+}
+
+fn provider_config() -> ProviderConfig {
+    ProviderConfig::default().with_http_client(sdk_http_client())
 }
 
 impl ProvideCredentials for CredentialsSource {

@@ -92,7 +92,11 @@ fn is_intact(answer: &Answer) -> bool {
 }
 
 /// Returns the endpoint that AWS SDKs take from the environment: `variable`, else the one for all services.
+/// <https://docs.aws.amazon.com/sdkref/latest/guide/feature-ss-endpoints.html>
 pub(super) fn endpoint_of_environment(variable: &str) -> Option<String> {
+    if std::env::var("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS").is_ok_and(|value| value.eq_ignore_ascii_case("true")) {
+        return None;
+    }
     [variable, "AWS_ENDPOINT_URL"].iter().find_map(|name| std::env::var(name).ok().filter(|url| !url.is_empty()))
 }
 

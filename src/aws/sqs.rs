@@ -18,11 +18,11 @@ pub use message::{Attribute, MAX_MESSAGE_BYTES, OutgoingMessage, ReceivedMessage
 #[cfg(feature = "extension")]
 pub use sender::{QueueSender, SendError};
 
-use super::{CredentialsSource, region_of_environment, sdk_http_client};
+use super::json_service::endpoint_of_environment;
+use super::region_of_environment;
+use super::sdk_config::{ClientSettings, sdk_config};
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
-use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sqs::Client;
 use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_sqs::types::{
@@ -293,16 +293,14 @@ impl Queue {
 
     async fn client(&self) -> &Client {
         let build = || async {
-            let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(sdk_http_client());
-            loader = loader.retry_config(retry_config(self.tries));
             let host = self.url.host_str().unwrap_or_default();
             let region = region_of(host).map(str::to_owned).or_else(region_of_environment);
-            if !has_usual_host(host) && !has_endpoint() {
-                loader = loader.endpoint_url(self.url.origin().ascii_serialization());
-            }
-            let region = region.unwrap_or_else(|| ANY_REGION.to_owned());
-            let credentials = SharedCredentialsProvider::new(CredentialsSource::of_environment(&region));
-            Client::new(&loader.credentials_provider(credentials).region(Region::new(region)).load().await)
+            let settings = ClientSettings {
+                region: region.unwrap_or_else(|| ANY_REGION.to_owned()),
+                endpoint: (!has_usual_host(host) && !has_endpoint()).then(|| self.url.origin().ascii_serialization()),
+                retries: retry_config(self.tries),
+            };
+            Client::new(&sdk_config(settings).await)
         };
         self.client.get_or_init(build).await
     }
@@ -363,9 +361,7 @@ fn retry_config(tries: Option<u32>) -> RetryConfig {
 
 /// Returns whether the environment says where SQS is.
 fn has_endpoint() -> bool {
-    ["AWS_ENDPOINT_URL_SQS", "AWS_ENDPOINT_URL"]
-        .iter()
-        .any(|name| std::env::var_os(name).is_some_and(|url| !url.is_empty()))
+    endpoint_of_environment("AWS_ENDPOINT_URL_SQS").is_some()
 }
 
 /// Returns the results of `count` entries, whose ids are their indices. An answer names the ids that are `done` and the

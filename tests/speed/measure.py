@@ -43,6 +43,10 @@ def build():
 
 def build_yardstick():
     subprocess.run(BUILD_YARDSTICK, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, stdout=sys.stderr)
+    try:
+        components.dynamodb()
+    except components.MissingComponent:
+        subprocess.run(["cargo", "build", "--quiet", "--example", "dynamodb"], cwd=ROOT, check=True, stdin=subprocess.DEVNULL)
 
 
 # --- the world around one process ------------------------------------------------------------------------------------

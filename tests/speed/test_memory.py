@@ -4,6 +4,7 @@ import os
 import pytest
 
 from measure import PAYLOADS, Sink, growth, memory, memory_of_pushgw
+from ticks import ticks
 
 SMALL, LARGE = 10_000_000, 40_000_000
 CEILINGS = {name: SMALL if name in ("nothing (at rest)", "SQS batches of 50 events") else LARGE for name in PAYLOADS}
@@ -12,6 +13,12 @@ CEILINGS = {name: SMALL if name in ("nothing (at rest)", "SQS batches of 50 even
 @pytest.mark.parametrize("name", CEILINGS)
 def test_memory_stays_below_its_ceiling(name):
     assert memory(name).peak <= CEILINGS[name]
+
+
+def test_a_tick_over_100_000_series_stays_below_its_ceiling():
+    birth, later = ticks(100_000, rounds=2)
+    assert birth.report["births"] == 100_000 and all(tick.report["samples"] == 100_000 for tick in later)
+    assert max(tick.peak for tick in (birth, *later)) <= 64_000_000
 
 
 def test_full_batches_do_not_make_the_process_grow():

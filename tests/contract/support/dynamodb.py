@@ -27,6 +27,11 @@ class Table:
             ExpressionAttributeValues={":p": {"S": partition}})
         return [{name: _plain(value) for name, value in item.items()} for page in pages for item in page["Items"]]
 
+    def clear(self, partition):
+        """Deletes all items of a partition."""
+        for item in self.items(partition):
+            self.client.delete_item(TableName=self.name, Key={key: {"S": item[key]} for key in ("pk", "sk")})
+
     def delete(self):
         self.client.delete_table(TableName=self.name)
 
