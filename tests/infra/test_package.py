@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from package import ARCHITECTURES, LAMBDA, unpacked, zip_of
+from package import ARCHITECTURES, LAMBDA, PROGRAMS, unpacked, zip_of
 from support.components import ROOT
 from support.events import BROKEN_TEXT, event, now_ms
 from support.runtime_api import Ingest
@@ -23,6 +23,12 @@ NOTICES = module_from_spec(spec_from_loader("notices", _LOADER))
 _LOADER.exec_module(NOTICES)
 
 both = pytest.mark.parametrize("arch", ARCHITECTURES)
+programs = pytest.mark.parametrize("name", PROGRAMS)
+#: The other file of each zip, and the most bytes of the zip. The goal is 3 MB for the function; Lambda loads it at a cold start.
+NOTICES_IN = {"ingest": "THIRD-PARTY-NOTICES", "extension": "amp-push-extension/THIRD-PARTY-NOTICES"}
+LARGEST = {"ingest": 4_000_000, "extension": 2_000_000}
+#: The name of each program for infra/package and infra/notices.
+PART = {"ingest": "function", "extension": "extension"}
 
 #: The C library of provided.al2023, and the path of its loader.
 GLIBC = (2, 34)
@@ -33,12 +39,13 @@ OF_GLIBC = {"libc.so.6", "libm.so.6", "libdl.so.2", "libpthread.so.0", "librt.so
 
 
 @pytest.fixture
-def bootstrap(arch, tmp_path):
-    return unpacked(arch, tmp_path).parent / "bootstrap"
+def binary(name, arch, tmp_path):
+    unpacked(arch, tmp_path, name)
+    return tmp_path / PROGRAMS[name]
 
 
-def readelf(binary, *options):
-    return subprocess.run(["readelf", "--wide", *options, binary], env={**os.environ, "LC_ALL": "C"}, check=True,
+def readelf(file, *options):
+    return subprocess.run(["readelf", "--wide", *options, file], env={**os.environ, "LC_ALL": "C"}, check=True,
                           capture_output=True, text=True).stdout
 
 
@@ -62,26 +69,29 @@ def test_the_packaged_function_stores_a_batch_and_dead_letters_a_broken_message(
 
 
 @both
-def test_the_zip_holds_an_executable_bootstrap_the_notices_and_nothing_else(arch):
-    with zipfile.ZipFile(zip_of(arch)) as archive:
+@programs
+def test_the_zip_holds_an_executable_program_the_notices_and_nothing_else(name, arch):
+    with zipfile.ZipFile(zip_of(arch, name)) as archive:
         assert archive.testzip() is None
         entries = archive.infolist()
-        notices = archive.read("THIRD-PARTY-NOTICES").decode()
+        notices = archive.read(NOTICES_IN[name]).decode()
+    # Lambda starts every file in the folder extensions, so the notices are elsewhere.
     assert [(one.filename, oct(one.external_attr >> 16)) for one in entries] == \
-        [("bootstrap", oct(0o100755)), ("THIRD-PARTY-NOTICES", oct(0o100644))]
+        [(PROGRAMS[name], oct(0o100755)), (NOTICES_IN[name], oct(0o100644))]
     assert {one.create_system for one in entries} == {3}, "the zip has no Unix modes: Lambda would not see the mode"
-    assert notices == NOTICES.notices(), "the zip is older than Cargo.lock: infra/package"
+    assert notices == NOTICES.notices(PART[name]), "the zip is older than Cargo.lock: infra/package"
 
 
-def test_the_notices_have_every_linked_package_and_texts_of_their_licences():
-    text, linked = NOTICES.notices(), NOTICES.linked()
-    assert len(linked) > 100 and {"ring", "rustls", "serde_json", "tokio"} <= {name for name, _ in linked}
-    # Development dependencies and those of the command line are not linked into the function.
-    assert not {"clap", "criterion", "proptest", "syn"} & {name for name, _ in linked}
+@programs
+def test_the_notices_have_every_linked_package_and_texts_of_their_licences(name):
+    text, linked = NOTICES.notices(PART[name]), NOTICES.linked(PART[name])
+    assert len(linked) > 100 and {"ring", "rustls", "serde_json", "tokio"} <= {package for package, _ in linked}
+    # Development dependencies and those of the command line are not linked into what Lambda runs.
+    assert not {"clap", "criterion", "proptest", "syn"} & {package for package, _ in linked}
     listed, texts = text.split("=" * 100, 1)
-    for name, version in linked:
-        assert f"- {name} {version}: " in listed
-        assert re.search(rf"(^|, ){re.escape(name)} {re.escape(version)}(,|$)", texts, re.M), f"no text for {name}"
+    for package, version in linked:
+        assert f"- {package} {version}: " in listed
+        assert re.search(rf"(^|, ){re.escape(package)} {re.escape(version)}(,|$)", texts, re.M), f"no text for {package}"
     assert "Permission is hereby granted" in texts and "Apache License" in texts
     assert str(ROOT) not in text and str(Path.home()) not in text
 
@@ -96,27 +106,29 @@ def test_a_changed_dependency_changes_the_notices(monkeypatch):
 
 
 @both
-def test_the_zip_is_small(arch):
-    # The goal is 3 MB; above 4 MB is an error.
-    assert zip_of(arch).stat().st_size <= 4_000_000
+@programs
+def test_the_zip_is_small(name, arch):
+    assert zip_of(arch, name).stat().st_size <= LARGEST[name]
 
 
 @both
-def test_the_binary_needs_nothing_that_al2023_lacks(arch, bootstrap):
+@programs
+def test_the_binary_needs_nothing_that_al2023_lacks(name, arch, binary):
     machine, loader = ELF[arch]
-    assert re.search(rf"Machine: +{machine}", readelf(bootstrap, "--file-header"))
-    assert f"program interpreter: {loader}" in readelf(bootstrap, "--program-headers")
-    needed = set(re.findall(r"\(NEEDED\).*\[(.+)\]", readelf(bootstrap, "--dynamic")))
+    assert re.search(rf"Machine: +{machine}", readelf(binary, "--file-header"))
+    assert f"program interpreter: {loader}" in readelf(binary, "--program-headers")
+    needed = set(re.findall(r"\(NEEDED\).*\[(.+)\]", readelf(binary, "--dynamic")))
     assert "libc.so.6" in needed and needed <= OF_GLIBC
     versions = {tuple(map(int, found.split("."))) for found in
-                re.findall(r"Name: GLIBC_([0-9.]+)", readelf(bootstrap, "--version-info"))}
+                re.findall(r"Name: GLIBC_([0-9.]+)", readelf(binary, "--version-info"))}
     assert versions, "no version of any symbol found"
     assert max(versions) <= GLIBC
 
 
 @both
-def test_the_binary_reveals_nothing_of_the_machine_that_built_it(arch, bootstrap):
-    content = bootstrap.read_bytes()
+@programs
+def test_the_binary_reveals_nothing_of_the_machine_that_built_it(name, arch, binary):
+    content = binary.read_bytes()
     for secret in (ROOT, Path.home() / ".cargo", os.environ.get("CARGO_HOME")):
         assert not secret or str(secret).encode() not in content, secret
 
@@ -124,14 +136,15 @@ def test_the_binary_reveals_nothing_of_the_machine_that_built_it(arch, bootstrap
 def test_the_checksums_match():
     sums = {name: digest for digest, name in
             (line.split("  ") for line in (LAMBDA / "SHA256SUMS").read_text().splitlines())}
-    assert {f"ingest-{arch}.zip" for arch in ARCHITECTURES} <= sums.keys()
+    assert {f"{name}-{arch}.zip" for name in PROGRAMS for arch in ARCHITECTURES} <= sums.keys()
     assert sums == {name: hashlib.sha256((LAMBDA / name).read_bytes()).hexdigest() for name in sums}
 
 
 @pytest.mark.second_build
 def test_a_second_build_elsewhere_gives_the_same_bytes(tmp_path):
     """Builds everything again in another folder, with packages unpacked into another CARGO_HOME. It takes minutes."""
-    first, clone, home = zip_of("x86_64").read_bytes(), tmp_path / "clone", tmp_path / "home"
+    first = {name: zip_of("x86_64", name).read_bytes() for name in PROGRAMS}
+    clone, home = tmp_path / "clone", tmp_path / "home"
     shutil.copytree(ROOT, clone, symlinks=True,
                     ignore=shutil.ignore_patterns("target", ".env", ".git", "node_modules", "cdk.out", ".aws-sam"))
     (clone / "target/lambda").mkdir(parents=True)
@@ -144,20 +157,23 @@ def test_a_second_build_elsewhere_gives_the_same_bytes(tmp_path):
     built = subprocess.run([clone / "infra/package", "--arch", "x86_64"], env={**os.environ, "CARGO_HOME": str(home)},
                            stdin=subprocess.DEVNULL, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr[-4000:]
-    again = (clone / "target/lambda/ingest-x86_64.zip").read_bytes()
-    assert hashlib.sha256(again).digest() == hashlib.sha256(first).digest(), \
-        "two builds differ (or target/lambda is older than the source: infra/package)"
+    for name in PROGRAMS:
+        again = (clone / f"target/lambda/{name}-x86_64.zip").read_bytes()
+        assert hashlib.sha256(again).digest() == hashlib.sha256(first[name]).digest(), \
+            f"two builds of {name} differ (or target/lambda is older than the source: infra/package)"
 
 
 @pytest.mark.parametrize("arguments, sentence", [
     (["--arch", "mips"], '--arch is arm64 or x86_64, not "mips"'),
-    (["--into", "somewhere"], "--into needs one --arch: it writes one bootstrap"),
+    (["--into", "somewhere"], "--into needs one --arch: it writes one program"),
+    (["--arch", "arm64", "--into", "somewhere"], "--into needs --only: it writes one program"),
+    (["--only", "layer"], '--only is function or extension, not "layer"'),
     (["arm64"], 'unknown argument "arm64"'),
 ])
 def test_reports_wrong_usage_and_builds_nothing(arguments, sentence, tmp_path):
     ended = subprocess.run([ROOT / "infra/package", *arguments], cwd=tmp_path, capture_output=True, text=True)
     assert ended.returncode == 1
-    assert sentence in ended.stderr and "mend it with: infra/package [--arch arm64|x86_64] [--into DIR]" in ended.stderr
+    assert sentence in ended.stderr and "mend it with: infra/package [--arch arm64|x86_64] [--only function|extension] [--into DIR]" in ended.stderr
 
 
 @pytest.mark.parametrize("missing, sentence, mend", [

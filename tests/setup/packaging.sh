@@ -20,12 +20,19 @@ record_packaging_inputs() {
     fi
 }
 
-# stand_in_for ARCH: the CDK construct ships a zip for each processor. If one was not built, this writes a zip that cannot run, for
-# the construct's tests. `remove_stand_in` must run at the end of them.
+# stand_in_for ARCH: the CDK construct ships zips for each processor. If those of one were not built, this writes zips that cannot run,
+# for the construct's tests. `remove_stand_in` must run at the end of them.
 stand_in_for() {
-    stand_in=ingest-$1.zip
-    [ -e "target/lambda/$stand_in" ] && { stand_in=; return; }
-    python3 - "$stand_in" << 'PYTHON' || stop "no stand-in for the function for $1 could be written" "infra/package"
+    local name
+    for name in "ingest-$1.zip" "extension-$1.zip"; do
+        [ -e "target/lambda/$name" ] || write_stand_in "$name" "$1"
+    done
+}
+
+write_stand_in() {
+    stand_in+=("$1")
+    trap remove_stand_in EXIT
+    python3 - "$1" << 'PYTHON' || stop "no stand-in for $2 could be written" "infra/package"
 import hashlib
 import pathlib
 import sys
@@ -33,16 +40,18 @@ import zipfile
 
 out, name = pathlib.Path("target/lambda"), sys.argv[1]
 with zipfile.ZipFile(out / name, "w") as archive:
-    archive.writestr("bootstrap", "#!/bin/sh\necho 'a stand-in of tests/run: build the function with infra/package' >&2\nexit 1\n")
+    archive.writestr("bootstrap", f"#!/bin/sh\necho 'a stand-in for {name} of tests/run: build it with infra/package' >&2\nexit 1\n")
 with open(out / "SHA256SUMS", "a") as sums:
     sums.write(f"{hashlib.sha256((out / name).read_bytes()).hexdigest()}  {name}\n")
 PYTHON
-    trap remove_stand_in EXIT
 }
 
+stand_in=()
 remove_stand_in() {
-    [ -n "${stand_in:-}" ] || return 0
-    rm -f "target/lambda/$stand_in" "infra/cdk/lambda/$stand_in"
-    sed -i "/ $stand_in\$/d" target/lambda/SHA256SUMS
-    stand_in=
+    local name
+    for name in ${stand_in[@]+"${stand_in[@]}"}; do
+        rm -f "target/lambda/$name" "infra/cdk/lambda/$name"
+        sed -i "/ $name\$/d" target/lambda/SHA256SUMS
+    done
+    stand_in=()
 }
