@@ -1,7 +1,7 @@
 """Calculates the cost of a month and the load on each quota, from prices, quotas and measured figures.
 
     python3 tests/infra/cost.py           prints the tables
-    python3 tests/infra/cost.py --write   writes them into infra/scale-and-cost.md, between its markers
+    python3 tests/infra/cost.py --write   writes them into infra/scale-and-cost.md and infra/extension.md, between their markers
 
 To change a price or a measured figure, change it here, write the page, and look at the difference. A test compares the page
 with these tables, and the figures marked [test] with the real binary.
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 PAGE = Path(__file__).resolve().parents[2] / "infra/scale-and-cost.md"
+EXTENSION_PAGE = PAGE.with_name("extension.md")
 
 # --- prices: USD, us-east-1, without the free tiers. Sources and dates are on the page. -------------------------------------
 SQS_REQUEST = {"standard": 0.40e-6, "fifo": 0.50e-6}
@@ -218,12 +219,19 @@ def otlp():
     return cost_of_otlp.table()
 
 
+def extension():
+    """Returns the table of the telemetry of a function."""
+    import cost_of_extension
+    return cost_of_extension.table()
+
+
 TABLES = {"one environment": one_environment, "walls": walls, "costs": costs, "http door": http_door, "otlp": otlp, "state": state, "rules": rules}
+EXTENSION_TABLES = {"extension": extension}
 
 
-def written(page):
+def written(page, tables=None):
     """Returns the page with the tables of today."""
-    for name, make in TABLES.items():
+    for name, make in (tables or TABLES).items():
         between = re.compile(f"(<!-- {name}: .*-->\n).*?(<!-- end of {name} -->)", re.S)
         assert len(between.findall(page)) == 1, f"the page has no one place for {name}"
         page = between.sub(lambda found, text=make(): f"{found[1]}{text}\n{found[2]}", page)
@@ -233,5 +241,6 @@ def written(page):
 if __name__ == "__main__":
     if sys.argv[1:] == ["--write"]:
         PAGE.write_text(written(PAGE.read_text()))
+        EXTENSION_PAGE.write_text(written(EXTENSION_PAGE.read_text(), EXTENSION_TABLES))
     else:
-        print("\n\n".join(f"{name}\n\n{make()}" for name, make in TABLES.items()))
+        print("\n\n".join(f"{name}\n\n{make()}" for name, make in {**TABLES, **EXTENSION_TABLES}.items()))

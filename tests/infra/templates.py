@@ -11,6 +11,7 @@ import cloudformation
 from support.components import ENV, HOW, ROOT, MissingComponent, _found
 
 SAM_TEMPLATE = ROOT / "infra/sam/template.yaml"
+EXTENSION_TEMPLATE = ROOT / "infra/sam/extension.yaml"
 CDK = ROOT / "infra/cdk"
 #: Attributes of what the stack makes.
 KNOWN = {"Workspace.WorkspaceId": "ws-made",
@@ -32,16 +33,16 @@ def environment():
 
 
 @functools.cache
-def _sam_template(parameters):
-    ended = subprocess.run([infra_tool("python"), ROOT / "tests/infra/transform.py", SAM_TEMPLATE, json.dumps(dict(parameters))],
+def _sam_template(file, parameters):
+    ended = subprocess.run([infra_tool("python"), ROOT / "tests/infra/transform.py", file, json.dumps(dict(parameters))],
                            env=environment(), capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-4000:]
     return json.loads(ended.stdout)
 
 
-def sam_template(parameters=None):
-    """Returns SAM's template after the transform with these parameters."""
-    return _sam_template(tuple(sorted((parameters or {}).items())))
+def sam_template(parameters=None, file=SAM_TEMPLATE):
+    """Returns SAM's template, or that of another file, after the transform with these parameters."""
+    return _sam_template(file, tuple(sorted((parameters or {}).items())))
 
 
 def sam(parameters=None):

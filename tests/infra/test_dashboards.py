@@ -70,11 +70,20 @@ def name_of(one):
 
 # --- form ------------------------------------------------------------------------------------------------------------
 
-def test_panels_have_unique_ids_and_do_not_overlap():
-    ids = [panel["id"] for panel in DASHBOARD["panels"]]
+#: Every dashboard, and the kinds of its sources. test_functions.py has the queries of the other one.
+BOARDS = pytest.mark.parametrize("file, kinds", [("dashboard", {"cloudwatch", "prometheus"}), ("functions", {"prometheus"})])
+
+
+def board(file):
+    return json.loads((ROOT / f"infra/grafana/{file}.json").read_text())
+
+
+@BOARDS
+def test_panels_have_unique_ids_and_do_not_overlap(file, kinds):
+    ids = [panel["id"] for panel in board(file)["panels"]]
     assert len(ids) == len(set(ids))
     taken = {}
-    for panel in DASHBOARD["panels"]:
+    for panel in board(file)["panels"]:
         place = panel["gridPos"]
         assert place["w"] >= 1 and place["h"] >= 1 and 0 <= place["x"] and place["x"] + place["w"] <= 24, panel["title"]
         for cell in itertools.product(range(place["x"], place["x"] + place["w"]),
@@ -83,27 +92,32 @@ def test_panels_have_unique_ids_and_do_not_overlap():
             taken[cell] = panel["title"]
 
 
-def test_each_query_has_a_chosen_source_and_a_unique_name_in_its_panel():
-    sources = {f"${{{name}}}": one["query"] for name, one in VARIABLES.items() if one["type"] == "datasource"}
-    assert set(sources.values()) == {"cloudwatch", "prometheus"}
-    for panel in PANELS:
+@BOARDS
+def test_each_query_has_a_chosen_source_and_a_unique_name_in_its_panel(file, kinds):
+    variables = board(file)["templating"]["list"]
+    sources = {f"${{{one['name']}}}": one["query"] for one in variables if one["type"] == "datasource"}
+    assert set(sources.values()) == kinds
+    for panel in board(file)["panels"]:
+        if panel["type"] == "row":
+            continue
         assert len({target["refId"] for target in panel["targets"]}) == len(panel["targets"]) > 0, panel["title"]
         for holder in [panel, *panel["targets"]]:
             assert sources[holder["datasource"]["uid"]] == holder["datasource"]["type"], panel["title"]
-    for variable in VARIABLES.values():
+    for variable in variables:
         if variable["type"] == "query":
             assert sources[variable["datasource"]["uid"]] == variable["datasource"]["type"], variable["name"]
 
 
-def test_each_used_variable_exists_and_each_variable_is_used():
-    text = json.dumps(DASHBOARD)
-    used = set(re.findall(r"\$\{?([a-z]\w*)\}?", text))
-    assert used == set(VARIABLES)
+@BOARDS
+def test_each_used_variable_exists_and_each_variable_is_used(file, kinds):
+    used = set(re.findall(r"\$\{?([a-z]\w*)\}?", json.dumps(board(file))))
+    assert used == {one["name"] for one in board(file)["templating"]["list"]}
 
 
-def test_the_dashboard_names_nothing_of_one_installation():
-    assert DASHBOARD.get("id") is None
-    assert not re.search(r"\d{12}|ws-[0-9a-f]{8}|https?://", json.dumps(DASHBOARD))
+@BOARDS
+def test_the_dashboard_names_nothing_of_one_installation(file, kinds):
+    assert board(file).get("id") is None
+    assert not re.search(r"\d{12}|ws-[0-9a-f]{8}|https?://", json.dumps(board(file)))
 
 
 # --- CloudWatch ------------------------------------------------------------------------------------------------------
@@ -400,13 +414,15 @@ def promtool(*arguments):
     return ended.returncode, ended.stdout + ended.stderr
 
 
-def test_promtool_accepts_the_rules():
-    code, said = promtool("check", "rules", "--lint-fatal", RULES)
+@pytest.mark.parametrize("file", ["rules", "functions"])
+def test_promtool_accepts_the_rules(file):
+    code, said = promtool("check", "rules", "--lint-fatal", ROOT / f"infra/prometheus/{file}.yaml")
     assert code == 0, said
 
 
-def test_promtools_tests_of_the_rules_pass():
-    code, said = promtool("test", "rules", ROOT / "tests/infra/rules_test.yaml")
+@pytest.mark.parametrize("tests", ["rules_test", "functions_rules_test"])
+def test_promtools_tests_of_the_rules_pass(tests):
+    code, said = promtool("test", "rules", ROOT / f"tests/infra/{tests}.yaml")
     assert code == 0, said
 
 
@@ -433,5 +449,5 @@ def test_alerts_only_if_the_number_of_series_doubles(tmp_path):
 
 
 def test_the_page_that_the_alerts_name_exists():
-    pages = set(re.findall(r"infra/[\w-]+\.md", RULES.read_text()))
+    pages = {page for file in RULES.parent.glob("*.yaml") for page in re.findall(r"infra/[\w-]+\.md", file.read_text())}
     assert pages and all((ROOT / page).exists() for page in pages), pages

@@ -15,6 +15,7 @@ import {
   LateSamples,
   LogLevel,
   PrometheusPushGateway,
+  TelemetryDestination,
   type PrometheusPushGatewayProps,
 } from 'cdk-amp-push-gateway';
 
@@ -71,6 +72,9 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
     alarms: false,
     dashboard: true,
   }),
+  Telemetry: () => ({ state: {} }),
+  TelemetryByDoor: () => ({ state: {}, httpDoor: {} }),
+  TelemetryChosen: () => ({ state: {} }),
   /** Every prop with another value than its default. */
   Chosen: (stack) => ({
     outOfOrderWindow: Duration.minutes(2),
@@ -93,10 +97,39 @@ export const VARIANTS: { readonly [name: string]: (stack: Stack) => PrometheusPu
   }),
 };
 
+/** Adds more to the gateway of a variant. */
+const ADDED: { readonly [variant: string]: (stack: Stack, gateway: PrometheusPushGateway) => void } = {
+  Telemetry: (stack, gateway) => gateway.addTelemetry(functionOf(stack)),
+  TelemetryByDoor: (stack, gateway) => gateway.addTelemetry(functionOf(stack), { destination: TelemetryDestination.HTTP_DOOR }),
+  TelemetryChosen: (stack, gateway) =>
+    gateway.addTelemetry(functionOf(stack), {
+      dispatchMinBatchSize: 10,
+      dispatchMaxAge: Duration.minutes(1),
+      dispatchTimeout: Duration.millis(250),
+      versionLabel: true,
+      histogramBuckets: [0.1, 1, 10],
+      logs: true,
+      statsdPort: 0,
+      eventsPort: 9099,
+      logLevel: LogLevel.WARN,
+    }),
+};
+
+/** A function of the user's. */
+function functionOf(stack: Stack): lambda.Function {
+  return new lambda.Function(stack, 'Checkout', {
+    runtime: lambda.Runtime.PYTHON_3_13,
+    architecture: lambda.Architecture.ARM_64,
+    handler: 'index.handler',
+    code: lambda.Code.fromInline('def handler(event, context): return event'),
+  });
+}
+
 /** Returns a stack with the gateway, for deployment to any account and region. */
 export function stackOf(variant: string, app = new App()): Stack {
   const stack = new Stack(app, variant);
-  new PrometheusPushGateway(stack, 'Gateway', VARIANTS[variant](stack));
+  const gateway = new PrometheusPushGateway(stack, 'Gateway', VARIANTS[variant](stack));
+  ADDED[variant]?.(stack, gateway);
   return stack;
 }
 

@@ -1,4 +1,4 @@
-// Copies the zips of `ingest` into lambda/, from where the npm package ships them. The project's licence and the notices of
+// Copies the zips of `ingest` and of the extension into lambda/, from where the npm package ships them. The project's licence and the notices of
 // third parties come beside package.json.
 import { createHash } from 'node:crypto';
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
@@ -27,8 +27,7 @@ const sums = join(built, 'SHA256SUMS');
 if (!existsSync(sums)) {
   stop(`${sums} is missing`);
 }
-for (const arch of ['arm64', 'x86_64']) {
-  const name = `ingest-${arch}.zip`;
+for (const name of ['ingest', 'extension'].flatMap((one) => [`${one}-arm64.zip`, `${one}-x86_64.zip`])) {
   const [, wanted] = readFileSync(sums, 'utf8').match(new RegExp(`^([0-9a-f]{64}) [ *]${name}$`, 'm')) ?? [];
   if (!wanted || !existsSync(join(built, name))) {
     stop(`${join(built, name)} is missing`);

@@ -18,10 +18,11 @@ import { checkEnvironment } from './environment';
 import { checkFunction, makeFunction, settingsOf } from './function';
 import { checkIot, makeIotRule } from './iot';
 import { embeddedMetric } from './metrics';
-import type { PrometheusPushGatewayProps } from './props';
+import type { PrometheusPushGatewayProps, TelemetryProps } from './props';
 import { checkQueues, makeQueues } from './queues';
 import { admitSenders, checkSenders } from './senders';
 import { checkState, makeTable, makeTick } from './state';
+import { addTelemetry, checkTelemetry } from './telemetry';
 import { PropErrors } from './validation';
 import { checkOutOfOrderWindow, checkWorkspace, makeWorkspace, workspaceOf, workspaceOfArn } from './workspace';
 
@@ -144,6 +145,22 @@ export class PrometheusPushGateway extends Construct {
    */
   public grantSendMessages(grantee: iam.IGrantable): iam.Grant {
     return this.queue.grantSendMessages(grantee);
+  }
+
+  /**
+   * Gives the telemetry of any function, and its own metrics, to this gateway: invocations, durations, cold starts, memory. It adds
+   * the layer of the Lambda extension and the extension's variables. The function may then send to the queue, or read the secret of the
+   * HTTP door.
+   *
+   * @param fn the function, in any language; not one from a container image, which takes no layers
+   * @param props by default the way is the queue
+   */
+  public addTelemetry(fn: lambda.Function, props: TelemetryProps = {}): void {
+    const target = { queue: this.queue, hasState: this.stateTable !== undefined, httpUrl: this.httpUrl, httpSecret: this.httpSecret };
+    const errors = new PropErrors();
+    checkTelemetry(props, target, errors);
+    errors.throwIfAny(this);
+    addTelemetry(fn, props, target);
   }
 
   /**

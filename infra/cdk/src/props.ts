@@ -206,6 +206,94 @@ export interface StateProps {
   readonly tickReservedConcurrency?: number;
 }
 
+/** The way of a function's telemetry to the gateway. */
+export enum TelemetryDestination {
+  /** The queue. All environments of a function add up to one series, and each invocation counts once. */
+  QUEUE = 'queue',
+  /** The HTTP door, with its secret. Each environment has series of its own, which end with it. */
+  HTTP_DOOR = 'http-door',
+}
+
+/** The Lambda extension of a function. The project's `infra/extension.md` describes it. */
+export interface TelemetryProps {
+  /**
+   * The way to the gateway. The queue needs `state`, and the door needs `httpDoor` with a secret.
+   *
+   * @default TelemetryDestination.QUEUE
+   */
+  readonly destination?: TelemetryDestination;
+
+  /**
+   * A dispatch begins when so many records wait: 1 to 1,000,000.
+   *
+   * @default 100
+   */
+  readonly dispatchMinBatchSize?: number;
+
+  /**
+   * A dispatch begins when a record waits for so long: 1 s to 1 h.
+   *
+   * @default Duration.seconds(10)
+   */
+  readonly dispatchMaxAge?: Duration;
+
+  /**
+   * The longest wait for a dispatch after the function has answered: 10 ms to 10 s.
+   *
+   * @default Duration.seconds(1)
+   */
+  readonly dispatchTimeout?: Duration;
+
+  /**
+   * True for the label `function_version`.
+   *
+   * @default false
+   */
+  readonly versionLabel?: boolean;
+
+  /**
+   * The upper bounds of all histograms, strictly ascending, at most 200.
+   *
+   * @default - none: histograms are native
+   */
+  readonly histogramBuckets?: number[];
+
+  /**
+   * True if the lines of the function's log are counted by their level.
+   *
+   * @default false
+   */
+  readonly logs?: boolean;
+
+  /**
+   * The UDP port on which the extension takes StatsD from the function. 0 takes none.
+   *
+   * @default 8125
+   */
+  readonly statsdPort?: number;
+
+  /**
+   * The TCP port on which the extension takes typed metrics from the function (`POST /events`). 0 takes none.
+   *
+   * @default 9091
+   */
+  readonly eventsPort?: number;
+
+  /**
+   * How much the extension logs, into the log of the function.
+   *
+   * @default LogLevel.INFO
+   */
+  readonly logLevel?: LogLevel;
+
+  /**
+   * The layer, for one that exists already.
+   *
+   * @default - the one that this package ships, made once in the stack of the function
+   */
+  readonly layer?: lambda.ILayerVersion;
+}
+
 /** An AWS IoT rule that feeds the gateway. */
 export interface IotRuleProps {
   /**

@@ -20,7 +20,7 @@ test('API.md is generated from the sources', () => {
 
 test('every prop is optional, and documents its meaning and its default', () => {
   const { types } = JSON.parse(text('.jsii'));
-  for (const name of ['PrometheusPushGatewayProps', 'IotRuleProps', 'HttpDoorProps']) {
+  for (const name of ['PrometheusPushGatewayProps', 'IotRuleProps', 'HttpDoorProps', 'StateProps', 'TelemetryProps']) {
     const { properties } = types[`cdk-amp-push-gateway.${name}`];
     assert.ok(properties.length > 2);
     for (const { name: prop, optional, docs } of properties) {

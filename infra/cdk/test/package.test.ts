@@ -17,7 +17,7 @@ test('the package contains the files that users need, and no others', () => {
   const modules = /^lib\/[a-z]+\.(js|d\.ts)$/;
   assert.deepEqual(
     names.filter((name) => !modules.test(name)).sort(),
-    ['.jsii', 'API.md', 'LICENSE', 'README.md', 'THIRD-PARTY-NOTICES', 'lambda/ingest-arm64.zip', 'lambda/ingest-x86_64.zip', 'package.json'],
+    ['.jsii', 'API.md', 'LICENSE', 'README.md', 'THIRD-PARTY-NOTICES', 'lambda/extension-arm64.zip', 'lambda/extension-x86_64.zip', 'lambda/ingest-arm64.zip', 'lambda/ingest-x86_64.zip', 'package.json'],
   );
   for (const needed of ['lib/index.js', 'lib/index.d.ts', 'lib/gateway.js', 'lib/props.d.ts']) {
     assert.ok(names.includes(needed), needed);
