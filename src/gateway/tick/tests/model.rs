@@ -1,5 +1,5 @@
 //! Checks the whole design by random schedules. Messages come again, journal items are written late or twice, and ticks crash at every step
-//! or run twice. The tick stands still for hours, and the receiver fails. Time is the model's own.
+//! or run twice. The tick stands still for hours, and the receiver fails. Somebody deletes a series beside all that. Time is the model's own.
 //!
 //! Every call of the table and of the receiver is a step before its effect and one after it. Between two steps anything can happen.
 //! Without one of the safeguards the model must find that something is counted wrongly.
@@ -95,6 +95,8 @@ struct Found {
     too_little: i64,
     /// Samples that contradict each other, or a series that went down.
     contradictions: u64,
+    /// Stale markers of the series that is deleted.
+    ended: u64,
 }
 
 struct World {
@@ -200,7 +202,22 @@ impl World {
     }
 }
 
-/// A tick or an invocation that is under way.
+/// The series that is deleted. The others must not notice.
+const DOOMED: &str = "doomed";
+
+#[cfg(feature = "cli")]
+impl World {
+    async fn delete_the_doomed(&self) {
+        let mut key = Vec::new();
+        crate::aggregate::SeriesKey::write(&MetricName::classic(DOOMED).unwrap(), &LabelSet::default(), &mut key);
+        let keys = std::collections::HashSet::from([key.into_boxed_slice()]);
+        let deadline = Instant::now() + Duration::from_mins(1);
+        // A deletion that fails is none.
+        let _ended = end_series(self.store.as_ref(), 0, &keys, Timestamp(self.now()), deadline).await;
+    }
+}
+
+/// A tick, an invocation or a deletion that is under way.
 type Running<'w> = Pin<Box<dyn Future<Output = ()> + 'w>>;
 
 /// Runs one schedule.
@@ -220,6 +237,8 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
     let end = NOW + if kind == Kind::Short { 12 * MINUTE } else { 12 * 60 * MINUTE };
     let sends_until = end - if kind == Kind::Short { 3 * MINUTE } else { 130 * MINUTE };
     let mut live: Vec<Running<'_>> = Vec::new();
+    #[cfg(feature = "cli")]
+    let mut deletions = Rng::with_seed(!seed);
     let (mut last_tick, mut off_until, mut messages) = (NOW, NOW, 0);
     while world.now() < end {
         let jump = match kind {
@@ -233,7 +252,8 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
         let now = world.now();
         if now < sends_until && world.chance(if kind == Kind::Short { 0.1 } else { 0.03 }) {
             let increments = (0..=world.below(2)).map(|_| (format!("s{}", world.below(3)), 1 + world.below(3)));
-            let sent = Sent { at: now, increments: increments.collect() };
+            let increments = increments.chain((messages % 3 == 0).then(|| (DOOMED.to_owned(), 1))).collect();
+            let sent = Sent { at: now, increments };
             world.messages.lock().unwrap().insert(messages, sent);
             world.queue.lock().unwrap().insert(messages, now);
             messages += 1;
@@ -255,6 +275,10 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
                 Kind::Long => MINUTE * [1, 2, 20, 50][usize::try_from(world.below(4)).unwrap()],
             };
             live.push(Box::pin(world.ingest(hidden)));
+        }
+        #[cfg(feature = "cli")]
+        if deletions.f64() < if kind == Kind::Short { 0.01 } else { 0.002 } {
+            live.push(Box::pin(world.delete_the_doomed()));
         }
         if world.chance(0.02) {
             receiver.0.lock().unwrap().answers = vec![503; 7];
@@ -302,6 +326,9 @@ fn judge(world: &World, receiver: &Receiver) -> Found {
             }
         }
     }
+    let doomed = database.series.get(&format!("__name__={DOOMED:?}"));
+    found.ended =
+        doomed.iter().flat_map(|samples| samples.iter()).filter(|(_, bits)| *bits == STALE_MARKER).count() as u64;
     for series in ["s0", "s1", "s2"] {
         let name = format!("__name__={series:?}");
         let samples = database.series.get(&name).cloned().unwrap_or_default();
@@ -316,22 +343,23 @@ fn judge(world: &World, receiver: &Receiver) -> Found {
     found
 }
 
-/// Returns how many of the runs counted too much, too little, or sent contradictions.
-async fn wrong(kind: Kind, runs: u64, safeguards: Safeguards) -> [u64; 3] {
-    let mut wrong = [0; 3];
+/// Returns how many of the runs counted too much, too little, or sent contradictions, and in how many a series was deleted.
+async fn wrong(kind: Kind, runs: u64, safeguards: Safeguards) -> ([u64; 3], u64) {
+    let (mut wrong, mut ended) = ([0; 3], 0);
     for seed in 0..runs {
         let found = run(kind, seed, safeguards).await;
         wrong[0] += u64::from(found.too_much > 0);
         wrong[1] += u64::from(found.too_little > 0);
         wrong[2] += u64::from(found.contradictions > 0);
+        ended += u64::from(found.ended > 0);
     }
-    wrong
+    (wrong, ended)
 }
 
 /// Reports whether one of the runs counts wrongly.
 async fn counts_wrongly(kind: Kind, runs: u64, safeguards: Safeguards) -> bool {
     for seed in 0..runs {
-        let Found { too_much, too_little, contradictions } = run(kind, seed, safeguards).await;
+        let Found { too_much, too_little, contradictions, .. } = run(kind, seed, safeguards).await;
         if too_much + too_little > 0 || contradictions > 0 {
             return true;
         }
@@ -341,12 +369,15 @@ async fn counts_wrongly(kind: Kind, runs: u64, safeguards: Safeguards) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn counts_every_event_once_in_any_schedule() {
-    assert_eq!(wrong(Kind::Short, 40, Safeguards::default()).await, [0, 0, 0]);
+    let (wrong, ended) = wrong(Kind::Short, 40, Safeguards::default()).await;
+    assert_eq!(wrong, [0, 0, 0]);
+    assert!(ended > 20, "a series was deleted in {ended} runs");
 }
 
 #[tokio::test(start_paused = true)]
 async fn counts_every_event_once_with_outages_of_hours() {
-    assert_eq!(wrong(Kind::Long, 3, Safeguards::default()).await, [0, 0, 0]);
+    let (wrong, ended) = wrong(Kind::Long, 3, Safeguards::default()).await;
+    assert_eq!((wrong, ended), ([0, 0, 0], 3));
 }
 
 #[tokio::test(start_paused = true)]
