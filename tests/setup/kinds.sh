@@ -35,6 +35,14 @@ oracle_tests() {
     count "cargo test --test $1" "$status" "$yes" "$no" 0
 }
 
+# simulator_tests: those of tests/contract/simulator, a package of its own; two minutes of CPU to build.
+simulator_tests() {
+    local yes no
+    run_and_keep cargo test --locked --manifest-path tests/contract/simulator/Cargo.toml --target-dir "$env_dir/simulator"
+    read -r yes no < <(awk '/^test result:/ { p += $4; f += $6 } END { print p + 0, f + 0 }' "$output")
+    count "cargo test in tests/contract/simulator" "$status" "$yes" "$no" 0
+}
+
 # pytest_in FOLDER ARGUMENT...
 pytest_in() {
     local folder=$1 summary

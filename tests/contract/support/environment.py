@@ -8,6 +8,7 @@
 It does what Lambda does. The report of an invocation is made after the extension has asked for the next event; it arrives with the next invocation
 or with SHUTDOWN. With `freeze` the processes are stopped (SIGSTOP) between invocations. A function as a process is optional.
 """
+import http.client
 import json
 import os
 import queue
@@ -17,8 +18,6 @@ import subprocess
 import tempfile
 import threading
 import time
-import urllib.error
-import urllib.request
 import uuid
 
 from . import components
@@ -49,7 +48,7 @@ class LambdaApi(HttpServer):
         #: {request id: (status, body, monotonic time)} of the function's answers.
         self.answers = {}
         #: Deliveries that failed, and a type of records that is not delivered.
-        self.undelivered, self.hold_back = 0, None
+        self.undelivered, self.hold_back, self._delivery = 0, None, None
         super().__init__()
 
     def wait(self, condition, timeout=10):
@@ -113,13 +112,17 @@ class LambdaApi(HttpServer):
         records = [one for one in records if one["type"] != self.hold_back]
         if self.subscription is None or self.telemetry != 200 or not records:
             return
-        url = self.subscription["destination"]["URI"].replace("sandbox.localdomain", "127.0.0.1")
-        request = urllib.request.Request(url, json.dumps(records).encode(), {"Content-Type": "application/json"})
+        # The Telemetry API keeps its connection.
+        if self._delivery is None:
+            port = int(self.subscription["destination"]["URI"].rstrip("/").rsplit(":", 1)[1])
+            self._delivery = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
         try:
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                answer.read()
-        except (urllib.error.URLError, OSError):
+            self._delivery.request("POST", "/", json.dumps(records), {"Content-Type": "application/json"})
+            self._delivery.getresponse().read()
+        except (http.client.HTTPException, OSError):
             self.undelivered += 1
+            self._delivery.close()
+            self._delivery = None
 
 
 def record(kind, **content):
