@@ -44,6 +44,7 @@ use std::io;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 /// A dispatch takes at most this time, or `DISPATCH_TIMEOUT` if that is longer, however long the function runs. It is also the bound if the
@@ -64,6 +65,9 @@ const LONGEST_WAIT_FOR_REPORT: Duration = Duration::from_millis(500);
 
 /// On a Managed Instance the extension looks so often whether a dispatch is due.
 const MANAGED_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The turns that a delivery takes from a connection to the buffer, and some more.
+const TURNS_OF_DELIVERIES: u32 = 8;
 
 /// Failed calls of the Extensions API in a row. After so many the environment is gone.
 const MOST_FAILURES: u32 = 60;
@@ -188,6 +192,10 @@ impl<T: Transport> Work<'_, T> {
         loop {
             match next(self.registered).await? {
                 NextEvent::Invoke { request_id, deadline } => {
+                    // Deliveries that waited while the environment was frozen are ready now, and come first.
+                    for _ in 0..TURNS_OF_DELIVERIES {
+                        yield_now().await;
+                    }
                     if self.dispatcher.is_due(false) {
                         let given_up = given_up(&self.buffer, &request_id, deadline, self.timeout, self.has_telemetry);
                         self.dispatcher.dispatch(given_up).await;

@@ -1,6 +1,7 @@
 """A function's own metrics: the examples in Python and Node.js run as functions beside the extension, and clients that it must survive."""
 import json
 import socket
+import time
 
 import pytest
 
@@ -110,12 +111,15 @@ def test_a_port_in_use_is_one_line_of_log(start, queue, setting, kind):
 
 
 def test_the_buffer_is_bounded_and_counts_what_it_drops(start, queue):
-    environment = start(DISPATCH_MIN_BATCH_SIZE="1000000", DISPATCH_MAX_AGE="1h")
+    environment = start(DISPATCH_MIN_BATCH_SIZE="1000000", DISPATCH_MAX_AGE="1s", DISPATCH_TIMEOUT="10s")
     for batch in range(12):
         metrics = [{"type": "counter", "name": "many_total", "value": 1, "labels": {"n": str(batch * 1000 + i)}} for i in range(1000)]
         assert request(environment.events, "POST", "/events", json.dumps(metrics))[0] in (200, 400)
     values = [{"type": "histogram", "name": "lambda_duration_seconds", "value": i / 7} for i in range(1500)]
     request(environment.events, "POST", "/events", json.dumps(values))
+    time.sleep(1.1)
+    # So many messages may take longer than a shutdown.
+    environment.invoke()
     environment.shut_down()
     sent = Dispatched(events(queue))
     kept = [key for key in sent.series if key[0] == "many_total"]
