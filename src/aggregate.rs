@@ -32,6 +32,7 @@ pub mod journal;
 mod native;
 mod number;
 mod owed;
+mod safeguard;
 mod seen;
 mod series_key;
 mod snapshot;
@@ -49,6 +50,9 @@ pub use identity::Identity;
 pub use ids::{read_ids, write_ids};
 pub use native::Native;
 pub use owed::{MAX_OWED, MAX_OWED_BYTES, OwedEvent, OwedReason};
+pub use safeguard::Safeguard;
+#[cfg(test)]
+pub(crate) use safeguard::break_safeguard;
 pub use seen::Seen;
 pub use series_key::{SeriesKey, shard_of};
 pub use snapshot::MAX_PART_BYTES;

@@ -15,6 +15,8 @@
 //! [`Summary`] counts it.
 
 mod batch;
+#[cfg(test)]
+mod chaos;
 mod dead_letters;
 mod event_texts;
 mod fifo;

@@ -22,7 +22,7 @@ pub use client::RemoteWriteClient;
 pub use deliver::deliver;
 pub use delivery::{Delivery, ItemOutcome, Outcomes};
 pub use http_status::{Disposition, describe, may_be_stored, retry_after};
-pub use sender::{OutOf, Sender, Sent};
+pub use sender::{Gate, IsOpen, OutOf, Sender, Sent};
 
 use crate::aws::{Answer, TransportError};
 

@@ -7,7 +7,7 @@ use super::conflict::is_exposed_by_another;
 use super::journal::{Entry, Journal};
 use super::owed::OwedReason;
 use super::state::TypedState;
-use super::{Aggregate, Applied, Identity, Seen, SummaryWindow};
+use super::{Aggregate, Applied, Identity, Safeguard, Seen, SummaryWindow};
 use crate::blob::BlobError;
 use crate::model::{Timestamp, Update};
 use std::collections::HashMap;
@@ -75,8 +75,9 @@ impl<'s> Fold<'s> {
         while let Some(entry) = reader.next_entry()? {
             self.folded.entries += 1;
             if self.seen.count(entry.identity) {
-                self.counted.push(entry.identity);
-                self.event(&entry);
+                if self.event(&entry) || Safeguard::OwedAreRemembered.is_kept() {
+                    self.counted.push(entry.identity);
+                }
             } else {
                 self.folded.duplicates += u64::from(is_new);
             }
@@ -93,7 +94,8 @@ impl<'s> Fold<'s> {
         (self.folded, self.counted)
     }
 
-    fn event(&mut self, entry: &Entry<'_, '_>) {
+    /// Returns whether the event was counted; else it is owed or dropped.
+    fn event(&mut self, entry: &Entry<'_, '_>) -> bool {
         let position = match self.state.held.position(entry.key) {
             Some(position) => position,
             None => match self.birth(entry) {
@@ -121,6 +123,7 @@ impl<'s> Fold<'s> {
         if let Some(help) = entry.help {
             self.state.set_help(entry.key.name(), help);
         }
+        true
     }
 
     fn birth(&mut self, entry: &Entry<'_, '_>) -> Result<usize, OwedReason> {
@@ -142,7 +145,7 @@ impl<'s> Fold<'s> {
         Ok(self.state.bear(entry.key, empty, self.rules.tick))
     }
 
-    fn owe(&mut self, reason: OwedReason, entry: &Entry<'_, '_>) {
+    fn owe(&mut self, reason: OwedReason, entry: &Entry<'_, '_>) -> bool {
         match reason {
             OwedReason::TypeConflict => self.folded.type_conflicts += 1,
             OwedReason::SeriesLimit => self.folded.series_limit += 1,
@@ -150,5 +153,6 @@ impl<'s> Fold<'s> {
         if !self.state.owe(reason, entry) {
             self.folded.dropped[reason as usize - 1] += 1;
         }
+        false
     }
 }

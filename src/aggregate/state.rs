@@ -9,7 +9,7 @@
 use super::held::{HeldSeries, Series};
 use super::journal::Entry;
 use super::owed::{Owed, OwedEvent, OwedReason};
-use super::{Aggregate, SeriesKey, SummaryWindow};
+use super::{Aggregate, Safeguard, SeriesKey, SummaryWindow};
 use crate::model::{MetricType, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
@@ -120,7 +120,8 @@ impl TypedState {
 
     /// Bears a series at a tick. `empty` is its state before the first update. Returns its position.
     pub(super) fn bear(&mut self, key: SeriesKey<'_>, empty: Aggregate, tick: Timestamp) -> usize {
-        let end = self.last_ends.get(key.as_bytes()).map_or(i64::MIN, |end| end.0.saturating_add(1));
+        let end = self.last_ends.get(key.as_bytes()).filter(|_| Safeguard::ZeroBehindMarker.is_kept());
+        let end = end.map_or(i64::MIN, |end| end.0.saturating_add(1));
         let zero = tick.0.saturating_sub(ZERO_BEFORE_MS).max(end);
         self.count_family(key, empty.metric_type(), tick);
         self.held.insert(Series::new(key, empty, tick, Timestamp(zero))).0

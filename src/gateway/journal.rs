@@ -7,7 +7,7 @@
 
 use super::{Batch, Message, State, Trigger};
 use crate::aggregate::journal::{JournalBuilder, JournalItem};
-use crate::aggregate::{Identity, shard_of};
+use crate::aggregate::{Identity, Safeguard, shard_of};
 use crate::model::{DEFECT, ItemId, Reason, Rejection, Timestamp, TypedMetric};
 use crate::remote_write::Backoff;
 use crate::store::{Item, Key, Store, StoreError};
@@ -183,14 +183,17 @@ async fn put_all(store: &Arc<dyn Store>, items: Vec<JournalItem>, deadline: Inst
 
 /// Puts an item, under a new key at each try.
 async fn put(store: &dyn Store, shard: u16, blob: &Bytes, deadline: Instant) -> Result<(), PutError> {
-    let mut tries = 0;
-    let mut last = None;
+    let (mut tries, mut last) = (0, None);
+    let mut next = item(shard, blob.clone());
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left < SHORTEST_PUT {
             return Err(last.map_or(PutError::OutOfTime, PutError::Store));
         }
-        let error = match store.put(item(shard, blob.clone()), left.min(PUT_TIMEOUT)).await {
+        if tries > 0 && Safeguard::FreshKeys.is_kept() {
+            next = item(shard, blob.clone());
+        }
+        let error = match store.put(next.clone(), left.min(PUT_TIMEOUT)).await {
             Ok(()) => return Ok(()),
             Err(error) => error,
         };
@@ -208,10 +211,19 @@ async fn put(store: &dyn Store, shard: u16, blob: &Bytes, deadline: Instant) -> 
 
 /// Returns a journal item under a fresh key. The key begins with the time of the put, because a tick reads in this order.
 fn item(shard: u16, body: Bytes) -> Item {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = now();
     let sort = format!("{:013}#{:016x}", now.as_millis(), fastrand::u64(..));
     let expires = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_add(KEPT_SECONDS);
     Item { key: Key::new(partition(shard), sort), version: 1, expires: Some(expires), body }
+}
+
+/// Returns the time of the clock, since 1970. The clock of the machine goes on while a function is frozen.
+fn now() -> Duration {
+    #[cfg(test)]
+    if let Some(now) = super::chaos::clock() {
+        return now;
+    }
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Returns the partition of the journal of a shard.

@@ -41,7 +41,14 @@ impl Known {
     }
 }
 
-/// Sends the metadata of those of `families` that are due. Returns the number of requests.
+/// The requests that were sent, and those of them that the receiver did not take.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct SentMetadata {
+    pub(super) requests: u64,
+    pub(super) failed: u64,
+}
+
+/// Sends the metadata of those of `families` that are due.
 pub(super) async fn send<T: Transport>(
     writer: &Writer<T>,
     known: &Known,
@@ -49,9 +56,9 @@ pub(super) async fn send<T: Transport>(
     now: Timestamp,
     request_id: &str,
     deadline: Instant,
-) -> u64 {
+) -> SentMetadata {
     if Instant::now() + PATIENCE > deadline {
-        return 0;
+        return SentMetadata::default();
     }
     let families = families.map(|family| Metadata { help: cut(family.help), unit: cut(family.unit), ..family });
     let mut bytes_left = MAX_METADATA_REQUEST_BYTES;
@@ -62,12 +69,13 @@ pub(super) async fn send<T: Transport>(
         takes
     };
     let due: Vec<_> = families.filter(is_due).collect();
-    let Some(block) = metadata(&due).filter(|_| !due.is_empty()) else { return 0 };
+    let Some(block) = metadata(&due).filter(|_| !due.is_empty()) else { return SentMetadata::default() };
     let answer = writer.send(block, PATIENCE).await;
-    if Disposition::of(&answer) != Disposition::Stored {
+    let is_taken = Disposition::of(&answer) == Disposition::Stored;
+    if !is_taken {
         tracing::warn!(request_id, answer = describe(&answer), "metadata not taken");
     }
-    1
+    SentMetadata { requests: 1, failed: u64::from(!is_taken) }
 }
 
 fn cut(text: &str) -> &str {

@@ -104,7 +104,7 @@ impl<T: Transport, D> Gateway<T, D> {
                 unit,
             });
             summary.sent.requests +=
-                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await;
+                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await.requests;
             OtlpResult::Stored { rejected_points, first: first.or(warning) }
         };
         summary.messages = 1;

@@ -188,7 +188,7 @@ impl<T: Transport, D> Gateway<T, D> {
                 unit: family.unit().unwrap_or_default(),
             });
             summary.sent.requests +=
-                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await;
+                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await.requests;
         }
         summary.stages.total = watch.total();
         Ok(Pushed { result, summary })

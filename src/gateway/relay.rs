@@ -134,7 +134,7 @@ impl<T: Transport, D> Gateway<T, D> {
             let Relay { now, request_id, deadline, .. } = *relay;
             let families = families.into_iter();
             summary.sent.requests +=
-                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await;
+                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await.requests;
             match first {
                 Some(first) => RelayResult::Rejected { rejected: summary.rejected, of: summary.received, first },
                 None => RelayResult::Stored,

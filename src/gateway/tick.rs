@@ -5,7 +5,7 @@
 //! ```
 //!
 //! * Nothing is visible before the head is replaced, and after that the tick is counted whatever happens. One of two ticks can win.
-//! * A tick that sees the head of a newer tick stops: it must not send behind it. It looks before each table of samples.
+//! * A tick that sees the head of a newer tick stops: it must not send behind it. It looks before each request.
 //! * A deletion replaces the head between two ticks (`end`). A tick that meets one folds again, so no scrape is lost.
 //! * Samples have the time of the tick. So a tick that comes twice sends equal samples.
 //! * An error of the table fails the shard's tick, and changes nothing for the next one.
@@ -14,6 +14,7 @@ mod blobs;
 mod commit;
 #[cfg(feature = "cli")]
 mod end;
+mod gate;
 mod groups;
 mod journal;
 mod letters;
@@ -77,20 +78,6 @@ pub(super) struct TickRules {
     pub(super) window: SummaryWindow,
     pub(super) max_sample_age_ms: i64,
     pub(super) external_labels: LabelSet<'static>,
-    pub(super) safeguards: Safeguards,
-}
-
-/// The rules that make every event count once. Tests turn each off, and must then find wrong counts.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
-pub(super) struct Safeguards {
-    /// The journal is read from before the cursor.
-    pub(super) margin: bool,
-    /// Identities are remembered, and measured from the cursor.
-    pub(super) ids: bool,
-    pub(super) ids_from_cursor: bool,
-    /// The head is replaced only if it is the one that was read.
-    pub(super) compare_and_swap: bool,
 }
 
 /// Why a tick, or that of one shard, failed.
@@ -141,12 +128,6 @@ struct Turn<'c> {
     begun: Instant,
     deadline: Instant,
     request_id: &'c str,
-}
-
-impl Default for Safeguards {
-    fn default() -> Self {
-        Self { margin: true, ids: true, ids_from_cursor: true, compare_and_swap: true }
-    }
 }
 
 impl TickCall<'_> {
@@ -283,7 +264,6 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             window: SummaryWindow::from_millis(settings.summary_window_ms),
             max_sample_age_ms: self.rules.max_sample_age_ms,
             external_labels: self.rules.external_labels.clone(),
-            safeguards: Safeguards::default(),
         };
         self.tick_in(store, &rules, call).await
     }
@@ -309,7 +289,6 @@ impl Default for TickRules {
             window: SummaryWindow::default(),
             max_sample_age_ms: 3_600_000,
             external_labels: LabelSet::default(),
-            safeguards: Safeguards::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::aws::Transport;
 use crate::limits::MAX_REQUESTS;
 use crate::model::ItemId;
-use crate::remote_write::{Answered, Delivery, RemoteWriteClient, Sender, Sent, deliver};
+use crate::remote_write::{Answered, Delivery, Gate, RemoteWriteClient, Sender, Sent, deliver};
 use crate::series::SampleTable;
 use crate::wire;
 use bytes::Bytes;
@@ -45,19 +45,21 @@ impl<T: Transport> Writer<T> {
         request_id: &str,
         deadline: Instant,
     ) -> Written<'t, 'a> {
-        self.write_within(MAX_REQUESTS, table, messages, request_id, deadline).await
+        self.write_within(MAX_REQUESTS, None, table, messages, request_id, deadline).await
     }
 
-    /// Sends at most `max_requests`.
+    /// Sends at most `max_requests`, each if `gate` is open.
     pub(super) async fn write_within<'t, 'a>(
         &self,
         max_requests: u64,
+        gate: Option<&dyn Gate>,
         table: &'t SampleTable<'a>,
         messages: &'t [ItemId],
         request_id: &str,
         deadline: Instant,
     ) -> Written<'t, 'a> {
-        let mut sender = Sender::new(&self.client, request_id, deadline).with_max_requests(max_requests);
+        let mut sender =
+            Sender::new(&self.client, request_id, deadline).with_max_requests(max_requests).with_gate(gate);
         let mut encoder = std::mem::take(&mut *self.encoder.lock().unwrap_or_else(PoisonError::into_inner));
         let (delivery, encoding) = deliver(&mut sender, table, messages, &self.limits, &mut encoder).await;
         *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = encoder.trimmed();

@@ -118,6 +118,7 @@ fn numbers_of_tick(tick: &TickSummary) -> Vec<(Cow<'static, str>, Number)> {
         ("requests", Number::Count(sent.requests)),
         ("retries", Number::Count(sent.retries)),
         ("bytes", Number::Bytes(sent.bytes)),
+        ("metadata_failed", Number::Count(sum.metadata_failed)),
         ("snapshot_bytes", Number::Bytes(sum.snapshot_bytes)),
         ("journal_age_ms", Number::Time(Duration::from_millis(sum.journal_age_ms.unsigned_abs()))),
         ("read_ms", Number::Time(sum.read)),

@@ -161,7 +161,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
     /// Notes that no further request may begin: messages with a refused item are given up.
     pub fn run_out(&mut self, out_of: OutOf) {
         self.fail(out_of.to_string());
-        if out_of == OutOf::SameAnswer {
+        if matches!(out_of, OutOf::SameAnswer | OutOf::Overtaken) {
             return;
         }
         let refused: Vec<u32> = self.refused.keys().map(|&item| self.shares.message_of(item)).collect();

@@ -5,6 +5,7 @@ use crate::aws::{Transport, TransportError};
 use crate::limits::{MAX_LOGGED_FAILURES, MAX_REQUESTS};
 use bytes::Bytes;
 use std::fmt;
+use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
 
@@ -14,10 +15,19 @@ const SHORTEST_TRY: Duration = Duration::from_millis(50);
 /// The longest wait for one answer: a receiver that hangs leaves time for another try.
 const LONGEST_TRY: Duration = Duration::from_secs(10);
 
+/// Decides before each request, retries included, whether it may still be sent.
+pub trait Gate: Sync + fmt::Debug {
+    /// Once it is closed no further request begins.
+    fn is_open(&self) -> IsOpen<'_>;
+}
+
+pub type IsOpen<'g> = Pin<Box<dyn Future<Output = bool> + Send + 'g>>;
+
 /// Sends the requests of one invocation, one after another.
 #[derive(Debug)]
 pub struct Sender<'c, T> {
     client: &'c RemoteWriteClient<T>,
+    gate: Option<&'c dyn Gate>,
     /// The id of the invocation, for log lines.
     request_id: &'c str,
     deadline: Instant,
@@ -31,8 +41,8 @@ pub struct Sender<'c, T> {
     exhausted: bool,
     /// Credentials were reloaded after a 401 or 403.
     reloaded: bool,
-    /// An answer was [`Disposition::Unrecoverable`].
-    stopped: bool,
+    /// Why no further request begins.
+    stopped: Option<OutOf>,
 }
 
 /// Counts of what was sent.
@@ -50,6 +60,8 @@ pub struct Sent {
 pub enum OutOf {
     Time,
     Requests,
+    /// The [`Gate`] is closed.
+    Overtaken,
     /// An answer was [`Disposition::Unrecoverable`]: others would be, too.
     SameAnswer,
 }
@@ -59,6 +71,7 @@ impl<'c, T: Transport> Sender<'c, T> {
     pub fn new(client: &'c RemoteWriteClient<T>, request_id: &'c str, deadline: Instant) -> Self {
         Self {
             client,
+            gate: None,
             request_id,
             deadline,
             max_requests: MAX_REQUESTS,
@@ -68,7 +81,7 @@ impl<'c, T: Transport> Sender<'c, T> {
             logged: 0,
             exhausted: false,
             reloaded: false,
-            stopped: false,
+            stopped: None,
         }
     }
 
@@ -76,6 +89,12 @@ impl<'c, T: Transport> Sender<'c, T> {
     #[must_use]
     pub fn with_max_requests(self, max_requests: u64) -> Self {
         Self { max_requests: max_requests.min(MAX_REQUESTS), ..self }
+    }
+
+    /// Asks `gate` before each request.
+    #[must_use]
+    pub fn with_gate(self, gate: Option<&'c dyn Gate>) -> Self {
+        Self { gate, ..self }
     }
 
     pub fn sent(&self) -> Sent {
@@ -93,8 +112,8 @@ impl<'c, T: Transport> Sender<'c, T> {
     }
 
     fn may_send_after(&self, wait: Duration) -> Result<(), OutOf> {
-        if self.stopped {
-            return Err(OutOf::SameAnswer);
+        if let Some(out_of) = self.stopped {
+            return Err(out_of);
         }
         if Instant::now() + wait + SHORTEST_TRY >= self.deadline {
             return Err(OutOf::Time);
@@ -109,6 +128,7 @@ impl<'c, T: Transport> Sender<'c, T> {
     /// [`OutOf`] if nothing was sent.
     pub async fn send(&mut self, body: &Bytes, mut retrying: impl FnMut(&Answered)) -> Result<Answered, OutOf> {
         self.may_send()?;
+        self.pass_gate().await?;
         let mut tries = 0;
         loop {
             let timeout = self.deadline.saturating_duration_since(Instant::now()).min(LONGEST_TRY);
@@ -120,7 +140,8 @@ impl<'c, T: Transport> Sender<'c, T> {
                 self.sent.bytes += body.len() as u64;
             }
             let Some(wait) = self.wait_before_retry(&answer, tries) else {
-                self.stopped = Disposition::of(&answer) == Disposition::Unrecoverable;
+                let is_unrecoverable = Disposition::of(&answer) == Disposition::Unrecoverable;
+                self.stopped = is_unrecoverable.then_some(OutOf::SameAnswer);
                 return Ok(answer);
             };
             self.log(&answer);
@@ -129,10 +150,19 @@ impl<'c, T: Transport> Sender<'c, T> {
                 self.client.forget_credentials().await;
             }
             tokio::time::sleep(wait).await;
-            if self.may_send().is_err() {
+            if self.may_send().is_err() || self.pass_gate().await.is_err() {
                 return Ok(answer);
             }
         }
+    }
+
+    async fn pass_gate(&mut self) -> Result<(), OutOf> {
+        let Some(gate) = self.gate else { return Ok(()) };
+        if gate.is_open().await {
+            return Ok(());
+        }
+        self.stopped = Some(OutOf::Overtaken);
+        Err(OutOf::Overtaken)
     }
 
     /// Returns how long to wait before the same body is sent again; `None` if this answer is the last.
@@ -178,6 +208,7 @@ impl fmt::Display for OutOf {
         match self {
             Self::Time => f.write_str("the invocation ran out of time before all was sent"),
             Self::Requests => f.write_str("the invocation ran out of requests before all was sent"),
+            Self::Overtaken => f.write_str("a newer tick sends"),
             Self::SameAnswer => f.write_str("no further request was tried: it would have had the same answer"),
         }
     }

@@ -5,7 +5,7 @@ use super::journal::{JournalRead, LIMITS};
 use super::{ShardSummary, TickError, Ticker, Turn};
 use crate::aggregate::head::{BlobName, Head, IdsName, Settled};
 use crate::aggregate::journal::Journal;
-use crate::aggregate::{Fold, FoldRules, TypedState, write_ids};
+use crate::aggregate::{Fold, FoldRules, Safeguard, TypedState, write_ids};
 use crate::model::Timestamp;
 use crate::store::{Item, Key, Replaced, Store};
 use bytes::Bytes;
@@ -42,11 +42,11 @@ impl<T, D> Ticker<'_, T, D> {
     ) -> Result<bool, TickError> {
         let (mut old, version) = head.unzip();
         let mut read = self.read_journal(turn, old.as_ref(), limits).await?;
-        if let Some(old) = old.as_mut().filter(|_| !self.rules.safeguards.ids_from_cursor) {
+        if let Some(old) = old.as_mut().filter(|_| !Safeguard::IdentitiesFromCursor.is_kept()) {
             let by_clock = Head { cursor: turn.now(), ..old.clone() };
             old.ids = forgotten(by_clock, self.rules.max_sample_age_ms);
         }
-        if let Some(old) = old.as_ref().filter(|_| self.rules.safeguards.ids && !read.seen.is_empty()) {
+        if let Some(old) = old.as_ref().filter(|_| Safeguard::Identities.is_kept() && !read.seen.is_empty()) {
             summary.ids = self.read_remembered(turn, old, &mut read.seen).await? as u64;
         }
         let watch = Instant::now();
@@ -65,13 +65,13 @@ impl<T, D> Ticker<'_, T, D> {
         };
         self.write_ids(turn, &mut head, &folded).await?;
         summary.snapshot_bytes = self.writing(turn).snapshot(&mut head, turn.tick, state).await?;
-        if self.rules.safeguards.ids_from_cursor {
+        if Safeguard::IdentitiesFromCursor.is_kept() {
             head.forget_ids(self.rules.max_sample_age_ms);
         }
         let body = head.to_blob().map_err(TickError::blob("the new head"))?;
         let next = version.unwrap_or(0) + 1;
         let item = Item { key: head_key(turn.shard), version: next, expires: None, body };
-        if !self.rules.safeguards.compare_and_swap {
+        if !Safeguard::CompareAndSwap.is_kept() {
             self.store.put(item, PUT_TIMEOUT).await?;
             return Ok(true);
         }

@@ -8,7 +8,7 @@ use super::blobs::{ids_prefix, journal_from, journal_partition, journal_time, ma
 use super::{TickError, Ticker, Turn};
 use crate::aggregate::head::{Head, MARGIN_MS};
 use crate::aggregate::journal::Journal;
-use crate::aggregate::{Seen, read_ids};
+use crate::aggregate::{Safeguard, Seen, read_ids};
 use crate::blob::BlobError;
 use crate::model::Timestamp;
 use crate::store::Range;
@@ -45,8 +45,7 @@ impl<T, D> Ticker<'_, T, D> {
     ) -> Result<JournalRead, TickError> {
         let began = turn.now();
         let (max_bytes, max_entries) = limits;
-        let safeguards = self.rules.safeguards;
-        let from = head.map(|head| if safeguards.margin { head.read_from() } else { head.cursor });
+        let from = head.map(|head| if Safeguard::Margin.is_kept() { head.read_from() } else { head.cursor });
         let range = Range::from(journal_partition(turn.shard), journal_from(from.unwrap_or(Timestamp(0))));
         let mut read = JournalRead {
             items: Vec::new(),
@@ -89,6 +88,9 @@ impl<T, D> Ticker<'_, T, D> {
         }
         if let Some(stopped) = read.stopped_at {
             read.cursor = began.min(Timestamp(stopped.0.saturating_add(MARGIN_MS)));
+        }
+        if !Safeguard::KeyOrder.is_kept() {
+            read.items.reverse();
         }
         // A clock that was set back must not move the cursor back: identities are forgotten by it.
         read.cursor = read.cursor.max(head.map_or(read.cursor, |head| head.cursor));

@@ -9,21 +9,22 @@
 //! Samples go in tables of [`TABLE_SAMPLES`], one after another: all of them would not fit into memory. An item of a table is a series.
 
 use super::blobs::settled_key;
+use super::gate::HeadGate;
 use super::groups::{GroupFamily, GroupSample, Groups};
 use super::load::SettledItem;
 use super::{ShardSummary, TickError, Ticker, Turn};
 use crate::aggregate::head::{LastTick, RefusedSeries};
-use crate::aggregate::{Exposed, ExposedValue, Series, SeriesKey, TypedState, is_owed};
+use crate::aggregate::{Exposed, ExposedValue, Safeguard, Series, SeriesKey, TypedState, is_owed};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::metadata;
+use crate::gateway::metadata::{self, SentMetadata};
 use crate::gateway::typed::{each_exposed, named};
 use crate::limits::MAX_DETAIL_CHARS;
 use crate::model::{
-    Counts, FamilyValue, ItemId, LabelSet, MetricName, NativeHistogram, Reason, ResetHint, STALE_MARKER, Timestamp,
-    Value,
+    Counts, FamilyValue, ItemId, LabelSet, MetricName, NativeHistogram, Reason, Rejection, ResetHint, STALE_MARKER,
+    Timestamp, Value,
 };
-use crate::remote_write::ItemOutcome;
+use crate::remote_write::{Gate as _, ItemOutcome};
 use crate::series::SampleTableBuilder;
 use crate::store::{Item, Replaced};
 use crate::wire::Metadata;
@@ -65,6 +66,7 @@ struct Table<'s> {
 struct Sending<'t, 'c, T, D> {
     ticker: &'t Ticker<'t, T, D>,
     turn: &'t Turn<'c>,
+    gate: HeadGate<'t>,
     bisection: u64,
     summary: &'t mut ShardSummary,
     /// Series that are not settled.
@@ -102,6 +104,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         let mut sending = Sending {
             ticker: self,
             turn,
+            gate: HeadGate::new(self.store, turn.shard, turn.tick),
             bisection: MAX_BISECTION,
             summary,
             unsettled: 0,
@@ -114,27 +117,31 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
 
         let has_zeros = sending.zeros_and_markers(state, &groups, before).await?;
         let zeros_are_settled = sending.unsettled == 0 && !sending.is_overtaken;
-        if zeros_are_settled {
+        if zeros_are_settled && Safeguard::ZerosApart.is_kept() {
             settled.settled.zeros = settled.settled.zeros.max(Some(turn.tick));
             if has_zeros {
                 self.write_settled(turn, &mut settled).await?;
             }
         }
         // With unsettled zeros: the series that were born since the last settled ones wait.
-        let is_waiting = |series: &Series| !zeros_are_settled && is_owed(series.born, before, turn.tick);
-        sending.values(state, &groups, is_waiting, &settled.settled.refused).await?;
+        let is_waiting = |series: &Series| {
+            !zeros_are_settled && is_owed(series.born, before, turn.tick) && Safeguard::ValuesWait.is_kept()
+        };
+        sending.values(state, &groups, is_waiting, before, &settled.settled.refused).await?;
 
         let Sending { unsettled, failure, is_overtaken, refused, .. } = sending;
         settled.settled.refused = remembered(&settled.settled.refused, &refused, turn.tick);
         summary.errored = unsettled;
         summary.overtaken |= is_overtaken;
-        if let Some(sent) = self.send_letters(turn, state, summary).await {
+        // The newer tick owes them, too.
+        if !is_overtaken && let Some(sent) = self.send_letters(turn, state, summary).await {
             settled.settled.letters = sent;
         }
         let is_sent = unsettled == 0 && !is_overtaken;
         settled.settled.last = Some(last_tick(turn.tick, summary, failure.as_deref().unwrap_or_default()));
         if is_sent {
             settled.settled.tick = settled.settled.tick.max(Some(turn.tick));
+            settled.settled.zeros = settled.settled.zeros.max(Some(turn.tick));
         }
         self.write_settled(turn, &mut settled).await?;
         if is_sent {
@@ -142,7 +149,9 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
             if let Some(zeros) = settled.settled.zeros {
                 self.delete_emptied(&groups, turn, zeros).await;
             }
-            summary.sent.requests += self.send_metadata(turn, state, &groups).await;
+            let metadata = self.send_metadata(turn, state, &groups).await;
+            summary.sent.requests += metadata.requests;
+            summary.metadata_failed = metadata.failed;
             return Ok(());
         }
         match failure {
@@ -166,7 +175,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         Ok(())
     }
 
-    async fn send_metadata(&self, turn: &Turn<'_>, state: &TypedState, groups: &Groups) -> u64 {
+    async fn send_metadata(&self, turn: &Turn<'_>, state: &TypedState, groups: &Groups) -> SentMetadata {
         let mut families: Vec<GroupFamily> = Vec::new();
         groups.each_family(turn.tick, &mut |family| families.push(family));
         let of_typed = state.families().map(|(name, family)| Metadata {
@@ -217,16 +226,10 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
             self.flush_full(&mut table, true).await?;
         }
         for series in state.series() {
-            if is_owed(series.born, settled, tick) {
+            if is_owed(series.born, settled, tick) && Safeguard::ZerosApart.is_kept() {
                 has_zeros = true;
                 table.begin();
-                let mut zeros = Vec::new();
-                series.aggregate.expose_zero(&mut |exposed| zeros.push(exposed));
-                for exposed in zeros {
-                    if let Some((name, labels)) = named(series.key(), exposed.suffix, exposed.bound) {
-                        table.add(name, labels, series.zero, exposed.value);
-                    }
-                }
+                table.add_zeros(series);
             }
             if series.quantiles_ended(tick, window).is_some_and(|end| is_owed(end, settled, tick)) {
                 let end = series.quantiles_ended(tick, window).unwrap_or(tick);
@@ -259,6 +262,7 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
         state: &TypedState,
         groups: &Groups,
         is_waiting: impl Fn(&Series) -> bool,
+        settled: Option<Timestamp>,
         refused: &[RefusedSeries],
     ) -> Result<(), TickError> {
         let (tick, window) = (self.turn.tick, self.ticker.rules.window);
@@ -280,6 +284,9 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
                 continue;
             }
             table.begin();
+            if is_owed(series.born, settled, tick) && !Safeguard::ZerosApart.is_kept() {
+                table.add_zeros(series);
+            }
             each_exposed(series, window, tick, &mut |name, labels, exposed| {
                 table.add(name, labels, tick, exposed.value);
             });
@@ -341,13 +348,7 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
             self.stop(u64::from(series), "the tick ran out of time before all was sent");
             return Ok(());
         }
-        let head = super::head(self.ticker.store.as_ref(), self.turn.shard).await?;
-        if head.map(|(head, _)| head.tick) != Some(self.turn.tick) {
-            // A sample of this tick would be behind those of a newer one. A deletion keeps the tick: its markers come behind.
-            self.is_overtaken = true;
-            return Ok(());
-        }
-        let result = self.write(builder, series, is_zeros).await;
+        let result = self.write(builder, series, is_zeros).await?;
         self.unsettled += result.errored;
         if result.errored > 0 && result.settled == 0 {
             // Values do not wait for zeros. If they fail, too, the next tick sends newer ones.
@@ -363,15 +364,28 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
         self.failure.get_or_insert_with(|| failure.to_owned());
     }
 
-    async fn write(&mut self, builder: SampleTableBuilder<'_>, series: u32, is_zeros: bool) -> TableResult {
+    async fn write(
+        &mut self,
+        builder: SampleTableBuilder<'_>,
+        series: u32,
+        is_zeros: bool,
+    ) -> Result<TableResult, TickError> {
         let Turn { request_id, shard, deadline, .. } = *self.turn;
         // Several families of one state cannot contradict each other; a group can hold a series twice.
         let table = builder.finish(&mut |_| {});
         // Each series is a message of its own: the culprits are found one by one.
         let messages: Vec<ItemId> = (0..series).map(ItemId).collect();
         let max_requests = TABLE_REQUESTS + self.bisection;
-        let written = self.ticker.writer.write_within(max_requests, &table, &messages, request_id, deadline).await;
+        let (writer, gate) = (self.ticker.writer, &self.gate);
+        let written = writer.write_within(max_requests, Some(gate), &table, &messages, request_id, deadline).await;
         let outcomes = written.delivery.outcomes(|_| false);
+        let refuses_late = |outcome| matches!(outcome, ItemOutcome::Rejected { rejection, .. } if is_late(rejection));
+        if !is_zeros && outcomes.iter().any(|(_, outcome)| refuses_late(outcome)) {
+            // A newer tick may have been faster than the last request.
+            gate.is_open().await;
+        }
+        self.is_overtaken = gate.is_overtaken()?;
+        let may_be_late = is_zeros || self.summary.repeated || self.is_overtaken;
         let mut result = TableResult::default();
         let mut is_refused = false;
         for (item, outcome) in outcomes.iter() {
@@ -381,9 +395,7 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
                 ItemOutcome::Rejected { rejection, .. } => {
                     result.settled += 1;
                     is_refused = true;
-                    let is_late =
-                        matches!(rejection.reason, Reason::OutOfOrder | Reason::DuplicateTimestamp | Reason::TooOld);
-                    if is_late && (is_zeros || self.summary.repeated) {
+                    if may_be_late && is_late(rejection) {
                         continue;
                     }
                     self.summary.refused += 1;
@@ -411,7 +423,10 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
         if let Some(failure) = outcomes.failure {
             self.failure.get_or_insert(failure);
         }
-        result
+        if self.is_overtaken {
+            result.errored = 0;
+        }
+        Ok(result)
     }
 }
 
@@ -419,6 +434,17 @@ impl<'s> Table<'s> {
     /// Begins the next series.
     fn begin(&mut self) {
         self.series += 1;
+    }
+
+    /// Adds the zeros of a newborn series.
+    fn add_zeros(&mut self, series: &'s Series) {
+        let mut zeros = Vec::new();
+        series.aggregate.expose_zero(&mut |exposed| zeros.push(exposed));
+        for exposed in zeros {
+            if let Some((name, labels)) = named(series.key(), exposed.suffix, exposed.bound) {
+                self.add(name, labels, series.zero, exposed.value);
+            }
+        }
     }
 
     fn add(&mut self, name: MetricName<'s>, labels: LabelSet<'s>, time: Timestamp, value: ExposedValue) {
@@ -429,6 +455,11 @@ impl<'s> Table<'s> {
             ExposedValue::Histogram(histogram) => self.builder.add_histograms(item, labels, [(name, time, histogram)]),
         }
     }
+}
+
+/// Reports whether the receiver refuses an item because it has a sample of that time, or a later one.
+fn is_late(rejection: &Rejection) -> bool {
+    matches!(rejection.reason, Reason::OutOfOrder | Reason::DuplicateTimestamp | Reason::TooOld)
 }
 
 fn is_quantile(exposed: &Exposed) -> bool {

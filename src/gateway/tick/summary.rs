@@ -32,6 +32,8 @@ pub struct ShardSummary {
     pub refused: u64,
     /// Samples that are not settled.
     pub errored: u64,
+    /// Requests with metadata that the receiver did not take.
+    pub metadata_failed: u64,
     pub snapshot_bytes: u64,
     pub journal_age_ms: i64,
     pub read: Duration,
@@ -83,6 +85,7 @@ impl TickSummary {
             (&mut sum.dead_lettered, shard.dead_lettered),
             (&mut sum.refused, shard.refused),
             (&mut sum.errored, shard.errored),
+            (&mut sum.metadata_failed, shard.metadata_failed),
             (&mut sum.snapshot_bytes, shard.snapshot_bytes),
             (&mut sum.sent.requests, shard.sent.requests),
             (&mut sum.sent.retries, shard.sent.retries),

@@ -20,9 +20,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+mod dynamodb;
 #[cfg(feature = "cli")]
 mod ended;
 mod model;
+mod sends;
 mod shown;
 
 const MINUTE: i64 = 60_000;
@@ -37,6 +39,8 @@ struct Database {
     /// The answers of the next requests.
     answers: Vec<u16>,
     refused: u64,
+    /// The answer to metadata.
+    of_metadata: Option<u16>,
     /// Samples of one series and time with different values.
     contradictions: u64,
 }
@@ -83,7 +87,7 @@ impl Transport for Receiver {
         let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).unwrap();
         let decoded = WriteRequest::decode(protobuf.as_slice()).unwrap();
         let mut database = self.0.lock().unwrap();
-        let status = database.answers.pop();
+        let status = database.of_metadata.filter(|_| !decoded.metadata.is_empty()).or_else(|| database.answers.pop());
         let result = if status.is_none() { database.write(&decoded) } else { Ok(()) };
         database.requests.push(decoded);
         let (status, body) = match (status, result) {
@@ -180,6 +184,11 @@ impl Rig {
 
     fn requests(&self) -> usize {
         self.receiver.0.lock().unwrap().requests.len()
+    }
+
+    /// Requests with metadata get this answer.
+    fn fail_metadata(&self, status: u16) {
+        self.receiver.0.lock().unwrap().of_metadata = Some(status);
     }
 
     /// The next requests get these answers, and nothing of them is stored.

@@ -5,6 +5,7 @@
 //! Without one of the safeguards the model must find that something is counted wrongly.
 
 use super::*;
+use crate::aggregate::{Safeguard, break_safeguard};
 use crate::store::{BoxFuture, Page, Replaced};
 use fastrand::Rng;
 use std::collections::{BTreeSet, HashMap};
@@ -221,7 +222,8 @@ impl World {
 type Running<'w> = Pin<Box<dyn Future<Output = ()> + 'w>>;
 
 /// Runs one schedule.
-async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
+async fn run(kind: Kind, seed: u64, without: Option<Safeguard>) -> Found {
+    break_safeguard(without);
     let receiver = Receiver::default();
     let memory = Arc::new(MemoryStore::new());
     let world = World {
@@ -231,7 +233,7 @@ async fn run(kind: Kind, seed: u64, safeguards: Safeguards) -> Found {
         accepted: Mutex::default(),
         store: Arc::new(Stepped(Arc::clone(&memory))),
         gateway: gateway(&receiver, None),
-        rules: TickRules { safeguards, series_ttl_ms: None, ..TickRules::default() },
+        rules: TickRules { series_ttl_ms: None, ..TickRules::default() },
         random: Mutex::new(Rng::with_seed(seed)),
     };
     let end = NOW + if kind == Kind::Short { 12 * MINUTE } else { 12 * 60 * MINUTE };
@@ -344,10 +346,10 @@ fn judge(world: &World, receiver: &Receiver) -> Found {
 }
 
 /// Returns how many of the runs counted too much, too little, or sent contradictions, and in how many a series was deleted.
-async fn wrong(kind: Kind, runs: u64, safeguards: Safeguards) -> ([u64; 3], u64) {
+async fn wrong(kind: Kind, runs: u64, without: Option<Safeguard>) -> ([u64; 3], u64) {
     let (mut wrong, mut ended) = ([0; 3], 0);
     for seed in 0..runs {
-        let found = run(kind, seed, safeguards).await;
+        let found = run(kind, seed, without).await;
         wrong[0] += u64::from(found.too_much > 0);
         wrong[1] += u64::from(found.too_little > 0);
         wrong[2] += u64::from(found.contradictions > 0);
@@ -357,9 +359,9 @@ async fn wrong(kind: Kind, runs: u64, safeguards: Safeguards) -> ([u64; 3], u64)
 }
 
 /// Reports whether one of the runs counts wrongly.
-async fn counts_wrongly(kind: Kind, runs: u64, safeguards: Safeguards) -> bool {
+async fn counts_wrongly(kind: Kind, runs: u64, without: Safeguard) -> bool {
     for seed in 0..runs {
-        let Found { too_much, too_little, contradictions, .. } = run(kind, seed, safeguards).await;
+        let Found { too_much, too_little, contradictions, .. } = run(kind, seed, Some(without)).await;
         if too_much + too_little > 0 || contradictions > 0 {
             return true;
         }
@@ -369,28 +371,27 @@ async fn counts_wrongly(kind: Kind, runs: u64, safeguards: Safeguards) -> bool {
 
 #[tokio::test(start_paused = true)]
 async fn counts_every_event_once_in_any_schedule() {
-    let (wrong, ended) = wrong(Kind::Short, 40, Safeguards::default()).await;
+    let (wrong, ended) = wrong(Kind::Short, 40, None).await;
     assert_eq!(wrong, [0, 0, 0]);
     assert!(ended > 20, "a series was deleted in {ended} runs");
 }
 
 #[tokio::test(start_paused = true)]
 async fn counts_every_event_once_with_outages_of_hours() {
-    let (wrong, ended) = wrong(Kind::Long, 3, Safeguards::default()).await;
+    let (wrong, ended) = wrong(Kind::Long, 3, None).await;
     assert_eq!((wrong, ended), ([0, 0, 0], 3));
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_model_finds_what_happens_without_a_safeguard() {
-    let all = Safeguards::default();
-    assert!(counts_wrongly(Kind::Short, 60, Safeguards { margin: false, ..all }).await, "without the margin");
-    assert!(counts_wrongly(Kind::Short, 60, Safeguards { ids: false, ..all }).await, "without identities");
-    let without = Safeguards { compare_and_swap: false, ..all };
+    assert!(counts_wrongly(Kind::Short, 60, Safeguard::Margin).await, "without the margin");
+    assert!(counts_wrongly(Kind::Short, 60, Safeguard::Identities).await, "without identities");
+    let without = Safeguard::CompareAndSwap;
     assert!(counts_wrongly(Kind::Short, 60, without).await, "without compare-and-swap");
 }
 
 #[tokio::test(start_paused = true)]
 async fn the_model_finds_what_happens_if_identities_are_kept_by_the_clock() {
-    let by_clock = Safeguards { ids_from_cursor: false, ..Safeguards::default() };
+    let by_clock = Safeguard::IdentitiesFromCursor;
     assert!(counts_wrongly(Kind::Long, 10, by_clock).await);
 }

@@ -1,0 +1,53 @@
+//! The rules by which every event counts once. Only tests turn one off; the chaos of `src/gateway/chaos.rs` must then find what goes wrong.
+
+/// A rule that a tick or an invocation keeps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Safeguard {
+    /// The journal is read from two minutes before the cursor.
+    Margin,
+    /// Each try of a journal put has a key of its own.
+    FreshKeys,
+    /// Identities of earlier ticks are remembered.
+    Identities,
+    /// The time for which they are remembered is measured from the cursor.
+    IdentitiesFromCursor,
+    /// An event that is owed as a dead letter is remembered like one that was counted.
+    OwedAreRemembered,
+    /// Items are folded in the order of their keys.
+    KeyOrder,
+    /// The head is replaced only if it is the one that was read.
+    CompareAndSwap,
+    /// A tick looks for a newer head before each request.
+    NewerHead,
+    /// Zeros are in requests of their own.
+    ZerosApart,
+    /// Values of newborn series wait until their zeros are settled.
+    ValuesWait,
+    /// A zero lies behind the last marker of its series.
+    ZeroBehindMarker,
+    /// One series has one writer.
+    OneWriter,
+}
+
+impl Safeguard {
+    #[cfg(not(test))]
+    pub const fn is_kept(self) -> bool {
+        true
+    }
+
+    #[cfg(test)]
+    pub fn is_kept(self) -> bool {
+        BROKEN.with(|broken| broken.get() != Some(self))
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    static BROKEN: std::cell::Cell<Option<Safeguard>> = const { std::cell::Cell::new(None) };
+}
+
+/// Turns a rule off for this thread, and all the others on.
+#[cfg(test)]
+pub(crate) fn break_safeguard(safeguard: Option<Safeguard>) {
+    BROKEN.with(|broken| broken.set(safeguard));
+}
