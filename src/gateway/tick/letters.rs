@@ -1,7 +1,8 @@
 //! The dead letters that a state owes: at least once, after the commit, in the order of their numbers.
 //!
 //! Events of one reason that follow each other are one array of at most [`MAX_ARRAY_BYTES`]. A dead letter that is sent again, because the
-//! tick ended before that was noted, begins with the same event and has the same source.
+//! tick ended before that was noted, begins with the same event and has the same source. It may have more events at its end. Then it has
+//! another deduplication id: a FIFO queue would drop it with all of them.
 
 use super::{ShardSummary, Ticker, Turn};
 use crate::aggregate::{OwedEvent, OwedReason, TypedState};
@@ -81,6 +82,7 @@ fn letter(events: &[&OwedEvent]) -> DeadLetter {
         }
     };
     let source = format!("{}:{}", first.identity, reason.as_str());
+    let count = events.len();
     DeadLetter {
         body,
         reason,
@@ -91,6 +93,33 @@ fn letter(events: &[&OwedEvent]) -> DeadLetter {
         maybe_stored: false,
         counted: false,
         group_id: None,
-        deduplication_id: source,
+        // First event and count decide the content: the numbers of owed events follow each other.
+        deduplication_id: format!("{source}:{count}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aggregate::Identity;
+    use crate::model::Timestamp;
+
+    fn event(number: u64) -> OwedEvent {
+        OwedEvent {
+            number,
+            identity: Identity::of_event("m", number),
+            reason: OwedReason::TypeConflict,
+            sent: Timestamp(1),
+            json: "{}".to_owned(),
+        }
+    }
+
+    #[test]
+    fn an_array_that_comes_again_with_more_events_is_another_message_of_a_fifo_queue() {
+        let events = [event(1), event(2)];
+        let (one, two) = (letter(&[&events[0]]), letter(&[&events[0], &events[1]]));
+        assert_eq!(one.source_message_id, two.source_message_id);
+        assert_ne!(one.deduplication_id, two.deduplication_id);
+        assert_eq!(two.deduplication_id, letter(&[&events[0], &events[1]]).deduplication_id);
     }
 }
