@@ -182,6 +182,8 @@ async fn ticks_over_the_typed_examples_write_what_they_wrote() {
         let tick = Timestamp(NOW + i64::try_from(minute).unwrap() * 60_000);
         let deadline = Instant::now() + Duration::from_mins(1);
         for example in examples {
+            // Items of one millisecond have no order among themselves.
+            tokio::time::sleep(Duration::from_millis(2)).await;
             let payload = fs::read(root.join("examples/events/typed").join(example)).unwrap();
             let invocation =
                 Invocation { request_id: format!("{minute}-{example}"), started: Timestamp(tick.0 - 1_000), deadline };
