@@ -136,7 +136,17 @@ function stateRows({ tick, table, tickLogGroup }: State): cloudwatch.IWidget[][]
       ),
     ],
     [
-      ofTick('Written by ticks', 'sum(samples)', 'sum(stale)', 'sum(refused)', 'sum(errored)', 'sum(failed_shards)', 'sum(requests)', 'sum(retries)'),
+      ofTick(
+        'Written by ticks',
+        'sum(samples)',
+        'sum(stale)',
+        'sum(refused)',
+        'sum(errored)',
+        'sum(failed_shards)',
+        'sum(requests)',
+        'sum(retries)',
+        'sum(metadata_failed)',
+      ),
       ofTick(
         'Stages of a tick, and age of the oldest event that is not counted, in milliseconds',
         'pct(read_ms, 95)',
