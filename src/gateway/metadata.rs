@@ -1,7 +1,7 @@
 //! Metadata of families: type, help and unit, in a request of their own behind the samples.
 //!
-//! Metadata is sent once for each environment, family and hour. If the receiver refuses it, that is logged and changes no
-//! outcome: the samples are stored.
+//! Metadata is sent once for each environment, family and hour of the clock. So the first tick of an hour sends that of all families
+//! together. If the receiver refuses it, that is logged and changes no outcome: the samples are stored.
 
 use super::writer::Writer;
 use crate::aws::Transport;
@@ -30,7 +30,8 @@ impl Known {
     /// Reports whether it is time to send the metadata of a family, and notes that it is sent.
     fn is_due(&self, family: &str, now: Timestamp) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.get(family).is_some_and(|sent| now.since(*sent) < HOUR_MS) {
+        let hour = |time: Timestamp| time.0.div_euclid(HOUR_MS);
+        if known.get(family).is_some_and(|sent| hour(*sent) == hour(now)) {
             return false;
         }
         if known.len() >= MAX_KNOWN_FAMILIES {
@@ -87,9 +88,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sends_a_family_once_an_hour_and_forgets_all_when_there_are_too_many() {
+    fn sends_a_family_once_an_hour_of_the_clock_and_forgets_all_when_there_are_too_many() {
         let known = Known::default();
-        assert!(known.is_due("a", Timestamp(0)));
+        assert!(known.is_due("a", Timestamp(HOUR_MS / 2)));
         assert!(!known.is_due("a", Timestamp(HOUR_MS - 1)));
         assert!(known.is_due("b", Timestamp(1)));
         assert!(known.is_due("a", Timestamp(HOUR_MS)));
