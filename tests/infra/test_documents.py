@@ -17,7 +17,7 @@ from botocore import xform_name
 
 from support import ROOT, components
 from support.events import event
-from support.http_server import HttpServer
+from support.http_server import Accepting
 from support.receiver import Receiver
 from support.runtime_api import Ingest
 from templates import environment, infra_tool
@@ -299,7 +299,7 @@ def test_cfn_lint_accepts_the_template_of_a_rest_api(tmp_path):
 def test_the_python_client_on_the_page_pushes_with_basic_auth():
     """Runs the page's lines against a server on this machine."""
     code, = blocks("http-door.md", "Client libraries", "python")
-    with Door() as door:
+    with Accepting() as door:
         program = code.replace("https://HOST", door.url).replace("PASSWORD", repr("secret"))
         ended = subprocess.run([infra_tool("python"), "-c", program], env=environment(), capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
@@ -318,25 +318,13 @@ def test_the_curl_commands_on_the_page_send_their_credentials(title, values, aut
     line, = (one for block in blocks("http-door.md", title, "sh")
              for one in map(str.strip, block.splitlines()) if one.startswith("curl "))
     (tmp_path / "metrics.txt").write_text("a 1\n")
-    with Door() as door:
+    with Accepting() as door:
         ended = subprocess.run(["sh", "-c", line], cwd=tmp_path, env={**environment(), **values, "URL": door.url}, capture_output=True,
                                text=True)
     assert ended.returncode == 0, ended.stderr
     request, = door.requests
     assert request.header("Authorization") == authorization
     assert request.path.startswith("/metrics/job/backup") if request.method == "POST" else request.path == "/api/v1/status"
-
-
-class Door(HttpServer):
-    """A server that keeps each request and answers 202."""
-
-    def __init__(self):
-        self.requests = []
-        super().__init__()
-
-    def respond(self, request):
-        self.requests.append(request)
-        return 202, {}, b""
 
 
 # --- links and commands -----------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from support import ROOT
 from support.components import ARCH
 from support.environment import Environment
 from support.events import now_ms
-from support.http_server import HttpServer
+from support.http_server import Accepting
 from support.runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
 from support.sigv4 import faults
 from support.sqs import SqsFront
@@ -135,21 +135,9 @@ def test_the_permission_is_for_the_only_call_that_the_extension_makes(environmen
     assert list(TELEMETRY["may"]) == ["sqs:SendMessage"]
 
 
-class Door(HttpServer):
-    """Keeps each push, and answers 202."""
-
-    def __init__(self):
-        self.requests = []
-        super().__init__()
-
-    def respond(self, request):
-        self.requests.append(request)
-        return 202, {}, b""
-
-
 def test_by_the_door_the_permission_is_for_the_only_secret_that_the_extension_reads(environment):
     secret, = TELEMETRY["by door"]["may"]["secretsmanager:GetSecretValue"]
-    with Door() as door, Secrets() as secrets:
+    with Accepting() as door, Secrets() as secrets:
         one = environment(GATEWAY=door.url, AUTH_SECRET=secret, AWS_ENDPOINT_URL_SECRETS_MANAGER=secrets.url)
         one.invoke()
         assert one.shut_down() < 2

@@ -122,6 +122,18 @@ class Request:
         return default
 
 
+class Accepting(HttpServer):
+    """A server that keeps each request and answers 202."""
+
+    def __init__(self):
+        self.requests = []
+        super().__init__()
+
+    def respond(self, request):
+        self.requests.append(request)
+        return 202, {}, b""
+
+
 #: Sockets that are held until this process ends, so that the system gives their ports to nobody who asks for any port.
 _held = []
 

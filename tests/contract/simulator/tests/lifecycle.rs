@@ -94,6 +94,14 @@ async fn registered(simulator: &Simulator) {
     start_function(simulator.runtime_api_url());
 }
 
+/// Invokes the function four times, and waits after each until the environment is frozen.
+async fn invoke_and_freeze(simulator: &Simulator) {
+    for _ in 0..4 {
+        invoke(simulator).await;
+        simulator.wait_for_frozen(LONG).await.unwrap();
+    }
+}
+
 async fn invoke(simulator: &Simulator) -> String {
     let request_id = simulator.enqueue_payload(json!({})).await;
     simulator.wait_for_invocation_complete(&request_id, LONG).await.unwrap();
@@ -105,10 +113,7 @@ async fn counts_every_invocation_of_an_environment_that_is_frozen_between_them()
     let (queue, simulator) = (Queue::default(), simulator().await);
     let mut process = simulator.spawn_process_with_config(extension(&queue.start().await)).unwrap();
     registered(&simulator).await;
-    for _ in 0..4 {
-        invoke(&simulator).await;
-        simulator.wait_for_frozen(LONG).await.unwrap();
-    }
+    invoke_and_freeze(&simulator).await;
     simulator.graceful_shutdown(ShutdownReason::Spindown).await;
     assert!(process.wait().unwrap().success());
     let sums = queue.sums();
@@ -122,10 +127,7 @@ async fn a_killed_environment_has_dispatched_its_earlier_records() {
     let (queue, simulator) = (Queue::default(), simulator().await);
     let mut process = simulator.spawn_process_with_config(extension(&queue.start().await)).unwrap();
     registered(&simulator).await;
-    for _ in 0..4 {
-        invoke(&simulator).await;
-        simulator.wait_for_frozen(LONG).await.unwrap();
-    }
+    invoke_and_freeze(&simulator).await;
     process.kill().unwrap();
     let sums = queue.sums();
     // A record that was on its way when the environment was frozen arrives in the next invocation, and is dispatched in the one behind it.
