@@ -32,7 +32,7 @@ impl Native {
     }
 
     /// Returns the histogram that precedes this one. It is the same at every time, unless the schema passes that of observations.
-    /// `increase()` takes the coarser schema of two histograms: that of the empty one does no harm.
+    /// `increase()` takes the coarser schema of two histograms, so a fine empty one does no harm.
     pub(super) fn to_empty(&self) -> Self {
         let schema = if self.is_fine() { FINEST_COUNTED_SCHEMA } else { SCHEMA };
         Self { buckets: Exponential::new(schema), sum: 0.0 }

@@ -193,7 +193,7 @@ impl fmt::Display for ApiError {
         match self {
             Self::Transport(error) => error.fmt(f),
             Self::Refused { status, error_type } => write!(f, "status {status}, {error_type}"),
-            Self::Unreadable => f.write_str("the answer is not that of the Extensions API"),
+            Self::Unreadable => f.write_str("the answer does not have the form of the Extensions API"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The ports on which the extension is told something: by the Telemetry API, and by the function itself.
+//! The ports on which the extension listens: to the Telemetry API, and to the function itself.
 
 use super::buffer::Buffer;
 use super::wall_clock;

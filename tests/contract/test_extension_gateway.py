@@ -140,7 +140,7 @@ def test_a_changed_password_is_fetched_after_a_401(start):
 
 
 class Faulty(HttpServer):
-    """A gateway that hangs until it is told not to."""
+    """A gateway that answers nothing until the test lets it."""
 
     def __init__(self):
         self.is_broken, self.requests = True, []

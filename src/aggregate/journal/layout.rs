@@ -114,7 +114,7 @@ pub(super) fn put_content(update: &Update, out: &mut Vec<u8>) {
                 put_u64(out, observation.count);
             }
         }
-        // The number of counts follows from that of the bounds.
+        // The bounds say how many counts there are: one more.
         Update::ClassicCounts(ClassicCounts { counts, sum, .. }) => {
             for count in counts {
                 put_u64(out, *count);
@@ -186,7 +186,7 @@ pub(super) fn take_content(input: &mut &[u8], update: &mut Update) -> Read<()> {
     Ok(())
 }
 
-/// Writes how many buckets there are; then for each the difference of its key to that of the bucket before, and the count.
+/// Writes the number of buckets. For each bucket it then writes the difference to the key before, and the count.
 fn put_buckets(buckets: &[KeyCount], out: &mut Vec<u8>) {
     put_u64(out, buckets.len() as u64);
     let mut before = 0;

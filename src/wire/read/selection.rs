@@ -2,7 +2,7 @@
 //! <https://prometheus.io/docs/prometheus/latest/querying/basics/#time-series-selectors>
 //!
 //! As in Prometheus a missing label is an empty one, and an expression matches the whole value. At least one matcher must not take the
-//! empty string. Names may stand in quotes, also that of the metric: `{"with.dot","label name"="x"}`.
+//! empty string. Names of labels and the name of the metric may stand in quotes: `{"with.dot","label name"="x"}`.
 
 use super::{Matcher, Operator};
 use crate::limits::MAX_READ_MATCHERS;
