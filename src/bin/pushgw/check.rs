@@ -14,13 +14,15 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Show for each event the series, typed values and time that would be sent, or why it is rejected. Nothing is sent.
+/// Show the series, typed values and time of each event, or why the gateway would reject it. Nothing is sent.
 ///
-/// A file holds one message, or JSON lines: one message a line. A message is an event, an array of events, Records of SQS
-/// or SNS, or one of these wrapped or in base64. JSON lines may have any number of lines of at most 8 MiB, other files
-/// have at most 256 MiB. Settings that decide what is accepted come from the environment as for
-/// the Lambda function: MAX_SAMPLE_AGE (default 1h), MAX_SAMPLE_LEAD (10s), EXTERNAL_LABELS. Only the receiver can check
-/// some rules, such as samples out of order. Typed metrics are accepted as by a gateway with a table.
+/// A file has one message, or JSON lines: one message a line. A message is an event, an array of events, Records of
+/// SQS or SNS, or one of these wrapped or in base64. A file of JSON lines may have any number of lines of at most 8
+/// MiB. Another file may have at most 256 MiB.
+///
+/// The rules come from the environment as for the Lambda function: MAX_SAMPLE_AGE (default 1h), MAX_SAMPLE_LEAD
+/// (10s), EXTERNAL_LABELS. Only the receiver can check some rules, such as samples out of order. `check` accepts
+/// typed metrics, as a gateway with a table does.
 ///
 /// Exit code 1 if any event is rejected, 2 if a file cannot be read.
 #[derive(clap::Args, Debug)]

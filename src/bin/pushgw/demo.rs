@@ -26,29 +26,29 @@ const SEED: u64 = 42;
 /// For one invocation.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Send the events of some water sensors, a few broken ones among them, through the function's own handler, and show what
-/// arrived.
+/// Send the events of some water sensors through the function's code, and show what arrives. A few events are broken.
 ///
-/// By default they are written to a workspace in this process, which checks signatures and applies AMP's rules; nothing
-/// else is needed. Each sensor has a temperature (a decimal string), a pH (a number) and a battery level (an integer). It
-/// has one reading a minute for the last 15 minutes. They come by SQS batches and by direct invocations. A job pushes beside
-/// them, in the format of Prometheus' client libraries.
+/// By default the events go to a workspace in this process, which checks signatures and applies AMP's rules. You need
+/// nothing else. Each sensor has a temperature (a decimal string), a pH (a number) and a battery level (an integer).
+/// It has one reading a minute for the last 15 minutes. The events come by SQS batches and by direct invocations. A
+/// job also pushes, in the format of Prometheus' client libraries.
 ///
-/// Then it plays three minutes of a gateway with a state. Functions without a memory report increments, and SQS delivers one
-/// of them twice. The group of a job expires. Each minute a tick writes the sum.
+/// Then the demo plays three minutes of a gateway with state. Short-lived functions report increments, and SQS
+/// delivers one of them twice. The group of a job expires. Each minute a tick writes the sums.
 ///
 /// Exit code 0 only if every event was stored, dead-lettered or returned as it should be, and the sums are right.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Write to this receiver instead: AMP, Prometheus or any other. Unsigned, unless it is AMP or
-    /// REMOTE_WRITE_AUTH=sigv4 is set. The table then shows what it acknowledged; nothing is read back.
+    /// Write to this receiver instead: AMP, Prometheus or any other. Requests are signed for AMP, or if
+    /// REMOTE_WRITE_AUTH=sigv4 is set. The table then shows what the receiver acknowledged. The demo does not read it
+    /// back.
     #[arg(long, value_name = "URL")]
     remote_write_url: Option<String>,
     /// How many sensors.
     #[arg(long, value_name = "NUMBER", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     devices: u32,
-    /// Names and values follow from this number. Default: 42; with --remote-write-url another each time, so that the demo
-    /// can be repeated.
+    /// The seed of names and values. Default: 42; with --remote-write-url a new one each time, so that you can repeat
+    /// the demo.
     #[arg(long, value_name = "NUMBER")]
     seed: Option<u64>,
     /// Print one JSON object.

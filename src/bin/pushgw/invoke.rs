@@ -15,19 +15,19 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Put one payload through the function and print its answer as Lambda would return it.
+/// Give one payload to the function, and print its answer as Lambda would return it.
 ///
-/// The payload is what a trigger hands over: an event, an array of events, Records of SQS or SNS. Settings come from the
-/// environment as for the Lambda function: REMOTE_WRITE_URL, REMOTE_WRITE_AUTH, DEAD_LETTER_QUEUE_URL and so on. If they
-/// name no receiver, the payload is written to a workspace in this process, which applies AMP's rules and is gone
-/// afterwards.
+/// The payload is one that a trigger would send: an event, an array of events, Records of SQS or SNS. Settings come
+/// from the environment as for the Lambda function: REMOTE_WRITE_URL, REMOTE_WRITE_AUTH, DEAD_LETTER_QUEUE_URL and so
+/// on. If they name no receiver, the function writes to a workspace in this process, which applies AMP's rules. It is
+/// gone afterwards.
 ///
 /// Exit code 1 if the function fails or returns messages (batchItemFailures).
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// The payload, at most 6 MiB; - is standard input.
     file: PathBuf,
-    /// Write here, whatever REMOTE_WRITE_URL says.
+    /// Write to this receiver instead of REMOTE_WRITE_URL.
     #[arg(long, value_name = "URL")]
     remote_write_url: Option<String>,
     /// The time that the function may take, in seconds.

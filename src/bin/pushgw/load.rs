@@ -27,19 +27,20 @@ use std::time::{Duration, Instant};
 use target::Target;
 use url::Url;
 
-/// Send events of devices that do not exist at a steady rate, and report what arrived, and how late.
+/// Send events of simulated devices at a steady rate, and report which samples arrived, and how late.
 ///
-/// Without a target they go through the function's own handler in this process to a workspace of this process. It applies
-/// AMP's rules and is read at the end. With --remote-write-url they go to a receiver (unsigned, unless
-/// REMOTE_WRITE_AUTH=sigv4 is set), with --endpoint-url to a function (such as `pushgw serve`), with --queue-url to a
-/// queue. The report then counts what the answers acknowledge, or what --query-url holds. A queue acknowledges nothing.
+/// Without a target the events go through the function's code in this process to a workspace in this process. It
+/// applies AMP's rules, and `load` reads it at the end. With --remote-write-url they go to a receiver (unsigned,
+/// unless REMOTE_WRITE_AUTH=sigv4 is set), with --endpoint-url to a function (such as `pushgw serve`), with
+/// --queue-url to a queue. For these the report counts the acknowledged samples, or with --query-url the samples that
+/// Prometheus has. A queue acknowledges nothing.
 ///
-/// Series are named load_metric_<n> and have the labels deviceId and load_seed. Names, values and which events are broken
-/// follow from --seed. The function rejects broken events, each for one of five reasons; on a queue they become dead
-/// letters. Ctrl-C and SIGTERM end the sending; what was sent is still looked for once, and reported.
+/// Series have the name load_metric_<n> and the labels deviceId and load_seed. --seed decides names, values, and
+/// which events are broken. The function rejects broken events, each for one of five reasons; on a queue they become
+/// dead letters. Ctrl-C and SIGTERM end the sending. `load` then looks once for the samples, and reports.
 ///
-/// Exit code 1 if any good event did not arrive, or any broken event was not rejected for its reason. Exit code 2 for wrong
-/// usage or settings.
+/// Exit code 1 if any good event did not arrive, or any broken event was not rejected for its reason. Exit code 2 for
+/// wrong usage or settings.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(flatten)]
@@ -50,7 +51,7 @@ pub(crate) struct Arguments {
     /// Invoke a function behind the Invoke API at this URL. Calls are not signed.
     #[arg(long, value_name = "URL", group = "target")]
     endpoint_url: Option<Url>,
-    /// The function's name there.
+    /// The name of that function.
     #[arg(long, value_name = "NAME", default_value = "ingest", requires = "endpoint_url")]
     function_name: String,
     /// Write to this receiver through the function's own handler.
@@ -59,11 +60,11 @@ pub(crate) struct Arguments {
     /// Look for the samples in the Prometheus at this URL, such as http://127.0.0.1:9090.
     #[arg(long, value_name = "URL", requires = "target")]
     query_url: Option<Url>,
-    /// Samples that are seen later than this after their time are counted as late, in seconds.
+    /// A sample is late if it is seen so many seconds after its time.
     #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=3_600))]
     late_after: u32,
-    /// How long to look for what has not arrived once all is sent, and how long sending may take beyond its time, in
-    /// seconds.
+    /// How long to look for missing samples after the sending, and how much longer than planned the sending may take,
+    /// in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(0..=3_600))]
     settle: u64,
     /// Print one JSON object.

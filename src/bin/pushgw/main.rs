@@ -27,7 +27,8 @@ use clap::{Parser, Subcommand};
 use exit::CommandError;
 use std::process::ExitCode;
 
-/// Push metrics into Amazon Managed Service for Prometheus (AMP) without running a server: try it, check it, run it here.
+/// Push metrics into Amazon Managed Service for Prometheus (AMP) without running a server: try it, check it, run it
+/// here.
 ///
 /// Exit codes: 0 all is well, 1 something was rejected or failed, 2 wrong usage or settings.
 #[derive(Parser, Debug)]

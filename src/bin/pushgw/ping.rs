@@ -14,16 +14,16 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use tracing_subscriber::filter::LevelFilter;
 
-/// Send an empty signed write to the configured workspace and say whether URL, region, credentials and permission are
-/// right, and what to do if not.
+/// Send an empty signed write to the workspace, and say whether URL, region, credentials and permission are right.
 ///
-/// Nothing is stored. Settings come from the environment as for the Lambda function: REMOTE_WRITE_URL (or
-/// AWS_PROMETHEUS_ENDPOINT), REMOTE_WRITE_AUTH (sigv4, the default, or none), SIGV4_REGION, and the usual AWS variables.
+/// If they are not, it says what to do. Nothing is stored. Settings come from the environment as for the Lambda
+/// function: REMOTE_WRITE_URL (or AWS_PROMETHEUS_ENDPOINT), REMOTE_WRITE_AUTH (sigv4, the default, or none),
+/// SIGV4_REGION, and the usual AWS variables.
 ///
 /// Exit code 1 if the write is not accepted, 2 if settings are wrong.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
-    /// Ask this receiver, whatever REMOTE_WRITE_URL says.
+    /// Write to this receiver instead of REMOTE_WRITE_URL.
     #[arg(long, value_name = "URL")]
     remote_write_url: Option<String>,
     /// How long to wait for the answer, in seconds.

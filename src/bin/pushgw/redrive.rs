@@ -26,35 +26,38 @@ use std::time::Duration;
 use tally::{Ended, Tally};
 use url::Url;
 
-/// Show the dead letters of a queue, by reason and with examples. On demand, send selected ones back to their queue or
-/// append them to a file.
+/// Show the dead letters of a queue by reason, with examples, and send selected ones back or write them to a file.
 ///
-/// It knows four kinds of dead letters. The function adds its reason. SQS moves messages after maxReceiveCount
-/// (max_receives). Lambda's on-failure destination has records with the function's error type (else delivery_failed). The
-/// error action of an IoT rule (iot_action_failed) holds what the device published. That is not the event that the rule
-/// makes of it, and can only go to a file.
+/// Without --to and --to-file nothing changes: every dead letter is still on the queue afterwards, with a receive
+/// count that is one higher. With them select dead letters by --all or --reason.
 ///
-/// Without --to and --to-file nothing changes: every dead letter is on the queue afterwards, only its receive count is one
-/// higher. With them, --all or --reason selects. The original body is sent, with the message attribute sent_timestamp, so
-/// that events without a time keep theirs. Typed metrics are recognised if they come again: the message keeps the attributes
-/// counted and source_message_id. One whose typed metrics are not counted is sent as a new message, without sent_timestamp,
-/// unless a plain event in it needs that. On a FIFO queue it is sent in its group (else `rejected`). A dead letter is
-/// deleted only after it was safely written. If both are given, the file takes those that cannot go to the queue (too old,
-/// no event). A line of the file is the body if that is JSON, else the body as a JSON string. A line has no sent_timestamp.
+/// There are four kinds of dead letters. The function adds its reason. SQS moves messages after maxReceiveCount,
+/// without a reason: max_receives. Records of Lambda's on-failure destination have the function's error type, or else
+/// delivery_failed. The error action of an IoT rule sends iot_action_failed. It has the device's message, not the
+/// event that the rule makes, so it can only go to a file.
 ///
-/// Dead letters whose events are older than MAX_SAMPLE_AGE (from the environment, default 1h) are not sent back: they
-/// would only be rejected again. Dead letters marked maybe_stored are not sent unless asked for.
+/// --to sends the original body, with the message attribute sent_timestamp, so that events without a time keep
+/// theirs. If typed metrics of a dead letter are already counted, it keeps the attributes counted and
+/// source_message_id, so that they do not count twice. If not, it is sent as a new message, without sent_timestamp,
+/// unless a plain event in it needs that. On a FIFO queue it is sent in its group (else `rejected`).
 ///
-/// Ctrl-C and SIGTERM end it after the batch in flight; it can be run again at any time. Nothing is lost then. A
-/// message may be written twice if a killed run (or a lost answer of SQS) had not yet deleted it. A FIFO queue recognizes
-/// it for five minutes. A killed run leaves what it had received hidden until --hide is over. On a FIFO
-/// dead-letter queue, a dead letter that stays hides the later ones of its group.
+/// --to does not send events that are older than MAX_SAMPLE_AGE (from the environment, default 1h), because the
+/// gateway would reject them again. Nor does it send dead letters with maybe_stored. Options change both.
 ///
-/// Needs sqs:ReceiveMessage, sqs:ChangeMessageVisibility, sqs:GetQueueAttributes and sqs:DeleteMessage there, and
-/// sqs:SendMessage and sqs:GetQueueAttributes on the queue of --to. A queue whose URL is not of AWS is asked at that URL,
-/// unless AWS_ENDPOINT_URL_SQS is set.
+/// --to-file writes one line for each dead letter: the body if it is JSON, else the body as a JSON string. A line has
+/// no sent_timestamp. With --to and --to-file the file takes those that cannot go to the queue (too old, no event).
 ///
-/// Exit code 1 if something failed, was stopped, or stays though it was selected; 2 for wrong usage or settings.
+/// A dead letter is deleted only after it was written. Ctrl-C and SIGTERM end the program after the batch in flight,
+/// and nothing is lost. You can run it again at any time. If a run was killed before it deleted a dead letter, or an
+/// answer of SQS was lost, the next run may write it twice. A FIFO queue drops the second copy within five minutes.
+/// After a killed run, dead letters that it had received stay hidden until --hide is over. On a FIFO dead-letter
+/// queue a dead letter that stays hides the later ones of its group.
+///
+/// Needs sqs:ReceiveMessage, sqs:ChangeMessageVisibility, sqs:GetQueueAttributes and sqs:DeleteMessage on the
+/// dead-letter queue, and sqs:SendMessage and sqs:GetQueueAttributes on the queue of --to. If the URL of a queue is
+/// not of AWS, calls go to the host in it, unless AWS_ENDPOINT_URL_SQS is set.
+///
+/// Exit code 1 if something failed, was stopped, or was selected and stays; 2 for wrong usage or settings.
 #[derive(clap::Args, Debug)]
 #[command(group = clap::ArgGroup::new("which").args(["reason", "all"]).requires("where_to"))]
 #[command(group = clap::ArgGroup::new("where_to").args(["to", "to_file"]).multiple(true).requires("which"))]
@@ -67,7 +70,7 @@ pub(crate) struct Arguments {
     /// Look at no more dead letters than this.
     #[arg(long, value_name = "NUMBER", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     max: u32,
-    /// How long dead letters are hidden from others while this runs, in seconds; it ends by itself before.
+    /// How long dead letters are hidden from others while this runs, in seconds. The program ends before that time.
     #[arg(long, value_name = "SECONDS", default_value_t = 900, value_parser = clap::value_parser!(u64).range(10..=43_200))]
     hide: u64,
     /// Print one JSON object.

@@ -34,36 +34,38 @@ use tracing_subscriber::filter::LevelFilter;
 /// A bar shows the progress of so many messages or more.
 const MANY: u64 = 50;
 
-/// Send events onto a queue, to a function, or straight to a receiver.
+/// Send events to a queue, to a function, or directly to a receiver.
 ///
-/// Events come from files, from standard input, or from --metric and --label. A file holds one message (an event, or an
-/// array of events), or JSON lines: one message a line, and any number of lines. Each message is checked first, by the
-/// rules of the Lambda function (MAX_SAMPLE_AGE, MAX_SAMPLE_LEAD, EXTERNAL_LABELS). A message with a rejected event is not
-/// sent, the others are.
+/// Events come from files, from standard input, or from --metric and --label. A file has one message (an event, or an
+/// array of events), or JSON lines: one message a line, and any number of lines. First `send` checks each message by
+/// the rules of the Lambda function (MAX_SAMPLE_AGE, MAX_SAMPLE_LEAD, EXTERNAL_LABELS). It does not send a message
+/// with a rejected event; it sends all others.
 ///
-/// To a queue (prefer this one) messages go in batches of ten, to a function and a receiver as arrays of up to 500 events.
-/// Errors that may pass (throttling, 5xx, network) are tried up to six times; then sending ends and says at which message.
-/// A message may arrive twice after a lost answer or a killed run: an event with a timestamp is still stored once. On a
-/// FIFO queue a message that is tried again may come after others of its batch.
+/// Prefer a queue. Messages go to a queue in batches of ten, and to a function or a receiver as arrays of up to 500
+/// events. After errors that may pass (throttling, 5xx, network) `send` tries up to six times. Then it ends, and says
+/// at which message.
 ///
-/// With --resume FILE the settled messages are saved after each batch, and the same command goes on from there. On Ctrl-C
-/// or SIGTERM the batch in flight is finished.
+/// After a lost answer or a killed run a message may arrive twice. An event with a timestamp is still stored once. On
+/// a FIFO queue a message that is tried again may come after others of its batch.
+///
+/// With --resume FILE `send` saves after each batch what is settled, and the same command continues from there. On
+/// Ctrl-C or SIGTERM it finishes the batch in flight.
 ///
 /// Exit code 1 if any message was rejected or not sent, 2 if a file cannot be read or settings are wrong.
 #[derive(clap::Args, Debug)]
 #[command(group = clap::ArgGroup::new("target").required(true))]
 pub(crate) struct Arguments {
-    /// The files; - is standard input. Messages are sent while a file is read.
+    /// The files; - is standard input. `send` begins to send before it has read the whole file.
     #[arg(required_unless_present = "metrics", conflicts_with = "metrics")]
     files: Vec<PathBuf>,
     #[command(flatten)]
     typed: typed_event::Arguments,
     #[command(flatten)]
     target: target::Arguments,
-    /// Save the settled messages in this file, and go on from there if it exists.
+    /// Save in this file which messages are settled. If the file exists, continue from there.
     #[arg(long, value_name = "FILE", requires = "files")]
     resume: Option<PathBuf>,
-    /// Send what would be rejected, too.
+    /// Also send messages that the gateway would reject.
     #[arg(long)]
     no_check: bool,
     /// Print one JSON object.

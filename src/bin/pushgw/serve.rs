@@ -26,37 +26,40 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tracing_subscriber::filter::LevelFilter;
 
-/// Run the function on this machine behind the Lambda Invoke API: `aws lambda invoke --endpoint-url` and the AWS SDKs work
-/// unchanged. With --queue-url it also runs behind an SQS queue, as on AWS.
+/// Run the function on this machine, for `aws lambda invoke --endpoint-url` and the AWS SDKs.
 ///
-/// Any function name will do, and signatures of callers are not checked. On a loopback address, the default, requests of
-/// web pages are refused. On another address, such as 0.0.0.0 or [::], web pages and other machines are answered, too: a
-/// warning says so at the start.
+/// With --http it also answers HTTP requests, as a Pushgateway does. With --queue-url it also polls an SQS queue, as
+/// Lambda does on AWS. It ends on Ctrl-C or SIGTERM, after the invocations that have begun, with exit code 0.
 ///
-/// Events are written to a workspace in this process, which applies AMP's rules. It shows at the end what it holds, and is
-/// gone then. With --remote-write-url they go there, with settings from the environment as for the Lambda function
-/// (REMOTE_WRITE_AUTH, SIGV4_REGION and so on). Rejected messages go to DEAD_LETTER_QUEUE_URL if it is set, else to memory
-/// with --keep-dead-letters. Without both they are returned, as the function does without a queue.
+/// Events go to a workspace in this process, which applies AMP's rules. `serve` shows its contents at the end, and
+/// then they are gone. With --remote-write-url events go to that receiver, with settings from the environment as for
+/// the Lambda function (REMOTE_WRITE_AUTH, SIGV4_REGION and so on).
 ///
-/// The queue is polled as Lambda's event source mapping with ReportBatchItemFailures does. Messages are gathered into
-/// batches. Messages that are stored or dead-lettered are deleted, the others come again after the queue's visibility
-/// timeout. A FIFO group has one batch in flight at a time. A queue that is not at AWS is asked at the host in its URL,
+/// Rejected messages go to DEAD_LETTER_QUEUE_URL if it is set, else to memory with --keep-dead-letters. Without both
+/// `serve` returns them, as the function does without a queue.
+///
+/// Typed metrics and groups stay in memory, or in a file with --state FILE. `serve` ticks by itself, as the schedule
+/// on AWS does. It writes a state in memory once more at the end. If the process is killed, a state in memory is
+/// lost, but a file has everything that was answered. If STATE_TABLE is set and --state is not, that table keeps the
+/// state.
+///
+/// Callers: any function name works, and signatures are not checked. On a loopback address (the default) `serve`
+/// refuses requests of web pages. On another address, such as 0.0.0.0 or [::], it answers web pages and other
+/// machines, too, and warns of it at the start. If an asynchronous invocation (Event) fails, `serve` tries it again
+/// after one and after two seconds.
+///
+/// The queue: `serve` polls it as Lambda's event source mapping with ReportBatchItemFailures does. It gathers
+/// messages into batches. It deletes messages that are stored or dead-lettered; the others come again after the
+/// queue's visibility timeout. So do messages that it has received, but not given to the function, when it ends. A
+/// FIFO group has one batch in flight at a time. If the queue is not at AWS, `serve` calls the host in its URL,
 /// unless AWS_ENDPOINT_URL_SQS names another.
-///
-/// Typed metrics and groups are kept in memory, or in a file with --state FILE. The function ticks by itself, as the schedule
-/// on AWS makes it. A state in memory is written once more at the end, and lost with a process that is killed. With a file
-/// such a process loses nothing that was answered. If STATE_TABLE is set and --state is not, that table keeps them.
-///
-/// An asynchronous invocation (Event) that fails is tried again after one and after two seconds. Ends on Ctrl-C or
-/// SIGTERM, once invocations in flight are done, with exit code 0. Messages that were received and not yet given to the
-/// function by then come again after the visibility timeout.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     /// Listen here; port 0 takes a free one.
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "127.0.0.1:9001")]
     listen: SocketAddr,
-    /// Answer HTTP here too, as the function does behind a function URL: pushes of every Prometheus client library
-    /// (Pushgateway's protocol) and events.
+    /// Also answer HTTP here, as the function does behind a function URL: pushes of Prometheus client libraries
+    /// (Pushgateway's protocol), remote write, OTLP and events.
     #[arg(long, value_name = "ADDRESS:PORT")]
     http: Option<SocketAddr>,
     /// Write to this receiver instead of a workspace in this process.

@@ -12,11 +12,11 @@ use place::Place;
 use serde_json::json;
 use std::process::ExitCode;
 
-/// Show and delete the typed series and groups that a table, or the file of `serve`, keeps.
+/// Show and delete the typed series and groups in a table, or in the file of `serve`.
 ///
-/// A selector is one of Prometheus: http_requests_total{method="GET",path=~"/api/.*"}, with = != =~ !~. It takes typed
-/// series by their names and labels. It takes groups by their grouping labels, such as {job="backup"}: a group has no name,
-/// so a selector with a name takes none.
+/// A selector is written as in Prometheus: http_requests_total{method="GET",path=~"/api/.*"}, with = != =~ !~. It
+/// finds typed series by their names and labels. It finds groups by their grouping labels, such as {job="backup"}. A
+/// group has no name, so a selector with a name finds no groups.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -29,15 +29,15 @@ enum Verb {
     Delete(delete::Arguments),
 }
 
-/// Show what is kept: typed series with type, value, last update and expiry, and groups with their push times and expiry.
+/// Show typed series with type, value, last update and expiry, and groups with their push times and expiry.
 ///
-/// Values are those of the last tick. An event that no tick has counted yet is not in them. The expiry of a typed series
-/// follows from SERIES_TTL in the environment of this program, which must be the one of the gateway.
+/// Values are those of the last tick. They do not include events that no tick has counted yet. To show when typed
+/// series expire, set SERIES_TTL in the environment of this program as for the gateway.
 ///
 /// Needs dynamodb:GetItem and dynamodb:Query on the table. Exit code 0 also if nothing is found.
 #[derive(clap::Args, Debug)]
 struct ListArguments {
-    /// Show what this selector takes; everything without one.
+    /// Show what this selector finds. Default: everything.
     #[arg(value_parser = selection)]
     selector: Option<Selection>,
     #[command(flatten)]
@@ -51,7 +51,7 @@ struct ListArguments {
 
 #[derive(clap::Args, Debug)]
 struct Kinds {
-    /// Look at typed series or at groups only.
+    /// Show or delete only typed series, or only groups.
     #[arg(long, value_name = "KIND")]
     only: Option<Kind>,
 }

@@ -23,13 +23,13 @@ pub(super) struct Selection {
     /// Select all reasons.
     #[arg(long)]
     all: bool,
-    /// Send back even what is too old to be accepted.
+    /// Also send back dead letters that are too old.
     #[arg(long, requires = "to")]
     pub(super) include_too_old: bool,
-    /// Send back even what is wrong in itself, for example after an update of the gateway that accepts it.
+    /// Also send back dead letters with invalid events, for example after an update of the gateway that accepts them.
     #[arg(long, requires = "to")]
     pub(super) include_invalid: bool,
-    /// Send even what the receiver may hold already.
+    /// Also send back dead letters with maybe_stored.
     #[arg(long, requires = "where_to")]
     pub(super) include_maybe_stored: bool,
 }

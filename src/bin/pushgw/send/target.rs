@@ -14,8 +14,8 @@ use amp_push_gateway::local::invoke_endpoint::{MAX_ASYNC_BYTES, MAX_SYNC_BYTES};
 use std::time::Duration;
 use url::Url;
 
-/// Events of one direct payload. Many may go together, as the answer has the number of a rejected one. One that fails must
-/// not make thousands go twice.
+/// Events of one direct payload. The answer has the number of a rejected event, so many events may go together. But
+/// if a payload fails, not thousands of events should go twice.
 const MAX_EVENTS: usize = 500;
 
 #[derive(clap::Args, Debug)]
@@ -24,22 +24,23 @@ pub(super) struct Arguments {
     /// Send to this SQS queue: the message body is the event.
     #[arg(long, value_name = "URL", group = "target")]
     queue_url: Option<Url>,
-    /// The group of the messages. A FIFO queue needs one, and keeps the order of messages that share it. The deduplication
-    /// id is made of the message and its position: a message that is sent again within five minutes is there once.
+    /// The group of the messages, for a FIFO queue only. The queue keeps the order of messages of one group. The
+    /// deduplication id is made of the message and its position. If the same run sends a message again within five
+    /// minutes, the queue drops the copy.
     #[arg(long, value_name = "ID", conflicts_with_all = ["function_name", "remote_write_url"])]
     group_id: Option<String>,
-    /// Invoke this Lambda function: a name, or an ARN, which names its region too.
+    /// Invoke this Lambda function: its name, or its ARN, which also names the region.
     #[arg(long, value_name = "NAME", group = "target")]
     function_name: Option<String>,
     /// The endpoint of Lambda, for example http://127.0.0.1:9001 of `pushgw serve`. Default: AWS_ENDPOINT_URL_LAMBDA, else
     /// AWS_ENDPOINT_URL, else Lambda in the region AWS_REGION.
     #[arg(long, value_name = "URL", conflicts_with_all = ["queue_url", "remote_write_url"])]
     endpoint_url: Option<Url>,
-    /// Let Lambda take the events and store them later. This command cannot report what becomes of them.
+    /// Invoke the function asynchronously. This command then cannot report the outcomes of the events.
     #[arg(long, conflicts_with_all = ["queue_url", "remote_write_url"])]
     asynchronous: bool,
-    /// Write to this receiver, through the function's own handler in this process. Settings come from the environment as
-    /// for the Lambda function (REMOTE_WRITE_AUTH, SIGV4_REGION and so on).
+    /// Write to this receiver, through the function's code in this process. Settings come from the environment as for
+    /// the Lambda function (REMOTE_WRITE_AUTH, SIGV4_REGION and so on).
     #[arg(long, value_name = "URL", group = "target")]
     remote_write_url: Option<String>,
     /// The time that one invocation, or one call of the queue, may take, in seconds.

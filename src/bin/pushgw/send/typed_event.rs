@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(super) struct Arguments {
-    /// A metric of the one event that is sent: temperature=14.3. May be given several times.
+    /// Send one event, with this metric: temperature=14.3. May be given several times.
     #[arg(long = "metric", value_name = "NAME=VALUE", value_parser = pair)]
     pub(super) metrics: Vec<(String, String)>,
     /// A label (dimension) of that event: customerId=customer1. May be given several times.

@@ -24,14 +24,15 @@ const DEFAULT_WINDOW: u64 = 20;
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(super) struct Arguments {
-    /// Poll this SQS queue too, as Lambda's event source mapping does.
+    /// Also poll this SQS queue, as Lambda's event source mapping does.
     #[arg(long, value_name = "URL")]
     queue_url: Option<Url>,
-    /// Messages of a batch, at most: up to 10,000, of a FIFO queue up to 10. Default: 50, of a FIFO queue 10.
+    /// The most messages of a batch: up to 10,000, or up to 10 for a FIFO queue. Default: 50, or 10 for a FIFO queue.
     #[arg(long, value_name = "NUMBER", requires = "queue_url", value_parser = RangedU64ValueParser::<usize>::new().range(1..=10_000))]
     batch_size: Option<usize>,
-    /// How long a batch gathers messages, in seconds: up to 300, but no longer than half of the queue's visibility timeout.
-    /// 0 invokes the function at once with the messages of one receive, at most ten. Default: 20; for a FIFO queue 0 only.
+    /// How long a batch gathers messages, in seconds: up to 300, but at most half of the queue's visibility timeout.
+    /// With 0 the function gets the messages of one receive call at once, at most ten. Default: 20. A FIFO queue
+    /// allows only 0.
     #[arg(long, value_name = "SECONDS", requires = "queue_url", value_parser = clap::value_parser!(u64).range(0..=300))]
     batch_window: Option<u64>,
     /// Batches in flight at a time.

@@ -31,12 +31,13 @@ const DELETE_EXPIRED_EVERY: Duration = Duration::from_hours(1);
 #[derive(clap::Args, Debug)]
 #[group(skip)]
 pub(crate) struct Arguments {
-    /// Keep typed metrics and groups in this file, which is made if it is absent, or in `memory`. With `none` nothing is kept:
-    /// pushes are written at once, as by a function without a table. Default: the table STATE_TABLE if it is set, else memory.
+    /// Keep typed metrics and groups in this file, or in `memory`. If the file does not exist, `serve` makes it. With
+    /// `none` nothing is kept: each push is written once, as by a function without a table. Default: the table
+    /// STATE_TABLE if it is set, else memory.
     #[arg(long, value_name = "FILE|memory|none")]
     state: Option<Place>,
-    /// Write everything that is kept at each multiple of this time on the wall clock, 1s to 1h. Default: 60s. A table of
-    /// STATE_TABLE has a schedule of its own: without this option nobody here ticks.
+    /// Write everything that is kept at each multiple of this time on the wall clock, 1s to 1h. Default: 60s. With
+    /// STATE_TABLE the default is not to tick, because the table's stack has a schedule.
     #[arg(long, value_name = "DURATION", value_parser = period)]
     tick: Option<Duration>,
 }

@@ -9,17 +9,17 @@ use serde_json::json;
 use std::io::{self, BufRead as _};
 use std::process::ExitCode;
 
-/// Delete the typed series and groups that a selector takes: says what it deletes, and asks first.
+/// Delete the typed series and groups that a selector finds. It shows them first, and asks.
 ///
-/// The next tick ends the series with a stale marker each. A tick that is running at the same time loses nothing. A typed
-/// series begins again at zero if an event comes later, or came before and no tick has counted it yet. A group is deleted
-/// as by DELETE.
+/// The next tick ends each series with a stale marker. If a tick runs at the same time, it loses nothing. If an event
+/// of a deleted typed series comes later, or waits for the next tick, the series begins again at zero. A group is
+/// deleted as by DELETE.
 ///
-/// Needs dynamodb:GetItem, dynamodb:Query and dynamodb:PutItem on the table. Exit code 0 also if nothing is found, 1 if the
-/// answer is no.
+/// Needs dynamodb:GetItem, dynamodb:Query and dynamodb:PutItem on the table. Exit code 0 also if nothing is found, 1
+/// if you answer no.
 #[derive(clap::Args, Debug)]
 pub(super) struct Arguments {
-    /// Delete what this selector takes.
+    /// Delete what this selector finds.
     #[arg(value_parser = selection)]
     selector: Selection,
     #[command(flatten)]

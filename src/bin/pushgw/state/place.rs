@@ -19,10 +19,10 @@ const TIMEOUT: Duration = Duration::from_mins(2);
 
 #[derive(clap::Args, Debug)]
 pub(super) struct Place {
-    /// The file of `pushgw serve --state`, which must have been stopped.
+    /// The file of `pushgw serve --state`. Stop that `serve` first.
     #[arg(long, value_name = "FILE", conflicts_with = "table")]
     state: Option<PathBuf>,
-    /// The DynamoDB table [default: STATE_TABLE]. AWS_ENDPOINT_URL_DYNAMODB names another server than AWS.
+    /// The DynamoDB table [default: STATE_TABLE]. To use another server than AWS, set AWS_ENDPOINT_URL_DYNAMODB.
     #[arg(long, value_name = "NAME")]
     table: Option<String>,
 }
