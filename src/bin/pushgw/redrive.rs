@@ -42,7 +42,8 @@ use url::Url;
 /// unless a plain event in it needs that. On a FIFO queue it is sent in its group (else `rejected`).
 ///
 /// --to does not send events that are older than MAX_SAMPLE_AGE (from the environment, default 1h), because the
-/// gateway would reject them again. Nor does it send dead letters with maybe_stored. Options change both.
+/// gateway would reject them again. Neither --to nor --to-file takes dead letters with maybe_stored. The options
+/// --include-too-old and --include-maybe-stored change this.
 ///
 /// --to-file writes one line for each dead letter: the body if it is JSON, else the body as a JSON string. A line has
 /// no sent_timestamp. With --to and --to-file the file takes those that cannot go to the queue (too old, no event).

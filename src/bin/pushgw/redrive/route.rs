@@ -29,7 +29,7 @@ pub(super) struct Selection {
     /// Also send back dead letters with invalid events, for example after an update of the gateway that accepts them.
     #[arg(long, requires = "to")]
     pub(super) include_invalid: bool,
-    /// Also send back dead letters with maybe_stored.
+    /// Also take dead letters with maybe_stored, which the receiver may already hold.
     #[arg(long, requires = "where_to")]
     pub(super) include_maybe_stored: bool,
 }

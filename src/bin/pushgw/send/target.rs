@@ -24,7 +24,7 @@ pub(super) struct Arguments {
     /// Send to this SQS queue: the message body is the event.
     #[arg(long, value_name = "URL", group = "target")]
     queue_url: Option<Url>,
-    /// The group of the messages, for a FIFO queue only. The queue keeps the order of messages of one group. The
+    /// The group of the messages. A FIFO queue needs one, and keeps the order of messages of one group. The
     /// deduplication id is made of the message and its position. If the same run sends a message again within five
     /// minutes, the queue drops the copy.
     #[arg(long, value_name = "ID", conflicts_with_all = ["function_name", "remote_write_url"])]
