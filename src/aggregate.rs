@@ -1,17 +1,18 @@
-//! Typed metrics in the journal, and the state that they are folded into.
+//! Typed metrics in the journal, and the state that adds them up.
 //!
 //! * [`Identity`]: recognises the repetition of an event.
 //! * [`journal`]: the items that an invocation appends, and their reader.
 //! * [`SeriesKey`]: the name and the labels of a typed series, as bytes.
-//! * [`Aggregate`]: the state of a series, from its updates to the samples that a scrape would show.
-//! * [`TypedState`]: all series of a shard, and what it owes. [`Fold`] brings journal items into it, each event once ([`Seen`]).
-//! * [`head`]: the item whose replacement commits a tick.
+//! * [`Aggregate`]: the state of one series. It takes updates, and returns the samples that a scrape would show.
+//! * [`TypedState`]: all series of a shard, and the dead letters that it owes. [`Fold`] adds journal items to it, each
+//!   event once ([`Seen`]).
+//! * [`head`]: the item of a shard. A tick commits by replacing it.
 //!
 //! Invariants of an [`Aggregate`]:
 //!
-//! * It never changes its type, and a histogram or a summary never its layout: the first update gives both.
-//! * Integers add up exactly, in any order: counts, increments that are integers, and the buckets of every histogram. Sums of
-//!   doubles differ by the rounding of each addition.
+//! * Its type never changes, nor does the layout of a histogram or a summary. The first update decides both.
+//! * Integers add up exactly, in any order. This holds for counts, for integer increments, and for the buckets of every
+//!   histogram. Sums of doubles differ by the rounding of each addition.
 //! * No state holds a NaN or an infinity, except for a gauge that was set to it. A sum stops at the largest double, and
 //!   a count at `i64::MAX`.
 //! * Memory is bounded for each series: 200 classic bounds, 160 exponential buckets, five slots of 4,096 buckets in a summary.

@@ -1,4 +1,4 @@
-//! Amazon Managed Service for Prometheus: what its URLs look like.
+//! URLs of Amazon Managed Service for Prometheus.
 
 mod workspace_url;
 

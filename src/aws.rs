@@ -1,9 +1,9 @@
 //! The tools to call services of AWS: HTTP, credentials and signatures.
 //!
-//! A [`Transport`] carries one request and returns one [`Answer`]. [`HttpTransport`] is the only HTTP client of this
-//! package; AWS SDKs use it through [`sdk_http_client`], everyone else on its own or within [`Signed`].
+//! A [`Transport`] sends one request and returns one [`Answer`]. [`HttpTransport`] is the only HTTP client of this package.
+//! AWS SDKs use it through [`sdk_http_client`]. All others use it directly or within [`Signed`].
 //!
-//! This room knows nothing of events, remote write or dead letters.
+//! This module knows nothing of events, remote write or dead letters.
 
 mod container_credentials;
 mod credentials;

@@ -1,10 +1,10 @@
-//! The envelope of everything that is kept in the table: `[version][crc32][snappy block]`.
+//! The envelope of everything in the table: `[version][crc32][snappy block]`.
 //!
-//! * The checksum covers the version and the block. A blob with another bit than the written ones is [`BlobError::Damaged`].
-//! * A version that this code does not know is [`BlobError::NewerVersion`], whatever follows it.
+//! * The checksum covers the version and the block. If one bit has changed, the error is [`BlobError::Damaged`].
+//! * If the version is unknown, the error is [`BlobError::NewerVersion`], whatever follows.
 //! * Unpacking takes at most the memory that the caller allows.
 //!
-//! The bodies of all formats are written with the functions in [`codec`].
+//! All formats use the functions in [`codec`] for their bodies.
 
 pub mod codec;
 

@@ -1,6 +1,6 @@
-//! The settings of `ingest`, from the environment: one struct for each owner.
+//! The settings of `ingest`, from the environment. Each part of the program that has settings owns a struct here.
 //!
-//! A [`Reader`] reads the settings of those owners that a program needs, and reports all errors at once.
+//! A [`Reader`] reads the settings that a program needs, and reports all errors at once.
 
 mod errors;
 #[cfg(feature = "extension")]

@@ -10,35 +10,37 @@
 //! typed metrics, pushes -> gateway -> store;  each minute: schedule -> lambda -> gateway (tick): store -> aggregate -> series -> …
 //! ```
 //!
-//! The rooms, from the lowest to the highest. None uses a higher one. The rooms up to `wire` are pure: they know no clock, environment,
-//! random numbers, network or async (`tests/architecture.rs`).
+//! The modules, from the lowest to the highest. A module uses only modules above it in this list. The modules up to `wire`
+//! are pure: they know no clock, environment, random numbers, network or async (`tests/architecture.rs`).
 //!
-//! * [`limits`]: sizes and counts, who sets them, and where they are documented.
+//! * [`limits`]: sizes and counts, who sets each of them, and links to their documentation.
 //! * [`model`]: names, label sets, values, timestamps, outcomes and rejections.
-//! * [`protobuf`]: a walker over the fields of a message.
-//! * [`blob`]: the envelope of what is kept in the table: version, checksum, snappy block.
-//! * [`event`]: JSON text to [`event::Event`]: the producers' contract.
-//! * [`aggregate`]: typed metrics in the journal, and the state that they are folded into.
-//! * [`exposition`]: the text formats of Prometheus to metric families.
-//! * [`otlp`]: OTLP in protobuf and JSON to samples, by the rules of Prometheus.
-//! * [`series`]: samples of many items to ordered, distinct series.
-//! * [`push_group`]: groups of pushed metrics: what pushes make of them, what is exposed, and their bytes.
-//! * [`telemetry`]: records of the Lambda Telemetry API and lines of `StatsD` to typed metrics.
-//! * [`wire`]: series to requests by size: protobuf, snappy block.
-//! * [`listener`] (features `cli`, `extension`): an HTTP server that bounds bodies and connections.
-//! * [`aws`]: HTTP, credentials, SigV4 and SQS; the [`aws::Transport`] seam.
+//! * [`protobuf`]: reads the fields of a protobuf message.
+//! * [`blob`]: the envelope of everything in the table: version, checksum, snappy block.
+//! * [`event`]: parses the JSON of producers into [`event::Event`]s.
+//! * [`aggregate`]: typed metrics in the journal, and the state that adds them up.
+//! * [`exposition`]: parses the formats of Prometheus into metric families, and writes them.
+//! * [`otlp`]: translates OTLP in protobuf and JSON to samples, by the rules of Prometheus.
+//! * [`series`]: sorts the samples of many items into distinct series.
+//! * [`push_group`]: groups of pushed metrics: how a push changes a group, what the group exposes, and its bytes.
+//! * [`telemetry`]: makes typed metrics of records of the Lambda Telemetry API, and of lines of `StatsD`.
+//! * [`wire`]: encodes series into requests of limited size: protobuf, snappy block. Decodes remote write and remote read.
+//! * [`listener`] (features `cli`, `extension`): an HTTP server that limits bodies and connections.
+//! * [`aws`]: HTTP, credentials, SigV4, SQS and DynamoDB. [`aws::Transport`] is the interface to the network.
 //! * [`amp`]: workspace URLs.
-//! * [`remote_write`]: the sender, the bookkeeping of a delivery, and what an answer means.
-//! * [`dead_letter`]: rejected messages to an SQS queue, with their reasons.
+//! * [`remote_write`]: sends requests, tracks each sample, and decides what an answer means.
+//! * [`dead_letter`]: sends rejected messages to an SQS queue, with their reasons.
 //! * [`store`]: the table of the state: DynamoDB, memory, a local file.
 //! * [`config`]: settings from the environment, one struct for each owner.
-//! * [`gateway`]: the use cases, such as a batch of messages to an outcome for each event and an action for each message.
+//! * [`gateway`]: the use cases. For example `ingest` returns an outcome for each event of a batch, and an action for each
+//!   message.
 //! * [`instrumentation`]: logs, and the metric line of an invocation.
 //! * [`http`]: the HTTP door, from a request to an answer.
-//! * [`lambda`]: which trigger a payload is from, and which answer its caller expects.
-//! * [`extension`] (feature `extension`): the Lambda extension: telemetry and a function's own metrics to the queue, or to a Pushgateway.
-//! * [`local`] (feature `cli`): an AMP-like workspace in memory, an invoke endpoint and an event source for a queue, to try and
-//!   to test with.
+//! * [`lambda`]: recognises the trigger of a payload, and writes the answer that its caller expects.
+//! * [`extension`] (feature `extension`): the Lambda extension. It sends telemetry and a function's own metrics to the
+//!   queue, or to a Pushgateway.
+//! * [`local`] (feature `cli`): for trying and testing: an AMP-like workspace in memory, an invoke endpoint, an event
+//!   source for a queue.
 
 // Standard output is for the log, and for the commands that print.
 #![warn(clippy::print_stdout)]

@@ -1,5 +1,5 @@
-//! Numbers of an encoded state beside those of [`crate::blob::codec`]: integers of 128 bits, doubles without their trailing zero
-//! bytes, and counts.
+//! Encodings of numbers that [`crate::blob::codec`] does not have: integers of 128 bits, doubles without their trailing
+//! zero bytes, and counts.
 
 pub(super) use crate::blob::codec::{put_i64, put_u64, take_i64, take_u8, take_u64};
 

@@ -1,4 +1,4 @@
-//! Type conflicts: a newborn series may not expose a series that another family of the state exposes already.
+//! Type conflicts: a new series must not expose a series that another family of the state already exposes.
 //!
 //! | a family | exposes |
 //! |---|---|
@@ -6,8 +6,8 @@
 //! | classic histogram `x` | `x_bucket` with `le`, `x_sum`, `x_count` |
 //! | summary `x` | `x` with `quantile`, `x_sum`, `x_count` |
 //!
-//! Two of them meet if one has a name like `x_count`, or a label like `le`. A series with the same name and labels is the same series, and
-//! no question for this module.
+//! Two families can conflict if one has a name such as `x_count`, or a label such as `le`. Two series with the same name
+//! and labels are the same series, and not checked here.
 
 use super::held::Series;
 use super::state::TypedState;

@@ -1,4 +1,4 @@
-//! Counters: exact for integers, however many.
+//! Counters. Sums of integers are exact.
 
 use super::codec;
 use super::number::add_finite;

@@ -1,9 +1,9 @@
 //! Buckets whose bounds grow by a constant factor, as native histograms have them:
 //! <https://prometheus.io/docs/specs/native_histograms/#schema>.
 //!
-//! With the schema `s`, bucket `k` holds the values above `2^((k-1)/2^s)`, up to and including `2^(k/2^s)`; negative values have
-//! buckets of their own by magnitude. The bounds are not computed with a logarithm, whose rounding would move values that lie on
-//! a bound: [`FINEST_BOUNDS`] holds the doubles that Prometheus has.
+//! With the schema `s`, bucket `k` has the values above `2^((k-1)/2^s)`, up to and including `2^(k/2^s)`. Negative values
+//! have their own buckets, by magnitude. The bounds are not computed with a logarithm, because its rounding could move a
+//! value on a bound to another bucket. [`FINEST_BOUNDS`] has the doubles that Prometheus has.
 
 use super::codec;
 use super::number::MAX_COUNT;

@@ -1,7 +1,8 @@
-//! The fold: journal entries into the state, each event once.
+//! The fold adds journal entries to the state, each event once.
 //!
-//! The order of the entries is that of the journal's keys, and then that in the item: a replay gives the same bits. An event that cannot
-//! be counted is owed as a dead letter, and remembered as counted: its repetition is a duplicate.
+//! Entries come in the order of the journal's keys, and within an item in its order. So a repeated fold has the same bits.
+//! If an event cannot be counted, the state owes it as a dead letter and remembers it as counted. So its repetition is a
+//! duplicate.
 
 use super::conflict::is_exposed_by_another;
 use super::journal::{Entry, Journal};

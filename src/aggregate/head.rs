@@ -1,10 +1,12 @@
-//! The head of a shard: the one item whose replacement commits a tick. And the item beside it that says what the receiver has settled.
+//! The head of a shard is the one item that a tick replaces to commit. Beside it there is an item that says what the
+//! receiver has settled.
 //!
-//! Two numbers make every event count once, and are measured from the cursor, never from a clock:
+//! Two rules make every event count once. Both are measured from the cursor, never from a clock:
 //!
-//! * The journal is read from [`MARGIN_MS`] before the cursor. A Put is given up after 5 s, so no item appears behind that point.
-//! * Identities are kept back to the cursor - ([`Head::ids_kept_for`]). A repetition is journalled at most `MAX_SAMPLE_AGE` and the
-//!   function's timeout of 15 minutes after the event was first.
+//! * A tick reads the journal from [`MARGIN_MS`] before the cursor. The gateway gives up a Put after 5 s, so no item
+//!   appears before that point.
+//! * A tick keeps identities back to the cursor - ([`Head::ids_kept_for`]). The gateway journals a repetition at most
+//!   `MAX_SAMPLE_AGE` and the function's timeout of 15 minutes after the event itself.
 
 use crate::blob::codec::{put_bytes, put_i64, put_u64, take_count, take_i64, take_text, take_u8, take_u32, take_u64};
 use crate::blob::{BlobError, open, seal};

@@ -1,4 +1,4 @@
-//! The series that a shard holds, found by their keys.
+//! Finds the series of a shard by their keys.
 
 use super::{Aggregate, SeriesKey};
 use crate::model::Timestamp;

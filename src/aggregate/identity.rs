@@ -1,7 +1,7 @@
 //! Identities: 16 bytes by which the gateway recognises the repetition of an event.
 //!
-//! Identities are kept in the table: the same event must have the same identity in every release and process. So the hash has no random
-//! seed. It is SHA-256, cut to 16 bytes: no producer can find two events with one identity.
+//! The table keeps identities, so the same event must have the same identity in every release and process. Therefore the
+//! hash has no random seed. It is SHA-256, cut to 16 bytes, so that no producer can find two events with the same identity.
 
 use super::series_key::SeriesKey;
 use crate::model::{LabelSet, MetricName, MetricType};

@@ -1,4 +1,4 @@
-//! The identities that a tick counted, as blobs: 16 bytes each, as they are.
+//! The identities of the events that a tick counted, as blobs of 16 bytes each.
 
 use super::{Identity, Seen};
 use crate::blob::{BlobError, open, seal};

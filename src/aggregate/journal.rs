@@ -1,4 +1,4 @@
-//! Journal items: what an invocation appends, and what a tick folds.
+//! Journal items. An invocation appends them, and a tick folds them.
 //!
 //! The body of an item, version 2 (numbers as in [`crate::blob::codec`]):
 //!
@@ -9,11 +9,11 @@
 //!     identity (16 bytes), number of the series, sent time - that of the entry before, time - sent time, value, observations or counts
 //! ```
 //!
-//! Version 1 has no counts of histograms and no increments of gauges. An item without them is still written in version 1: a release of that
-//! time can fold it.
+//! Version 1 has neither counts of histograms nor increments of gauges. The gateway still writes an item without them in
+//! version 1, so that an older release can fold it.
 //!
-//! A series with another kind, layout or help is another one in the dictionary. A reader checks the whole item before it returns the
-//! first entry, so that an item is folded as a whole or not at all.
+//! A series with another kind, layout or help has its own entry in the list of series. A reader checks the whole item
+//! before it returns the first entry. So a tick folds a whole item or nothing of it.
 
 mod builder;
 mod layout;

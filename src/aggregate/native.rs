@@ -1,4 +1,4 @@
-//! Native histograms: <https://prometheus.io/docs/specs/native_histograms/>.
+//! Native histograms of typed metrics: <https://prometheus.io/docs/specs/native_histograms/>.
 
 use super::codec;
 use super::exponential::{Exponential, FINEST_COUNTED_SCHEMA, ZERO_THRESHOLD};

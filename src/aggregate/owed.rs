@@ -1,6 +1,6 @@
-//! Events that a tick could not count. They are owed as dead letters: the state keeps them until they are sent.
+//! Owed events: a tick could not count them, and must send them as dead letters. The state keeps them until they are sent.
 //!
-//! Two bounds hold: [`MAX_OWED`] events, and [`MAX_OWED_BYTES`] of their JSON. Events beyond them are dropped and counted.
+//! At most [`MAX_OWED`] events and [`MAX_OWED_BYTES`] of their JSON are kept. Further events are dropped and counted.
 
 use super::journal::Entry;
 use super::{Histogram, Identity, Native};

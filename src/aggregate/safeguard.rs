@@ -1,4 +1,5 @@
-//! The rules by which every event counts once. Only tests turn one off; the chaos of `src/gateway/chaos.rs` must then find what goes wrong.
+//! The rules that make every event count once. Only tests turn one of them off, and `src/gateway/chaos.rs` must then find
+//! the mistake.
 
 /// A rule that a tick or an invocation keeps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,6 +1,7 @@
-//! The identities of the entries that a tick read, and which of them an earlier tick has counted.
+//! Finds which of the entries that a tick reads were already counted by an earlier tick.
 //!
-//! The identities that earlier ticks counted are many more than those that one tick reads. They are streamed past these, and never held.
+//! Earlier ticks counted many more identities than one tick reads. So those are streamed, and never held in memory
+//! together.
 
 use super::Identity;
 use super::journal::Journal;

@@ -1,8 +1,8 @@
-//! The name and the labels of a typed series as bytes. The journal, the snapshots and the state in memory share this form: a series is
-//! found by comparing bytes.
+//! The name and the labels of a typed series as bytes. The journal, the snapshots and the state in memory use this form, so
+//! that a series is found by comparing bytes.
 //!
-//! A key is canonical: a name and labels have one key. [`SeriesKey::take`] checks what it returns, so that name and labels can be read
-//! without errors.
+//! A key is canonical: the same name and labels always have the same key. [`SeriesKey::take`] checks the bytes that it
+//! returns. So reading the name and the labels cannot fail.
 
 use crate::blob::BlobError;
 use crate::blob::codec::{put_bytes, put_u64, take_bytes, take_count, take_text};

@@ -1,8 +1,8 @@
-//! The state as blobs. A base has every series; a delta has what one tick changed, and all that is owed. A state is its base and its
-//! deltas in their order.
+//! The state as blobs. A base has every series. A delta has the changes of one tick, and everything that is owed. The state
+//! is a base with its deltas in order.
 //!
-//! Each is cut into parts of at most [`MAX_PART_BYTES`] at the borders of records, and each part is a blob of its own. A record, version
-//! 1 (numbers as in [`crate::blob::codec`]; times in milliseconds):
+//! A base or a delta is cut between records into parts of at most [`MAX_PART_BYTES`]. Each part is a blob. These are the
+//! records of version 1 (numbers as in [`crate::blob::codec`]; times in milliseconds):
 //!
 //! ```text
 //! 1 series    key, born, born - zero, updated - born, aggregate

@@ -1,10 +1,11 @@
-//! The typed series of a shard, and what it owes: zeros, stale markers and dead letters. Invariants:
+//! The typed series of a shard, and the zeros, stale markers and dead letters that it still has to send. Invariants:
 //!
-//! * Births and ends keep the times of their own ticks. So a sample that is sent again is equal.
-//! * The zero of a series lies behind everything that was sent of it before: behind its last stale marker.
-//! * An ended series is remembered until its marker is settled, and at least a minute. Then no zero can lie before its marker.
+//! * The first value and the end of a series keep the times of their own ticks. So a sample that is sent again is equal.
+//! * The zero of a series is later than everything that was sent of the series before, also its last stale marker.
+//! * The state remembers an ended series until its marker is settled, and for at least a minute. So no zero can be earlier
+//!   than the marker before it.
 //!
-//! A state is what a snapshot says, and what one tick changes: [`super::fold()`] and [`TypedState::expire`].
+//! A snapshot is the beginning of a state. In a tick [`super::fold()`] and [`TypedState::expire`] change it.
 
 use super::held::{HeldSeries, Series};
 use super::journal::Entry;

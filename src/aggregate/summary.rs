@@ -1,9 +1,9 @@
 //! Summaries: quantiles of the last minutes, and a sum and a count for ever.
 //!
-//! The quantiles come from the exponential buckets of native histograms, with eight times their resolution: this is a `DDSketch`
-//! (<https://arxiv.org/abs/1908.10693>) with exact bounds. The error is at most 0.55 % of the value, and none for the smallest and
-//! the largest value. It is larger only if the values of one slot fall into more than 4,096 buckets, for which they must span a
-//! factor of 2^64. Magnitudes up to 2^-128 count as 0.
+//! Quantiles come from exponential buckets, as in native histograms, with eight times their resolution. This is a
+//! `DDSketch` (<https://arxiv.org/abs/1908.10693>) with exact bounds. The error is at most 0.55 % of the value, and none
+//! for the smallest and the largest value. The error is larger only if the values of one slot need more than 4,096 buckets,
+//! that is, if they span a factor of 2^64. Magnitudes up to 2^-128 count as 0.
 
 use super::codec;
 use super::exponential::{Exponential, FINEST_SCHEMA};

@@ -1,4 +1,4 @@
-//! The time over which a summary's quantiles are taken.
+//! The time that the quantiles of a summary cover.
 
 use crate::model::Timestamp;
 

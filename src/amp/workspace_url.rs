@@ -1,7 +1,7 @@
 //! URLs of AMP workspaces: `https://aps-workspaces.<region>.amazonaws.com/workspaces/<id>/api/v1/remote_write`.
 //!
-//! Hosts: <https://docs.aws.amazon.com/prometheus/latest/userguide/what-is-Amazon-Managed-Service-Prometheus.html>;
-//! with `.api.aws` (dual stack), `aps-workspaces-fips`, and names of VPC endpoints in front.
+//! Hosts: <https://docs.aws.amazon.com/prometheus/latest/userguide/what-is-Amazon-Managed-Service-Prometheus.html>. Others
+//! are `.api.aws` (dual stack), `aps-workspaces-fips`, and names of VPC endpoints in front.
 
 use url::Url;
 

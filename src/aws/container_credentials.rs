@@ -1,7 +1,8 @@
-//! Credentials as Lambda gives them to a function and to its extensions, without the chain of AWS SDKs, which is a megabyte of code.
+//! Credentials that Lambda gives to a function and its extensions, without the chain of AWS SDKs. That chain would add a
+//! megabyte of code.
 //!
-//! They are in the environment for the life of it. An environment of `SnapStart` is restored from a snapshot that has none: there an endpoint
-//! on the loopback interface gives them, as in containers
+//! Usually they are variables, which stay the same for the life of the environment. With `SnapStart` Lambda restores an
+//! environment from a snapshot without credentials. Then an endpoint on the loopback interface gives them, as in containers
 //! (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>).
 
 use super::credentials::{Credentialed, CredentialsError, credentials_of, is_fresh, is_usable};

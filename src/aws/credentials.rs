@@ -1,8 +1,9 @@
-//! Credentials from the environment as Lambda sets it, else from a provider. `pushgw` asks the usual chain of AWS SDKs, the function the
-//! endpoint for containers that its environment names.
+//! Credentials from the variables that Lambda sets, else from a provider. The provider of `pushgw` is the usual chain of
+//! AWS SDKs. The provider of the function is the container endpoint that its environment names.
 //!
-//! The crates that sign put credentials into headers, and panic if a header cannot carry them. So nothing leaves this file
-//! unchecked. Blanks and line ends around a variable are trimmed: secrets that were read from a file often end in one.
+//! The crates that sign put credentials into headers, and panic if a header cannot have such characters. So this file
+//! checks all credentials. It removes blanks and line ends around a variable, because secrets that come from a file often
+//! end in one.
 
 use super::container_credentials::{ContainerError, ENV_CREDENTIALS_URI};
 use super::{causes, sdk_http_client};

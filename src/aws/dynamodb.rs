@@ -1,4 +1,4 @@
-//! A table of DynamoDB: its calls, one try each, and the values of attributes.
+//! The calls of a DynamoDB table, without retries, and the values of attributes.
 //! <https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/Welcome.html>
 
 use super::json_service::{CallError, JsonService, Protocol, ServiceError, endpoint_of_environment, whole_body};

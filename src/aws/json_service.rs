@@ -1,4 +1,4 @@
-//! A service with a JSON protocol of AWS: <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>.
+//! Calls an AWS service that has a JSON protocol: <https://smithy.io/2.0/aws/protocols/aws-json-1_0-protocol.html>.
 
 use super::{Answer, BodyPolicy, Credentialed, CredentialsSource, ReadBody, Signed, Transport, TransportError};
 use crate::limits::MAX_SERVICE_ERROR_CHARS;

@@ -1,7 +1,7 @@
 //! The configuration of an AWS SDK's client.
 //!
-//! * `pushgw` asks all the places where an AWS SDK looks: variables, profiles, single sign-on, metadata services.
-//! * The function has its variables, and no files. The code for the other places would take 0.25 MB of its zip.
+//! * `pushgw` looks everywhere an AWS SDK looks: variables, profiles, single sign-on, metadata services.
+//! * The function reads only its variables. The code for the other places would add 0.25 MB to its zip.
 
 use super::CredentialsSource;
 use super::sdk_http_client;

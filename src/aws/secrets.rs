@@ -1,6 +1,6 @@
 //! A secret of Secrets Manager (<https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_GetSecretValue.html>).
 //!
-//! One call of the service's JSON protocol is all that is needed, so no SDK is. Nothing here keeps the secret.
+//! This needs only one call of the service's JSON protocol, so there is no SDK. Nothing here keeps the secret.
 
 use super::json_service::{CallError, JsonService, Protocol, endpoint_of_environment, whole_body};
 use super::{Credentialed, CredentialsSource, Signed, Signer, Transport, is_region};

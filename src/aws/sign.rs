@@ -1,4 +1,4 @@
-//! SigV4. Pure: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>.
+//! Signs requests with SigV4. Pure: <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv.html>.
 
 use aws_sigv4::http_request::{self, SignableBody, SignableRequest, SigningError, SigningSettings};
 use aws_sigv4::sign::v4::{SigningParams, signing_params};

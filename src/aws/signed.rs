@@ -1,4 +1,4 @@
-//! SigV4 around a transport: the last thing that touches a request.
+//! A transport that signs each request with SigV4. Signing is the last change of a request.
 
 use super::{Answer, Credentialed, CredentialsSource, ReadBody, Transport, TransportError, causes, sign};
 use bytes::Bytes;

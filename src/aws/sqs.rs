@@ -1,11 +1,11 @@
-//! One client of SQS for everybody.
+//! The client of SQS.
 //!
-//! * A batch call takes any number of entries and returns one result for each, in the order of the entries. An entry that
-//!   an answer does not name counts as failed.
-//! * An entry that failed by no mistake of the sender, or that the queue confirmed with another digest, is sent again. The SDK
-//!   repeats calls that fail. One that hangs ends early enough for another.
-//! * A queue whose URL is not of AWS is asked at that URL, unless the environment sets an endpoint.
-//! * The client is built with the first call: a queue costs the start of the function nothing.
+//! * A batch call takes any number of entries, and returns one result for each, in order. If an answer does not name an
+//!   entry, that entry has failed.
+//! * The client sends an entry again if it failed without a mistake of the sender, or if the queue confirmed another
+//!   digest. The SDK repeats calls that fail. If a call hangs, it ends early enough for another.
+//! * If the URL of a queue is not of AWS, calls go to the host in the URL, unless the environment sets an endpoint.
+//! * The first call builds the client, so that a queue does not slow down the start of the function.
 //! * Limits: <https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html>.
 
 mod error;

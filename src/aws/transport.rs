@@ -1,4 +1,4 @@
-//! The seam between a request and the network: one request out, one answer or one error back.
+//! The interface between requests and the network: it takes one request, and returns one answer or one error.
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Uri};

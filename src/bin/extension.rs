@@ -1,4 +1,4 @@
-//! The Lambda extension: reads the settings, and hands over.
+//! The Lambda extension: reads the settings, and runs the loop.
 
 use amp_push_gateway::config::extension::{ExtensionSettings, LambdaEnvironment};
 use amp_push_gateway::{extension, instrumentation};

@@ -1,6 +1,7 @@
-//! Numbers and texts in the body of a blob. Integers are varints of 7 bits a byte, signed ones in zigzag; doubles are their 8 bytes.
+//! Numbers and texts in the body of a blob. Integers are varints of 7 bits a byte, signed ones in zigzag. Doubles are their
+//! 8 bytes.
 //!
-//! Each function that begins with `take` reads from the front of its input, and returns an error if the input is too short.
+//! A function that begins with `take` reads from the front of its input. It returns an error if the input is too short.
 
 use super::BlobError;
 

@@ -1,4 +1,4 @@
-//! Settings that are wrong, and what is allowed.
+//! Errors of settings: which one is wrong, and what is allowed.
 
 use super::{
     ENV_AWS_DEFAULT_REGION, ENV_AWS_PROMETHEUS_ENDPOINT, ENV_AWS_REGION, ENV_HTTP_AUTH_SECRET, ENV_REMOTE_WRITE_AUTH,

@@ -1,4 +1,4 @@
-//! The settings of the Lambda extension. They are variables of the function that has it, beside the function's own.
+//! The settings of the Lambda extension. They are environment variables of the function that has the extension.
 
 use super::{ENV_AWS_DEFAULT_REGION, ENV_AWS_REGION, Env, Problem, Reader, SettingsErrors, Vars, parse};
 use crate::aws::secrets::SecretArn;

@@ -1,4 +1,4 @@
-//! Texts of settings to values.
+//! Parses the texts of settings.
 
 use super::{EmbeddedMetrics, LateSamples, Problem};
 use crate::amp;

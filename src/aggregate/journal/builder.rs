@@ -1,4 +1,4 @@
-//! Events to journal items.
+//! Builds journal items of events.
 
 use super::MAX_ITEM_BYTES;
 use super::layout::{put_content, put_kind, version_of};

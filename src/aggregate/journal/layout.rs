@@ -1,4 +1,4 @@
-//! The part of an update that its series has, and the part that each entry has.
+//! Divides an update into the part that its series has and the part that each entry has.
 
 use super::{FIRST_VERSION, VERSION};
 use crate::blob::BlobError;

@@ -1,4 +1,4 @@
-//! Journal items to entries, one after another.
+//! Reads the entries of a journal item, one after another.
 
 use super::layout::{take_content, take_kind};
 use super::{MAX_ITEM_BYTES, VERSION};

@@ -1,4 +1,4 @@
-//! Messages on their way to a queue and from it.
+//! Messages to a queue, and from a queue.
 
 use aws_sdk_sqs::primitives::Blob;
 use aws_sdk_sqs::types::{Message, MessageAttributeValue, SendMessageBatchRequestEntry};

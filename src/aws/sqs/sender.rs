@@ -1,7 +1,7 @@
 //! `SendMessage` by the JSON protocol of SQS, for programs that are too small for the SDK
 //! (<https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessage.html>).
 //!
-//! It sends a message once, and tries nothing again.
+//! It does not try again.
 
 use super::{ANY_REGION, is_fifo, region_of};
 use crate::aws::json_service::{CallError, JsonService, Protocol, ServiceError, endpoint_of_environment, whole_body};

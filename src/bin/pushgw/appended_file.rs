@@ -1,4 +1,5 @@
-//! Opens a file that is appended to and belongs to its owner alone. A symbolic link is never followed: its target stays as it is.
+//! Opens a file for appending, for its owner only. It never follows a symbolic link, so that the target of a link stays as
+//! it is.
 
 use std::fs::{File, OpenOptions};
 use std::io;

@@ -1,4 +1,4 @@
-//! `pushgw check`: shows what would be sent, or why not. Nothing is sent.
+//! `pushgw check`: shows what the gateway would send, or why it would reject an event. Nothing is sent.
 
 mod event_view;
 

@@ -1,4 +1,4 @@
-//! `pushgw demo`: the main job, with nothing but this program. A small plan of `load`: its generator, its ledger.
+//! `pushgw demo`: shows the gateway with a small fleet, without any other program. It uses the ledger of `load`.
 
 mod push;
 mod report;

@@ -1,4 +1,4 @@
-//! How a command ends.
+//! Exit codes and errors of a command.
 
 use super::view::Foreign;
 use amp_push_gateway::aws::causes;

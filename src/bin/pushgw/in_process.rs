@@ -1,4 +1,4 @@
-//! The function's own handler, run in this process.
+//! Runs the function's handler in this process.
 
 use super::exit::CommandError;
 use amp_push_gateway::aws::{HttpTransport, Signed};

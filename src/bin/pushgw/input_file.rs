@@ -1,7 +1,7 @@
 //! The files of `check` and `send`, and their messages: the whole text, or each of its lines.
 //!
-//! * JSON lines are never held: memory is bounded by [`MAX_LINE_BYTES`], whatever a file or a pipe brings.
-//! * A text that is not line by line is one message, of at most [`MAX_TEXT_BYTES`].
+//! * JSON lines are never held together. Memory is limited by [`MAX_LINE_BYTES`], however long a file or a pipe is.
+//! * A file that is not JSON lines is one message of at most [`MAX_TEXT_BYTES`].
 
 mod form;
 

@@ -1,4 +1,4 @@
-//! `pushgw invoke`: one payload through the handler.
+//! `pushgw invoke`: gives one payload to the handler.
 
 use super::environment::{self, Overrides};
 use super::exit::CommandError;

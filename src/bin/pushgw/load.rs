@@ -1,4 +1,4 @@
-//! `pushgw load`: many events at a steady rate, and whether they arrive.
+//! `pushgw load`: sends events at a steady rate, and reports which samples arrive.
 
 pub(crate) mod generator;
 pub(crate) mod ledger;

@@ -1,7 +1,7 @@
-//! `pushgw`: the gateway on the command line, to see it work, to try payloads, and to find out what is wrong.
+//! `pushgw`: the gateway on the command line, for trying it, checking payloads, and finding what is wrong.
 //!
-//! One file for each command, [`view`] for its output. Exit codes: 0 all is well, 1 something was rejected or failed, 2
-//! wrong usage or settings.
+//! Each command has a file, and [`view`] writes the output. Exit codes: 0 all is well, 1 something was rejected or failed,
+//! 2 wrong usage or settings.
 
 #![expect(clippy::doc_markdown, reason = "doc comments of arguments are the help text, which knows no markup")]
 

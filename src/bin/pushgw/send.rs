@@ -1,4 +1,4 @@
-//! `pushgw send`: events onto a queue, to a function, or straight to a receiver.
+//! `pushgw send`: sends events to a queue, to a function, or directly to a receiver.
 
 pub(crate) mod direct_invocation;
 mod feed;

@@ -1,4 +1,4 @@
-//! `pushgw serve`: the function on this machine, behind the Lambda Invoke API and, if asked, a queue.
+//! `pushgw serve`: runs the function on this machine, behind the Lambda Invoke API, and on request behind HTTP and a queue.
 
 mod log;
 mod polling;

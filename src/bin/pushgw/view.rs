@@ -1,5 +1,5 @@
-//! All output. Colour goes to terminals only and honours `NO_COLOR` (anstream decides); a reader that goes away
-//! (`pushgw check … | head`) is no error.
+//! All output. Colour goes only to terminals, and `NO_COLOR` turns it off (anstream decides). If the reader ends early
+//! (`pushgw check … | head`), that is no error.
 
 mod sparkline;
 mod table;

@@ -1,4 +1,4 @@
-//! Shows one event, to people and to scripts.
+//! Shows one event as text or as JSON.
 
 mod typed;
 

@@ -1,4 +1,4 @@
-//! A push beside the events of the demo, as the client library of a job would send it.
+//! The push of a job in the demo, as a client library sends it.
 
 use crate::in_process::LocalGateway;
 use amp_push_gateway::exposition::parse_text;

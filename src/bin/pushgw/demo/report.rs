@@ -1,4 +1,4 @@
-//! Reports the demo, to people and to scripts.
+//! The report of the demo, as text or as JSON.
 
 use super::push;
 use super::sensors::Invocation;

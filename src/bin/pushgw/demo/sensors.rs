@@ -1,4 +1,5 @@
-//! The plan of the demo: water sensors, their readings of the last minutes and some broken events, in the shapes of AWS.
+//! The events of the demo: readings of water sensors in the last minutes, and some broken events, in the formats of AWS.
+//!
 //! Pure and seeded.
 
 use crate::load::generator::{Device, Expected, Literal, Metric, PlannedEvent};

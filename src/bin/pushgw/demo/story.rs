@@ -1,7 +1,8 @@
-//! The state in three minutes: increments of functions without a memory add up, a repetition counts once, and a pushed group expires.
+//! Shows the state in three minutes: increments of short-lived functions add up, a repetition counts once, and a pushed
+//! group expires.
 //!
-//! The ticks have the times of the last three minutes, so nobody has to wait for them. All else is real: the handler, a table in memory,
-//! and the workspace.
+//! The ticks have the times of the last three minutes, so that nobody has to wait. All other parts are real: the handler, a
+//! table in memory, and the workspace.
 
 use super::sensors::record;
 use crate::exit::CommandError;

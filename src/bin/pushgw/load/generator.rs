@@ -1,8 +1,8 @@
-//! Devices that do not exist, and their events. Good ones come with the samples that must be stored, broken ones with the
-//! reason for which they must be rejected.
+//! Makes the events of simulated devices. A good event comes with the samples that must be stored, a broken one with the
+//! reason of its rejection.
 //!
-//! Pure and seeded: the same seed and times give the same events. The expectations follow from the contract of events,
-//! without the code that is tested with them.
+//! Pure and seeded: the same seed and times give the same events. The expected results follow from the contract of events,
+//! without the code under test.
 
 use amp_push_gateway::local::tsdb::Labels;
 use amp_push_gateway::model::{METRIC_NAME_LABEL, Reason, Timestamp, Value};

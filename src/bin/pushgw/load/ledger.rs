@@ -1,5 +1,5 @@
-//! Knows which samples must arrive, and which did. Planned, acknowledged and found samples go in, counts and latencies come
-//! out. Pure.
+//! The ledger knows which samples must arrive, and which did. It takes planned, acknowledged and found samples, and returns
+//! counts and latencies. Pure.
 
 use super::generator::{Expected, PlannedSample};
 use super::tally::{EventOutcome, Tally};

@@ -1,4 +1,4 @@
-//! How much load, within bounds. Pure.
+//! The size of a load, within bounds. Pure.
 
 use super::stream::ALL_BROKEN;
 use crate::exit::CommandError;

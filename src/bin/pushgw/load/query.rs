@@ -1,4 +1,4 @@
-//! The samples of a load that a Prometheus holds.
+//! Queries the samples of a load from a Prometheus.
 
 use super::stream::SEED_LABEL;
 use crate::exit::CommandError;

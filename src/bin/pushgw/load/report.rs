@@ -1,4 +1,4 @@
-//! Reports a load, to people and to scripts.
+//! The report of a load, as text or as JSON.
 
 use super::ledger::{Arrival, Percentiles};
 use super::plan::Plan;

@@ -1,4 +1,4 @@
-//! The run of a load. Events go at their rate to workers, which send them, each device's in order. A watcher looks for them
+//! Runs a load. Workers send events at the given rate, and the events of a device in order. A watcher looks for the samples
 //! in a Prometheus.
 
 use super::generator::PlannedEvent;

@@ -1,6 +1,6 @@
-//! The endless stream of events of a load: devices take turns, a share of their events is broken.
+//! The endless stream of events of a load. Devices take turns, and a share of the events is broken.
 //!
-//! All series bear the label [`SEED_LABEL`], so that they can be told from others and found again.
+//! All series have the label [`SEED_LABEL`], so that the load can find its own series.
 
 use super::generator::{Device, Literal, Metric, PlannedEvent};
 use super::plan::Plan;

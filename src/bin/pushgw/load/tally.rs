@@ -1,4 +1,4 @@
-//! Counts events and what became of them. Pure.
+//! Counts events by their outcomes. Pure.
 
 use super::generator::Expected;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! The target of a load: a queue, a function, or the function's own handler in this process, as `send` has them.
+//! The target of a load, as in `send`: a queue, a function, or the handler in this process.
 
 use super::generator::PlannedEvent;
 use super::tally::EventOutcome;

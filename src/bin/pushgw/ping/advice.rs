@@ -1,4 +1,4 @@
-//! Advice: what is wrong with an answer, and what to do. Pure.
+//! Explains an answer: what is wrong, and what to do. Pure.
 
 use amp_push_gateway::amp::region_of;
 use amp_push_gateway::aws::{Answer, TransportError};

@@ -1,8 +1,10 @@
-//! The attributes of a message that goes back: the time that it keeps, and the id by which its typed events are recognised. Pure.
+//! The attributes of a message that `redrive` sends back: its time, and the id by which the gateway recognises its typed
+//! events. Pure.
 //!
-//! * A typed event that may be counted keeps the identity and the time that it had. It is dropped if it is counted, and too old as soon as
-//!   nobody remembers.
-//! * One that is certainly not counted gets the id of its dead letter: a run that is repeated sends the same message.
+//! * A typed event that may be counted keeps its identity and its time. If it is counted, the gateway drops it. When the
+//!   gateway no longer remembers it, it is too old.
+//! * If a typed event is certainly not counted, it gets the id of its dead letter. So a repeated run sends the same
+//!   message.
 
 use super::age::Ages;
 use super::dead_letter::{COUNTED, DeadLetter, Origin, SENT_TIMESTAMP, SOURCE_INDEX, SOURCE_MESSAGE_ID};

@@ -1,8 +1,8 @@
 //! Parses a message of a dead-letter queue into a [`DeadLetter`] with its reason and its original message. Pure.
 //!
-//! Four services send messages there. The gateway itself; SQS, after `maxReceiveCount`; Lambda, after the last try of an
-//! asynchronous invocation ([`lambda`]); the error action of an IoT rule ([`iot`]). Attributes are looked at first: no
-//! producer's text can imitate them.
+//! Four services send there: the gateway, SQS, Lambda ([`lambda`]), and the error action of an IoT rule ([`iot`]). SQS
+//! sends after `maxReceiveCount`, and Lambda after the last try of an asynchronous invocation. Attributes decide first,
+//! because the text of a producer cannot imitate them.
 
 mod iot;
 mod lambda;

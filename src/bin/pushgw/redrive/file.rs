@@ -1,4 +1,4 @@
-//! A file of JSON lines, one for each message, that is only ever appended to.
+//! The file of `--to-file`: one line of JSON for each message. Lines are only appended.
 
 use crate::appended_file;
 use crate::exit::CommandError;

@@ -1,4 +1,4 @@
-//! Reports a run, to people and to scripts.
+//! The report of a run, as text or as JSON.
 
 use super::dead_letter::Origin;
 use super::route::Selection;

@@ -1,8 +1,9 @@
-//! A run: receives, parses, writes, and only then deletes; batch by batch, until the queue is empty or it is stopped.
+//! Runs `redrive`: receives, parses, writes, and then deletes, batch by batch. It ends when the queue is empty, or when it
+//! is stopped.
 //!
-//! A message that stays is hidden until the run is over: the run must not receive it again. Then it is shown at once. A
-//! killed run leaves what it had received hidden until that time is over. A message that it had written, but not yet
-//! deleted, is still on the queue: the next run writes it again.
+//! A message that stays is hidden during the run, so that the run does not receive it again. At the end it is visible at
+//! once. After a killed run the messages that it received stay hidden until their time ends. If it had written a message
+//! and not yet deleted it, the next run writes it again.
 
 use super::age::Ages;
 use super::attributes;

@@ -1,4 +1,4 @@
-//! Counts the dead letters of a run and what became of them, with examples. Bounded, whatever the queue holds. Pure.
+//! Counts the dead letters of a run by what was done with them, with examples. Its memory is bounded. Pure.
 
 use super::dead_letter::{DeadLetter, Message, Origin};
 use super::route::StayReason;

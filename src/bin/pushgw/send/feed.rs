@@ -1,4 +1,4 @@
-//! Reads the messages of all files on a thread of its own: a pipe may keep it waiting.
+//! Reads the messages of all files on a separate thread, because a pipe may block.
 
 use crate::exit::CommandError;
 use crate::input_file::{FileMessage, InputFile};

@@ -1,4 +1,4 @@
-//! Messages to a Lambda function, by its Invoke API.
+//! Sends messages to a Lambda function, by its Invoke API.
 
 mod endpoint;
 

@@ -1,8 +1,9 @@
-//! Saves the settled messages in a file, so that a run that was ended goes on from there.
+//! Saves in a file which messages are settled, so that the next run continues from there.
 //!
-//! * The file is a journal: a line about the run, then a line for each settled message. It only grows, by a few bytes a message.
-//! * A line that was cut off by the end of a process or of the machine is left out: its message is sent again.
-//! * One run at a time has the lock of the file. A symbolic link is not followed.
+//! * The file is a journal: a line about the run, then a line for each settled message. It only grows, by a few bytes a
+//!   message.
+//! * If the end of a process or of the machine cut a line off, it is left out, and its message is sent again.
+//! * Only one run at a time has the lock of the file. A symbolic link is not followed.
 
 use crate::appended_file;
 use crate::exit::CommandError;

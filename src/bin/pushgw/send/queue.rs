@@ -1,4 +1,4 @@
-//! Messages onto an SQS queue.
+//! Sends messages to an SQS queue.
 
 use super::outcome::Outcome;
 use super::target::Numbered;

@@ -1,4 +1,4 @@
-//! Messages straight to a receiver, through the handler that `ingest` runs.
+//! Sends messages directly to a receiver, through the handler that `ingest` runs.
 
 use super::direct_invocation;
 use super::outcome::Outcome;

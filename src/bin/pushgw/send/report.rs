@@ -1,4 +1,4 @@
-//! Reports what was sent and what was not, to people and to scripts.
+//! The report of `send`, as text or as JSON.
 
 use super::progress::Totals;
 use crate::view::{self, Foreign, Styled, count, duration};

@@ -1,4 +1,4 @@
-//! Sends, and tries again what may pass, until all is settled or no try is left.
+//! Sends messages, and tries again after errors that may pass, until all are settled or no try is left.
 
 use super::outcome::Outcome;
 use super::target::{Numbered, Target};

@@ -1,7 +1,7 @@
-//! Takes messages as they are read, sends them in calls, and counts what becomes of them.
+//! Sends messages while they are read, and counts their outcomes.
 //!
-//! * At most one call waits in memory, whatever a file or a pipe brings.
-//! * After an early end the rest is read and counted, but not sent. A stream is not waited for after a stop signal.
+//! * At most one call waits in memory, however long a file or a pipe is.
+//! * If sending ends early, the rest is read and counted, but not sent. After a stop signal it does not wait for a stream.
 
 use super::feed::Feed;
 use super::outcome::Outcome;

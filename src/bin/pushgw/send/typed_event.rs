@@ -1,4 +1,4 @@
-//! An event of `--metric` and `--label`. Pure.
+//! Makes an event of `--metric` and `--label`. Pure.
 
 use serde_json::Value;
 use serde_json::value::RawValue;

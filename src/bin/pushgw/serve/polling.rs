@@ -1,4 +1,4 @@
-//! The queue behind `serve`: its options, as Lambda limits them, and the poller.
+//! The queue of `serve`: its options, with the limits of Lambda, and the poller.
 
 use super::log::Log;
 use crate::exit::CommandError;

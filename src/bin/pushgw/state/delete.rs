@@ -1,4 +1,4 @@
-//! `pushgw state delete`: says what a selector takes, asks, and deletes it.
+//! `pushgw state delete`: shows what a selector finds, asks, and deletes it.
 
 use super::place::Place;
 use super::{Kinds, note_hint, selection, table};

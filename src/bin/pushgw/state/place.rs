@@ -1,4 +1,4 @@
-//! The place of the state: a table of DynamoDB, or a file.
+//! Opens the state: a table of DynamoDB, or a file.
 
 use crate::environment::Overrides;
 use crate::exit::CommandError;

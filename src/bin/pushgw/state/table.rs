@@ -1,4 +1,4 @@
-//! Typed series and groups for people and for scripts.
+//! Shows typed series and groups as text or as JSON.
 
 use crate::view::{self, Foreign, Styled, count, labels_json, rows, series_name, utc, wire_value};
 use amp_push_gateway::aggregate::ExposedValue;

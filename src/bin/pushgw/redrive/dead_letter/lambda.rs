@@ -1,4 +1,4 @@
-//! Messages of Lambda about asynchronous invocations that failed for good. Pure.
+//! Messages of Lambda about asynchronous invocations that it does not try again. Pure.
 //!
 //! An on-failure destination gets a record around the event:
 //! <https://docs.aws.amazon.com/lambda/latest/dg/invocation-async-retain-records.html>. The older dead-letter queue of a
