@@ -1,4 +1,5 @@
-//! Dead letters: rejected messages on SQS, byte for byte and with their reasons, so that they can be corrected and sent again.
+//! Dead letters. The gateway sends rejected messages to SQS, byte for byte and with their reasons. So somebody can correct
+//! them and send them again.
 
 mod attributes;
 mod sqs;

@@ -1,10 +1,10 @@
-//! JSON text to [`Event`]: the producers' contract.
+//! Parses the JSON of producers into [`Event`]s.
 //!
-//! In comes the text of one message as its trigger handed it over. Out comes, for each event in it, an [`Event`] that
-//! borrows from the text, or a [`Rejection`]. No clock is read here: the time of the invocation is in [`EventTimes`].
+//! The input is the text of one message, as its trigger delivered it. For each event in it there is an [`Event`] that
+//! borrows from the text, or a [`Rejection`]. This module reads no clock: the time of the invocation is in [`EventTimes`].
 //!
-//! Each number and dimension is read from the text that was sent (`serde_json`'s `RawValue`). So `12` and `12.0` stay
-//! different, as do `-0` and `-0.0`; `1e309` is seen; and the standard library rounds doubles exactly.
+//! Numbers and dimensions are parsed from the original text (`serde_json`'s `RawValue`). So `12` and `12.0` stay different,
+//! and so do `-0` and `-0.0`. `1e309` is noticed, and the standard library rounds doubles exactly.
 
 mod bare_tokens;
 mod base64;

@@ -1,14 +1,16 @@
-//! The body of a push to [`Exposition`]: metric families and their series. And back: [`render_text`] and [`render_protobuf`].
+//! Parses the body of a push into an [`Exposition`]: metric families and their series. [`render_text`] and
+//! [`render_protobuf`] write them.
 //!
-//! Each format has a parser, and all fill the same [`Builder`](builder::Builder). Nothing is judged here but the format: ages,
-//! the labels of the path and the translation of names are work of the use case. The invariants of an [`Exposition`]:
+//! Each format has a parser, and all fill the same [`Builder`](builder::Builder). The parsers check only the format. The
+//! use case checks ages, adds the labels of the path, and translates names. The invariants of an [`Exposition`]:
 //!
 //! * Each family has at least one series, and one type.
-//! * No label name stands twice in a series, and none is `__name__`. A name or a value can be empty, except the series' own name.
-//! * No series stands twice at one time. Equal values were made one, and different ones are an error.
+//! * No label name is in a series twice, and none is `__name__`. A name or a value can be empty, except the name of the
+//!   series.
+//! * No series is there twice at the same time. Equal values become one, and different ones are an error.
 //!
-//! A body is read as Prometheus' parser reads it at a scrape (`model/textparse`), with these exceptions. `tests/exposition` compares
-//! both parsers.
+//! The parsers read a body as Prometheus' parser does at a scrape (`model/textparse`), except for the rows of this table.
+//! `tests/exposition` compares both.
 //!
 //! | a body with | Prometheus | here |
 //! |---|---|---|
@@ -33,7 +35,7 @@
 //! | protobuf: a group, a field number of more than 29 bits, a packed field that ends inside of a number | taken | an error |
 //! | `le` and `quantile` of a series without a type, behind another family's TYPE | written anew | as they are |
 //!
-//! Texts are spans into the body. A second buffer holds what stands otherwise in the body, such as a value with escapes.
+//! Texts are spans into the body. A second buffer has texts that differ from the body, such as values with escapes.
 
 mod builder;
 mod error;

@@ -1,17 +1,19 @@
-//! The Lambda extension: a layer that gives the telemetry of any function, and the function's own metrics, to the gateway.
+//! The Lambda extension: a layer that sends the telemetry of any function, and its own metrics, to the gateway.
 //!
 //! ```text
 //! Telemetry API, StatsD, POST /events -> listeners -> Buffer -> Dispatcher -> the gateway's queue, or a Pushgateway
 //!                                Extensions API: INVOKE, SHUTDOWN ---^
 //! ```
 //!
-//! * It never fails, delays or outlives an invocation because of a destination. A dispatch runs beside the function. It ends at most
-//!   `DISPATCH_TIMEOUT` after the function has answered, and before the deadline of the invocation.
-//! * With wrong settings it writes one line of log, and goes on asking for events: Lambda restarts a function whose extension exits.
-//! * An environment may be frozen while the extension asks for the next event, for any time, or be killed then.
+//! * A failing destination never makes an invocation fail or take longer. A dispatch runs beside the function. It ends at
+//!   most `DISPATCH_TIMEOUT` after the function has answered, and before the deadline of the invocation.
+//! * With wrong settings it writes one line of log, and still asks for events, because Lambda restarts a function whose
+//!   extension exits.
+//! * While the extension asks for the next event, Lambda may freeze the environment for any time, or kill it.
 //!
-//! To deploy it: the program is `amp-push-extension` (`--no-default-features --features extension`, profile `lambda`), in a layer as
-//! `extensions/amp-push-extension` with mode 755. Its settings are variables of the function ([`crate::config::extension`]):
+//! To deploy it, put the program `amp-push-extension` (`--no-default-features --features extension`, profile `lambda`) into
+//! a layer as `extensions/amp-push-extension`, with mode 755. Its settings are variables of the function
+//! ([`crate::config::extension`]):
 //!
 //! | variable | default |
 //! |---|---|

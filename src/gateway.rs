@@ -1,18 +1,18 @@
-//! Use cases, one file a verb: the only room that sees both the pure stages and the edges.
+//! The use cases, one file for each. Only this module uses both the pure stages and the modules with I/O.
 //!
-//! * [`ingest`]: a batch of messages to one outcome for each event and one action for each message.
-//! * [`read`]: the queries of a read request to one response with the receiver's samples.
-//! * `push`: metric families of a group, as Pushgateway's clients send them.
-//! * `groups`: pushed groups in the table: changes, list, wipe.
-//! * `kept` (feature `cli`): typed series and groups that a selector takes, for people, and their deletion.
-//! * `relay`: a remote-write request of a sender.
-//! * `otlp`: an OTLP request of an SDK or a collector.
-//! * `journal`: the typed events of a batch to the journal in the table.
-//! * `typed`: the typed series that the last ticks committed, for a scrape and the page.
-//! * `tick`: the journal into the state, and everything that is exposed to the receiver.
+//! * [`ingest`]: takes a batch of messages, and returns an outcome for each event and an action for each message.
+//! * [`read`]: answers a remote-read request with the samples of the receiver.
+//! * `push`: writes or keeps the metric families of a group, which Pushgateway's clients send.
+//! * `groups`: changes, lists and wipes the pushed groups in the table.
+//! * `kept` (feature `cli`): lists and deletes the typed series and groups that a selector finds.
+//! * `relay`: sends a remote-write request of a sender to the receiver.
+//! * `otlp`: writes an OTLP request of an SDK or a collector.
+//! * `journal`: appends the typed events of a batch to the journal in the table.
+//! * `typed`: reads the typed series that the last ticks committed, for a scrape and the page.
+//! * `tick`: adds the journal to the state, and sends everything that is exposed to the receiver.
 //!
-//! A use case reads top to bottom. Stages return values; what becomes of events and messages is written into a [`Ledger`], and the
-//! [`Summary`] counts it.
+//! Read a use case from top to bottom. Stages return values. Outcomes of events and actions for messages are in a
+//! [`Ledger`], and the [`Summary`] counts them.
 
 mod batch;
 #[cfg(test)]

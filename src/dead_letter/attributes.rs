@@ -1,4 +1,4 @@
-//! A dead letter within the limits of SQS. Pure.
+//! Makes a dead letter that fits into the limits of SQS. Pure.
 
 use crate::aws::sqs::{OutgoingMessage, size_of_attributes};
 use crate::limits::{MAX_DETAIL_CHARS, MAX_MESSAGE_BYTES};

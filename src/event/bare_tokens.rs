@@ -1,7 +1,8 @@
-//! The tokens for NaN and infinity that JSON does not have, and Python, C and firmware write: `{"metrics": {"t": NaN}}`.
+//! Tokens for NaN and infinity, which JSON does not have. Python, C and firmware write them: `{"metrics": {"t": NaN}}`.
 //!
-//! Only text that is not JSON comes here. The tokens are accepted as values of metrics, and as `value` and in `buckets` of a typed metric.
-//! They are put into quotes, and the text is read again. The original text of each part can be restored.
+//! Only text that is not JSON comes here. The tokens are allowed as values of metrics, and in `value` and `buckets` of a
+//! typed metric. This module puts them into quotes, and the text is parsed again. It can restore the original text of each
+//! part.
 
 /// The accepted tokens.
 const TOKENS: [&str; 5] = ["NaN", "Infinity", "-Infinity", "nan", "inf"];

@@ -1,4 +1,4 @@
-//! Base64 around a message, as the SQS action of an IoT rule makes it, and gzip in it.
+//! Unwraps base64 around a message, as the SQS action of an IoT rule makes it, and gzip inside.
 
 use crate::limits::MAX_UNPACKED_BYTES;
 use ::base64::Engine as _;

@@ -1,7 +1,8 @@
-//! A date and time to a [`Timestamp`]: RFC 3339, and the forms of ISO 8601 that senders write.
+//! Parses a date and time into a [`Timestamp`]: RFC 3339, and the forms of ISO 8601 that senders write.
 //!
-//! An example is `2023-02-14T18:06:57.250Z`. The separator is `T`, `t` or a space; the zone is `Z`, `z`, `+01:00`, `+0100` or `+01`.
-//! The fraction has any number of digits; seconds may be missing. A time without a zone is rejected: nobody knows which clock it is of.
+//! An example is `2023-02-14T18:06:57.250Z`. The separator is `T`, `t` or a space. The zone is `Z`, `z`, `+01:00`, `+0100`
+//! or `+01`. The fraction may have any number of digits, and seconds may be missing. A time without a zone is rejected,
+//! because it is ambiguous.
 
 use crate::model::Timestamp;
 use std::fmt;

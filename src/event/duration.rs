@@ -1,4 +1,4 @@
-//! Durations for people: `3 h 12 min`.
+//! Writes durations as text: `3 h 12 min`.
 
 use std::fmt;
 

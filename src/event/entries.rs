@@ -1,4 +1,4 @@
-//! Walks over JSON without building a tree: each value is passed on as its text.
+//! Reads JSON without building a tree: the caller gets the text of each value.
 
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};

@@ -1,4 +1,4 @@
-//! The fields of one event to a [`PlainEvent`], in one pass over its text.
+//! Parses the fields of one event into a [`PlainEvent`], in one pass over its text.
 
 use super::entries::{self, Entries, Key};
 use super::path::{at, excerpt, kind};

@@ -1,4 +1,4 @@
-//! Well-known things that are no message: the sentence that says what they are. Only rejected text comes here.
+//! Recognises well-known texts that are no message, and says what they are. Only rejected text comes here.
 
 use super::entries::{self, Entries};
 use std::borrow::Cow;

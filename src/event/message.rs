@@ -1,7 +1,8 @@
-//! The text of a message to the events in it.
+//! Parses the text of a message into its events.
 //!
-//! * An array is checked before its first event is passed on: if it is not JSON, no event of it is.
-//! * A panic would meet the same event at every delivery. So it rejects this event alone, and the others go on.
+//! * An array is checked before the first event is passed on. If it is not JSON, none of its events is passed on.
+//! * If an event causes a panic, only that event is rejected, and the others continue. Otherwise the panic would repeat at
+//!   every delivery.
 
 use super::fields::Fields;
 use super::path::kind;

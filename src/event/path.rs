@@ -1,4 +1,4 @@
-//! The parts of a detail: the path in the event, and an excerpt of the value there.
+//! The parts of a detail: the path in the event, and an excerpt of the value at that path.
 
 use crate::limits::MAX_EXCERPT_CHARS;
 

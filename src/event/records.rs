@@ -1,5 +1,5 @@
-//! Records of SNS in a message. They are read one by one: a million of `{}` would not fit into memory.
-//! The shape: <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>.
+//! Reads the records of SNS in a message one by one, because a million times `{}` would not fit into memory. The format:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sns.html>.
 
 use super::foreign;
 use super::path::excerpt;

@@ -1,4 +1,4 @@
-//! Bytes to text, and what is not JSON.
+//! Decodes bytes as text, and says why a text is not JSON.
 
 use super::foreign;
 use crate::model::{Reason, Rejection};

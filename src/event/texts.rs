@@ -1,8 +1,9 @@
-//! Several JSON texts one after another in one message: lines of JSON (NDJSON), or concatenated JSON.
+//! Reads several JSON texts in one message: lines of JSON (NDJSON), or concatenated JSON.
 //!
-//! * A text may go over several lines. A line that is no JSON, and begins none, is passed on as [`Text::Broken`].
-//! * Each byte is parsed at most twice. If a text over several lines fails, the lines up to the failure are read one by one. Then
-//!   only a line that begins with `{` in the first column can be a text. An indented line is a part of something broken.
+//! * A text may have several lines. If a line is no JSON and begins none, it is passed on as [`Text::Broken`].
+//! * Each byte is parsed at most twice. If a text of several lines fails, its lines up to the failure are parsed one by
+//!   one. Then only a line that begins with `{` in the first column can be a text. An indented line is a part of something
+//!   broken.
 
 use serde_json::value::RawValue;
 

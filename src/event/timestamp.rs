@@ -1,4 +1,4 @@
-//! The literal of an event's timestamp to a [`Timestamp`] that the rules accept.
+//! Parses the literal of an event's timestamp into a [`Timestamp`] that the rules accept.
 
 use super::date_time;
 use super::duration::Ago;

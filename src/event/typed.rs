@@ -1,8 +1,10 @@
 //! A typed metric: an object with the key `type`, in the format of prom-stream-gateway
 //! (<https://github.com/Sfonxs/prom-stream-gateway>).
 //!
-//! * The gateway can expose every metric that it accepts. So limits count the label `le` or `quantile`, and the longest suffix of a name.
-//! * null is a missing part. An empty list is one for `buckets`, `quantiles` and `epsilons`, and `[]` are no labels: PHP writes it.
+//! * The gateway must be able to expose every metric that it accepts. So limits include the label `le` or `quantile`, and
+//!   the longest suffix of a name.
+//! * `null` means a missing part, and so does an empty list for `buckets`, `quantiles` and `epsilons`. `[]` means no
+//!   labels, because PHP writes it.
 
 use super::duration::Ago;
 use super::entries::{self, Key};

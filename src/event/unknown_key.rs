@@ -1,4 +1,4 @@
-//! Words about a key that an event does not have. A typo in a key would silently merge series, so the event is rejected.
+//! The detail about an unknown key of an event. The event is rejected, because a typo in a key would silently merge series.
 
 use super::path;
 

@@ -1,4 +1,4 @@
-//! The literal of a metric's value to a [`Value`].
+//! Parses the literal of a metric's value into a [`Value`].
 
 use super::entries::unquote;
 use super::path::{at, excerpt, kind};

@@ -1,10 +1,10 @@
-//! The wrappers that AWS services put around a message. A new shape is added here, and nowhere else.
+//! The wrappers that AWS services put around a message. Add a new form only here.
 //!
 //! * SNS, to SQS without raw delivery or over HTTP: `{"Type": …, "TopicArn": …, "Message": "…"}`.
 //! * EventBridge: `{"detail-type": …, "source": …, "detail": …}`.
 //! * `{"Records": […]}` of SNS: see [`super::records`]. Records of SQS are the payload of an invocation, and no message.
 //!
-//! The times of SNS and EventBridge are not used: they say when the wrapper was made.
+//! The times of SNS and EventBridge are not used, because they are those of the wrapper.
 
 use super::entries::unquote;
 use super::fields::Fields;

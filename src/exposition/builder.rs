@@ -1,7 +1,7 @@
-//! Fills an [`Exposition`] in the order of the body. One pass at the end groups the series by family and finds those that stand
-//! twice.
+//! Fills an [`Exposition`] in the order of the body. One pass at the end groups the series by family, and finds series that
+//! are there twice.
 //!
-//! The hash decides no visible order, so its seed may be random, which keeps a sender from choosing names that collide.
+//! The order of the hash is never visible, so its seed may be random. Therefore a sender cannot choose names that collide.
 
 use super::error::{Excerpt, ParseError, Place, Problem};
 use super::families::{

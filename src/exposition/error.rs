@@ -1,4 +1,4 @@
-//! Why a body is not an exposition.
+//! Errors of the parsers: why a body is not an exposition.
 
 use super::Labels;
 use crate::limits::{

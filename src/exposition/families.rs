@@ -1,7 +1,7 @@
-//! The output of the parsers: views of flat arrays. A series takes 40 bytes, a label 16.
+//! The output of the parsers, as views of flat arrays. A series takes 40 bytes, a label 16.
 //!
-//! While a body is parsed, a series takes up to 10 bytes more in the table that finds it again. Each distinct name takes 22 more, and a
-//! family 54. At most [`MAX_PUSHED_SERIES`](crate::limits::MAX_PUSHED_SERIES) series are kept.
+//! During parsing a series takes up to 10 bytes more, in the table that finds it again. Each distinct name takes 22 bytes
+//! more, and each family 54. At most [`MAX_PUSHED_SERIES`](crate::limits::MAX_PUSHED_SERIES) series are kept.
 
 use super::error::Place;
 use crate::model::{MetricType, NativeHistogram, Timestamp};

@@ -1,4 +1,4 @@
-//! Numbers as Go's `strconv.ParseFloat` takes them, with the exceptions that Prometheus' parser makes.
+//! Parses numbers as Go's `strconv.ParseFloat` does, with the exceptions of Prometheus' parser.
 
 use crate::model::Timestamp;
 

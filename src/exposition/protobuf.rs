@@ -1,9 +1,9 @@
-//! Delimited protobuf, `io.prometheus.client.MetricFamily`, as Prometheus reads it at a scrape:
+//! Parses delimited protobuf, `io.prometheus.client.MetricFamily`, as Prometheus does at a scrape:
 //! <https://github.com/prometheus/client_model/blob/master/io/prometheus/client/metrics.proto>.
 //!
 //! * A histogram or a summary becomes the series that the text format has for it. A bucket for +Inf is added if there is none.
-//! * A histogram with a span, a zero threshold or a zero count is a native one. If it has classic buckets, too, both are kept.
-//! * Exemplars and the times at which series began are skipped.
+//! * A histogram with a span, a zero threshold or a zero count is native. If it also has classic buckets, both are kept.
+//! * Exemplars and the start times of series are skipped.
 
 use super::builder::{Builder, check_size};
 use super::error::{Excerpt, ParseError, Place, Problem};

@@ -1,4 +1,4 @@
-//! Series and metadata, line by line. Both text formats are read here; [`Format`] says how they differ.
+//! Parses series and metadata, line by line, in both text formats. [`Format`] says how they differ.
 
 use super::builder::Builder;
 use super::error::{Excerpt, ParseError, Place, Problem};

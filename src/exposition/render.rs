@@ -1,9 +1,10 @@
-//! Metric families to the bytes of an exposition: the text format 0.0.4, or delimited protobuf.
+//! Writes metric families as an exposition: the text format 0.0.4, or delimited protobuf.
 //!
-//! * Families stand in the order of their names, and the series of one in the order of their labels, as Prometheus' encoders write them.
-//! * Families of one name become one. If their types disagree it is untyped, and its series are families of their own.
+//! * Families are in the order of their names, and the series of a family in the order of their labels, as Prometheus'
+//!   encoders write them.
+//! * Families of the same name become one. If their types differ, it is untyped, and its series are separate families.
 //! * Text and protobuf know five types. A counter of OpenMetrics is a family with the name of its series.
-//! * Text has no native histograms: such a series is written with its count and its sum, and one bucket.
+//! * The text format has no native histograms. Such a series is written with its count, its sum, and one bucket.
 
 mod protobuf;
 mod text;

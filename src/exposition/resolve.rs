@@ -1,5 +1,5 @@
-//! Gives each name of series its family, and what follows from the family's type. It runs at the end, so that a type holds
-//! for the whole family wherever it stands.
+//! Finds the family of each name of series, and applies its type. It runs at the end, so that a `TYPE` holds for the whole
+//! family, wherever it is in the body.
 
 use super::builder::{Builder, hash_str};
 use super::error::{Excerpt, ParseError, Problem};

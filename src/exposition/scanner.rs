@@ -1,6 +1,6 @@
-//! The one scanner of the text formats: bytes to names, quoted texts, words and lines. It reads each byte once.
+//! The scanner of the text formats. It cuts bytes into names, quoted texts, words and lines, and reads each byte once.
 //!
-//! It stops at ASCII characters only, so each span begins and ends between characters of UTF-8.
+//! It stops only at ASCII characters, so each span begins and ends between characters of UTF-8.
 
 use super::error::{Excerpt, Problem};
 use super::families::Span;

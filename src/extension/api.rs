@@ -1,4 +1,4 @@
-//! The Extensions API and the Telemetry API of Lambda, from the side of an extension.
+//! Calls the Extensions API and the Telemetry API of Lambda.
 //!
 //! * <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 //! * <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api-reference.html>

@@ -1,6 +1,6 @@
 //! The metrics of this environment since the last dispatch: of the platform, and the function's own.
 //!
-//! Listeners fill it, and the loop of the extension empties it. Nothing waits while it is locked.
+//! Listeners fill it, and the loop of the extension empties it. While it is locked, nothing waits.
 
 use super::gauges::Gauges;
 use crate::event::{Event, EventTimes, Rules, read_message};

@@ -1,7 +1,8 @@
-//! When to dispatch, and where to.
+//! Decides when to dispatch, and sends to the destination.
 //!
-//! * A dispatch first sends what an earlier one could not, and then what waits now.
-//! * After a failure the next one waits 1, 2, 4 … 60 s. Metrics that come meanwhile are added up in the buffer, which is bounded.
+//! * A dispatch first sends what an earlier one could not send, and then what waits now.
+//! * After a failure the next dispatch waits 1, 2, 4 … 60 s. Metrics that come meanwhile are added up in the buffer, which
+//!   is bounded.
 //! * A dispatch may be dropped at any await. It then counts as a failure.
 
 use super::buffer::{Buffer, OwnCount, Waiting};

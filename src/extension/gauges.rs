@@ -1,4 +1,4 @@
-//! The gauges of this environment, for `StatsD` lines that change a value: `fuel:-3|g`.
+//! The gauges of this environment, for `StatsD` lines that change a value by an amount: `fuel:-3|g`.
 //!
 //! At most [`MAX_HELD_GAUGES`] are remembered, and [`MAX_KEY_BYTES`] of their names and labels.
 

@@ -1,7 +1,7 @@
-//! To a Pushgateway: the totals of this environment, as a group of its own, which is deleted at the end.
+//! Sends the totals of this environment to a Pushgateway, as a group of its own, and deletes the group at the end.
 //!
-//! A gateway of this project gets each push with a time to live, for environments that are killed. Only such a one knows the path
-//! `/ttl/1h`: any other answers 404 or 405 to it, once.
+//! Pushes have the path `/ttl/1h`, so that the group of a killed environment expires. Only a gateway of this project knows
+//! that path. If the first answer is 404 or 405, the extension pushes without it.
 
 use super::totals::Totals;
 use super::wall_clock;

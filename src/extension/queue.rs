@@ -1,8 +1,8 @@
-//! To the gateway's queue: one message for a dispatch, or a few.
+//! Sends to the gateway's queue: one message for a dispatch, or a few.
 //!
-//! * A message that the queue did not confirm is kept, and sent again with the same ids. It also keeps its time, unless the queue has
-//!   certainly not taken it.
-//! * Everything here may be dropped at any await: then nothing is lost, and nothing counts twice.
+//! * If the queue did not confirm a message, the extension keeps it, and sends it again with the same ids. The message also
+//!   keeps its time, unless the queue has certainly not taken it.
+//! * Everything here may be dropped at any await. Nothing is lost then, and nothing counts twice.
 
 use super::wall_clock;
 use crate::aws::sqs::{QueueSender, SendError};

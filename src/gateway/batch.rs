@@ -1,4 +1,4 @@
-//! The messages that a trigger hands over.
+//! The messages of an invocation.
 
 use crate::model::{Rejection, Timestamp};
 use std::borrow::Cow;

@@ -1,4 +1,4 @@
-//! Chaos in one process: the real code of ingest and of the tick, over random schedules that a seed decides.
+//! Chaos in one process: runs the real code of ingest and of the tick over random schedules. A seed decides the schedule.
 //!
 //! ```text
 //! senders -> queue -> functions (ingest) -> table -> ticks -> receiver
@@ -6,12 +6,12 @@
 //!              +--- operator <- dead letters <---------+
 //! ```
 //!
-//! Time is virtual: waits cost nothing, and a schedule of hours takes a second. Functions and ticks are processes that die at every call
-//! of the table, the receiver and the dead-letter queue, before and after its effect. Effects come late, answers are lost, and reads are
-//! old. Messages come twice and in any order. Each part is down for longer than the margins.
+//! Time is virtual: waits cost nothing, and a schedule of hours takes a second. Functions and ticks are processes. They die
+//! before and after each call of the table, the receiver and the dead-letter queue. Effects come late, answers are lost,
+//! and reads are old. Messages come twice and in any order. Each part is down for longer than the margins.
 //!
-//! At the end the [judge](judge) accounts for every event, and compares all totals to the unit. With one of the
-//! [safeguards](crate::aggregate::Safeguard) broken it must find a [`Fault`].
+//! At the end the [judge](judge) accounts for every event, and compares all totals exactly. If a
+//! [safeguard](crate::aggregate::Safeguard) is turned off, it must find a [`Fault`].
 
 mod events;
 mod judge;

@@ -1,4 +1,4 @@
-//! Rejected messages to the dead-letter queue.
+//! Sends rejected messages to the dead-letter queue.
 
 use super::event_texts::EventTexts;
 use super::ledger::RejectedEvent;

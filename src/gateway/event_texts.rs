@@ -1,7 +1,8 @@
-//! The texts of the events of a direct payload, for their dead letters: nobody reads the payload a second time.
+//! Remembers where the events of a direct payload are, so that nobody parses the payload again for dead letters.
 //!
-//! * A text takes eight bytes, its position. A text that is not part of the payload (it was unwrapped) is copied.
-//! * Above [`MAX_EVENT_DEAD_LETTERS`] rejected events the payload becomes one dead letter, and no text is kept.
+//! * The position of a text takes eight bytes. If a text is not a part of the payload, because it was unwrapped, it is
+//!   copied.
+//! * With more than [`MAX_EVENT_DEAD_LETTERS`] rejected events the payload becomes one dead letter, and no text is kept.
 
 use crate::limits::MAX_EVENT_DEAD_LETTERS;
 

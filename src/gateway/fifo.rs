@@ -1,5 +1,5 @@
-//! The FIFO rule: after the first errored message of a group, all later messages of that group are returned. None of them is
-//! dead-lettered. A rejected message does not hold its group up.
+//! The FIFO rule: after the first errored message of a group, all later messages of the group are returned. None of them is
+//! dead-lettered. A rejected message does not delay its group.
 
 use super::{Batch, Message, Trigger};
 use std::collections::HashSet;

@@ -1,9 +1,10 @@
-//! Groups in the table: one item each, changed by compare-and-swap.
+//! Pushed groups in the table. Each is one item, which is changed by compare-and-swap.
 //!
-//! * A change is read, applied and written on its own, and again if another one came between. It is idempotent: a repetition after a lost
-//!   answer does no harm.
-//! * The version of an item never goes back, not even if the item was deleted between: it is at least the time of the change.
-//! * No group is refused because of its removed series, and none is stored that cannot be read again.
+//! * A change reads the group, applies itself, and writes the group. If another change came between, it begins again. A
+//!   change is idempotent, so a repetition after a lost answer does no harm.
+//! * The version of an item never goes back, even if the item was deleted in between: it is at least the time of the
+//!   change.
+//! * A group is never refused because of its removed series. A group that cannot be read again is never stored.
 
 use super::State;
 use crate::blob::BlobError;

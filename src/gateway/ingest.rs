@@ -1,4 +1,4 @@
-//! Ingest: a batch of messages to one outcome for each event and one action for each message.
+//! Ingest: takes a batch of messages, and returns an outcome for each event and an action for each message.
 
 use super::event_texts::EventTexts;
 use super::journal::{self, Journal};

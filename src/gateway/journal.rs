@@ -1,8 +1,8 @@
-//! Typed events to the journal in the table.
+//! Appends typed events to the journal in the table.
 //!
-//! * Each put has a fresh key, also a retry of the same item: a late put can only add a repetition, which the fold drops.
-//! * A put is given up after [`PUT_TIMEOUT`], far within the two minutes by which a tick reads again. So no item appears where no tick
-//!   looks for it.
+//! * Each put has a new key, even a retry of the same item. So a late put can only add a repetition, which the fold drops.
+//! * The gateway gives up a put after [`PUT_TIMEOUT`]. A tick reads the last two minutes again, which is much longer. So no
+//!   item appears where no tick reads.
 //! * A batch without typed events makes no call.
 
 use super::{Batch, Message, State, Trigger};

@@ -1,8 +1,8 @@
-//! Typed series and groups for people: those that a selector takes, and their deletion.
+//! Lists and deletes the typed series and groups that a selector finds.
 //!
-//! * A selector takes a typed series by its name and labels, and a group by its grouping labels: a group has no name. All shards that a
-//!   table can have are looked at, so the number of shards need not be known.
-//! * A deletion gets what a list found. So it deletes what somebody has seen, and nothing that came later.
+//! * A selector finds a typed series by its name and labels. It finds a group by its grouping labels, because a group has
+//!   no name. It looks at all shards that a table can have, so the number of shards need not be known.
+//! * A deletion gets the result of a list. So it deletes only what somebody has seen.
 //! * Typed series end in one change of their shard. Each group is deleted as `DELETE` does it.
 
 use super::State;

@@ -1,4 +1,4 @@
-//! Rules and words that a push and a relayed request share.
+//! Rules and error texts for labels, for pushes and relayed requests.
 
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES};
 use crate::model::{NameError, Reason, Rejection};

@@ -1,8 +1,9 @@
 //! The outcome of every event and the action for every message of a batch. Pure.
 //!
-//! * An event has one entry of one byte. Entries are in the order of the payload; an event's [`ItemId`] is its position.
+//! * An event has one entry of one byte. Entries are in the order of the payload. The position of an event is its
+//!   [`ItemId`].
 //! * A message is a range of events, its [`Shape`], and one action.
-//! * Details are kept within a bound. A payload of 6 MB can hold two million rejected events, and their details would not fit into
+//! * Details have a limit. A payload of 6 MB can have two million rejected events, and their details would not fit into
 //!   memory. The first detail of each message is always kept.
 
 use super::MessageAction;

@@ -1,4 +1,4 @@
-//! Outcomes of events to one action for each message. Pure.
+//! Decides the action for each message by the outcomes of its events. Pure.
 
 use super::Batch;
 use super::fifo::HeldGroups;

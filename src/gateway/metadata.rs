@@ -1,7 +1,8 @@
-//! Metadata of families: type, help and unit, in a request of their own behind the samples.
+//! Sends the metadata of families (type, help and unit), in a request after the samples.
 //!
-//! Metadata is sent once for each environment, family and hour of the clock. So the first tick of an hour sends that of all families
-//! together. If the receiver refuses it, that is logged and changes no outcome: the samples are stored.
+//! Metadata is sent once for each environment, family and hour of the clock. So the first tick of an hour sends that of all
+//! families together. If the receiver refuses it, the gateway logs that. No outcome changes, because the samples are
+//! stored.
 
 use super::writer::Writer;
 use crate::aws::Transport;

@@ -1,12 +1,13 @@
-//! OTLP: a request of an SDK or a collector to the receiver, translated as Prometheus does.
+//! Writes an OTLP request of an SDK or a collector to the receiver. The translation is that of Prometheus.
 //!
-//! * A data point that cannot be translated is rejected, and the others are sent. Ages are the receiver's to judge.
-//! * An item of the delivery is a data point with all its samples, or the `target_info` of a resource. A `target_info` that the receiver
-//!   calls late or a duplicate is superseded: another process of the same job and instance has written it.
-//! * A data point with delta temporality goes to the journal as an increment, if there is a table. Table and receiver are written side by
-//!   side. After a failure of either, the sender repeats all; the identity of a point makes it count once.
-//! * The samples of a long request are sent in several tables, each of at most [`MAX_OTLP_TABLE_BYTES`]. The first reading finds all that is
-//!   wrong with the request, before anything is sent.
+//! * If a data point cannot be translated, it is rejected, and the others are sent. The receiver decides about ages.
+//! * An item of the delivery is a data point with all its samples, or the `target_info` of a resource. If the receiver
+//!   calls a `target_info` late or a duplicate, it is superseded: another process of the same job and instance has written
+//!   it.
+//! * With a table a data point with delta temporality becomes an increment in the journal. Table and receiver are written
+//!   at the same time. If either fails, the sender repeats everything; the identity of a point makes it count once.
+//! * A long request is sent in several tables of samples, each of at most [`MAX_OTLP_TABLE_BYTES`]. A first pass finds all
+//!   errors of the request before anything is sent.
 
 mod part;
 

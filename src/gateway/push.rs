@@ -1,10 +1,11 @@
-//! Push: the metric families of one group. Without a table they are written to the receiver at once, with it they are kept in a group.
+//! Push: takes the metric families of one group. Without a table it writes them to the receiver at once. With a table it
+//! keeps them in a group.
 //!
-//! * A push is one unit for all that the gateway can judge itself: one error, and nothing of it is sent.
-//! * All samples without a time of their own have the time of the push. If the receiver calls one of them late or a duplicate, a newer
-//!   push has replaced it: the sample is superseded, which counts as delivered.
+//! * A push is one unit: if the gateway itself finds an error, nothing of the push is sent.
+//! * Samples without a time get the time of the push. If the receiver calls one of them late or a duplicate, a newer push
+//!   has replaced it. Such a sample is superseded, and counts as delivered.
 //! * An item of the delivery is a series, in the order of the body. The last item is the gateway's own `push_time_seconds`.
-//! * With the table, samples with times of their own are written first, and the group is stored only if they are.
+//! * With a table, samples with their own times are written first. The group is stored only if they are.
 
 use super::groups::Change;
 use super::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};

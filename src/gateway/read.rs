@@ -1,10 +1,10 @@
-//! Read: the queries of a read request to queries of the receiver, and its answers to one response.
+//! Read: answers a read request. It queries the receiver, and makes one response of the answers.
 //!
 //! AMP has no remote read. A range selector in an instant query gives the raw samples:
 //! <https://docs.aws.amazon.com/prometheus/latest/userguide/AMP-APIReference-QueryMetrics.html>
 //!
-//! * A sample is in the response once, although long ranges are queried in parts.
-//! * An answer that is not understood ends the request: there is never a part of the samples.
+//! * A sample is in the response only once, even if a long range is queried in parts.
+//! * If an answer cannot be understood, the request fails. A response never has only a part of the samples.
 
 use super::ingest::signer;
 use crate::aws::{Answer, BodyPolicy, HttpTransport, Signed, Transport, TransportError};

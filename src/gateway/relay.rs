@@ -1,9 +1,11 @@
-//! Relay: a remote-write request of a sender to the receiver.
+//! Relay: sends a remote-write request of a sender to the receiver.
 //!
-//! * Names are not translated. A series that the receiver would not take is rejected, and the others are sent. A native
-//!   histogram that contradicts itself is rejected, too: Prometheus 3.5 answers 500 to it, and a sender would repeat it for ever.
-//! * An item of the delivery is a sample, in the order of the request: a sender of 2.0 wants to know how many were written.
-//! * Ages are the receiver's to judge. Stale markers and native histograms stay as they are, and exemplars are left out.
+//! * Names are not translated. If the receiver would not take a series, it is rejected, and the others are sent. A native
+//!   histogram that contradicts itself is rejected, too: Prometheus 3.5 answers 500 to it, and a sender would repeat it for
+//!   ever.
+//! * An item of the delivery is a sample, in the order of the request. So a sender of 2.0 learns how many samples were
+//!   written.
+//! * The receiver decides about ages. Stale markers and native histograms stay as they are, and exemplars are left out.
 
 use super::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};
 use super::watch::Watch;

@@ -1,4 +1,4 @@
-//! The report about a payload: what became of its events.
+//! The report about a payload: the outcomes of its events.
 
 use super::{Ingested, RejectedEvent};
 use crate::limits::MAX_LISTED_REJECTIONS;

@@ -1,4 +1,4 @@
-//! The table behind the use cases that keep something.
+//! The table and its settings, for the use cases that keep something.
 
 use crate::aws::{CredentialsSource, HttpTransport};
 use crate::config::{StateSettings, TableSettings};

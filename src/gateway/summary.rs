@@ -1,4 +1,4 @@
-//! The numbers of one invocation, from which the log line, the metrics and the answer to a direct caller are made.
+//! The numbers of one invocation. The metric line and the answer to a direct caller are made of them.
 
 use super::{Ledger, MessageAction, TickSummary};
 use crate::model::{ItemId, Outcome, Reason, Rejection};

@@ -1,14 +1,16 @@
-//! A tick: what the journal holds into the state of each shard, one commit, and everything that is exposed to the receiver.
+//! A tick: adds the journal to the state of each shard, commits it, and sends everything that is exposed to the receiver.
 //!
 //! ```text
 //! head -> snapshot -> journal -> fold -> blobs -> (replace the head) -> zeros, markers -> values -> dead letters, metadata -> settled
 //! ```
 //!
-//! * Nothing is visible before the head is replaced, and after that the tick is counted whatever happens. One of two ticks can win.
-//! * A tick that sees the head of a newer tick stops: it must not send behind it. It looks before each request.
-//! * A deletion replaces the head between two ticks (`end`). A tick that meets one folds again, so no scrape is lost.
-//! * Samples have the time of the tick. So a tick that comes twice sends equal samples.
-//! * An error of the table fails the shard's tick, and changes nothing for the next one.
+//! * Nothing is visible before the head is replaced. After that the tick has counted, whatever happens. If two ticks run,
+//!   only one can replace the head.
+//! * A tick must not send after a newer tick. So it looks at the head before each request, and stops if the head is newer.
+//! * A deletion also replaces the head (`end`). If this happens during a tick, the tick folds again, so that no scrape is
+//!   lost.
+//! * Samples have the time of the tick. So if a tick comes twice, it sends equal samples.
+//! * If the table fails, the tick of the shard fails. Nothing changes for the next one.
 
 mod blobs;
 mod commit;

@@ -1,6 +1,8 @@
-//! Delimited protobuf: `io.prometheus.client.MetricFamily` behind its length. Native histograms keep their buckets.
+//! Writes delimited protobuf: each `io.prometheus.client.MetricFamily` after its length. Native histograms keep their
+//! buckets.
 //!
-//! A family of histograms or summaries whose parts do not make one, such as buckets without a count, is written as untyped series.
+//! The parts of a histogram or a summary may not make one, for example buckets without a count. Then the family is written
+//! as untyped series.
 
 use super::{Kind, Part, Rendered, arrange, labels, part};
 use crate::model::write_bound;

@@ -1,4 +1,4 @@
-//! The text format 0.0.4, as Prometheus' encoder for Go writes it:
+//! Writes the text format 0.0.4 as Prometheus' encoder for Go does:
 //! <https://github.com/prometheus/common/blob/main/expfmt/text_create.go>. Bounds and quantiles stay as they are.
 
 use super::{Kind, arrange, classic, labels};

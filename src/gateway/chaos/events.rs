@@ -1,4 +1,4 @@
-//! Typed events of every kind, as JSON and as the judge knows them.
+//! Makes typed events of every kind, as JSON and in a form for the judge.
 
 use super::{HOUR, MINUTE, SECOND, World};
 use crate::aggregate::{Identity, SeriesKey};

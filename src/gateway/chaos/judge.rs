@@ -1,4 +1,4 @@
-//! The judge: it accounts for every event, and compares what the table and the receiver hold with what was sent.
+//! The judge accounts for every event. It compares what was sent with the table and the receiver.
 
 use super::events::{self, EventId, Sent};
 use super::numbers::Numbers;

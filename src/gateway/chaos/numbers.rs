@@ -1,4 +1,4 @@
-//! Counts of schedules, to be printed.
+//! The counts of schedules, for the output.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A function or a tick as a process that can die at each of its calls.
+//! Runs a function or a tick as a process that can die at each of its calls.
 
 use super::queue::DeadLetters;
 use super::receiver::ReceiverClient;

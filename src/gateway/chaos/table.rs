@@ -1,4 +1,4 @@
-//! The table as a process meets it. A write takes effect whether or not the process still waits for it, perhaps much later.
+//! The table in the view of a process. A write takes effect even if the process no longer waits for it, perhaps much later.
 
 use super::plan::Part;
 use super::process::Process;

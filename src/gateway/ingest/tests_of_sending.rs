@@ -1,4 +1,4 @@
-//! Answers and failures of a receiver to outcomes, through the whole gateway.
+//! Tests the outcomes after answers and failures of a receiver, through the whole gateway.
 
 use super::tests::{NOW, Rig, answers, events, failures, has, sqs, stored};
 use crate::aws::{Answer, TransportError};

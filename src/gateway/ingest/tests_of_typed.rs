@@ -1,4 +1,4 @@
-//! Typed events to the journal and to outcomes, through the whole gateway.
+//! Tests the journal and the outcomes of typed events, through the whole gateway.
 
 use super::tests::{NOW, Rig, answers, failures, sqs, stored};
 use crate::aggregate::Identity;

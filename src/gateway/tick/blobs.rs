@@ -1,4 +1,4 @@
-//! The keys of the items of a shard, and their lives.
+//! The keys of the items of a shard, and how long the items stay.
 //!
 //! ```text
 //! j#<shard>  <13 digits: ms>#<random>                          journal, which ingest writes
@@ -10,7 +10,8 @@
 //! g#<shard>  …                                                 groups
 //! ```
 //!
-//! So one query each reads a snapshot and the identities, in their order. A blob that no head names is garbage, and the table deletes it.
+//! So one query reads a snapshot, and another one the identities, both in order. If no head names a blob, it is garbage,
+//! and the table deletes it.
 
 use crate::aggregate::head::{BlobName, IdsName};
 use crate::model::Timestamp;

@@ -1,4 +1,4 @@
-//! The fold and its commit.
+//! Folds the journal into the state, and commits the result.
 
 use super::blobs::{base_prefix, delta_prefix, expires, head_key, ids_prefix, part, state_partition};
 use super::journal::{JournalRead, LIMITS};

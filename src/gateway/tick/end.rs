@@ -1,10 +1,11 @@
-//! Ends typed series between two ticks, for somebody who deletes them.
+//! Ends typed series between two ticks, because somebody deletes them.
 //!
-//! * The head is replaced only if it is the one that was read, as by a tick. If a tick and a deletion meet, the slower one begins again.
+//! * As in a tick, the head is replaced only if it has not changed since it was read. If a tick and a deletion run at the
+//!   same time, the slower one begins again.
 //! * The tick, the cursor and the identities of the head stay. So every event of the journal still counts once, for the other series and
 //!   for those that begin again.
-//! * The stale marker lies one millisecond behind the last tick: behind every sample of the series, and before the next tick, which
-//!   sends it. So the zero of a series that begins again lies behind it, too.
+//! * The stale marker is one millisecond after the last tick. So it is later than every sample of the series, and earlier
+//!   than the next tick, which sends it. If the series begins again, its zero is later, too.
 
 use super::commit::Writing;
 use super::{TickError, head, snapshot};

@@ -1,5 +1,5 @@
-//! The gate before each request of a tick: it closes as soon as there is a newer head. Samples of this tick would lie behind those of a
-//! newer one.
+//! The gate is asked before each request of a tick. It closes when there is a newer head, because this tick must not send
+//! samples after those of a newer one.
 
 use super::TickError;
 use crate::aggregate::Safeguard;

@@ -1,6 +1,7 @@
-//! Pushed groups as they are exposed. One series has one writer: typed series win over groups, and the youngest push over older ones.
+//! Reads the pushed groups that are exposed. Only one writer may write a series: typed series win over groups, and the
+//! youngest push over older ones.
 //!
-//! The items of a shard stay packed. They are read twice: once to find the writer of each series, and once to send it.
+//! The items of a shard stay packed in memory. They are read twice: to find the writer of each series, and to send it.
 
 use super::blobs::group_partition;
 use super::{TickError, Ticker, Turn};

@@ -1,8 +1,8 @@
-//! The journal since the cursor, and the identities that earlier ticks counted.
+//! Reads the journal since the cursor, and the identities that earlier ticks counted.
 //!
-//! Memory is bounded: a tick that has read [`MAX_JOURNAL_BYTES`] or [`MAX_ENTRIES`] leaves the rest to the next one. Its cursor then lies
-//! so that the next one begins with the last item that this one read, or further back. An item before that one cannot appear any more:
-//! it would have had its key for two minutes.
+//! Memory is bounded: if a tick has read [`MAX_JOURNAL_BYTES`] or [`MAX_ENTRIES`], it leaves the rest to the next one. The
+//! cursor is then such that the next tick begins with the last item that this one read, or earlier. No item can appear any
+//! more before that one, because its key is already two minutes old.
 
 use super::blobs::{ids_prefix, journal_from, journal_partition, journal_time, may_be_deleted, part, state_partition};
 use super::{TickError, Ticker, Turn};

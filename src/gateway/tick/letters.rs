@@ -1,8 +1,9 @@
-//! The dead letters that a state owes: at least once, after the commit, in the order of their numbers.
+//! Sends the dead letters that a state owes: at least once, after the commit, in the order of their numbers.
 //!
-//! Events of one reason that follow each other are one array of at most [`MAX_ARRAY_BYTES`]. A dead letter that is sent again, because the
-//! tick ended before that was noted, begins with the same event and has the same source. It may have more events at its end. Then it has
-//! another deduplication id: a FIFO queue would drop it with all of them.
+//! Consecutive events of one reason are one array of at most [`MAX_ARRAY_BYTES`]. If the tick ends before it noted a dead
+//! letter as sent, the next tick sends it again. It begins with the same event, and has the same source. It may have more
+//! events at its end. Then it has another deduplication id, because a FIFO queue would otherwise drop it with the new
+//! events.
 
 use super::{ShardSummary, Ticker, Turn};
 use crate::aggregate::{OwedEvent, OwedReason, TypedState};

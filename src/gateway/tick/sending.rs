@@ -1,12 +1,14 @@
-//! Sends what a committed state and the groups expose to the receiver.
+//! Sends everything that a committed state and the groups expose to the receiver, in this order:
 //!
-//! 1. Zeros of newborn series and stale markers. They keep the times of their own ticks, however often they are sent.
-//! 2. That they are settled is written into the table before any value of a newborn series is sent. So no zero is ever sent behind a value
-//!    of its series.
-//! 3. Values, all with the time of the tick. A series that the receiver refused in three ticks running comes last, alone, once an hour.
+//! 1. Zeros of new series and stale markers. They keep the times of their own ticks, however often they are sent.
+//! 2. Then the table notes that they are settled, before any value of a new series is sent. So no zero is ever sent after a value of its
+//!    series.
+//! 3. Values, all with the time of the tick. If the receiver refused a series in three consecutive ticks, the series comes last, alone, once
+//!    an hour.
 //! 4. Dead letters that are owed, and metadata.
 //!
-//! Samples go in tables of [`TABLE_SAMPLES`], one after another: all of them would not fit into memory. An item of a table is a series.
+//! Samples go in tables of [`TABLE_SAMPLES`], one after another, because all of them would not fit into memory. An item of a table is a
+//! series.
 
 use super::blobs::settled_key;
 use super::gate::HeadGate;
