@@ -1,7 +1,8 @@
-//! The HTTP door: a request to a use case and back. It knows nothing of Lambda and of connections.
+//! The HTTP door: gives a request to a use case, and makes an answer of its result. It knows neither Lambda nor
+//! connections.
 //!
-//! * [`Request`], [`Response`]: what a front hands over and takes back.
-//! * [`Door`]: the order of judgement.
+//! * [`Request`], [`Response`]: the input and the output of the door.
+//! * [`Door`]: checks a request, in a fixed order.
 //! * [`Doorkeeper`]: who may use the door.
 //! * `route`: paths and methods. Pure, as are `auth`, `accept`, `media_type`, `origin`, `body` and `answer`.
 //! * `page`, `pushgateway`, `exposed`, `groups`, `remote_write`, `otlp`, `remote_read`, `events`, `status`: one file for each kind of route.

@@ -1,8 +1,8 @@
 //! Logs and metrics of the gateway itself.
 //!
-//! Log lines are JSON on standard output, one for each event of `tracing`. One more line for each invocation is a log line and
-//! [embedded metrics](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html):
-//! CloudWatch makes metrics of it. It is printed whatever the log filter is.
+//! Log lines are JSON on standard output, one for each event of `tracing`. Each invocation prints one more line, whatever
+//! the log filter is. CloudWatch makes metrics of it ([embedded
+//! metrics](https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/CloudWatch_Embedded_Metric_Format_Specification.html)).
 
 mod metric_line;
 

@@ -1,4 +1,4 @@
-//! Lambda: which trigger a payload is from, and the answer that its caller expects.
+//! Lambda: recognises the trigger of a payload, and writes the answer that its caller expects.
 //!
 //! [`handle`] is a plain function that knows nothing of the runtime. [`runtime`] is the loop that `ingest` runs.
 

@@ -1,7 +1,7 @@
-//! Sizes and counts that bound what the gateway takes, keeps and sends. Bytes, if the name does not say otherwise.
+//! Limits of everything that the gateway takes, keeps and sends. They are bytes, unless the name says something else.
 //!
-//! The groups up to the last one are set by others, with a link to the page that says so. The last group is ours: it bounds the
-//! memory of a function of 128 MB, or the length of what people read. Waiting times stand with their owners.
+//! Others set the limits of all groups but the last, and a link names the page. The last group is ours: it limits the
+//! memory of a function of 128 MB, or the length of texts. Waiting times are in the modules that wait.
 
 // --- AMP: <https://docs.aws.amazon.com/prometheus/latest/userguide/AMP_quotas.html>, and Cortex, from which AMP is derived:
 // --- <https://cortexmetrics.io/docs/configuration/configuration-file/#limits_config>

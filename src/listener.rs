@@ -1,11 +1,11 @@
-//! An HTTP/1.1 server: it bounds bodies and connections, and lets requests end before it stops.
+//! An HTTP/1.1 server. It limits bodies and connections, and finishes requests before it stops.
 //!
 //! Clients keep connections without closing them. If all connections are taken, the server closes those without a request, and the
 //! others after their answers.
 //!
-//! On a loopback address it answers programs of this machine and no web page. A browser sends a request of any page to any port.
-//! So it answers 403 to the `Origin` of another page than its own, to other sites, and to the name of another host (DNS rebinding).
-//! On any other address web pages are answered, too.
+//! On a loopback address it answers programs of this machine, and no web page. A browser sends the request of any page to
+//! any port. So it answers 403 to an `Origin` other than its own, to other sites, and to the name of another host (DNS
+//! rebinding). On any other address it also answers web pages.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{CONNECTION, HOST, ORIGIN};

@@ -1,8 +1,8 @@
-//! The nouns that every stage shares. The types keep the invariants:
+//! The types that every stage uses. They keep these invariants:
 //!
 //! * A [`LabelSet`] is sorted by name, has each name once and no empty value.
 //! * A [`MetricName`] or [`LabelName`] is not empty and at most [`crate::limits::MAX_NAME_BYTES`] long.
-//! * A [`Value`] knows whether it was written as an integer, and only [`Value::StaleMarker`] is sent as a stale marker.
+//! * A [`Value`] remembers if it was written as an integer. Only [`Value::StaleMarker`] is sent as a stale marker.
 
 mod bound;
 mod family;

@@ -1,15 +1,15 @@
-//! OTLP metrics: `ExportMetricsServiceRequest` in protobuf or JSON, to samples as Prometheus translates them.
+//! OTLP metrics: reads `ExportMetricsServiceRequest` in protobuf or JSON, and translates it to samples as Prometheus does.
 //!
 //! * The messages: <https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/metrics/v1/metrics.proto>.
-//! * The translation: <https://github.com/prometheus/otlptranslator>, strategy `UnderscoreEscapingWithSuffixes`, because AMP takes
-//!   classic names only, and `storage/remote/otlptranslator` of Prometheus. `tests/otlp.rs` compares with it.
+//! * The translation: <https://github.com/prometheus/otlptranslator> and Prometheus' `storage/remote/otlptranslator`. The
+//!   strategy is `UnderscoreEscapingWithSuffixes`, because AMP takes only classic names. `tests/otlp.rs` compares with it.
 //!
-//! [`read_protobuf`] and [`read_json`] give the same parts to a [`Visitor`], one data point at a time, whatever the order of the
-//! fields is. [`Translator`] is the visitor that makes samples of them for a [`Sink`], and increments of those with delta temporality.
+//! [`read_protobuf`] and [`read_json`] give the same parts to a [`Visitor`], one data point at a time, whatever the order
+//! of the fields is. The visitor [`Translator`] makes samples for a [`Sink`]. With delta temporality it makes increments.
 //!
 //! * Both readers are linear in the bytes and keep one data point at a time, of at most [`MAX_OTLP_ATTRIBUTES`] attributes and
 //!   [`MAX_OTLP_BUCKETS`] buckets.
-//! * A field may stand twice: lists go on, and of other values the last one counts.
+//! * A field may be there twice. Then a list has the elements of both, and of other values the last one counts.
 //! * Exemplars are skipped.
 //!
 //! [`MAX_OTLP_ATTRIBUTES`]: crate::limits::MAX_OTLP_ATTRIBUTES

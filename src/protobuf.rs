@@ -1,8 +1,8 @@
-//! A walker over the fields of a protobuf message. It copies nothing and allocates nothing.
+//! Walks over the fields of a protobuf message. It copies nothing and allocates nothing.
 //!
 //! * Fields come in the order of the bytes, each with its number. The caller skips those that it does not know.
-//! * Repeated numbers are packed or not, as the sender likes.
-//! * Groups, which no message here has, are errors. So are numbers of fields and lengths that do not fit.
+//! * Repeated numbers may be packed or not.
+//! * Groups are errors, because no message here has them. Field numbers and lengths that do not fit are errors, too.
 //!
 //! The encoding: <https://protobuf.dev/programming-guides/encoding/>.
 

@@ -2,7 +2,7 @@
 //!
 //! * [`GroupingKey`]: the labels in the path of a push.
 //! * [`Group`]: the families of a group, its push times, its expiry, and the series that end.
-//! * [`exposed`]: the families of all groups at a time.
+//! * [`exposed`]: the families that all groups expose at a time.
 //! * [`unpack`] and [`Group::decode`]: the bytes of its item.
 
 mod codec;

@@ -1,11 +1,11 @@
-//! The sender: requests to answers, and answers to one outcome for each item.
+//! The sender: sends requests, and decides one outcome for each item by the answers.
 //!
-//! * [`deliver`]: the loop. It drives a [`Delivery`] with a [`Sender`].
-//! * [`Delivery`]: the bookkeeping of every sample. Pure.
+//! * [`deliver`]: the loop. It asks a [`Delivery`] for the next part, and sends it with a [`Sender`].
+//! * [`Delivery`]: tracks the state of every sample. Pure.
 //! * [`Sender`]: the client with retries, deadline, budget and counts.
-//! * [`Disposition`]: the table of HTTP statuses. Pure.
-//! * [`error_text`]: the reason and the sample that a receiver's text names. Pure.
-//! * [`bisect`]: how the culprits of a refused request are found. Pure.
+//! * [`Disposition`]: what an HTTP status means. Pure.
+//! * [`error_text`]: finds the reason and the sample in a receiver's error text. Pure.
+//! * [`bisect`]: finds the culprits of a refused request. Pure.
 //! * [`Backoff`]: how long to wait before a retry. Pure.
 
 mod backoff;

@@ -1,12 +1,13 @@
-//! Samples of many items to ordered, distinct series.
+//! Sorts the samples of many items into distinct series.
 //!
-//! An item is whoever brought a sample: an event of a batch, a group of a tick, a series of a relay. [`SampleTableBuilder`] takes
-//! items in the order of the payload; [`SampleTable`] holds their samples in the order in which they are sent. Invariants:
+//! An item is the source of a sample: an event of a batch, a group of a tick, a series of a relay. [`SampleTableBuilder`]
+//! takes items in the order of the payload. [`SampleTable`] has their samples in the order of sending. Invariants:
 //!
-//! * Samples of one series stand together, in the order of their times (remote write 1.0, "Ordering").
-//! * Equal samples (same series, time and bits, in a histogram too) stand side by side, one for each of their items. The encoder writes the first.
-//! * A second value for the same series and time is a [`Contradiction`]. It rejects the later item as a whole, and a rejected
-//!   item reserves nothing: samples after it are compared as if it had never come.
+//! * Samples of one series are together, in the order of their times (remote write 1.0, "Ordering").
+//! * Equal samples (same series, time and bits, in a histogram too) are next to each other, one for each of their items.
+//!   The encoder writes only the first.
+//! * A second value for the same series and time is a [`Contradiction`]. It rejects the whole later item. Later samples are
+//!   compared as if the rejected item had not come.
 
 mod builder;
 mod contradiction;

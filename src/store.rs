@@ -1,13 +1,15 @@
-//! The table that holds the state: a narrow trait, and its implementations.
+//! The table that keeps the state: a small trait, and its implementations.
 //!
-//! Invariants that every implementation keeps, and `store/conformance.rs` tests:
+//! Every implementation keeps these invariants, and `store/conformance.rs` tests them:
 //!
-//! * A read sees every write that was answered before it began.
+//! * A read sees every write that was answered before the read began.
 //! * A query returns the items of one partition in the order of the bytes of their sort keys, one page at a time.
 //! * If several callers replace or delete one version of an item, at most one of them succeeds.
-//! * An item whose time `expires` is past stays readable until the table deletes it, which may take days. Callers compare times.
+//! * After its time `expires` an item stays readable until the table deletes it. This may take days, so callers compare
+//!   times.
 //!
-//! A call that fails or is dropped may have taken effect, now or a moment later, unless [`StoreError::had_no_effect`] says no.
+//! If a call fails or is dropped, it may have taken effect, now or a moment later. Only [`StoreError::had_no_effect`]
+//! excludes that.
 
 mod dynamodb;
 #[cfg(feature = "cli")]

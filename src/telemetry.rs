@@ -1,10 +1,10 @@
-//! Records of the Lambda Telemetry API and lines of `StatsD` to typed metrics.
+//! Makes typed metrics of records of the Lambda Telemetry API, and of lines of `StatsD`.
 //!
-//! * [`read_records`]: the body of one delivery to [`Record`]s. Nothing that AWS adds to it is an error.
-//! * [`Platform`]: records to typed metrics of the function.
-//! * [`read_lines`]: the lines of one datagram to [`Line`]s.
-//! * [`Pending`]: the sum of each series since the last dispatch, bounded.
-//! * [`cut`]: what is pending to the messages of a dispatch.
+//! * [`read_records`]: parses the body of one delivery into [`Record`]s. Additions by AWS cause no error.
+//! * [`Platform`]: makes typed metrics of the function from records.
+//! * [`read_lines`]: parses one datagram into [`Line`]s.
+//! * [`Pending`]: adds up each series since the last dispatch. Bounded.
+//! * [`cut`]: divides pending series into the messages of a dispatch.
 //!
 //! The records: <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>.
 

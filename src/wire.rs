@@ -1,12 +1,12 @@
-//! The sample table to requests: cut by size, protobuf, snappy block. Requests of others to series. Remote write 1.0:
-//! <https://prometheus.io/docs/specs/prw/remote_write_spec/>.
+//! Encodes the sample table into requests of limited size: protobuf, snappy block. Decodes the requests of others. Remote
+//! write 1.0: <https://prometheus.io/docs/specs/prw/remote_write_spec/>.
 //!
-//! * [`Requests`]: which samples go into which request.
-//! * `write_request`: samples to the bytes of a `WriteRequest`.
-//! * [`metadata`]: metadata to a `WriteRequest` without samples.
-//! * [`incoming`]: requests of either version to borrowed series.
-//! * [`messages`]: the same messages for reading, with `prost`.
-//! * [`read`]: remote read, from request to queries and from their answers to the response.
+//! * [`Requests`]: decides which samples go into which request.
+//! * `write_request`: encodes samples as a `WriteRequest`.
+//! * [`metadata`]: encodes metadata as a `WriteRequest` without samples.
+//! * [`incoming`]: decodes requests of both versions into borrowed series.
+//! * [`messages`]: the same messages as types of `prost`, for reading.
+//! * [`read`]: remote read: decodes the request, makes queries, and encodes the response.
 
 mod histogram;
 pub mod incoming;

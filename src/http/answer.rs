@@ -1,4 +1,4 @@
-//! Answers of the door. Every one has the same headers of caution, and an error has one sentence of text.
+//! Makes the answers of the door. All have the same security headers. An error has one sentence of text.
 
 use super::accept::takes_gzip;
 use super::body::BodyError;

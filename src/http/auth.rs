@@ -1,4 +1,4 @@
-//! The credential of a request against those of the door. Pure.
+//! Compares the credential of a request with those of the door. Pure.
 
 use crate::config::HttpCredentials;
 use base64::Engine as _;

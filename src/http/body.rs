@@ -1,7 +1,7 @@
-//! The body of a request without its content encoding.
+//! Unpacks the body of a request.
 //!
-//! Fronts change bodies. REST API may unpack a body and leave the header, and a front that takes the body for text replaces bytes.
-//! So the first bytes decide, and the header only says which encodings are meant.
+//! Fronts change bodies. A REST API may unpack a body and leave the header. A front that takes the body for text replaces
+//! bytes. So the first bytes decide; the header only says which encodings are possible.
 
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_UNPACKED_BYTES};
 use flate2::bufread::GzDecoder;

@@ -1,4 +1,4 @@
-//! One request to one answer, in the order in which the door judges: health, credential, route, method, size and encoding, body.
+//! Answers one request. The door checks in this order: health, credential, route, method, size and encoding, body.
 
 #[cfg(feature = "cli")]
 use super::page::Beside;

@@ -1,9 +1,9 @@
 //! The doorkeeper decides who may use the door.
 //!
-//! * A secret is fetched with the first request, and kept for five minutes. A copy that has expired stays in use if no new one can be
-//!   fetched.
-//! * A request that does not match has the secret fetched again, at most every ten seconds, so that a rotation works at once.
-//! * Without a copy, no client gets 401: many senders drop their samples then.
+//! * The first request fetches the secret, and it stays for five minutes. If no new copy can be fetched, the expired one
+//!   stays in use.
+//! * If a request does not match, the secret is fetched again, at most every ten seconds. So a rotation works at once.
+//! * Without a copy of the secret the answer is never 401, because many senders drop their samples then.
 
 use super::Request;
 use super::auth::{credentials_in, is_allowed};

@@ -1,5 +1,5 @@
-//! `POST /events`: a message of any shape, and the report as the answer. The header `Idempotency-Key` makes a repetition of typed events
-//! recognisable.
+//! `POST /events`: takes a message of any form, and answers with the report. With the header `Idempotency-Key` the gateway
+//! recognises a repetition of typed events.
 
 use super::body::{Encoding, unpack};
 use super::door::{Answered, Call, Door};

@@ -1,4 +1,4 @@
-//! `GET /metrics`: everything that groups expose now and the typed series of the last ticks, as a scrape wants it.
+//! `GET /metrics`: everything that groups expose now, and the typed series of the last ticks, for a scrape.
 
 use super::door::{Answered, Call};
 use super::{Request, Response, accept};

@@ -1,4 +1,4 @@
-//! A request and an answer of HTTP, whatever brought them: Lambda's event or a local connection.
+//! A request and an answer of HTTP, from an event of Lambda or a local connection.
 
 use bytes::Bytes;
 use std::borrow::Cow;

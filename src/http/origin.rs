@@ -1,4 +1,4 @@
-//! Requests that a web page of another site makes in a browser.
+//! Recognises requests that a web page of another site makes in a browser.
 
 use super::Request;
 

@@ -1,7 +1,7 @@
 //! `POST /v1/metrics`: OTLP over HTTP, <https://opentelemetry.io/docs/specs/otlp/#otlphttp>.
 //!
-//! * SDKs and collectors repeat a request after 429, 502, 503 and 504 alone. An answer of 200 tells which data points are rejected for
-//!   ever, and trouble is 503.
+//! * SDKs and collectors repeat a request only after 429, 502, 503 and 504. An answer of 200 says which data points are
+//!   rejected for ever. If the receiver or the table fails, the answer is 503.
 //! * The body of an error is a `google.rpc.Status`. Answers are encoded as the request is.
 
 use super::body::{BodyError, Encoding, unpack};

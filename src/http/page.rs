@@ -1,8 +1,10 @@
-//! `GET /`: the page. HTML from the server that needs no script to be read, and asks for nothing outside of it.
+//! `GET /`: the page. It is HTML that is readable without a script, and loads nothing else.
 //!
-//! * Every text of a sender passes [`html::push_text`]. Nothing of a sender stands in the style, in the script or in the name of an attribute.
-//! * The header `Content-Security-Policy` allows the one style and the one script, each by its hash, and requests to the door alone.
-//! * The page is bounded: it shows the first groups, the first series of a family, and how many more there are.
+//! * Every text of a sender goes through [`html::push_text`]. No text of a sender is in the style, in the script, or in the
+//!   name of an attribute.
+//! * The header `Content-Security-Policy` allows the one style and the one script, each by its hash, and requests to the
+//!   door only.
+//! * The size of the page is limited: it shows the first groups, the first series of a family, and how many more there are.
 
 #[cfg(feature = "cli")]
 mod beside;

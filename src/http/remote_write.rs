@@ -1,7 +1,7 @@
 //! `POST /api/v1/write` and its other paths: remote write 1.0 and 2.0 from a sender.
 //!
-//! The statuses make senders do the right thing. Prometheus drops what gets 429, and vmagent repeats what gets 413 for ever: neither is
-//! ever answered.
+//! The door never answers 429, because Prometheus then drops the samples. It never answers 413, because vmagent then
+//! repeats the request for ever.
 
 use super::door::{Answered, Call, Door};
 use super::media_type::MediaType;

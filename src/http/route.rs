@@ -1,4 +1,4 @@
-//! The method and the path of a request to a route.
+//! Finds the route of a method and a path.
 
 use super::Request;
 use super::message::PathError;

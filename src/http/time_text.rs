@@ -1,4 +1,4 @@
-//! Times for people and for JSON.
+//! Writes times as text, for the page and for JSON.
 
 use crate::model::Timestamp;
 

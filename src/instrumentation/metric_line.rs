@@ -1,7 +1,7 @@
-//! The metric line: one line of JSON for each invocation that is log and metrics in one.
+//! The metric line: one line of JSON for each invocation, which is also CloudWatch metrics.
 //!
-//! Every number is a key of the line, whatever is embedded. CloudWatch makes a metric of each embedded key and bills it by the
-//! month: <https://aws.amazon.com/cloudwatch/pricing/>. So only [`OF_ALARMS`] are embedded, unless the operator wants all.
+//! The line always has every number. CloudWatch makes a metric of each number that the line declares, and bills it by the
+//! month: <https://aws.amazon.com/cloudwatch/pricing/>. So only [`OF_ALARMS`] are declared, unless the operator wants all.
 
 use crate::aggregate::OwedReason;
 use crate::config::EmbeddedMetrics;

@@ -1,4 +1,4 @@
-//! Outcomes to the answer that the caller of each trigger expects.
+//! Makes the answer that the caller of each trigger expects.
 
 use super::report::{BatchItemFailure, FunctionError, PartialBatchResponse, Report};
 use crate::dead_letter::DeadLetterError;

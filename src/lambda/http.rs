@@ -1,8 +1,8 @@
-//! HTTP as Lambda gets it: the events of a function URL, API Gateway and an Application Load Balancer, and the answers that they take.
+//! HTTP in Lambda: the events of a function URL, API Gateway and an Application Load Balancer, and the answers that they
+//! take.
 //!
-//! The shape of a payload tells its [`Front`]. All have a `requestContext` that is an object, and nothing else that the gateway takes
-//! has one. The fronts differ in more than names. [`event`] says which of them decode the path, and [`answer`] has one shape
-//! for each.
+//! The form of a payload shows its [`Front`]. All fronts have an object `requestContext`, and no other payload of the
+//! gateway has one. [`event`] says which fronts decode the path, and [`answer`] has the form of each answer.
 //!
 //! | front | documented at |
 //! |---|---|

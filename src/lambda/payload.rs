@@ -1,8 +1,9 @@
-//! The payload of an invocation to messages, or to an HTTP request.
+//! Reads the messages, or the HTTP request, in the payload of an invocation.
 //!
-//! The payload alone decides whether it is from a queue. `{"Records": […]}` is of an event source mapping; a bare array of the same
-//! records is of EventBridge Pipes (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html>).
-//! Records are read one by one. Reading stops at the first that is not of a queue: a million others would not fit into memory.
+//! Only the payload decides if it is from a queue. `{"Records": […]}` comes from an event source mapping. A bare array of
+//! the same records comes from EventBridge Pipes
+//! (<https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-pipes-batching-concurrency.html>). Records are read one by
+//! one. Reading stops at the first record that is not of a queue, because a million of them would not fit into memory.
 
 use super::http::{self, EventError, Front};
 use super::schedule::{self, ScheduleError, Scheduled};

@@ -1,5 +1,5 @@
-//! The answers of the function: a report to a direct caller, a partial batch response to SQS. The function writes these
-//! types; everyone who invokes it reads them.
+//! The answers of the function: a report for a direct caller, and a partial batch response for SQS. The function writes
+//! these types, and the programs that invoke it read them.
 
 use serde::{Deserialize, Deserializer, Serialize};
 use std::borrow::Cow;

@@ -1,6 +1,7 @@
-//! The payload of the schedule: `{"tick": "<time>"}`, or one shard of it: `{"tick": "<time>", "shard": 0}`.
+//! The payload of the schedule: `{"tick": "<time>"}`, or for one shard `{"tick": "<time>", "shard": 0}`.
 //!
-//! It is taken as a whole direct payload alone. In a queue, in an array or in a wrapper the same text is an event without metrics.
+//! It counts only as a whole direct payload. In a queue, in an array or in a wrapper the same text is an event without
+//! metrics.
 
 use crate::event::read_timestamp;
 use crate::model::Timestamp;

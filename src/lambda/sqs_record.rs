@@ -1,5 +1,5 @@
-//! A record of SQS. Only what is used is read, and borrowed.
-//! The shape: <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
+//! Reads a record of SQS: only the fields that the gateway uses, and without copies. The format:
+//! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html>.
 
 use crate::event::from_utf8;
 use crate::gateway::Message;

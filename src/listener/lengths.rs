@@ -1,9 +1,9 @@
 //! Finds requests with both `Content-Length` and `Transfer-Encoding` in the bytes of a connection.
 //!
 //! Such a request may be an attempt to smuggle another one past a proxy (RFC 9112, section 6.3). hyper takes it, drops the
-//! `Content-Length`, and closes the connection behind it: the service cannot see that both were there. [`Lengths`] reads the same
-//! bytes as hyper and keeps count of the requests. It changes nothing that hyper reads, holds [`MAX_LINE`] bytes, and gives up
-//! where hyper ends the connection anyway.
+//! `Content-Length`, and closes the connection after it, so the service cannot see that both were there. [`Lengths`] reads
+//! the same bytes as hyper, and counts the requests. It changes nothing that hyper reads. It keeps [`MAX_LINE`] bytes, and
+//! gives up when hyper ends the connection anyway.
 
 use std::io;
 use std::pin::Pin;

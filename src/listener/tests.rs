@@ -1,4 +1,4 @@
-//! Raw bytes against a live server.
+//! Sends raw bytes to a running server.
 
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

@@ -1,4 +1,4 @@
-//! A dead-letter queue in memory, and the choice between it and a real one.
+//! A dead-letter queue in memory, and a type for either it or a real one.
 
 use crate::aws::sqs::{SqsError, size_of_attributes};
 use crate::dead_letter::{DeadLetter, DeadLetterError, DeadLetterQueue, SqsDeadLetters};

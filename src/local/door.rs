@@ -1,4 +1,4 @@
-//! The HTTP door on a local port: the routes of the function behind connections of this machine.
+//! Serves the HTTP door on a local port.
 
 use super::runner::request_id;
 use super::wall_clock;

@@ -1,10 +1,10 @@
 //! Polls an SQS queue and invokes a function in this process, as Lambda's event source mapping with
 //! `ReportBatchItemFailures` does: <https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-scaling.html>.
 //!
-//! * It gathers the messages of a [`Queue`] into batches by number, size and time. The [`Function`] gets the event that
-//!   Lambda would make of the batch.
-//! * It deletes the messages that the answer does not name as failed. The queue delivers the others again after their
-//!   visibility timeout.
+//! * It gathers the messages of a [`Queue`] into batches by number, size and time. The [`Function`] gets the same event
+//!   that Lambda makes of a batch.
+//! * If the answer does not name a message as failed, it deletes the message. The queue delivers the others again after
+//!   their visibility timeout.
 //! * One batch of a FIFO group is in flight at a time, and no message overtakes a failed one.
 //!
 //! `record`, `buffer` and `partial_batch` are pure; this file has the loop.

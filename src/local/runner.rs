@@ -1,4 +1,4 @@
-//! Runs the function and ends the run as Lambda would.
+//! Runs the function. If it takes too long, the run ends as on Lambda.
 
 use super::wall_clock;
 use crate::aws::Transport;

@@ -1,4 +1,4 @@
-//! The schedule of the tick, as EventBridge Scheduler keeps it on AWS.
+//! Invokes the tick by a schedule, as EventBridge Scheduler does on AWS.
 
 use crate::model::Timestamp;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! Verifies that a request is signed with `SigV4`: the receiving half of the protocol, written from its description.
-//! It shares no code with the signer that the gateway uses, so that a mistake there cannot hide here.
+//! Verifies the `SigV4` signature of a request. The code follows the documentation, and shares nothing with the signer of
+//! the gateway. So a mistake in the signer cannot be hidden here.
 //!
 //! <https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html>. Pure: the time is an
 //! argument.

@@ -1,8 +1,9 @@
-//! The series that a workspace stores, and its rules: a write request and the time in, [`Appended`] out.
+//! The series of a workspace, and its rules. It takes a write request and the time, and returns [`Appended`].
 //!
-//! The rules are those of Prometheus' TSDB (`appendable` in `tsdb/head_append.go`) behind the checks of Cortex. AMP is
-//! derived from Cortex and uses its error texts letter by letter. Unlike AMP, this workspace accepts only labels that are
-//! sorted and not empty, as remote write 1.0 demands: every receiver accepts what this one accepts.
+//! The rules are those of Prometheus' TSDB (`appendable` in `tsdb/head_append.go`) after the checks of Cortex. AMP is
+//! derived from Cortex, and this module has the same error texts, letter by letter. Unlike AMP, this workspace takes only
+//! labels that are sorted and not empty, as remote write 1.0 demands. So every receiver accepts a request that this one
+//! accepts.
 //!
 //! This module knows no HTTP and reads no clock. [`Rules::max_series`], [`Rules::max_label_bytes`] and
 //! [`Rules::max_samples`] bound its memory.

@@ -1,4 +1,4 @@
-//! Metric families with their series: what is exposed, as a scrape would show it.
+//! Metric families with their series, as a scrape shows them.
 
 use super::labels::LabelSet;
 use super::metric_type::MetricType;

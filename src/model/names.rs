@@ -1,4 +1,4 @@
-//! Metric and label names: in the classic character set by translation, or as they are.
+//! Names of metrics and labels: translated to the classic character set, or as they are.
 //!
 //! AMP rejects names outside of the classic set (`sample invalid metric name`), although Prometheus 3 takes any UTF-8.
 //!

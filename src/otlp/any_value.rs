@@ -1,6 +1,6 @@
 //! Values of attributes as text, as the Collector's library writes them (`pcommon.Value.AsString`): a list or an object is JSON.
 //!
-//! A text that is longer than any label's value may be is cut somewhere behind that length: its label is rejected anyway.
+//! If a text is longer than any label's value may be, it is cut somewhere after that length. Its label is rejected anyway.
 
 use crate::limits::MAX_LABEL_VALUE_BYTES;
 use base64::Engine as _;

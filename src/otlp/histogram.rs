@@ -1,7 +1,8 @@
-//! Exponential histograms to native ones: <https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram>.
+//! Converts exponential histograms to native ones:
+//! <https://opentelemetry.io/docs/specs/otel/metrics/data-model/#exponentialhistogram>.
 //!
-//! * Bucket 0 ends at 1 here and begins at 1 there: the index rises by one.
-//! * The finest schema is 8. With a higher scale, neighbours become one bucket.
+//! * Bucket 0 of a native histogram ends at 1, and bucket 0 of OTLP begins at 1. So the index rises by one.
+//! * The finest schema is 8. With a higher scale, neighbouring buckets are joined.
 
 use super::message::{Buckets, Point};
 use crate::model::{CANONICAL_NAN, Counts, NativeHistogram, ResetHint, STALE_MARKER, Span};

@@ -1,10 +1,10 @@
-//! Data points with delta temporality to updates of typed series.
+//! Converts data points with delta temporality to updates of typed series.
 //!
 //! * The names, labels and types are those of cumulative data.
-//! * A point that cannot be added up is rejected. It has a negative increment, a value or a sum that is not finite, or buckets that
-//!   contradict each other. The receiver judges cumulative data of that kind.
+//! * A point that cannot be added up is rejected. It has a negative increment, a value or a sum that is not finite, or
+//!   buckets that contradict each other. For cumulative data of that kind the receiver decides.
 //! * A point without a recorded value changes nothing.
-//! * Minimum and maximum are dropped: they cannot be added up.
+//! * Minimum and maximum are dropped, because they cannot be added up.
 
 use super::histogram::check_scale;
 use super::message::{Buckets, Kind, Number, Point};

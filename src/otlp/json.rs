@@ -1,7 +1,9 @@
-//! JSON: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>, and all else that protobuf's own mapping allows.
+//! Reads JSON: <https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding>, and everything else that protobuf's own
+//! mapping allows.
 //!
-//! * Numbers may be texts, NaN and infinities are, and enums are numbers or names. `null` is nothing.
-//! * Lists are kept as raw text until all that stands beside them is read. Each byte is looked at once for each of the five levels.
+//! * Numbers may be texts. NaN and infinities always are. Enums are numbers or names. `null` means absent.
+//! * A list is kept as raw text until all fields beside it are read. Each byte is read at most once for each of the five
+//!   levels.
 
 mod attributes;
 mod values;

@@ -1,8 +1,9 @@
-//! Attributes to labels.
+//! Makes labels of attributes.
 //!
-//! * Attributes whose keys become one name are one label: their values stand in the order of the keys, with `;` between them.
-//! * `job` and `instance`, made of `service.*`, and the labels of the scope win over attributes of these names. A promoted attribute of the
-//!   resource does not.
+//! * If the keys of several attributes become the same name, they are one label. Its value has their values in the order of
+//!   the keys, with `;` between them.
+//! * `job` and `instance`, which are made of `service.*`, and the labels of the scope win over attributes with these names.
+//!   A promoted attribute of the resource does not win.
 
 use super::message::{Attribute, Resource, Scope};
 use super::names::label_name;

@@ -1,4 +1,4 @@
-//! The parts of a request, as the readers give them to a visitor. Texts borrow from the body if they can.
+//! The parts of a request that the readers give to a visitor. Texts borrow from the body if possible.
 
 use std::borrow::Cow;
 

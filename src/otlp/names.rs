@@ -1,8 +1,10 @@
 //! Names by the rules of <https://github.com/prometheus/otlptranslator>, strategy `UnderscoreEscapingWithSuffixes`.
 //!
-//! Two options are those of Prometheus: runs of underscores stay in labels, and a label gets `key` before a leading underscore.
+//! Two options are set as in Prometheus: runs of underscores stay in labels, and a label that begins with an underscore
+//! gets `key` in front.
 //!
-//! `model::names` translates the names of events by other rules: here the edges of a metric's name lose their underscores.
+//! `model::names` translates the names of events by other rules. Here underscores at both ends of a metric's name are
+//! removed.
 
 use super::message::{Kind, Metric};
 use std::borrow::Cow;

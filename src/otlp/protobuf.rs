@@ -1,4 +1,4 @@
-//! Protobuf: the message is walked over twice at each level, first for all that its lists need.
+//! Reads protobuf. At each level the message is read twice: first for everything that its lists need.
 
 use super::any_value::{self, Object};
 use super::error::{ReadError, ReadProblem};

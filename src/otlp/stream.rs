@@ -1,8 +1,8 @@
-//! Which stream a data point is from: the resource, the scope and the metric as they are in the request.
+//! The stream of a data point: its resource, scope and metric, as they are in the request.
 //!
-//! Two streams of one sender can become one series, and have points of the same times. Examples are two scopes with a metric of one name, and
-//! two metrics whose names become one. So the hash of a stream is a part of a point's identity. Identities are in the tables of operators: the hash is the
-//! same in every release, whatever the order of attributes is.
+//! Two streams of one sender can become one series, and have points of the same times. For example two scopes have a metric
+//! of the same name, or two names become one. So the identity of a point includes a hash of its stream. Tables of operators
+//! keep identities, so the hash is the same in every release, whatever the order of attributes is.
 
 use super::message::{Attribute, Resource, Scope};
 use sha2::{Digest, Sha256};

@@ -1,4 +1,4 @@
-//! Data points to samples.
+//! Translates data points to samples.
 
 use super::histogram::{HistogramError, native};
 use super::increment::{self, DeltaRules, Increment};

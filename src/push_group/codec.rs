@@ -1,9 +1,9 @@
 //! The bytes of a group's item: a [`blob`] whose body is `texts | key | times | families | removed series`.
 //!
-//! A count stands in front of what it counts. A text is its number in the list of texts, which has each of them once.
+//! A count is in front of what it counts. A text is its number in the list of texts, which has each text once.
 //!
-//! * A checksum vouches for a body: a gateway wrote it. [`Group::decode`] takes any bytes all the same, and in bounded memory.
-//! * The writer and the reader count memory in the same way, so that what one writes the other reads.
+//! * The checksum shows that a gateway wrote the body. Even so, [`Group::decode`] takes any bytes, with bounded memory.
+//! * The writer and the reader count memory in the same way. So the reader can read everything that the writer writes.
 
 use super::group::{Group, PushedFamily, RemovedSeries};
 use super::grouping_key::GroupingKey;

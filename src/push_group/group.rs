@@ -1,10 +1,11 @@
-//! One group: what pushes and deletions make of it, what is exposed, and which series end.
+//! One group. Pushes and deletions change it. It says what is exposed, and which series end.
 //!
 //! * Families are in the order of their names, and each name is there once. No series is in two families.
-//! * The labels of series are their own: those of the key, and external labels, come when they are exposed.
+//! * Series have only their own labels. The labels of the key and external labels are added when they are exposed.
 //! * A series is either in a family or in the list of those that a push removed, never in both.
-//! * A group exists once a push succeeded or failed. From then on both push times are exposed with it, one of them maybe as 0.
-//! * A deletion and an expiry leave the removed series alone. They are what a group without push times holds.
+//! * A group exists after the first push, even if it failed. From then on it exposes both push times, and one of them may
+//!   be 0.
+//! * A deletion and an expiry leave the list of removed series unchanged. A group without push times has only this list.
 
 use super::GroupingKey;
 use crate::model::{FamilySeries, LabelSet, MetricFamily, MetricName, Timestamp};

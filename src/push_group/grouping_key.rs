@@ -1,6 +1,7 @@
-//! The path of a push to the grouping key: <https://github.com/prometheus/pushgateway#url>.
+//! Parses the path of a push into the grouping key: <https://github.com/prometheus/pushgateway#url>.
 //!
-//! The rules are those of Pushgateway. Only base64 that is no text is an error here: Pushgateway takes it, and then fails every scrape.
+//! The rules are those of Pushgateway, with one exception. Base64 that is no text is an error here. Pushgateway takes it,
+//! and then fails every scrape.
 
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::model::{Label, LabelName, LabelSet, NameError};

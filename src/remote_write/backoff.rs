@@ -1,4 +1,4 @@
-//! How long to wait before the next try: longer each time, jittered, capped. Arithmetic only: the sender sleeps.
+//! The time before the next try. It grows, has jitter and a maximum. This module only computes it; the sender sleeps.
 
 use std::time::Duration;
 

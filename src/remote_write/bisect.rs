@@ -1,16 +1,19 @@
-//! Bisection: which items of a refused request are the culprits. A pure state machine.
+//! Bisection: finds the items of a refused request that are the culprits. A pure state machine.
 //!
 //! A 400 says that some sample was refused. The others were stored (Cortex, AMP) or not (Prometheus). The remaining items are sent
 //! again in parts until every item has an answer of its own. Items that must keep their order form a *cluster*; items of different
 //! clusters may be sent in any order. Invariants:
 //!
-//! * A part of several clusters is split between clusters: the cluster that the error text names is put off, and the others go first. If
-//!   the text names none, the part is split in halves. A refused part of one cluster waits until the parts of all others are settled.
-//! * A part of one cluster is split at the item that the error text names, else in halves. Such parts are sent oldest first: a newer sample
-//!   that is stored may put an older one out of order. Only an item that the text calls late is sent before older ones.
+//! * A part with several clusters is split between them. If the error text names a cluster, that one is sent later, and the
+//!   others are sent first. If the text names none, the part is split in halves. A refused part of one cluster waits until
+//!   the parts of all others are settled.
+//! * A part of one cluster is split at the item that the error text names, else in halves. Such parts are sent oldest
+//!   first, because a newer stored sample may put an older one out of order. Only an item that the text calls late is sent
+//!   before older ones.
 //! * By halves, k culprits among n items take at most 4k·log2 n + 3k + 1 requests, and at most the 2n - 1 nodes of the tree.
-//! * Error texts are followed while they prove right: at most [`MAX_UNPROVEN`] hints before a suspect was sent alone. After a suspect
-//!   turned out innocent, none is followed. All of it stays within min(k·(4·log2 n + 8), 2n + 8) requests.
+//! * The bisection follows error texts only while they are right. Before it has sent a suspect alone, it follows at most
+//!   [`MAX_UNPROVEN`] hints. After one suspect was innocent, it follows no more. All of it stays within min(k·(4·log2 n +
+//!   8), 2n + 8) requests.
 
 use std::collections::{HashSet, VecDeque};
 

@@ -1,4 +1,4 @@
-//! The HTTP request of remote write 1.0.
+//! Makes the HTTP requests of remote write 1.0.
 
 use super::http_status::body_policy;
 use crate::aws::{Answer, Transport, TransportError};

@@ -1,4 +1,4 @@
-//! Drives a [`Delivery`] with a [`Sender`]: the only loop that sends samples.
+//! Sends the parts of a [`Delivery`] with a [`Sender`]. Only this loop sends samples.
 
 use super::Sender;
 use super::delivery::Delivery;

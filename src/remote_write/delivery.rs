@@ -1,5 +1,5 @@
-//! The bookkeeping of a delivery: which samples are sent next, and what the answers mean for each item. A pure state machine: it knows
-//! no clock and no network. [`super::deliver`] drives it with a [`super::Sender`].
+//! Tracks the samples of a delivery: which are sent next, and what the answers mean for each item. A pure state machine: it
+//! knows neither clock nor network. [`super::deliver`] runs it with a [`super::Sender`].
 //!
 //! ```text
 //! begin(request) -> next_part() -> (send) -> answered(answer) -> next_part() … None -> begin(next request) … outcomes()
@@ -9,20 +9,21 @@
 //!
 //! Invariants, whatever a receiver answers:
 //!
-//! 1. Every item of the table gets exactly one outcome. It is errored if a sample is not known to be stored, else rejected if a sample
-//!    was refused, else delivered.
+//! 1. Every item of the table gets exactly one outcome. It is errored if it is not known that all its samples are stored or
+//! refused. Else it is rejected if a sample was refused. Else it is delivered.
 //! 2. A sample that was answered with 2xx is never sent again.
-//! 3. After a failure no newer sample of a series is sent while an older one is unsettled. The stored newer one would put the older one
-//!    out of order for ever. Parts are sent oldest first.
-//! 4. Equal samples of several items share every answer: they are sent once, and stored or refused together.
-//! 5. An item is marked maybe stored under two conditions. The receiver refuses it as it refuses a stored sample that is sent again: out
-//!    of order, too old, duplicate. And an earlier request may have stored it: one of this delivery, or of an earlier one, which only
-//!    the caller knows.
-//! 6. If two answers refuse samples of one item, a reason that no setting drops wins over lateness.
-//! 7. If a sample alone is refused as out of order or too old, the older samples of its series are so, too.
-//! 8. No message takes more than its share of the requests while others wait. Messages that no answer suspects are settled first. If
-//!    the share ends, the message is given up. If one of its items is rejected, the others are rejected, too, and marked maybe stored.
-//!    So every delivery settles something, and one message cannot hold up the others.
+//! 3. After a failure no newer sample of a series is sent while an older one is unsettled. If the newer one were stored,
+//! the older one would be out of order for ever. So parts are sent oldest first.
+//! 4. Equal samples of several items share every answer. They are sent once, and stored or refused together.
+//! 5. An item is marked maybe stored under two conditions. First, the receiver refuses it as it refuses a stored sample
+//! that is sent again: out of order, too old, duplicate. Second, an earlier request may have stored it. That request may be
+//! of this delivery, or of an earlier one, which only the caller knows.
+//! 6. If two answers refuse samples of one item, another reason wins over lateness, because a setting can drop late
+//! samples.
+//! 7. If a sample alone is refused as out of order or too old, all older samples of its series have the same outcome.
+//! 8. No message takes more than its share of the requests while others wait. Messages are settled first if no answer
+//! suspects them. When its share ends, a message is given up. If one of its items is rejected, the others are rejected,
+//! too, and marked maybe stored. So every delivery settles something, and one message cannot delay the others.
 
 mod items;
 mod outcomes;

@@ -1,8 +1,9 @@
-//! The receiver's error text: the reason it gives, and the sample it names. Pure.
+//! Reads the error text of a receiver: the reason, and the sample that it names. Pure.
 //!
-//! Cortex, and so AMP, names the first refused sample: `out of order sample. timestamp=2021-11-30T16:12:55.053Z,
-//! series={__name__="x", a="b"}`. Prometheus names none, and some answers are empty. The text is a hint for the bisection and the
-//! reason of what it finds. Names and labels in it are the producer's: they are never taken for the receiver's own text.
+//! Cortex, and therefore AMP, names the first refused sample: `out of order sample. timestamp=2021-11-30T16:12:55.053Z,
+//! series={__name__="x", a="b"}`. Prometheus names none, and some answers are empty. The bisection uses the text as a hint,
+//! and as the reason of the culprits. Names and labels in it come from the producer, and never count as the text of the
+//! receiver.
 
 use crate::aws::Answer;
 use crate::limits::MAX_ERROR_TEXT_CHARS;

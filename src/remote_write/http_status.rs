@@ -1,4 +1,4 @@
-//! The table of HTTP statuses: what each means for its request, what is read of its body, and what is done next. Pure.
+//! The meaning of each HTTP status for its request, how much of its body is read, and the next step. Pure.
 
 use super::Answered;
 use super::error_text;

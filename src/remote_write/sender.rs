@@ -1,4 +1,4 @@
-//! The sender: one body to its last answer, with retries, within the time and the requests of an invocation.
+//! Sends one body until it has its last answer, with retries, within the time and the requests of an invocation.
 
 use super::{Answered, Backoff, Disposition, RemoteWriteClient, describe, retry_after};
 use crate::aws::{Transport, TransportError};

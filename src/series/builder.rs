@@ -1,7 +1,7 @@
-//! Items to the table, one at a time: the events of a large payload need not be in memory together.
+//! Adds items to the table one at a time, so that the events of a large payload need not be in memory together.
 //!
-//! Hash tables find labels and names, vectors hold them. The hash decides no visible order, so its seed may be random, which
-//! keeps a producer from choosing labels that collide.
+//! Hash tables find labels and names, and vectors hold them. The order of the hash is never visible, so its seed may be
+//! random. Therefore a producer cannot choose labels that collide.
 
 use super::contradiction::{Contradiction, contradictions};
 use super::table::{Sample, SampleTable, SeriesId};

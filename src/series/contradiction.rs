@@ -1,4 +1,4 @@
-//! Items whose samples contradict those of an earlier item.
+//! Contradictions: items with another value for the series and time of an earlier item.
 
 use super::table::{Sample, SampleTable, SampleValue};
 use crate::model::{ItemId, MetricName, Timestamp};

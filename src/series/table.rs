@@ -1,4 +1,4 @@
-//! The table of samples: what each series is called, and its samples in order.
+//! The table of samples: the labels of each series, and its samples in order.
 
 use crate::model::{ItemId, Label, MetricName, NativeHistogram, Timestamp, Value};
 use std::cmp::Ordering;

@@ -1,4 +1,4 @@
-//! Sentences that hold for every table.
+//! Tests that every implementation of the table must pass.
 
 use super::testing::dynamodb_table;
 use super::{Item, Key, MemoryStore, Page, Range, Replaced, Store, StoreError};

@@ -1,8 +1,8 @@
 //! The table in DynamoDB.
 //!
-//! Throttling, errors of the service and missing answers are tried again for at most [`PATIENCE`], except those of a plain put. A
-//! try without an answer may have taken effect. If a later try then meets a failed condition, the item that is found decides whether
-//! this call wrote it.
+//! After throttling, errors of the service, and missing answers the store tries again, for at most [`PATIENCE`]. It does
+//! not repeat a plain put. A try without an answer may have taken effect. If a later try then meets a failed condition, the
+//! store reads the item, and so learns if this call wrote it.
 
 use super::{BoxFuture, Item, Key, Page, Range, Replaced, SortRange, Store, StoreError};
 use crate::aws::dynamodb::{Binary, ErrorKind, Number, Operation, Table, Text, Value};

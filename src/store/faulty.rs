@@ -1,4 +1,4 @@
-//! A table that fails on purpose, by a schedule that a seed decides.
+//! A table that fails on purpose. A seed decides when.
 
 use super::{BoxFuture, Item, Key, Page, Range, Replaced, Store, StoreError};
 use fastrand::Rng;

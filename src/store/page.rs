@@ -1,4 +1,4 @@
-//! Pages of local tables, cut as DynamoDB cuts them.
+//! Cuts the pages of local tables as DynamoDB does.
 
 use super::{Item, Page, Range, SortRange};
 use crate::limits::MAX_STORE_PAGE_BYTES;

@@ -1,4 +1,4 @@
-//! Tables to test with.
+//! Tables for tests.
 
 use super::DynamoDbStore;
 use crate::aws::dynamodb::Table;

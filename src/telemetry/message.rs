@@ -1,9 +1,9 @@
-//! Series to the messages of a dispatch: arrays of typed metrics as JSON, as the gateway reads them from its queue.
+//! Makes the messages of a dispatch from series: arrays of typed metrics as JSON, which the gateway reads from its queue.
 //!
-//! * Each event has an `id` of its own, `<environment>-<number>`. A message that is sent again has the same ids and the same updates, so the
-//!   gateway counts it once.
-//! * Each event has a `timestamp`. It makes a repetition `too_old` before the gateway forgets the ids. So a message keeps its time once the
-//!   queue may have it.
+//! * Each event has its own `id`, `<environment>-<number>`. A message that is sent again has the same ids and the same
+//!   updates, so the gateway counts it once.
+//! * Each event has a `timestamp`. With it a repetition is `too_old` before the gateway forgets the ids. So a message keeps
+//!   its time if the queue may already have it.
 
 use super::pending::PendingSeries;
 use crate::limits::MAX_DISPATCH_MESSAGE_BYTES;

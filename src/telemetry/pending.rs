@@ -1,8 +1,8 @@
-//! The sum of each series since the last dispatch.
+//! Adds up each series since the last dispatch.
 //!
-//! * At most [`MAX_PENDING_SERIES`] series, [`MAX_PENDING_VALUES`] distinct values of a series, and [`MAX_PENDING_BYTES`] of memory. A metric
-//!   that does not fit is counted, and changes nothing.
-//! * Integers stay integers, and observations stay what was observed: the gateway adds them up exactly.
+//! * There are at most [`MAX_PENDING_SERIES`] series, [`MAX_PENDING_VALUES`] distinct values of a series, and
+//!   [`MAX_PENDING_BYTES`] of memory. If a metric does not fit, it is counted, and changes nothing.
+//! * Integers stay integers, and observations stay single values, because the gateway adds them up exactly.
 
 use crate::limits::{MAX_PENDING_BYTES, MAX_PENDING_SERIES, MAX_PENDING_VALUES};
 use crate::model::{LabelSet, Layout, MetricName, Observation, Timestamp, TypedMetric, Update, Value};

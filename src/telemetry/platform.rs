@@ -1,8 +1,8 @@
-//! Records to typed metrics of the function.
+//! Makes typed metrics of the function from records.
 //!
-//! * No label has the id of a request or of an environment: the metrics of all environments add up to one series.
-//! * An invocation is counted once, by `runtimeDone` or by `report`, whichever comes first. So are its spans, which stand in the one or in
-//!   the other.
+//! * No label has the id of a request or an environment. So the metrics of all environments add up to one series.
+//! * An invocation counts once, by `runtimeDone` or by `report`, whichever comes first. Its spans count once, too: they are
+//!   in either record.
 
 use super::pending::Pending;
 use super::record::{Record, Span, SpanKind, Status};

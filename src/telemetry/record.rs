@@ -1,7 +1,7 @@
-//! The body of one delivery to records.
+//! Parses the body of one delivery into records.
 //!
-//! AWS adds types and fields, and does not send each field in each environment. So every field may be missing, null or of another
-//! kind; the record is then read without it.
+//! AWS adds types and fields, and not every environment sends every field. So every field may be missing, null or of
+//! another type. Then the record is read without it.
 
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};

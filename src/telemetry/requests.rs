@@ -1,4 +1,4 @@
-//! The invocations whose records came last.
+//! Remembers the invocations whose records came last.
 
 use std::collections::VecDeque;
 

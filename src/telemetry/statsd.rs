@@ -1,10 +1,10 @@
-//! Lines of `StatsD` and `DogStatsD` to updates of series.
+//! Parses lines of `StatsD` and `DogStatsD` into updates of series.
 //!
 //! * `name:value|type`, then in any order `|@rate`, `|#tag:value,…`, `|c:container` and `|T<seconds>`. A packed line has several values:
 //!   `name:1:2:3|d`.
-//! * A sample rate becomes a weight: `1|c|@0.1` counts ten. An observation counts as often as the nearest whole number says.
+//! * A sample rate becomes a weight: `1|c|@0.1` counts ten. The weight of an observation is rounded to a whole number.
 //! * A timer is in milliseconds and becomes seconds, as in Prometheus' `statsd_exporter`.
-//! * Sets are refused, because those of several environments cannot be added up. Events and service checks are no metrics.
+//! * Sets are rejected, because sets of several environments cannot be added up. Events and service checks are not metrics.
 //!
 //! The protocol: <https://docs.datadoghq.com/developers/dogstatsd/datagram_shell/>.
 

@@ -1,7 +1,7 @@
-//! A native histogram to the bytes of a `Histogram` message, as Prometheus writes them: `prompb/types.proto`.
+//! Encodes a native histogram as a `Histogram` message, as Prometheus does: `prompb/types.proto`.
 //!
-//! Proto3 leaves out fields that are zero, but never the count and the zero count: these are members of a `oneof`. Repeated numbers
-//! are packed.
+//! Proto3 leaves out fields that are zero, except the count and the zero count, which are members of a `oneof`. Repeated
+//! numbers are packed.
 
 use super::varint::write_varint;
 use crate::model::{Counts, NativeHistogram, Span, Timestamp};

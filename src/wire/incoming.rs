@@ -1,10 +1,11 @@
-//! Remote write on the way in: a snappy block to its protobuf, and the protobuf to series that borrow from it.
+//! Decodes remote-write requests of senders: from a snappy block to protobuf, and from protobuf to series that borrow from
+//! it.
 //!
 //! * 1.0: <https://prometheus.io/docs/specs/prw/remote_write_spec/>
 //! * 2.0: <https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/>
 //!
-//! Nothing is judged but the encoding: labels come as they were sent, in their order. Fields may come in any order; unknown ones are
-//! skipped. A request takes at most [`MAX_INCOMING_MEMORY`] bytes of memory, whatever its bytes are.
+//! Only the encoding is checked. Labels stay as they were sent, and in their order. Fields may come in any order, and
+//! unknown ones are skipped. A request takes at most [`MAX_INCOMING_MEMORY`] bytes of memory, whatever its bytes are.
 
 mod block;
 mod budget;

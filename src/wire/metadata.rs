@@ -1,4 +1,4 @@
-//! Metadata of metric families to a `WriteRequest` of its own.
+//! Encodes metadata of metric families as a separate `WriteRequest`.
 
 use super::varint::{framed, varint};
 use crate::model::MetricType;

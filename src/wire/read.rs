@@ -1,10 +1,10 @@
-//! Remote read: the request of a client to queries, and the receiver's answers to its response.
-//! <https://prometheus.io/docs/prometheus/latest/querying/remote_read_api/>
+//! Remote read: makes queries of the request of a client, and the response of the receiver's answers.
 //!
-//! * [`ReadRequest`]: a snappy block to queries. Hints and accepted types are ignored: every client takes samples.
-//! * [`selector`], [`TimeRange::selects`]: matchers and range as `PromQL`.
-//! * [`ReadResponse`]: the receiver's JSON to series, within a bound, and those to a snappy block.
-//! * `Selection` (feature `cli`): the selector of a person to matchers, and the label sets that they take.
+//! * [`ReadRequest`]: decodes a snappy block into queries. Hints and accepted types are ignored, because every client takes
+//!   samples.
+//! * [`selector`], [`TimeRange::selects`]: write matchers and the range as `PromQL`.
+//! * [`ReadResponse`]: decodes the receiver's JSON into series, within a bound, and encodes them as a snappy block.
+//! * `Selection` (feature `cli`): parses the selector of a user into matchers, and finds label sets that match.
 
 mod matrix;
 mod response;

@@ -1,10 +1,11 @@
-//! Which samples go into which request, by the sizes of the encoded requests.
+//! Decides which samples go into which request, by the sizes of the encoded requests.
 //!
 //! Invariants:
 //!
-//! * Requests hold all samples of the table, each once and in the order of the table; none is empty.
-//! * A request is encoded when it is asked for. Labels times metrics can make requests of a gigabyte from a payload of 200 kB.
-//! * A series that does not fit into one request goes on in the next one, so requests must be sent one after another.
+//! * Requests have all samples of the table, each once and in the order of the table. None is empty.
+//! * A request is encoded only when it is needed. Labels times metrics can make requests of a gigabyte from a payload of
+//!   200 kB.
+//! * If a series does not fit into one request, it continues in the next one. So requests must be sent one after another.
 //! * Equal samples of several items are never in two requests.
 
 use super::histogram;

@@ -1,7 +1,7 @@
-//! Samples to the bytes of a `WriteRequest`, written straight from borrowed labels.
+//! Encodes samples as a `WriteRequest`, directly from borrowed labels.
 //!
-//! Building the structs of [`super::messages`] instead costs nine times as much, nearly all of it in a `String` for each label.
-//! `wire/tests.rs` holds the two against each other.
+//! To build the structs of [`super::messages`] costs nine times as much, because each label needs a `String`.
+//! `wire/tests.rs` compares both.
 
 use super::histogram;
 use super::varint::{framed, varint, write_varint};

@@ -1,4 +1,4 @@
-//! The groups of the page: those whose last push failed first, then by their labels.
+//! The groups of the page: first groups whose last push failed, then all others by their labels.
 
 use super::super::time_text::{duration_text, rfc3339, utc};
 use super::Facts;

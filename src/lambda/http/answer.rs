@@ -1,6 +1,7 @@
-//! An answer of the door to the JSON that its front takes.
+//! Writes an answer of the door as the JSON that its front takes.
 //!
-//! A REST API answers 502 if there is a key that it does not know. Without `statusCode`, an HTTP API answers 200 and shows the JSON.
+//! A REST API answers 502 if the JSON has an unknown key. An HTTP API answers 200 and shows the JSON if `statusCode` is
+//! missing.
 
 use super::Front;
 use crate::http::Response;

@@ -1,7 +1,7 @@
-//! The payload of an invocation to a request.
+//! Parses the payload of an invocation into a request.
 //!
-//! Two fronts decode the path before Lambda sees it, and the others leave it encoded: it must be decoded exactly once. The same two
-//! leave the stage of API Gateway in it.
+//! The path must be decoded exactly once. Two fronts decode it before Lambda sees it, and also leave the stage of API
+//! Gateway in it. The others do neither.
 //!
 //! | front | path | query | headers |
 //! |---|---|---|---|

@@ -1,4 +1,4 @@
-//! Deletes the messages that are done, and tries again what may work later.
+//! Deletes the messages that are done, and tries again after errors that may pass.
 
 use super::queue::Queue;
 use crate::aws::sqs::SqsError;

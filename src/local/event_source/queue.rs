@@ -1,4 +1,4 @@
-//! The queue that is polled: the seam, and SQS behind it.
+//! The interface of a queue for polling, and its implementation for SQS.
 
 use crate::aws::sqs::{Queue as SqsQueue, ReceivedMessage, SqsError};
 use std::time::Duration;

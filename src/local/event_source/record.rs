@@ -1,4 +1,4 @@
-//! Makes a record of a Lambda event of a message that was received. Pure.
+//! Makes the record that a Lambda event has for a received message. Pure.
 //!
 //! <https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html#example-standard-queue-message-event>
 

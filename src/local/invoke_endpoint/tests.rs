@@ -1,4 +1,4 @@
-//! The endpoint in front of a function that obeys its payload.
+//! Tests the endpoint with a function that does what its payload says.
 
 use super::*;
 use crate::gateway::Summary;

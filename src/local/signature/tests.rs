@@ -1,4 +1,4 @@
-//! Requests that AWS' own signer signed, as they are and changed afterwards.
+//! Tests with requests that AWS' own signer signed, unchanged and changed.
 
 use super::*;
 use aws_credential_types::Credentials;

@@ -1,4 +1,5 @@
-//! Checks the labels of a series in the order of Cortex' `ValidateLabels`. Stricter: sorted, unique, none empty.
+//! Checks the labels of a series in the order of Cortex' `ValidateLabels`. It is stricter: labels must be sorted, unique
+//! and not empty.
 
 use super::refusal::RefusalReason;
 use super::{Labels, Rules};

@@ -1,4 +1,4 @@
-//! Whole requests.
+//! Tests with whole requests.
 
 use super::*;
 use crate::wire::messages::Label;

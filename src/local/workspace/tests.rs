@@ -1,4 +1,4 @@
-//! Whole requests. Signatures have tests of their own.
+//! Tests with whole requests. `signature/tests.rs` tests signatures.
 
 use super::*;
 use crate::local::tsdb::Sample;

@@ -1,4 +1,4 @@
-//! Attributes: keys and the texts of their values.
+//! Reads attributes: keys, and their values as text.
 
 use super::super::any_value::{self, Object};
 use super::super::message::Attribute;

@@ -1,4 +1,4 @@
-//! Numbers, texts and lists, in all forms that protobuf's mapping to JSON allows.
+//! Reads numbers, texts and lists, in all forms that protobuf's mapping to JSON allows.
 
 use super::super::message::Temporality;
 use crate::limits::MAX_OTLP_BUCKETS;

@@ -1,4 +1,4 @@
-//! The items of one request, oldest first, and which of its samples belong to which item.
+//! The items of one request, oldest first, and the samples of each item.
 
 use crate::model::ItemId;
 use crate::series::{Sample, SeriesId};

@@ -1,4 +1,4 @@
-//! States of samples to one outcome for each item.
+//! Decides one outcome for each item by the states of its samples.
 
 use super::Delivery;
 use super::sample_state::Settled;

@@ -1,4 +1,4 @@
-//! The memory of one request. Two bytes on the wire can take hundreds in memory.
+//! Limits the memory of one request. Two bytes of a request can take hundreds of bytes in memory.
 
 use super::{ReadError, ReadProblem};
 use crate::limits::MAX_INCOMING_MEMORY;

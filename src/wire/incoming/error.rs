@@ -1,4 +1,4 @@
-//! Why a request cannot be read.
+//! Errors of the readers: why a request cannot be read.
 
 use crate::limits::MAX_INCOMING_MEMORY;
 use crate::protobuf::{self, ProtobufError};

@@ -1,4 +1,4 @@
-//! A `Histogram` message, which is the same in both versions but for field 17.
+//! Reads a `Histogram` message. It is the same in both versions, except for field 17.
 
 use super::budget::{HISTOGRAM, NUMBER};
 use super::{Budget, ReadError, ReadProblem};

@@ -1,5 +1,4 @@
-//! The JSON that a receiver answers to a range selector, read straight into the samples of a [`ReadResponse`].
-//! <https://prometheus.io/docs/prometheus/latest/querying/api/#instant-queries>
+//! Reads the JSON that a receiver answers to a range selector, directly into the samples of a [`ReadResponse`].
 
 use super::TimeRange;
 use super::response::{Labels, ReadResponse, ResponseTooLarge, Samples};

@@ -1,4 +1,5 @@
-//! The response to a read request: series and samples as they are found, counted as protobuf, and their snappy block.
+//! The response to a read request. It collects series and samples, counts their size as protobuf, and encodes the snappy
+//! block.
 
 use super::TimeRange;
 use super::matrix::{self, MatrixError};

@@ -1,8 +1,9 @@
-//! The selector of a person, such as `http_requests_total{method="GET",path=~"/api/.*"}`, and the label sets that it takes.
-//! <https://prometheus.io/docs/prometheus/latest/querying/basics/#time-series-selectors>
+//! Parses the selector of a user, such as `http_requests_total{method="GET",path=~"/api/.*"}`, and finds label sets that
+//! match. <https://prometheus.io/docs/prometheus/latest/querying/basics/#time-series-selectors>
 //!
-//! As in Prometheus a missing label is an empty one, and an expression matches the whole value. At least one matcher must not take the
-//! empty string. Names of labels and the name of the metric may stand in quotes: `{"with.dot","label name"="x"}`.
+//! As in Prometheus a missing label counts as empty, and an expression must match the whole value. At least one matcher
+//! must not match the empty string. Names of labels, and the name of the metric, may be in quotes: `{"with.dot","label
+//! name"="x"}`.
 
 use super::{Matcher, Operator};
 use crate::limits::MAX_READ_MATCHERS;

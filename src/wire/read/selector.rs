@@ -1,4 +1,4 @@
-//! Matchers as a `PromQL` selector, the way Prometheus 3 writes it: `{__name__="up",job!~"a.*","with.dot"="x"}`.
+//! Writes matchers as a `PromQL` selector, as Prometheus 3 does: `{__name__="up",job!~"a.*","with.dot"="x"}`.
 
 use super::{Matcher, Operator};
 use crate::model::METRIC_NAME_LABEL;
