@@ -10,20 +10,20 @@
 //! Invariants, whatever a receiver answers:
 //!
 //! 1. Every item of the table gets exactly one outcome. It is errored if it is not known that all its samples are stored or
-//! refused. Else it is rejected if a sample was refused. Else it is delivered.
+//!    refused. Else it is rejected if a sample was refused. Else it is delivered.
 //! 2. A sample that was answered with 2xx is never sent again.
 //! 3. After a failure no newer sample of a series is sent while an older one is unsettled. If the newer one were stored,
-//! the older one would be out of order for ever. So parts are sent oldest first.
+//!    the older one would be out of order for ever. So parts are sent oldest first.
 //! 4. Equal samples of several items share every answer. They are sent once, and stored or refused together.
 //! 5. An item is marked maybe stored under two conditions. First, the receiver refuses it as it refuses a stored sample
-//! that is sent again: out of order, too old, duplicate. Second, an earlier request may have stored it. That request may be
-//! of this delivery, or of an earlier one, which only the caller knows.
+//!    that is sent again: out of order, too old, duplicate. Second, an earlier request may have stored it. That request may be
+//!    of this delivery, or of an earlier one, which only the caller knows.
 //! 6. If two answers refuse samples of one item, another reason wins over lateness, because a setting can drop late
-//! samples.
+//!    samples.
 //! 7. If a sample alone is refused as out of order or too old, all older samples of its series have the same outcome.
 //! 8. No message takes more than its share of the requests while others wait. Messages are settled first if no answer
-//! suspects them. When its share ends, a message is given up. If one of its items is rejected, the others are rejected,
-//! too, and marked maybe stored. So every delivery settles something, and one message cannot delay the others.
+//!    suspects them. When its share ends, a message is given up. If one of its items is rejected, the others are rejected,
+//!    too, and marked maybe stored. So every delivery settles something, and one message cannot delay the others.
 
 mod items;
 mod outcomes;
