@@ -132,7 +132,7 @@ async fn serve<T: Transport>(
 
 fn log_taken_port(setting: &'static str, port: u16, bound: io::Result<()>) {
     if let Err(error) = bound {
-        tracing::warn!(setting, port, %error, "the port cannot be used, so nothing is taken there");
+        tracing::warn!(setting, port, %error, "the port cannot be used, so the extension takes no metrics there");
     }
 }
 

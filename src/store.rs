@@ -221,7 +221,7 @@ impl fmt::Display for StoreError {
             Self::TooLarge { bytes } => {
                 write!(f, "an item of {bytes} bytes is more than the {MAX_STORE_ITEM_BYTES} that a table takes")
             }
-            Self::Damaged(what) => write!(f, "the table holds something damaged: {what}"),
+            Self::Damaged(what) => write!(f, "the table has damaged data: {what}"),
             Self::NewerFormat { found, known } => write!(
                 f,
                 "the state has format {found}, and this version knows formats up to {known}; use the newer version that wrote it"

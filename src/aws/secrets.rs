@@ -113,7 +113,7 @@ impl fmt::Display for SecretError {
         match self {
             Self::Call(CallError::Transport(error)) => error.fmt(f),
             Self::Call(CallError::Service(error)) => write!(f, "Secrets Manager answered {error}"),
-            Self::Call(CallError::Unreadable) => f.write_str("the answer is not that of Secrets Manager"),
+            Self::Call(CallError::Unreadable) => f.write_str("the answer does not have the form of Secrets Manager"),
             Self::NotText => f.write_str("the secret has no text; expected JSON as a SecretString"),
         }
     }

@@ -117,8 +117,8 @@ impl fmt::Display for Problem {
             Self::NotARegion => f.write_str("expected a region such as eu-west-1"),
             Self::NoRegion => write!(
                 f,
-                "no region to sign for: it is not set, neither is {ENV_AWS_REGION} nor {ENV_AWS_DEFAULT_REGION}, and the host of the URL names \
-                 none; expected a region such as eu-west-1, or {ENV_REMOTE_WRITE_AUTH}=none",
+                "no region to sign for: neither this variable nor {ENV_AWS_REGION} nor {ENV_AWS_DEFAULT_REGION} is set, and the host of the URL has \
+                 no region; expected a region such as eu-west-1, or {ENV_REMOTE_WRITE_AUTH}=none",
             ),
             Self::NotADuration => f.write_str("expected a whole number and one unit of ms, s, m, h, d, such as 90s"),
             Self::NoEqualsSign(pair) => {
@@ -148,7 +148,7 @@ impl fmt::Display for Problem {
             Self::NotATableName => f.write_str("expected the name of a table: 3 to 255 of A-Z a-z 0-9 _ - ."),
             Self::NoTableRegion => write!(
                 f,
-                "no region of the table: it is not set, nor is {ENV_AWS_DEFAULT_REGION}; expected a region such as eu-west-1"
+                "no region of the table: neither this variable nor {ENV_AWS_DEFAULT_REGION} is set; expected a region such as eu-west-1"
             ),
             Self::NotANumberUpTo(most) => write!(f, "expected a whole number from 1 to {most}"),
             Self::NotATimeToLive => f.write_str(
@@ -156,20 +156,20 @@ impl fmt::Display for Problem {
             ),
             Self::NotASummaryWindow => f.write_str("expected a time from 1s to 1d, such as 10m"),
             Self::NotAnAttribute(name) => {
-                write!(f, "\"{name}\" can be no label; expected names of attributes with commas between them")
+                write!(f, "\"{name}\" cannot be a label; expected names of attributes with commas between them")
             }
             Self::NotText => f.write_str("expected UTF-8 text"),
             Self::UnusableCredentials => {
                 f.write_str("it has characters that no header can carry; expected printable ASCII without blanks")
             }
             Self::NoDestination => f.write_str(
-                "it is not set, nor is GATEWAY; expected the URL of the gateway's queue, such as \
-                 https://sqs.<region>.amazonaws.com/<account>/<name>, or in GATEWAY that of a Pushgateway",
+                "neither this variable nor GATEWAY is set; expected the URL of the gateway's queue, such as \
+                 https://sqs.<region>.amazonaws.com/<account>/<name>, or in GATEWAY the URL of a Pushgateway",
             ),
             Self::TwoDestinations => f.write_str("PUSH_QUEUE_URL is set, too; expected one of them"),
             Self::NoQueueRegion => write!(
                 f,
-                "no region of the queue: it is not set, nor is {ENV_AWS_DEFAULT_REGION}, and the host of the URL names none; expected a region \
+                "no region of the queue: neither this variable nor {ENV_AWS_DEFAULT_REGION} is set, and the host of the URL has none; expected a region \
                  such as eu-west-1"
             ),
             Self::NotATimeWithin(least, most) => write!(f, "expected a time from {least} to {most}"),

@@ -250,7 +250,7 @@ fn takes_the_attributes_of_otlp_that_become_labels() {
     let attribute = |key| crate::otlp::Promoted::new(key).unwrap();
     assert_eq!(promoted("cloud.region, a"), Ok((vec![attribute("cloud.region"), attribute("a")], true)));
     let wrong =
-        "OTLP_PROMOTE_ATTRIBUTES=a,,b: \"\" can be no label; expected names of attributes with commas between them";
+        "OTLP_PROMOTE_ATTRIBUTES=a,,b: \"\" cannot be a label; expected names of attributes with commas between them";
     assert_eq!(promoted("a,,b"), Err(wrong.to_owned()));
 }
 

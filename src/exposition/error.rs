@@ -153,7 +153,7 @@ impl fmt::Display for Problem {
             Self::UnitNotSuffix { unit } => write!(f, "the name does not end with an underscore and the unit {unit}"),
             Self::NoName => f.write_str("the series has no name"),
             Self::TwoNames { second } => write!(f, "the series has a second name, {second}"),
-            Self::DuplicateLabel { name } => write!(f, "the label {name} stands twice"),
+            Self::DuplicateLabel { name } => write!(f, "the label {name} occurs twice"),
             Self::SeriesTwice { first, timestamp: None } => write!(f, "the series has another value on {first}"),
             Self::SeriesTwice { first, timestamp: Some(timestamp) } => {
                 write!(f, "the series has another value on {first} for the same time, {timestamp}")

@@ -140,9 +140,9 @@ fn rejects_with_a_sentence_that_names_line_and_series() {
         ("a{x=\"y} 1\n", "line 1: a: expected a quote at the end of a quoted text, found y} 1\\n"),
         ("a{x=\"y\\", "line 1: a: expected a quote at the end of a quoted text, found y\\"),
         ("a{x=\"y\"", "line 1: a: expected the name of a label, found the end of the body"),
-        ("a{x=\"1\",y=\"2\",x=\"3\"} 1", "line 1: a{x=\"1\",y=\"2\",x=\"3\"}: the label x stands twice"),
-        ("a{x=\"1\",\"x\"=\"1\"} 1", "line 1: a{x=\"1\",\"x\"=\"1\"}: the label x stands twice"),
-        ("{__name__=\"a\",__name__=\"b\"} 1", "line 1: the label __name__ stands twice"),
+        ("a{x=\"1\",y=\"2\",x=\"3\"} 1", "line 1: a{x=\"1\",y=\"2\",x=\"3\"}: the label x occurs twice"),
+        ("a{x=\"1\",\"x\"=\"1\"} 1", "line 1: a{x=\"1\",\"x\"=\"1\"}: the label x occurs twice"),
+        ("{__name__=\"a\",__name__=\"b\"} 1", "line 1: the label __name__ occurs twice"),
         ("a{\"b\"} 1", "line 1: a: the series has a second name, b"),
         ("{x=\"y\"} 1", "line 1: {x=\"y\"}: the series has no name"),
         ("{\"\"} 1", "line 1: {\"\"}: the series has no name"),
@@ -366,7 +366,7 @@ fn rejects_more_than_the_bounds() {
         Some("the series has more than 150 labels")
     );
     let twice = format!("a{{{}}} 1", (0..100).map(|i| format!("x{}=\"\"", i % 99)).collect::<Vec<_>>().join(","));
-    assert_eq!(error(parse_text(twice.as_bytes())).split(": ").last(), Some("the label x0 stands twice"));
+    assert_eq!(error(parse_text(twice.as_bytes())).split(": ").last(), Some("the label x0 occurs twice"));
     let large = " ".repeat((16 << 20) + 1);
     let expected = "the body has 16777217 bytes unpacked, at most 16777216 are taken";
     assert_eq!(error(parse_text(large.as_bytes())), expected);

@@ -290,7 +290,7 @@ impl fmt::Display for GroupsError {
                 write!(f, "the stored group cannot be read: {error}; a PUT or a DELETE replaces it")
             }
             Self::Blob(error) => write!(f, "the stored group cannot be read: {error}"),
-            Self::Conflicts => f.write_str("too many pushes to this group at once"),
+            Self::Conflicts => f.write_str("too many pushes change this group at the same time; try again"),
         }
     }
 }

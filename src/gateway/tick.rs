@@ -326,7 +326,7 @@ impl fmt::Display for TickError {
                 write!(f, "{what} is not in the table, although the head names it; restore the table")
             }
             Self::NotSent(failure) => write!(f, "not everything was sent, the next tick sends newer values: {failure}"),
-            Self::Conflicts => f.write_str("others changed the state each time; try again"),
+            Self::Conflicts => f.write_str("other ticks or deletions changed the state at each try; try again"),
             Self::OutOfTime => f.write_str("the tick ran out of time; the next one counts everything"),
         }
     }

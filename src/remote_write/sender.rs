@@ -206,10 +206,10 @@ impl<'c, T: Transport> Sender<'c, T> {
 impl fmt::Display for OutOf {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Time => f.write_str("the invocation ran out of time before all was sent"),
-            Self::Requests => f.write_str("the invocation ran out of requests before all was sent"),
-            Self::Overtaken => f.write_str("a newer tick sends"),
-            Self::SameAnswer => f.write_str("no further request was tried: it would have had the same answer"),
+            Self::Time => f.write_str("the invocation ran out of time before everything was sent"),
+            Self::Requests => f.write_str("the invocation had no requests left before everything was sent"),
+            Self::Overtaken => f.write_str("a newer tick has begun to send"),
+            Self::SameAnswer => f.write_str("no more requests were sent, because they would get the same answer"),
         }
     }
 }

@@ -151,9 +151,9 @@ impl fmt::Display for InvalidLine {
             Self::Name(problem) => write!(f, "the name of the metric: {problem}"),
             Self::Value(text) => write!(f, "the value \"{text}\" is not a number that its type takes"),
             Self::Rate(text) => write!(f, "the sample rate \"{text}\" is not above 0 and at most 1"),
-            Self::Type(text) => write!(f, "the type \"{text}\" is none of c, g, ms, h, d"),
+            Self::Type(text) => write!(f, "the type \"{text}\" is not one of c, g, ms, h, d"),
             Self::Tags(problem) => write!(f, "tags: {problem}"),
-            Self::Unsupported(what) => write!(f, "{what} is no metric that can be added up"),
+            Self::Unsupported(what) => write!(f, "{what} cannot be added up"),
         }
     }
 }

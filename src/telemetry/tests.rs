@@ -191,14 +191,14 @@ fn reads_lines_of_statsd() {
         ("a:nan|g", vec!["the value \"nan\" is not a number that its type takes"]),
         ("a:1|c|@0", vec!["the sample rate \"0\" is not above 0 and at most 1"]),
         ("a:1|c|@1e-320", vec!["the value \"1\" is not a number that its type takes"]),
-        ("a:1|s", vec!["a set is no metric that can be added up"]),
-        ("a:1|q", vec!["the type \"q\" is none of c, g, ms, h, d"]),
+        ("a:1|s", vec!["a set cannot be added up"]),
+        ("a:1|q", vec!["the type \"q\" is not one of c, g, ms, h, d"]),
         ("a:1", vec!["expected name:value|type"]),
         ("a|c", vec!["expected name:value|type"]),
         (":1|c", vec!["the name of the metric: the name is empty"]),
         ("a:1|c|#__x:1", vec!["tags: __x: names that begin with \"__\" are reserved"]),
-        ("_e{5,4}:title|text", vec!["an event is no metric that can be added up"]),
-        ("_sc|name|0", vec!["a service check is no metric that can be added up"]),
+        ("_e{5,4}:title|text", vec!["an event cannot be added up"]),
+        ("_sc|name|0", vec!["a service check cannot be added up"]),
     ];
     for (text, expected) in table {
         let mut lines = Vec::new();

@@ -326,7 +326,7 @@ def test_stopped_run_finishes_its_batch_and_reports_its_position(sqs, file, tmp_
         said, _ = process.communicate(timeout=20)
     assert process.returncode == 1
     assert f"not sent: 65, from {path}:31 on: it was asked to stop" in said
-    assert "the same command goes on from there" in said
+    assert "the same command continues from there" in said
     assert left_on(queue) == 30
     assert pushgw("send", path, "--queue-url", queue.url, "--resume", state).returncode == 0
     assert left_on(queue) == 95, "a message was sent twice"
@@ -354,7 +354,7 @@ def test_resumes_what_a_pipe_brings_again(sqs, tmp_path):
     for _ in range(2):
         done = pushgw("send", "/dev/stdin", "--queue-url", queue.url, "--resume", state, stdin=text)
         assert done.returncode == 0, done.stdout + done.stderr
-    assert "12 of them settled before" in done.stdout
+    assert "an earlier run settled 12 of them" in done.stdout
     assert left_on(queue) == 12
 
 
@@ -371,10 +371,10 @@ def test_failed_run_resumes_and_a_finished_one_sends_nothing(sqs, file, tmp_path
     path, state = file([*numbered(15), BROKEN]), tmp_path / "events.progress"
     with SqsFront(sqs, lambda call: broken() if call.number > 1 else None) as front:
         done = pushgw("send", path, "--queue-url", queue.url, "--resume", state, AWS_ENDPOINT_URL_SQS=front.url)
-    assert done.returncode == 1 and "the same command goes on from there" in done.stdout
+    assert done.returncode == 1 and "the same command continues from there" in done.stdout
     for _ in range(2):
         done = pushgw("send", path, "--queue-url", queue.url, "--resume", state)
-        assert "sent 15 of 16" in done.stdout and "settled before" in done.stdout
+        assert "sent 15 of 16" in done.stdout and "an earlier run settled" in done.stdout
         assert done.returncode == 1, "the rejected event is still rejected"
         assert left_on(queue) == 15
 

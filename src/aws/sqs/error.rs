@@ -96,9 +96,9 @@ impl fmt::Display for SqsError {
         match self {
             Self::Call { text, .. } => f.write_str(text),
             Self::Entry { code, message, .. } => write!(f, "{code}: {message}"),
-            Self::Corrupted => f.write_str("the queue confirmed another body than was sent"),
-            Self::Missing(what) => write!(f, "the answer of the queue lacks {what}"),
-            Self::Timeout => f.write_str("no answer of the queue in time"),
+            Self::Corrupted => f.write_str("the queue confirmed another body than the one that was sent"),
+            Self::Missing(what) => write!(f, "the answer of the queue does not have {what}"),
+            Self::Timeout => f.write_str("the queue did not answer in time"),
             Self::NotBegun => f.write_str("no time left to send it"),
             Self::TooLong => {
                 write!(f, "body and attributes are longer than the {} bytes of SQS", super::MAX_MESSAGE_BYTES)

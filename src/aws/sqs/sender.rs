@@ -131,7 +131,7 @@ impl fmt::Display for SendError {
         match self {
             Self::Call(CallError::Transport(error)) => error.fmt(f),
             Self::Call(CallError::Service(error)) => write!(f, "SQS answered {error}"),
-            Self::Call(CallError::Unreadable) => f.write_str("the answer is not that of SQS"),
+            Self::Call(CallError::Unreadable) => f.write_str("the answer does not have the form of SQS"),
             Self::OtherDigest => f.write_str("SQS confirmed another message"),
         }
     }

@@ -36,7 +36,7 @@ fn named(count: usize, done: &[&str], failed: &[(&str, &str)]) -> Vec<String> {
 
 #[test]
 fn returns_a_result_for_each_entry_in_their_order() {
-    let lacks = "the answer of the queue lacks the result of this entry";
+    let lacks = "the answer of the queue does not have the result of this entry";
     let table = [
         (named(3, &["2", "0"], &[("1", "A")]), vec!["done", "A: text", "done"]),
         (named(2, &[], &[("1", "B"), ("0", "A")]), vec!["A: text", "B: text"]),

@@ -351,7 +351,7 @@ fn says_which_family_is_wrong_and_why() {
         (Family { metric_type: Some(6), ..ok.clone() }, "family 2: ok: expected a type such as counter, found 6"),
         (Family { metric_type: Some(0), ..ok.clone() }, "family 2: ok: the type is counter, but it was gauge before"),
         (gauge("ok", &[], 2.0), "family 2: ok: the series has another value on family 1"),
-        (gauge("g", &[("a", "1"), ("a", "1")], 1.0), "family 2: g: the label a stands twice"),
+        (gauge("g", &[("a", "1"), ("a", "1")], 1.0), "family 2: g: the label a occurs twice"),
         (gauge("g", &[("__name__", "h")], 1.0), "family 2: g: the series has a second name, h"),
         (
             native_of(Histogram { positive_delta: vec![1], ..native() }),
@@ -363,7 +363,7 @@ fn says_which_family_is_wrong_and_why() {
         ),
         (
             family("h", Some(4), vec![MetricOf { label: labels(&[("le", "1")]), ..histogram(Histogram::default()) }]),
-            "family 2: h: the label le stands twice",
+            "family 2: h: the label le occurs twice",
         ),
     ];
     for (wrong, expected) in table {

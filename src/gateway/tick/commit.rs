@@ -121,7 +121,7 @@ impl<T, D> Ticker<'_, T, D> {
         let dropped: u64 = summary.folded.dropped.iter().sum();
         if dropped > 0 {
             let Turn { request_id, shard, .. } = turn;
-            tracing::error!(request_id, shard, dropped, "events are lost: too many dead letters are owed already");
+            tracing::error!(request_id, shard, dropped, "events are lost, because too many dead letters wait already");
         }
         Ok(Counted { identities, newest: newest.unwrap_or(read.began) })
     }

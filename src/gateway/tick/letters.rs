@@ -32,7 +32,7 @@ impl<T, D: DeadLetterQueue> Ticker<'_, T, D> {
         let Turn { request_id, shard, .. } = turn;
         let Some(queue) = self.dead_letters else {
             let owed = state.owed().len();
-            tracing::error!(request_id, shard, owed, "dead letters are owed, and no dead-letter queue is configured");
+            tracing::error!(request_id, shard, owed, "dead letters wait, but no dead-letter queue is configured");
             return None;
         };
         let results = queue.put(letters, turn.deadline).await;

@@ -64,7 +64,7 @@ pub(in crate::gateway) async fn snapshot(
     }
     if read < numbers.len() {
         if read == 0 && may_be_deleted(base.tick, now) {
-            tracing::error!(shard, "the table has deleted the snapshot for its age: all series begin anew");
+            tracing::error!(shard, "the table has deleted the snapshot because of its age: all series begin at zero");
             return Ok(TypedState::default());
         }
         return Err(TickError::Missing("a part of the snapshot"));

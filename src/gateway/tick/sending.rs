@@ -347,7 +347,7 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
             return Ok(());
         }
         if self.turn.is_over() {
-            self.stop(u64::from(series), "the tick ran out of time before all was sent");
+            self.stop(u64::from(series), "the tick ran out of time before everything was sent");
             return Ok(());
         }
         let result = self.write(builder, series, is_zeros).await?;

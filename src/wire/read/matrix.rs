@@ -286,7 +286,7 @@ impl fmt::Display for MatrixError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge => ResponseTooLarge.fmt(f),
-            Self::Json(error) => write!(f, "the receiver's answer is no matrix: {error}"),
+            Self::Json(error) => write!(f, "the receiver's answer is not a matrix: {error}"),
             Self::NotA { expected, found } => {
                 write!(f, "the receiver's answer is {found:?}; expected {expected:?}")
             }

@@ -295,7 +295,7 @@ impl fmt::Display for SelectorError {
             SelectorProblem::Escape => {
                 write!(f, "at character {at}: this escape sequence is unknown; a backslash is written \\\\")
             }
-            SelectorProblem::NameTwice => write!(f, "at character {at}: the name of the metric stands there twice"),
+            SelectorProblem::NameTwice => write!(f, "at character {at}: the name of the metric occurs twice"),
             SelectorProblem::TooLong => write!(f, "it is longer than {MAX_SELECTOR_BYTES} bytes"),
             SelectorProblem::TooManyMatchers => write!(f, "it has more than {MAX_READ_MATCHERS} matchers"),
             SelectorProblem::Expression(cause) => {
@@ -360,7 +360,7 @@ mod tests {
             (r#"x{a="\d"}"#, "at character 6: this escape sequence is unknown"),
             ("x{a=\"b\"} 5", "at character 10: expected the end"),
             ("x{1a=\"b\"}", "at character 3: expected a label name"),
-            (r#"x{__name__="y"}"#, "at character 3: the name of the metric stands there twice"),
+            (r#"x{__name__="y"}"#, "at character 3: the name of the metric occurs twice"),
             (r#"x{a=~"("}"#, "the expression of the matcher at character 3 cannot be used"),
             (r#"x{a=~"a)|(b"}"#, "the expression of the matcher at character 3 cannot be used"),
             ("rate(x[5m])", "at character 5: expected the end"),

@@ -228,8 +228,8 @@ fn stops_at_its_bound() {
 fn rejects_an_answer_that_is_no_matrix_and_says_why() {
     let series = |values: &str| matrix(&format!(r#"{{"metric":{{"a":"b"}},"values":{values}}}"#));
     let table = [
-        (String::new(), "no matrix: EOF"),
-        ("<html>".to_owned(), "no matrix: expected value"),
+        (String::new(), "not a matrix: EOF"),
+        ("<html>".to_owned(), "not a matrix: expected value"),
         ("{}".to_owned(), r#"the receiver's answer is ""; expected "success""#),
         (r#"{"status":"error","error":"x"}"#.to_owned(), r#"is "error"; expected "success""#),
         (matrix("").replace("matrix", "vector"), r#"is "vector"; expected "matrix""#),

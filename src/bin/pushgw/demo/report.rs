@@ -160,7 +160,7 @@ impl fmt::Display for Report<'_> {
             let hint = if self.stored.is_none() { "; is the receiver ready? `pushgw ping` tells more" } else { "" };
             let wrong = count(tally.surprises + self.arrival.lost_events, "event");
             let minutes = count(self.story.problems.len() as u64, "problem");
-            write!(f, "{} {wrong} not as expected, {minutes} of the ticks{hint}", Styled(view::BAD, "failed:"))
+            write!(f, "{} {wrong} not as expected, {minutes} with ticks{hint}", Styled(view::BAD, "failed:"))
         }
     }
 }

@@ -68,7 +68,7 @@ impl Query {
             let text = beginning(&String::from_utf8_lossy(&answer.body));
             return Err(failed(&format_args!("status {}: {text}", answer.status)));
         }
-        parse(&answer.body).map_err(|error| failed(&format_args!("its answer is no matrix: {error}")))
+        parse(&answer.body).map_err(|error| failed(&format_args!("its answer is not a matrix: {error}")))
     }
 }
 

@@ -110,12 +110,16 @@ impl fmt::Display for Report<'_> {
         }
         self.went(f)?;
         if !self.ok {
-            return write!(f, "{} not everything that was asked for; {ended}", Styled(view::BAD, "failed:"));
+            return write!(
+                f,
+                "{} some selected dead letters were not sent or written; {ended}",
+                Styled(view::BAD, "failed:")
+            );
         }
         let ok = Styled(view::GOOD, "ok:");
         if self.dry_run {
             let how = "--all or --reason REASON, with --to QUEUE_URL or --to-file FILE, sends them";
-            return write!(f, "{ok} a dry run; all dead letters are still on the queue ({ended}); {how}");
+            return write!(f, "{ok} this was a dry run; all dead letters are still on the queue ({ended}); {how}");
         }
         write!(f, "{ok} {} sent, {} to the file ({ended})", tally.sent, tally.filed)
     }

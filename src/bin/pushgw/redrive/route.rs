@@ -111,18 +111,18 @@ impl StayReason {
         match self {
             Self::DryRun => "this was a dry run",
             Self::NotChosen => "another reason",
-            Self::MaybeStored => "the receiver may hold it already; --include-maybe-stored sends it all the same",
+            Self::MaybeStored => "the receiver may have it already; --include-maybe-stored sends it anyway",
             Self::TooOld => {
-                "too old: it would only be rejected again; --to-file takes it, --include-too-old sends it all the same"
+                "too old: the gateway would reject it again; --to-file takes it, --include-too-old sends it anyway"
             }
             Self::Invalid => {
-                "it would only be rejected again; mend it with --to-file, or send it all the same with --include-invalid"
+                "the gateway would reject it again; correct it with --to-file, or send it anyway with --include-invalid"
             }
             Self::OnlyToFile => {
-                "it holds what the device published, not the event that the rule makes of it; --to-file takes it"
+                "it has the device's message, not the event that the rule makes of it; --to-file takes it"
             }
             Self::NoMessage => "there is no message in it to send again; see its detail",
-            Self::TooLong => "with the time that it must carry it is longer than SQS takes; --to-file takes it",
+            Self::TooLong => "with its time as an attribute it is longer than SQS takes; --to-file takes it",
         }
     }
 }

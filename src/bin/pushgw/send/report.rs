@@ -110,20 +110,20 @@ impl fmt::Display for Report {
         let (messages, events) = (count(self.messages, "message"), count(self.events, "event"));
         write!(f, "{sent} {} of {messages} ({events}) to {target} in {}", totals.sent, duration(self.took))?;
         if self.before > 0 {
-            write!(f, "; {} of them settled before, and not sent again", self.before)?;
+            write!(f, "; an earlier run settled {} of them, and they were not sent again", self.before)?;
         }
         self.refused.show(f, "rejected before sending", totals.refused)?;
         self.rejected.show(f, "rejected", totals.rejected)?;
         self.failed.show(f, "not taken", totals.failed)?;
         if totals.refused > 0 {
-            let how = "`pushgw check` shows each event, --no-check sends them as they are";
-            write!(f, "\nmend the rejected ones and send them again; {how}")?;
+            let how = "`pushgw check` shows each event, --no-check sends them unchanged";
+            write!(f, "\ncorrect the rejected messages and send them again; {how}")?;
         }
         let Some(Ended { place, reason }) = &self.ended else { return Ok(()) };
         let again = if self.resumable {
-            "the same command goes on from there"
+            "the same command continues from there"
         } else {
-            "everything from there on is still to be sent; with --resume FILE the next run would know from where"
+            "nothing after that was sent; with --resume FILE the next run continues from there"
         };
         let not_sent = Styled(view::BAD, "not sent");
         let (place, reason) = (Foreign(place), Foreign(reason));

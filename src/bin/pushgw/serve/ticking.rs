@@ -148,7 +148,7 @@ impl Kept {
             if last_deletion.is_none_or(|last| last.elapsed() >= DELETE_EXPIRED_EVERY) {
                 last_deletion = Some(begun);
                 if let Err(error) = table.delete_expired(time).await {
-                    tracing::warn!(%error, "what has expired cannot be deleted; it is tried again in an hour");
+                    tracing::warn!(%error, "expired items cannot be deleted; the next try is in an hour");
                 }
             }
         };
