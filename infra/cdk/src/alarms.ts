@@ -88,7 +88,7 @@ export function makeAlarms(
       more,
       1,
       WITHIN_AN_HOUR,
-      `Within the last hour more messages came to ${name} than left it, besides those that waited already.`,
+      `Within the last hour more messages came to ${name} than left it, although others already waited there.`,
       `To see them with their reasons: pushgw redrive --queue-url ${of.queueUrl}`,
     );
     // SQS deletes a message 14 days after its first queue got it. The alarm about all messages then looks as if somebody had mended
@@ -100,7 +100,7 @@ export function makeAlarms(
       EXPIRES_SOON_SECONDS,
       NOW,
       `A message has waited on ${name} for 7 days. SQS deletes it 14 days after it was first sent.`,
-      `If ${kind}s ends then, nobody has mended anything.`,
+      `If ${kind}s ends then, the messages are lost.`,
       `To save them: pushgw redrive --queue-url ${of.queueUrl} --all --to-file saved.jsonl`,
     );
   };
@@ -119,7 +119,7 @@ export function makeAlarms(
     failureQueue.metricApproximateNumberOfMessagesVisible(maximum),
     1,
     NOW,
-    'Asynchronous invocations failed for good, or AWS IoT could not deliver messages.',
+    'Asynchronous invocations failed and are not tried again, or AWS IoT could not deliver messages.',
     `To see them with their reasons: pushgw redrive --queue-url ${failureQueue.queueUrl}`,
   );
   addNewAndOld('Failure', failureQueue, 'the failure queue');
@@ -147,7 +147,7 @@ export function makeAlarms(
     embeddedMetric(fn, 'rejected', sum),
     1,
     WITHIN_AN_HOUR,
-    'Within the last hour events were rejected: as they are, they can never be stored.',
+    'Within the last hour the gateway rejected events that can never be stored as they are.',
     'The metrics rejected.<reason> and the log lines "message dead-lettered" show why.',
   );
   add(
@@ -218,7 +218,7 @@ export function makeAlarms(
       { datapoints: 5, of: 5 },
       [
         'For five minutes nothing has invoked the tick: counters and groups disappear from queries. Is the schedule enabled, and may it',
-        'invoke the function? Nothing is lost meanwhile; after 14 days it is.',
+        'invoke the function? Events are lost only after 14 days.',
       ],
       {
         threshold: 1,
@@ -231,7 +231,7 @@ export function makeAlarms(
       tick.metricErrors(sum),
       1,
       THREE_TIMES_AN_HOUR,
-      'Within the last hour ticks failed in three or more periods of five minutes. Each lost one sample of every series, and no count.',
+      'Within the last hour ticks failed in three or more periods of five minutes. Each lost one sample of every series, but no increment.',
       'The log of the tick shows why: look for level ERROR.',
     );
     add(
@@ -239,23 +239,23 @@ export function makeAlarms(
       embeddedMetric(tick, 'journal_age_ms', maximum),
       UNCOUNTED_MS,
       NOW,
-      'Events have waited in the journal for five minutes: no tick counts them. See NoTick and TickErrors;',
-      'else the tick cannot keep up, and needs more tickMemorySize.',
+      'Events have waited in the journal for five minutes, and no tick has counted them. Look at NoTick and TickErrors.',
+      'If they are not set off, the tick is too slow, and needs more tickMemorySize.',
     );
     add(
       'OwedDeadLetters',
       embeddedMetric(tick, 'owed', maximum),
       1,
       FOR_A_QUARTER_OF_AN_HOUR,
-      'For a quarter of an hour the tick has owed dead letters: series that change their type, or more series than maxSeries.',
-      'It sends 1,000 in a minute. Does sending fail, or do so many events conflict?',
+      'For a quarter of an hour dead letters of the tick have waited: series that change their type, or more series than maxSeries.',
+      'The tick sends 1,000 in a minute. Does sending fail, or are there so many of them?',
     );
     add(
       'TickDropped',
       embeddedMetric(tick, 'dropped', sum),
       1,
       WITHIN_AN_HOUR,
-      'Within the last hour the tick dropped events, because it owed 10,000 dead letters already: those events are lost.',
+      'Within the last hour the tick dropped events, because 10,000 dead letters already waited: those events are lost.',
       'The metrics dropped.<reason> and the log of the tick show why.',
     );
     const throttles = new cloudwatch.MathExpression({
