@@ -233,7 +233,7 @@ impl Aggregate {
         }
     }
 
-    /// Gives `out` the zeros that precede the first samples of a newborn series: all but gauges and quantiles.
+    /// Gives `out` the zeros before the first samples of a new series. Gauges and quantiles have none.
     pub fn expose_zero(&self, out: &mut dyn FnMut(Exposed)) {
         match self {
             Self::Counter(_) => out(Exposed::number("", Counter::default().value())),

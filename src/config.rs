@@ -97,7 +97,7 @@ pub struct RemoteWriteSettings {
 pub struct ReadSettings {
     /// The URL of the instant query.
     pub url: Url,
-    /// As in [`RemoteWriteSettings`]. An AMP host is asked with its own region.
+    /// As in [`RemoteWriteSettings`]. For an AMP host it is the region of the host.
     pub signing_region: Option<String>,
     pub credentials: Option<Credentials>,
 }

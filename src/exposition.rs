@@ -17,7 +17,7 @@
 //! | CR LF at the end of lines, a byte-order mark | an error | taken |
 //! | blanks before a name | a part of the name | skipped |
 //! | a NUL byte at the beginning of a line or in a comment | the end of the body, silently | an error; a comment goes on |
-//! | text: `# TYPE` with a type in capital letters, a blank behind it, or `gaugehistogram` | an error | taken, as Pushgateway does |
+//! | text: `# TYPE` with a type in capital letters, a blank after it, or `gaugehistogram` | an error | taken, as Pushgateway does |
 //! | text: no blank between the name and the type | taken | an error |
 //! | text: no blank between the name and the help | leaves out a byte | taken |
 //! | bytes that are not UTF-8 in a comment or in a name | taken | an error |
@@ -27,13 +27,13 @@
 //! | a second, different type of a family | taken | an error |
 //! | a series twice at one time with different values | the storage decides | an error |
 //! | a bucket without a number in `le` | taken | an error |
-//! | a hexadecimal number in `le` or `quantile` | written anew | an error in a bucket, else as it is |
+//! | a hexadecimal number in `le` or `quantile` | normalised | an error in a bucket, else unchanged |
 //! | more than [`MAX_LABELS`](crate::limits::MAX_LABELS) labels | taken | an error |
 //! | OpenMetrics: seconds beyond 64 bits of milliseconds | another time | an error |
-//! | OpenMetrics: `_created` behind another family's TYPE | left out | a series |
+//! | OpenMetrics: `_created` after another family's TYPE | left out | a series |
 //! | protobuf: damage in what a series does not need, such as an exemplar | an error | taken |
 //! | protobuf: a group, a field number of more than 29 bits, a packed field that ends inside of a number | taken | an error |
-//! | `le` and `quantile` of a series without a type, behind another family's TYPE | written anew | as they are |
+//! | `le` and `quantile` of a series without a type, after another family's TYPE | normalised | unchanged |
 //!
 //! Texts are spans into the body. A second buffer has texts that differ from the body, such as values with escapes.
 

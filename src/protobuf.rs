@@ -108,7 +108,7 @@ impl<'a> Message<'a> {
         Ok(Some(Field { number, content, offset }))
     }
 
-    /// Reads a length and the message behind it, which has no key: the frame of a delimited message.
+    /// Reads a length, and the message after it, which has no key: the frame of a delimited message.
     #[inline]
     pub fn delimited(&mut self) -> Read<Self> {
         let offset = self.offset();

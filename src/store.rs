@@ -87,7 +87,7 @@ pub struct Range {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum SortRange {
     All,
-    /// This sort key and those behind it.
+    /// This sort key and all after it.
     From(String),
     /// The items whose sort keys begin with this.
     Prefix(String),
@@ -170,7 +170,7 @@ impl Range {
         Self { partition: partition.into(), sort: SortRange::All, page_items: None }
     }
 
-    /// The items with the sort key `first`, and those behind it.
+    /// The items with the sort key `first`, and all after it.
     pub fn from(partition: impl Into<String>, first: impl Into<String>) -> Self {
         Self { partition: partition.into(), sort: SortRange::From(first.into()), page_items: None }
     }

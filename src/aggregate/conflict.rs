@@ -18,7 +18,7 @@ const SUFFIXES: [&str; 3] = ["_sum", "_count", "_bucket"];
 
 type Pair<'p> = (&'p str, &'p str);
 
-/// Reports whether a series with this key and this empty state may not be born.
+/// Reports whether a series with this key and this empty state must not begin.
 pub(super) fn is_exposed_by_another(state: &TypedState, key: SeriesKey<'_>, empty: &Aggregate) -> bool {
     if !may_meet(state, key, empty) {
         return false;
@@ -31,7 +31,7 @@ pub(super) fn is_exposed_by_another(state: &TypedState, key: SeriesKey<'_>, empt
     found
 }
 
-/// Reports whether names and labels leave the question open: nearly all series are born without it.
+/// Reports whether a conflict is possible by names and labels. For nearly all series it is not.
 fn may_meet(state: &TypedState, key: SeriesKey<'_>, empty: &Aggregate) -> bool {
     let name = key.name();
     let is_summary = matches!(empty, Aggregate::Summary(_));

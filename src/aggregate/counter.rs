@@ -5,7 +5,7 @@ use super::number::add_finite;
 use crate::blob::BlobError;
 use crate::model::Value;
 
-/// The sum of increments. Integers stay exact beyond 2^53, because doubles are added up apart.
+/// The sum of increments. Integers stay exact beyond 2^53, because doubles are added up separately.
 #[derive(Clone, Copy, PartialEq, Default, Debug)]
 pub struct Counter {
     integer: i128,

@@ -345,7 +345,7 @@ fn add_all(buckets: &mut Vec<Bucket>, others: &[Bucket], take: &mut impl FnMut(u
 fn spans(buckets: &[Bucket]) -> (Vec<Span>, Vec<i64>) {
     let mut spans: Vec<Span> = Vec::new();
     let mut deltas = Vec::with_capacity(buckets.len());
-    // The key behind the last bucket, and the last count.
+    // The key after the last bucket, and the last count.
     let (mut next, mut before) = (0, 0);
     for &(key, count) in buckets {
         match spans.last_mut() {

@@ -29,7 +29,7 @@ pub struct Folded {
     pub entries: u64,
     /// Increments, values and observations that were counted.
     pub increments: u64,
-    /// Entries whose event was counted before. An entry that an earlier tick has read is none of them.
+    /// Entries whose event was counted before. Entries that an earlier tick has read are not among them.
     pub duplicates: u64,
     pub births: u64,
     pub bucket_conflicts: u64,
@@ -42,7 +42,7 @@ pub struct Folded {
     pub grew_most: Option<String>,
 }
 
-/// A fold under way.
+/// A fold that is running.
 #[derive(Debug)]
 pub struct Fold<'s> {
     state: &'s mut TypedState,

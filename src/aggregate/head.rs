@@ -21,10 +21,10 @@ pub const MARGIN_MS: i64 = 120_000;
 /// Identities are kept for `MAX_SAMPLE_AGE` and this much.
 pub const IDS_BEYOND_AGE_MS: i64 = 20 * 60_000;
 
-/// A base is written anew after this time, if there are deltas.
+/// A new base is written after this time, if there are deltas.
 const BASE_MS: i64 = 3_600_000;
 
-/// A base without deltas is written anew after this time: the table deletes it after 14 days.
+/// A base without deltas is written again after this time, because the table deletes it after 14 days.
 const RENEW_MS: i64 = 7 * 86_400_000;
 
 /// The last committed tick of a shard.
@@ -72,7 +72,7 @@ pub struct Settled {
     pub letters: u64,
     /// Series that the receiver refused in the last ticks.
     pub refused: Vec<RefusedSeries>,
-    /// The last tick that sent, for people. Older versions of this program wrote none, and do not read it.
+    /// The last tick that sent, for the page. Older versions of this program neither wrote nor read it.
     pub last: Option<LastTick>,
 }
 

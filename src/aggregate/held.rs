@@ -11,13 +11,13 @@ use std::hash::BuildHasher;
 pub struct Series {
     key: Box<[u8]>,
     pub aggregate: Aggregate,
-    /// The tick of its birth.
+    /// The tick that began the series.
     pub born: Timestamp,
     /// The time of its zero.
     pub zero: Timestamp,
     /// The tick that last counted an update.
     pub updated: Timestamp,
-    /// The snapshot does not hold it as it is.
+    /// The series differs from the snapshot.
     pub(super) is_changed: bool,
 }
 

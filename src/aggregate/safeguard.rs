@@ -20,13 +20,13 @@ pub enum Safeguard {
     CompareAndSwap,
     /// A tick looks for a newer head before each request.
     NewerHead,
-    /// Zeros are in requests of their own.
+    /// Zeros are sent in separate requests.
     ZerosApart,
-    /// Values of newborn series wait until their zeros are settled.
+    /// Values of new series wait until their zeros are settled.
     ValuesWait,
-    /// A zero lies behind the last marker of its series.
+    /// A zero is later than the last marker of its series.
     ZeroBehindMarker,
-    /// One series has one writer.
+    /// Only one writer writes a series.
     OneWriter,
 }
 

@@ -199,7 +199,7 @@ pub(super) mod tests {
         assert_eq!(shard_of(&name("a"), &labels(&[]), 1), 0);
     }
 
-    /// The shard of a series never changes: its state would stay behind.
+    /// The shard of a series never changes, because its state would stay in the old shard.
     #[test]
     fn a_series_has_the_same_shard_in_every_release() {
         assert_eq!(shard_of(&name("http_requests_total"), &labels(&[("method", "GET")]), 16), 6);

@@ -14,10 +14,10 @@ use super::{Aggregate, Safeguard, SeriesKey, SummaryWindow};
 use crate::model::{MetricType, Timestamp};
 use std::collections::{BTreeMap, HashMap};
 
-/// A zero lies this much before the tick that bears its series: one millisecond after the tick before, if there is one each minute.
+/// A zero is this much earlier than the first tick of its series. With a tick each minute this is one millisecond after the tick before.
 const ZERO_BEFORE_MS: i64 = 59_999;
 
-/// AMP takes no sample that is older than an hour, and a series without samples is gone from queries after five minutes. Zeros and
+/// AMP takes no sample that is older than an hour, and a series without samples disappears from queries after five minutes. Zeros and
 /// markers that are older are no longer owed.
 const OWED_FOR_MS: i64 = 3_600_000;
 
@@ -94,7 +94,7 @@ impl TypedState {
 
     /// Forgets the dead letters that were sent: those with a number below this one.
     pub fn forget_owed_before(&mut self, number: u64) {
-        // A table that was made anew has other numbers.
+        // A table that was made again has other numbers.
         if number <= self.owed.next {
             let before = self.owed.events.len();
             self.owed.forget_before(number);
@@ -119,7 +119,7 @@ impl TypedState {
         self.ended.iter().filter(move |ended| is_owed(ended.time, settled, tick))
     }
 
-    /// Bears a series at a tick. `empty` is its state before the first update. Returns its position.
+    /// Begins a series at a tick. `empty` is its state before the first update. Returns its position.
     pub(super) fn bear(&mut self, key: SeriesKey<'_>, empty: Aggregate, tick: Timestamp) -> usize {
         let end = self.last_ends.get(key.as_bytes()).filter(|_| Safeguard::ZeroBehindMarker.is_kept());
         let end = end.map_or(i64::MIN, |end| end.0.saturating_add(1));

@@ -37,7 +37,7 @@ pub trait Credentialed: Send + Sync {
     /// Returns credentials that are valid now.
     fn credentials(&self) -> impl Future<Output = Result<Credentials, CredentialsError>> + Send;
 
-    /// Makes the next call find credentials anew, if it can.
+    /// Makes the next call look for new credentials, if it can.
     fn forget(&self) -> impl Future<Output = ()> + Send;
 }
 
@@ -177,7 +177,7 @@ impl Chain {
         SharedCredentialsProvider::new(chain)
     }
 
-    /// The function is never without the variables of its role, except after `SnapStart`: then others name an endpoint for containers.
+    /// The function always has the variables of its role, except after `SnapStart`. Then other variables name an endpoint for containers.
     #[cfg(not(feature = "cli"))]
     #[expect(clippy::unused_async, reason = "the other one waits")]
     async fn build(&self) -> SharedCredentialsProvider {

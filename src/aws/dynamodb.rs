@@ -92,7 +92,7 @@ impl<T: Transport> Table<T> {
         Self::at(&endpoint, name, region, transport, credentials)
     }
 
-    /// A URL that is none gives an error with each call.
+    /// If the URL is not valid, each call returns an error.
     pub fn at(endpoint: &str, name: String, region: String, transport: T, credentials: CredentialsSource) -> Self {
         let transport = Signed::new(transport, Some(Signer { service: SERVICE, region, credentials }));
         let service = JsonService { protocol: PROTOCOL, endpoint: endpoint.parse().unwrap_or_default(), transport };

@@ -22,10 +22,10 @@ use url::Host;
 /// A connection takes one round trip for TCP and two for TLS; AWS answers in the function's own region.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Front ends of AWS close idle connections after about 20 s. A connection that is closed earlier is never found dead.
+/// Front ends of AWS close idle connections after about 20 s. If the client closes a connection before that, no request finds it closed.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Bytes read of the answer that opens a connection; above it another connection is cheaper.
+/// Bytes that are read of the answer that opens a connection. For more bytes another connection is cheaper.
 const MAX_WARM_BYTES: usize = 65_536;
 
 /// The variables that name a proxy, in capital letters, too.

@@ -15,7 +15,7 @@ const CRC32_HEADER: &str = "x-amz-crc32";
 #[derive(Debug)]
 pub(super) struct JsonService<T, C = CredentialsSource> {
     pub(super) protocol: Protocol,
-    /// A URL that is none gives an error with each call.
+    /// If the URL is not valid, each call returns an error.
     pub(super) endpoint: Uri,
     pub(super) transport: Signed<T, C>,
 }
@@ -55,7 +55,7 @@ struct ErrorBody {
     #[serde(rename = "__type")]
     code: String,
     message: String,
-    /// Services write the one or the other, or both.
+    /// Services write one of the two keys, or both.
     #[serde(rename = "Message")]
     capital_message: String,
 }
@@ -81,7 +81,7 @@ impl<T: Transport, C: Credentialed> JsonService<T, C> {
     }
 }
 
-/// Everything that an answer may hold, up to `MAX_BYTES`.
+/// Returns the policy that reads the whole body, up to `MAX_BYTES`.
 pub(super) fn whole_body<const MAX_BYTES: usize>(_status: u16) -> BodyPolicy {
     BodyPolicy::Required { max_bytes: MAX_BYTES }
 }

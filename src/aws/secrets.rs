@@ -86,7 +86,7 @@ impl<T: Transport, C: Credentialed> Secret<T, C> {
         Self::at(arn, &endpoint, transport, credentials)
     }
 
-    /// A URL that is none gives an error with the first fetch.
+    /// If the URL is not valid, the first fetch returns an error.
     fn at(arn: SecretArn, endpoint: &str, transport: T, credentials: C) -> Self {
         let signer = Signer { service: SERVICE, region: arn.region.clone(), credentials };
         let transport = Signed::new(transport, Some(signer));

@@ -12,9 +12,9 @@ use std::time::SystemTime;
 /// Why a request cannot be signed.
 #[derive(Debug)]
 pub enum SignError {
-    /// Something that a signature is made of is missing.
+    /// A part of the signature is missing.
     Incomplete(signing_params::BuildError),
-    /// The request has a URL or a header that cannot be signed, or the identity is none of AWS.
+    /// The request has a URL or a header that cannot be signed, or the identity is not one of AWS.
     Unsignable(SigningError),
 }
 

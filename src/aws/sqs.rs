@@ -69,7 +69,7 @@ pub struct Queue {
     timeout: Duration,
 }
 
-/// The attributes of a queue that somebody here needs.
+/// The attributes of a queue that the program uses.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct QueueAttributes {
     pub arn: String,

@@ -17,7 +17,7 @@ pub trait Transport: Send + Sync {
     ) -> impl Future<Output = Result<Answer, TransportError>> + Send;
 
     /// Opens a connection to the host of `url`, within `timeout`, for the requests that follow, if they are signed. It reports no
-    /// error: a later request meets the same one.
+    /// error: a later request reports the same one.
     fn warm(&self, url: Uri, timeout: Duration) -> impl Future<Output = ()> + Send {
         let _nothing_to_open = (url, timeout);
         async {}

@@ -146,7 +146,7 @@ impl<V: Vars> Reader<'_, V> {
         queue.map(Destination::Queue).or(gateway)
     }
 
-    /// A queue that is not at AWS by its URL is asked with the function's region.
+    /// If the URL of the queue is not of AWS, the region is that of the function.
     fn check_region(&mut self, queue: Option<&Url>) {
         let Some(host) = queue.and_then(Url::host_str) else { return };
         let names = [ENV_AWS_REGION, ENV_AWS_DEFAULT_REGION];

@@ -58,7 +58,7 @@ pub struct HttpSettings {
 /// The clients that may use the door.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum HttpAuth {
-    /// Clients that know the secret. Without one, nobody.
+    /// Clients that know the secret. Without a secret no client.
     Secret(Option<SecretArn>),
     /// Clients that know these.
     Credentials(HttpCredentials),
@@ -185,7 +185,7 @@ fn secret_arn(text: &str) -> Result<SecretArn, Problem> {
     SecretArn::parse(text.trim()).ok_or(Problem::NotASecret)
 }
 
-/// Paths are compared after they are decoded, and so a percent sign would never match.
+/// Paths are compared after decoding, so a percent sign would never match.
 fn path_prefix(text: &str) -> Result<String, Problem> {
     let prefix = text.trim_end_matches('/');
     let is_path = text.starts_with('/') && !prefix.contains(['?', '#', '%']) && !prefix.contains("//");

@@ -91,7 +91,7 @@ impl<'t> Tokens<'t> {
         }
     }
 
-    /// Returns the index behind the string that begins at `self.index`. A line break ends a string that is not closed.
+    /// Returns the index after the string that begins at `self.index`. A line break ends a string that is not closed.
     fn string_end(&self) -> usize {
         let bytes = self.text.as_bytes();
         let mut i = self.index + 1;
@@ -106,7 +106,7 @@ impl<'t> Tokens<'t> {
         bytes.len()
     }
 
-    /// Returns whether a token may stand here.
+    /// Returns whether a token is allowed here.
     fn takes_token(&self) -> bool {
         match self.open.last() {
             Some(Container::Metrics) => self.after_colon,

@@ -25,7 +25,7 @@ pub(super) fn is_several(text: &str) -> bool {
                 in_the_middle |= !text[..start].trim_end_matches([' ', '\t']).ends_with('\n') && start > 0;
             }
         }
-        // Garbage behind a text on its line makes the whole line wrong.
+        // Garbage after a text makes its whole line wrong.
         if texts >= 3 && objects >= 2 {
             return true;
         }

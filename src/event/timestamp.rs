@@ -14,7 +14,7 @@ const SECONDS_BELOW: u128 = 100_000_000_000;
 const MILLISECONDS_BELOW: u128 = 100_000_000_000_000;
 /// A smaller number is in microseconds: as nanoseconds it would be before 1973-03-03. Others are in nanoseconds.
 const MICROSECONDS_BELOW: u128 = 100_000_000_000_000_000;
-/// No time has so many nanoseconds. Digits behind this are not read.
+/// No time has so many nanoseconds. Further digits are not read.
 const MAX_NANOSECONDS: u128 = 1 << 100;
 /// A number that begins with more zeros is zero. So `0e999999999` costs no time.
 const MAX_LEADING_ZEROS: i64 = 1_000;

@@ -201,7 +201,7 @@ impl<'a> Builder<'a> {
         Ok(self.exposition)
     }
 
-    /// Leaves out a series that stands again with the same time and value. With another value it is an error.
+    /// Leaves out a series that comes again with the same time and value. With another value it is an error.
     fn remove_repeated_series(&mut self) -> Result<(), ParseError> {
         let Exposition { texts, names, series, labels: all, histograms, .. } = &self.exposition;
         let mut seen: HashTable<u32> = HashTable::with_capacity(series.len());
@@ -288,7 +288,7 @@ impl Hashes<'_, '_> {
     }
 }
 
-/// Returns a name that stands twice in `set`.
+/// Returns a name that occurs twice in `set`.
 fn repeated_name<'t>(texts: &'t Texts<'_>, set: &[LabelRecord]) -> Option<&'t str> {
     let name = |label: &LabelRecord| texts.get(label.name);
     if set.len() <= 8 {

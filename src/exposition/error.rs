@@ -39,7 +39,7 @@ pub enum Problem {
     /// The series has more than [`MAX_LABELS`] labels.
     TooManyLabels,
     NotUtf8,
-    /// Here stands something else than the format has here.
+    /// The format does not allow this text here.
     Unexpected {
         expected: &'static str,
         found: Excerpt,

@@ -19,14 +19,14 @@ pub struct Exposition<'a> {
     pub(super) histograms: Vec<NativeHistogram>,
 }
 
-/// The body, and the texts that do not stand in it as they are.
+/// The body, and the texts that differ from it.
 #[derive(Default, Debug)]
 pub(super) struct Texts<'a> {
     pub(super) body: &'a str,
     pub(super) extra: String,
 }
 
-/// A part of [`Texts`]: positions behind the end of the body are in the second buffer.
+/// A part of [`Texts`]. Positions after the end of the body are in the second buffer.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub(super) struct Span {
     pub(super) start: u32,
@@ -62,7 +62,7 @@ pub(super) struct SeriesRecord {
     /// An index of `Exposition::names`.
     pub(super) name: u32,
     pub(super) labels: LabelRange,
-    /// The index of one more label, behind the others: the bound of a bucket, whose other labels several series share.
+    /// The index of one more label, after the others: the bound of a bucket, whose other labels several series share.
     pub(super) bound: u32,
     pub(super) line: u32,
     pub(super) timestamp: Timestamp,

@@ -12,7 +12,7 @@ use crate::limits::{MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_SERIES};
 use crate::model::{self, Counts, METRIC_NAME_LABEL, MetricType, NativeHistogram, ResetHint, Timestamp, write_bound};
 use crate::protobuf::{Field, Message, sint64};
 
-/// Parses families, each behind its length.
+/// Parses families, each after its length.
 pub fn parse_protobuf(body: &[u8]) -> Result<Exposition<'static>, ParseError> {
     check_size(body, Place::Family(1))?;
     let mut parser = Parser::new();

@@ -8,8 +8,8 @@ use super::scanner::{Quoted, Scanner};
 use crate::model::{METRIC_NAME_LABEL, MetricType, Timestamp};
 use std::ops::Range;
 
-/// The text format is read as Prometheus reads it: blanks may stand between all parts, and what is not metadata behind `#` is a
-/// comment. OpenMetrics has one space where a blank must be, and nothing else.
+/// The text format is read as Prometheus reads it. Blanks may be between all parts. After `#` everything that is not
+/// metadata is a comment. OpenMetrics has one space where a blank must be, and no other blanks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Format {
     Text,
@@ -182,7 +182,7 @@ impl<'a> Reader<'a> {
         self.builder.series(name, labels, NO_BOUND, (timestamp, value), self.line)
     }
 
-    /// Reads labels up to the closing brace. Among the labels of a series, the name of the metric may stand.
+    /// Reads labels up to the closing brace. The name of the metric may be among the labels of a series.
     fn labels(&mut self, name: &mut Option<Span>, is_series: bool) -> Result<(), Problem> {
         let mut has_name_label = false;
         loop {

@@ -29,7 +29,7 @@ pub struct Rendered<'f> {
     name: Cow<'f, str>,
     kind: Kind,
     help: Option<Cow<'f, str>>,
-    /// In the order in which they are written. Series of one metric stand together.
+    /// In the order of writing. Series of one metric are together.
     series: Vec<FamilySeries<'f>>,
 }
 
@@ -105,7 +105,7 @@ enum Part {
 }
 
 impl<'f> Rendered<'f> {
-    /// Returns the families as they are shown to people and in JSON.
+    /// Returns the families as the page and the JSON show them.
     pub fn of(families: Vec<MetricFamily<'f>>) -> Vec<Self> {
         arrange(families, |_| true)
     }

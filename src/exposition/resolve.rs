@@ -126,7 +126,7 @@ fn bound(
 ) -> bool {
     let LabelRange { start, len, .. } = series.labels;
     let range = start as usize..start as usize + usize::from(len);
-    // The bound usually stands last.
+    // The bound is usually the last label.
     let is_bound = |record: &LabelRecord| record.name.len as usize == label.len() && builder.text(record.name) == label;
     let Some(index) = range.rev().find(|index| is_bound(&builder.exposition.labels[*index])) else { return false };
     let LabelRecord { value, .. } = builder.exposition.labels[index];

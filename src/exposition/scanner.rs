@@ -115,7 +115,7 @@ impl<'a> Scanner<'a> {
         (self.at > start).then(|| Span::new(start, self.at))
     }
 
-    /// Returns the text up to the next quote without a backslash before it. The first quote is behind.
+    /// Returns the text up to the next quote without a backslash before it. The first quote is already read.
     pub(super) fn quoted(&mut self, may_have_lines: bool) -> Result<Quoted, Problem> {
         let start = self.at;
         let mut has_escapes = false;

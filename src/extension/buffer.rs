@@ -207,7 +207,7 @@ impl Buffer {
         series
     }
 
-    /// Counts metrics that were lost behind the buffer.
+    /// Counts metrics that were lost after the buffer.
     pub(super) fn count_dropped(&self, metrics: u64) {
         self.lock().dropped += metrics;
     }

@@ -52,7 +52,7 @@ impl Totals {
     /// Returns what a scrape would show now.
     pub(super) fn families(&self, now: Timestamp) -> Vec<MetricFamily<'_>> {
         let mut families: Vec<MetricFamily<'_>> = Vec::new();
-        // Keys begin with the length of the name, so series of one name stand together.
+        // Keys begin with the length of the name, so series of one name are together.
         for (key, held) in &self.series {
             let key = SeriesKey::of_written(key);
             let Some(name) = key.metric_name() else { continue };

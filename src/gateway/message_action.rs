@@ -17,7 +17,7 @@ pub enum MessageAction {
     },
     /// It is delivered again.
     Return {
-        /// A [`Reason`], `errored`, or `held_back` behind an earlier message of its group.
+        /// A [`Reason`], `errored`, or `held_back` after an earlier message of its group.
         reason: &'static str,
         detail: String,
     },

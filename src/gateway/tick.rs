@@ -45,13 +45,13 @@ pub use summary::{ShardSummary, TickSummary};
 /// A tick ends this long after its start: before the next one begins.
 const LONGEST: Duration = Duration::from_secs(50);
 
-/// The time for the last answer behind the deadline.
+/// The time for the last answer after the deadline.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A time further ahead of the clock is refused.
 const MAX_AHEAD_MS: i64 = 10_000;
 
-/// A time further behind the clock is refused.
+/// A tick with an older time is refused.
 const MAX_BEHIND_MS: i64 = 10 * 60_000;
 
 /// A tick folds again so often, if deletions replace the head.

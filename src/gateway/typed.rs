@@ -128,7 +128,7 @@ impl TypedSeries {
         ticks().min().zip(ticks().max())
     }
 
-    /// Returns the families of all series, and behind them those of `groups` without what typed series expose.
+    /// Returns the families of all series, and then those of `groups` without the series that typed series expose.
     pub fn families<'f>(&'f self, groups: Vec<MetricFamily<'f>>) -> Result<Vec<MetricFamily<'f>>, TooManySamples> {
         let mut bytes_left = MAX_SHOWN_SAMPLE_BYTES;
         let mut all = Vec::new();

@@ -42,7 +42,7 @@ pub enum BodyError {
     /// A front has replaced bytes in it.
     Destroyed,
     Damaged(Encoding),
-    /// It is more than [`MAX_MEMBERS`] gzip streams, one behind the other.
+    /// It is more than [`MAX_MEMBERS`] gzip streams, one after another.
     TooManyMembers,
     /// It unpacks to more than [`MAX_UNPACKED_BYTES`], or it is longer as it came.
     TooLarge,

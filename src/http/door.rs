@@ -91,7 +91,7 @@ impl<T, D> Door<T, D> {
 }
 
 impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
-    /// Returns the use cases behind the door.
+    /// Returns the use cases that the door calls.
     pub fn gateway(&self) -> &Gateway<T, D> {
         &self.gateway
     }

@@ -23,7 +23,7 @@ pub struct Request<'a> {
 /// Why a path cannot be decoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PathError {
-    /// A percent sign without two hexadecimal digits behind it.
+    /// A percent sign without two hexadecimal digits after it.
     BadPercentSequence,
     /// The decoded bytes are not UTF-8.
     NotUtf8,

@@ -160,7 +160,7 @@ fn push_trouble(out: &mut String, heading: &str, error: &TypedError) {
     out.push_str("</p></section>");
 }
 
-/// Appends what stands behind the sections.
+/// Appends the end of the page, after the sections.
 pub(super) fn push_end(out: &mut String) {
     out.push_str("</main><footer class=quiet><a href=metrics>metrics</a> <a href=api/v1/metrics>groups as JSON</a> ");
     out.push_str("<a href=api/v1/status>status</a></footer>");

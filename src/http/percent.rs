@@ -18,7 +18,7 @@ pub fn check_path(path: Cow<'_, str>) -> Result<Cow<'_, str>, PathError> {
     if path.contains('\0') { Err(PathError::Zero) } else { Ok(path) }
 }
 
-/// Returns `None` if a percent sign has no two hexadecimal digits behind it.
+/// Returns `None` if two hexadecimal digits do not follow a percent sign.
 fn decode(text: &[u8]) -> Option<Vec<u8>> {
     let mut decoded = Vec::with_capacity(text.len());
     let mut rest = text.iter();

@@ -10,7 +10,7 @@ use std::fmt;
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Resource<'a> {
     Health,
-    /// The path behind `/metrics/`, which has a job.
+    /// The path after `/metrics/`, which has a job.
     Group(&'a str),
     /// A push without a job, or what is exposed.
     Metrics,

@@ -12,7 +12,7 @@ pub(super) fn rfc3339(time: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{:02}.{:03}Z", ms / 1_000 % 60, ms % 1_000)
 }
 
-/// Returns the time for people, in UTC.
+/// Returns the time as text, in UTC.
 pub(super) fn utc(time: Timestamp) -> String {
     let text = rfc3339(time);
     // The date and the time of day, without milliseconds.

@@ -35,7 +35,7 @@ enum Part {
     Headers,
     Body(u64),
     ChunkSize,
-    /// The data of a chunk, and the line end behind it.
+    /// The data of a chunk, and the line end after it.
     Chunk(u64),
     Trailers,
     /// hyper reads no further request.
@@ -87,7 +87,7 @@ impl Lengths {
         }
     }
 
-    /// Returns the part behind a line.
+    /// Returns the part after a line.
     fn end_of_line(&mut self, line: &[u8]) -> Part {
         match self.part {
             Part::RequestLine if line.is_empty() => Part::RequestLine,
@@ -116,7 +116,7 @@ impl Lengths {
                 let digits = std::str::from_utf8(&line[..digits]).unwrap_or_default();
                 match u64::from_str_radix(digits, 16) {
                     Ok(0) => Part::Trailers,
-                    // The line end behind the data is two bytes: hyper takes no other.
+                    // The line end after the data has two bytes, because hyper takes no other.
                     Ok(size) => size.checked_add(2).map_or(Part::Unknown, Part::Chunk),
                     Err(_) => Part::Unknown,
                 }

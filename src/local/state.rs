@@ -5,7 +5,7 @@ use crate::store::{FileError, FileStore, MemoryStore, Store, StoreError};
 use std::path::Path;
 use std::sync::Arc;
 
-/// DynamoDB deletes what has expired; here somebody must ask for it.
+/// DynamoDB deletes expired items itself. Here the caller must ask for it.
 #[derive(Clone, Debug)]
 pub enum LocalTable {
     InMemory(Arc<MemoryStore>),

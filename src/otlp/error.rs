@@ -22,7 +22,7 @@ pub enum ReadProblem {
         what: &'static str,
         most: usize,
     },
-    /// Values of an attribute stand one in another, more than so many.
+    /// The values of an attribute are nested deeper than this.
     TooDeep(usize),
 }
 

@@ -189,7 +189,7 @@ fn checked<'a>(labels: Vec<Label<'a>>, rules: &Rules<'_>, more: usize) -> Result
             format!("the label {} has a value of more than {MAX_LABEL_VALUE_BYTES} bytes", excerpt(name.as_str()));
         return Err(Rejection::new(Reason::TooLarge, detail));
     }
-    // No name stands twice.
+    // No name occurs twice.
     let labels = LabelSet::new(labels).unwrap_or_default();
     let external = rules.external.as_slice().iter().filter(|label| labels.get(label.name.as_str()).is_none()).count();
     let count = labels.as_slice().len() + external + more + 1;

@@ -38,7 +38,7 @@ const UNITS: [(&str, &str); 24] = [
 
 const OTHER_UNITS: [(&str, &str); 2] = [("1", ""), ("%", "percent")];
 
-/// Units behind a slash.
+/// Units after a slash.
 const PER_UNITS: [(&str, &str); 7] =
     [("s", "second"), ("m", "minute"), ("h", "hour"), ("d", "day"), ("w", "week"), ("mo", "month"), ("y", "year")];
 
@@ -101,7 +101,7 @@ fn is_kept(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == ':'
 }
 
-/// Returns the unit in front of the first slash, and that behind it with `per_`, with the characters of a name.
+/// Returns the unit before the first slash, and the unit after it with `per_`, in characters that a name may have.
 fn cleaned_units(unit: &str) -> (String, String) {
     let (main, per) = unit.split_once('/').unwrap_or((unit, ""));
     let find = |unit: &str, table: &[(&str, &'static str)]| {

@@ -45,7 +45,7 @@ pub struct Promoted {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Item {
     Point,
-    /// The `target_info` of a resource, behind its data points.
+    /// The `target_info` of a resource, after its data points.
     TargetInfo,
 }
 

@@ -18,7 +18,7 @@ const BASE64_SUFFIX: &str = "@base64";
 
 const JOB: &str = "job";
 
-/// As Go's `RawURLEncoding`, which ignores the bits behind the last byte.
+/// As Go's `RawURLEncoding`, which ignores the bits after the last byte.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &URL_SAFE,
     GeneralPurposeConfig::new()
@@ -62,7 +62,7 @@ pub enum KeyError {
 }
 
 impl GroupingKey {
-    /// Parses what stands behind `/metrics/` in a path that is decoded: `job/<job>{/<label>/<value>}`, or nothing.
+    /// Parses the part after `/metrics/` of a decoded path: `job/<job>{/<label>/<value>}`, or nothing.
     pub fn parse(path: &str) -> Result<Self, KeyError> {
         let mut parts = path.splitn(3, '/');
         let Some(job_name) = parts.next().filter(|name| !name.is_empty()) else { return Ok(Self::default()) };
@@ -71,7 +71,7 @@ impl GroupingKey {
             return Err(KeyError::EmptyJob);
         }
         let mut by_raw_name = BTreeMap::new();
-        // A slash behind the job is no label.
+        // A slash after the job is no label.
         let mut components =
             parts.next().filter(|labels| !labels.is_empty()).into_iter().flat_map(|all| all.split('/'));
         while let Some(name) = components.next() {
@@ -116,7 +116,7 @@ impl GroupingKey {
             .unwrap_or_default()
     }
 
-    /// Returns the SHA-256 of the labels, which names the group in the table. Each text stands behind its length, so that no two keys
+    /// Returns the SHA-256 of the labels, which names the group in the table. Each text comes after its length, so that no two keys
     /// are the same bytes.
     pub fn digest(&self) -> [u8; 32] {
         let mut sha = Sha256::new();

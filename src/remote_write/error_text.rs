@@ -37,7 +37,7 @@ fn is_about_samples(text: &str) -> bool {
     reason(text) != Reason::RefusedByReceiver || names_a_limit(text) || NamedSample::find(text).is_some()
 }
 
-/// Returns the string of `message` or `Message` in a JSON object, which may be cut off behind it.
+/// Returns the string of `message` or `Message` in a JSON object, which may be cut off after it.
 fn json_message(text: &str) -> Option<String> {
     let object = text.strip_prefix('{')?;
     let (_, after) = ["\"message\"", "\"Message\""].iter().find_map(|key| object.split_once(key))?;
@@ -130,7 +130,7 @@ fn own_text(text: &str) -> String {
             '"' => quoted = !quoted,
             _ if quoted => {}
             '{' => {
-                // The name of a metric stands before its labels.
+                // The name of a metric is before its labels.
                 own.truncate(name);
                 depth += 1;
             }

@@ -209,7 +209,7 @@ fn counting_sort(positions: Vec<u32>, count: usize, key: impl Fn(u32) -> u32) ->
     sorted
 }
 
-/// Moves to each place the sample whose position stands there in `order`, which holds every position once. A second table of
+/// Moves to each place the sample whose position `order` has there. `order` has every position once. A second table of
 /// samples would not fit into memory beside a large payload, so it follows the cycles of the permutation.
 fn reorder(samples: &mut [Sample], mut order: Vec<u32>) {
     for start in 0..samples.len() {

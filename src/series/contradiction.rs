@@ -38,7 +38,7 @@ pub(super) fn contradictions(table: &SampleTable<'_>, report: &mut dyn FnMut(&Co
     let mut rejected = HashSet::new();
     for item in disputed.chunk_by(|(_, a), (_, b)| a.item == b.item) {
         let contradicted = item.iter().enumerate().find_map(|(i, (id, sample))| {
-            // Samples of one item stand in the order of their ids: an item that contradicts itself does so beside.
+            // Samples of one item are in the order of their ids, so an item contradicts itself only with neighbours.
             let own = i.checked_sub(1).map(|before| item[before]).filter(|(other, _)| other == id);
             let earlier =
                 settled.get(id).copied().or(own.map(|(_, own)| own)).filter(|earlier| differ(earlier, sample))?;

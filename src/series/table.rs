@@ -78,7 +78,7 @@ impl<'t, 'a> Labels<'t, 'a> {
         })
     }
 
-    /// Returns the labels if they stand in one piece: if there are none that label sets share.
+    /// Returns the labels if they are in one piece, that is, if there are no labels that label sets share.
     pub fn as_slice(self) -> Option<&'t [Label<'a>]> {
         self.common.is_empty().then_some(self.own)
     }

@@ -15,7 +15,7 @@ impl<'r> PageBuilder<'r> {
         Self { range, page: Page::default(), bytes: 0 }
     }
 
-    /// Returns the least sort key of the range behind `after`, and whether it is in the range.
+    /// Returns the least sort key of the range after `after`, and whether it is in the range.
     pub(super) fn start<'a>(&'a self, after: Option<&'a str>) -> (&'a str, bool) {
         let first = match &self.range.sort {
             SortRange::All => "",

@@ -118,7 +118,7 @@ impl Pending {
         added
     }
 
-    /// Returns all series and begins anew.
+    /// Returns all series, and begins with none again.
     pub fn take(&mut self) -> Vec<PendingSeries> {
         self.bytes = 0;
         let series = std::mem::take(&mut self.series).into_iter();

@@ -33,7 +33,7 @@ pub enum LineUpdate {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum InvalidLine {
     NotUtf8,
-    /// No `:` behind the name, or no `|` behind the value.
+    /// No `:` after the name, or no `|` after the value.
     NoValue,
     Name(String),
     Value(String),

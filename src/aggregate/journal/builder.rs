@@ -44,7 +44,7 @@ pub struct EventTooLarge {
 
 #[derive(Default, Debug)]
 struct OpenItem {
-    /// The dictionary, one series behind the other, and the end of each.
+    /// The list of series, one after another, and the end of each.
     series: Vec<u8>,
     ends: Vec<usize>,
     known: HashTable<u32>,

@@ -23,7 +23,7 @@ pub enum SqsError {
     Entry { code: String, message: String, is_senders_fault: bool },
     /// The queue confirmed another body than was sent.
     Corrupted,
-    /// The answer lacks something; an entry that it does not name may be done or not.
+    /// A part of the answer is missing. If the answer does not name an entry, the entry may be done or not.
     Missing(&'static str),
     /// No answer in time.
     Timeout,

@@ -120,7 +120,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
 }
 
 /// Returns what became of each event of `message`, by the answer to its invocation and the dead letters that it left. If a
-/// message becomes a dead letter, its good events are stored all the same; whether they are, only the receiver knows.
+/// message becomes a dead letter, its good events are stored anyway; only the receiver knows if they are.
 fn outcomes(message: &Message, request_id: &str, handled: &Handled, dead_letters: &[DeadLetter]) -> Vec<EventOutcome> {
     let id = if message.id.is_empty() { request_id } else { &message.id };
     let answer = match &handled.answer {

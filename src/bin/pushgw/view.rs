@@ -41,7 +41,7 @@ impl<T: fmt::Display> fmt::Display for Styled<T> {
     }
 }
 
-/// Foreign text in a line for people: a line break in it begins no line of ours.
+/// Foreign text in a line of output. A line break in it does not begin a new line.
 pub(crate) struct Foreign<T>(pub(crate) T);
 
 impl<T: fmt::Display> fmt::Display for Foreign<T> {

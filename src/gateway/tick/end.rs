@@ -67,7 +67,7 @@ async fn try_to_end(
     })
 }
 
-/// Returns a time behind those of all deltas, and before the next tick.
+/// Returns a time after those of all deltas, and before the next tick.
 fn behind(head: &Head) -> Timestamp {
     let last = head.deltas.iter().map(|delta| delta.tick).max();
     Timestamp(last.max(Some(head.tick)).unwrap_or(head.tick).0.saturating_add(1))

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct HeadGate<'t> {
     store: &'t Arc<dyn Store>,
     shard: u16,
-    /// The tick of the head that is sent. A deletion replaces the head and keeps its tick: its markers come behind.
+    /// The tick of the head that is sent. A deletion replaces the head and keeps its tick: its markers are sent later.
     tick: Timestamp,
     found: Mutex<Found>,
 }

@@ -29,7 +29,7 @@ pub(super) struct JournalRead {
     pub(super) seen: Seen,
     /// The cursor after this tick.
     pub(super) cursor: Timestamp,
-    /// The last item that was read, if there may be more behind it.
+    /// The last item that was read, if there may be more after it.
     pub(super) stopped_at: Option<Timestamp>,
     /// When reading began.
     pub(super) began: Timestamp,

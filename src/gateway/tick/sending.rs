@@ -258,7 +258,7 @@ impl<T: Transport, D: DeadLetterQueue> Sending<'_, '_, T, D> {
         Ok(has_zeros)
     }
 
-    /// Values of newborn series wait for their zeros.
+    /// Values of new series wait for their zeros.
     async fn values(
         &mut self,
         state: &TypedState,
@@ -438,7 +438,7 @@ impl<'s> Table<'s> {
         self.series += 1;
     }
 
-    /// Adds the zeros of a newborn series.
+    /// Adds the zeros of a new series.
     fn add_zeros(&mut self, series: &'s Series) {
         let mut zeros = Vec::new();
         series.aggregate.expose_zero(&mut |exposed| zeros.push(exposed));

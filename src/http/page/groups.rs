@@ -139,7 +139,7 @@ fn push_group(out: &mut String, group: &Group<'_>, now: Timestamp) {
     out.push_str("</details>");
 }
 
-/// Returns the path of a deletion, with all values in base64; only letters, digits and few signs stand in it. There is none without a job.
+/// Returns the path of a deletion, with all values in base64. It has only letters, digits and a few signs. Without a job there is none.
 fn delete_path(group: &Group<'_>) -> Option<String> {
     let coded = |value: &str| if value.is_empty() { "=".to_owned() } else { URL_SAFE_NO_PAD.encode(value) };
     let job = group.key().iter().find(|(name, _)| name.as_str() == "job")?.1;
@@ -152,7 +152,7 @@ fn delete_path(group: &Group<'_>) -> Option<String> {
 }
 
 fn push_families(out: &mut String, group: &Group<'_>) {
-    // The labels of the key stand above: here are the own ones.
+    // The labels of the key are above. These are the other labels.
     let families = group.families().iter().map(|pushed| MetricFamily { ..pushed.family.clone() });
     for family in Rendered::of(families.collect()) {
         out.push_str("<section class=family><h3><span class=name>");

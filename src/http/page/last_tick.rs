@@ -5,7 +5,7 @@ use super::html::push_text;
 use crate::aggregate::head::LastTick;
 use crate::model::Timestamp;
 
-/// Shows the numbers of a tick. A number that is usually zero stands there only if it is not.
+/// Shows the numbers of a tick. Numbers that are usually zero are shown only if they are not.
 pub(super) fn push_last_tick(out: &mut String, last: Option<&LastTick>, now: Timestamp) {
     out.push_str("<section id=tick><div class=bar><h2>Last tick</h2><p class=figures>");
     let Some(last) = last else {

@@ -37,7 +37,7 @@ impl Items {
         let messages: Vec<u32> = self.ids.iter().map(|&item| message_of(item)).collect();
         let count = messages.iter().max().map_or(0, |last| last + 1);
         let mut parents: Vec<u32> = (0..count).collect();
-        // The samples of a series stand beside one another.
+        // The samples of a series are next to each other.
         for pair in self.samples.windows(2) {
             let [(a, sample_a), (b, sample_b)] = [pair[0], pair[1]];
             if samples[sample_a].series == samples[sample_b].series {

@@ -53,7 +53,7 @@ impl<'a> Symbols<'a> {
         symbol.ok_or(ReadError { offset, problem })
     }
 
-    /// Returns the text of a reference that stands in a field of its own.
+    /// Returns the text of a reference that has its own field.
     fn of(&self, field: Field<'_>) -> Result<&'a str, ReadError> {
         self.get(field.varint()?, field.offset)
     }

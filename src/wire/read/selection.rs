@@ -201,7 +201,7 @@ impl Reader {
         }
     }
 
-    /// Reads an escape sequence of Go behind its backslash.
+    /// Reads an escape sequence of Go after its backslash.
     fn escape(&mut self, quote: char) -> Option<char> {
         Some(match self.next()? {
             'a' => '\x07',

@@ -65,7 +65,7 @@ impl Selection {
         self.to.is_none() && self.to_file.is_none()
     }
 
-    /// Prefers the queue to the file. The file also takes what is too old and what is no event: both can be mended there.
+    /// Prefers the queue to the file. The file also takes dead letters that are too old or no event, because somebody can correct them there.
     /// A maybe stored message goes nowhere unasked.
     pub(super) fn route(&self, dead_letter: &DeadLetter, too_old: bool, fits_the_queue: bool) -> Route {
         if self.is_dry() {

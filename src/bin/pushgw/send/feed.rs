@@ -4,9 +4,9 @@ use crate::exit::CommandError;
 use crate::input_file::{FileMessage, InputFile};
 use tokio::sync::mpsc;
 
-/// Messages come together until they have so many bytes.
+/// The bytes of messages that are passed on together.
 const BUNDLE_BYTES: usize = 64 << 10;
-/// A message costs more than its text.
+/// The memory that a message takes besides its text.
 const MESSAGE_BYTES: usize = 200;
 
 #[derive(Debug)]

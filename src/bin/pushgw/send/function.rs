@@ -18,7 +18,7 @@ use serde::Deserialize;
 use std::time::Duration;
 use url::Url;
 
-/// Beyond the time that the function may take: Lambda answers for one that takes longer.
+/// Added to the time that the function may take. If it takes longer, Lambda itself answers within this time.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// More than the 6 MB that Lambda passes on.

@@ -10,9 +10,9 @@ pub(crate) enum Outcome {
         reason: String,
         detail: String,
     },
-    /// Nobody can send it as it is; the error text.
+    /// It can never be sent as it is, with the error text.
     Failed(String),
-    /// It was not sent, or nobody knows; it may work later. If the error passes, another try makes sense now.
+    /// It was not sent, or it is not known if it was; it may work later. If the error passes, another try makes sense now.
     Unsent {
         error_text: String,
         may_pass: bool,

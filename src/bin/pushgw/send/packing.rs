@@ -4,7 +4,7 @@
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Limits {
     pub(super) count: usize,
-    /// Bytes of all of them together, and so of each.
+    /// The most bytes of all items together.
     pub(super) bytes: usize,
     /// Several messages go as one array; else each is a message of SQS.
     pub(super) is_array: bool,

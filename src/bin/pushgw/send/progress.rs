@@ -175,7 +175,7 @@ impl Progress {
         Ok(progress)
     }
 
-    /// Takes over the run of a file's first line. Returns what is wrong with it, for people.
+    /// Takes over the run of a file's first line. Returns an error text if the line is wrong.
     fn resume_run(&mut self, line: &str, own: &Header) -> Result<(), String> {
         let header: Header = serde_json::from_str(line).map_err(|error| format!("{NO_PROGRESS}: {error}"))?;
         if header.input != own.input {

@@ -7,9 +7,9 @@ use serde_json::json;
 use std::fmt;
 use std::time::Duration;
 
-/// Messages of each kind that people are shown.
+/// Messages of each kind in the text.
 const MAX_SHOWN: usize = 20;
-/// Messages of each kind that scripts get.
+/// Messages of each kind in the JSON.
 const MAX_LISTED: usize = 1_000;
 
 #[derive(Clone, PartialEq, Eq, Serialize, Debug)]

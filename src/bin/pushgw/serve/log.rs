@@ -187,7 +187,7 @@ impl Log {
     }
 }
 
-/// Returns the line of the queue for people, and its object for scripts.
+/// Returns the line of the queue as text, and as JSON.
 fn polled_texts(Polled { queue, attributes, settings }: &Polled) -> (String, serde_json::Value) {
     let (url, window, visibility) =
         (queue.url(), settings.window_on(attributes), attributes.visibility_timeout.as_secs());

@@ -16,10 +16,10 @@ use std::str::FromStr;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// The time of the function that ticks. A tick ends by itself before.
+/// The timeout of the function that ticks. A tick ends by itself before that.
 const TIMEOUT: Duration = Duration::from_mins(1);
 
-/// The time of the tick at the end: somebody waits for it.
+/// The time of the tick at the end. It is short, because the user waits for it.
 const LAST_TIMEOUT: Duration = Duration::from_secs(10);
 
 const DEFAULT_PERIOD: Duration = Duration::from_mins(1);
@@ -90,7 +90,7 @@ pub(super) struct Kept {
 
 enum Table {
     None,
-    /// The one of the settings.
+    /// The table of the settings.
     OfSettings(String),
     InMemory(LocalTable),
     File(LocalTable, PathBuf),
@@ -155,7 +155,7 @@ impl Kept {
         schedule::run(period, wall_clock, shutdown, tick).await;
     }
 
-    /// Ticks once more, behind all requests, if the state ends with this process.
+    /// Ticks once more, after all requests, if the state ends with this process.
     pub(super) async fn finish(&self, door: &LocalDoor, log: Log) {
         if self.is_in_memory() {
             tick(wall_clock(), LAST_TIMEOUT, door, log).await;
@@ -163,7 +163,7 @@ impl Kept {
     }
 }
 
-/// The place for people.
+/// The place as text.
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.table {
