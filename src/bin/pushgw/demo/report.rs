@@ -131,7 +131,7 @@ impl fmt::Display for Report<'_> {
         }
         writeln!(
             f,
-            "{}: each minute a tick writes the sum of what functions without a memory report",
+            "{}: each minute a tick writes the sum of all reports of short-lived functions",
             heading("added up")
         )?;
         writeln!(f, "{}\n", story_table(self.story))?;
