@@ -49,11 +49,11 @@ use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
-/// A dispatch takes at most this time, or `DISPATCH_TIMEOUT` if that is longer, however long the function runs. It is also the bound if the
-/// record that tells of the answer is late.
+/// A dispatch takes at most this time, or `DISPATCH_TIMEOUT` if that is longer, however long the function runs. It is
+/// also the limit if the record about the answer is late.
 const LONGEST_DISPATCH: Duration = Duration::from_secs(3);
 
-/// A dispatch ends so long before Lambda ends the invocation.
+/// A dispatch ends at least this time before Lambda ends the invocation.
 const INVOCATION_MARGIN: Duration = Duration::from_millis(200);
 
 /// Lambda kills an extension two seconds after SHUTDOWN.
@@ -65,16 +65,16 @@ const SHUTDOWN_MARGIN: Duration = Duration::from_millis(100);
 /// The last report comes with SHUTDOWN. This is the longest wait for it.
 const LONGEST_WAIT_FOR_REPORT: Duration = Duration::from_millis(500);
 
-/// On a Managed Instance the extension looks so often whether a dispatch is due.
+/// On a Managed Instance the extension checks in this interval whether a dispatch is due.
 const MANAGED_INTERVAL: Duration = Duration::from_secs(1);
 
-/// The turns that a delivery takes from a connection to the buffer, and some more.
+/// How often the task yields, so that a delivery gets from a connection to the buffer; with a reserve.
 const TURNS_OF_DELIVERIES: u32 = 8;
 
-/// Failed calls of the Extensions API in a row. After so many the environment is gone.
+/// The most consecutive failed calls of the Extensions API. After them the environment is taken as gone.
 const MOST_FAILURES: u32 = 60;
 
-/// The name under which Lambda knows an extension is that of its file.
+/// Lambda knows an extension by the name of its file.
 const NAME_WITHOUT_FILE: &str = "amp-push-extension";
 
 /// Runs until SHUTDOWN. `settings` that are wrong are logged, and the extension then only asks for events.
@@ -213,7 +213,7 @@ impl<T: Transport> Work<'_, T> {
         }
     }
 
-    /// Dispatches by age: a Managed Instance is never frozen, and tells of no invocation.
+    /// Dispatches by age: a Managed Instance is never frozen, and reports no invocation to the extension.
     async fn by_the_clock(mut self) -> Result<(), ApiError> {
         let registered = self.registered;
         let mut event = pin!(next(registered));
@@ -261,7 +261,7 @@ impl<T: Transport> Work<'_, T> {
     }
 }
 
-/// Waits until a dispatch would delay the function or outlive its invocation.
+/// Waits until the dispatch must be given up, because it would delay the function or outlive its invocation.
 async fn given_up(buffer: &Buffer, request_id: &str, deadline: Timestamp, patience: Duration, has_telemetry: bool) {
     let begun = Instant::now();
     let latest = begun + LONGEST_DISPATCH.max(patience).min(until(deadline).saturating_sub(INVOCATION_MARGIN));

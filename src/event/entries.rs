@@ -23,8 +23,8 @@ pub(super) fn holds_object(text: &str, key: &str) -> bool {
     value.is_some_and(|value| value.trim_ascii_start().starts_with('{'))
 }
 
-/// Calls `each` with the text of every element of the array in `text`, in order. They are not collected: two million fit
-/// into a payload of 6 MB. Returns an error if `text` is anything but a JSON array.
+/// Calls `each` with the text of every element of the array in `text`, in order. They are not collected, because a
+/// payload of 6 MB can have two million. Returns an error if `text` is anything but a JSON array.
 pub(super) fn for_each_element<'a>(text: &'a str, each: impl FnMut(&'a str)) -> serde_json::Result<()> {
     let mut json = serde_json::Deserializer::from_str(text);
     json.deserialize_seq(Elements(each))?;
@@ -38,7 +38,7 @@ pub(super) fn unquote(literal: &str) -> Option<Cow<'_, str>> {
 }
 
 /// Calls its function with the key and the text of the value of every entry of an object, in order, repeated keys included.
-/// It is a visitor, and the seed of an object in another.
+/// It is a visitor, and the seed for a nested object.
 pub(super) struct Entries<F>(pub(super) F);
 
 struct Elements<F>(F);

@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt;
 
-/// The names of so many metrics are compared in pairs, those of more with a hash set.
+/// Up to this number the names of metrics are compared in pairs, and above it with a hash set.
 const FEW_METRICS: usize = 16;
 
 /// A part of an event, or its rejection although it is JSON.
@@ -40,7 +40,7 @@ pub(super) struct Fields<'a> {
     metric_type: Option<&'a str>,
     /// The first of these three keys that is given twice.
     repeated: Option<&'static str>,
-    /// The first other key, and the keys of wrappers. One mistake is reported, even if there are a million.
+    /// The first other key, and the keys of wrappers. Only one mistake is reported, even if there are a million.
     pub(super) others: Vec<(Cow<'a, str>, &'a str)>,
 }
 

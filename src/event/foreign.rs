@@ -3,11 +3,11 @@
 use super::entries::{self, Entries};
 use std::borrow::Cow;
 
-/// So many bytes and keys are looked at: a detail must not cost more than the message.
+/// The most bytes and keys that are looked at, because a detail must not cost more than the message.
 const MAX_LOOK: usize = 2_048;
 const MAX_KEYS: usize = 64;
 
-/// Objects that other services send, told by one of their keys, or by a key and the beginning of its value as JSON.
+/// Objects that other services send. One of their keys identifies them, or a key and the beginning of its value as JSON.
 const OBJECTS: [(&str, &str, &str); 14] = [
     ("s3BucketName", "", "an S3 pointer of the SQS extended client; events must be in the message itself"),
     ("s3Key", "", "an S3 pointer of the SQS extended client; events must be in the message itself"),

@@ -13,7 +13,7 @@ pub(super) fn invalid_json(error: impl Display) -> Rejection {
     Rejection::new(Reason::InvalidJson, format!("{NOT_JSON}{error}"))
 }
 
-/// Puts the cause in front of the words of the parser.
+/// Puts the cause in front of the error text of the parser.
 pub(super) fn because(sentence: &str, rejection: &Rejection) -> Rejection {
     let error = rejection.detail.strip_prefix(NOT_JSON).unwrap_or(&rejection.detail);
     Rejection::new(rejection.reason, format!("{NOT_JSON}{sentence} ({error})"))

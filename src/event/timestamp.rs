@@ -24,8 +24,8 @@ const EXPECTED: &str =
     "expected seconds, milliseconds, microseconds or nanoseconds since 1970-01-01, or a date and time with its zone";
 
 /// Returns the time in `literal`: a number, or a string with a number or with a date and time. Without it (missing or null), returns
-/// when the message was sent, or else the time of the invocation. A message is not sent after that: a clock of the queue that runs
-/// ahead is cut.
+/// when the message was sent, or else the time of the invocation. A message cannot be sent after the invocation. So if
+/// the clock of the queue is ahead, the time is cut.
 pub(super) fn read(literal: Option<&str>, times: &EventTimes, rules: &Rules) -> Result<Timestamp, Rejection> {
     let timestamp = match literal {
         None | Some("null") => times.sent.map_or(times.now, |sent| sent.min(times.now)),

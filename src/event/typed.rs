@@ -117,7 +117,7 @@ pub(super) fn read<'a>(text: &'a str, times: &EventTimes, rules: &'a Rules) -> R
     Ok(TypedMetric { name, labels, update, help, time, id })
 }
 
-/// Rejects an event whose message is too old: nobody remembers whether it was counted.
+/// Rejects an event whose message is too old, because the state no longer remembers whether it was counted.
 fn check_sent(times: &EventTimes, rules: &Rules) -> Result<(), Rejection> {
     let age = times.sent.map_or(0, |sent: Timestamp| times.now.since(sent));
     if age <= rules.max_sample_age_ms {

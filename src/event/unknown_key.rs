@@ -2,7 +2,7 @@
 
 use super::path;
 
-/// A key, and words that producers write in its place.
+/// A key, and other keys that producers write instead.
 pub(super) type Known = (&'static str, &'static [&'static str]);
 
 /// Keys of more bytes are compared with no other.

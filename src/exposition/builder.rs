@@ -255,7 +255,8 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// Hashes of a series that no order of labels changes, nor a label without a value: to Prometheus that one does not exist.
+/// Hashes of a series. The order of labels does not change them, nor does a label without a value, because Prometheus
+/// ignores it.
 struct Hashes<'h, 'a> {
     hasher: &'h RandomState,
     texts: &'h Texts<'a>,

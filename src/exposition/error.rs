@@ -80,7 +80,7 @@ pub enum Problem {
     },
     /// The native histograms take more than [`MAX_PUSHED_HISTOGRAM_BYTES`].
     TooManyBuckets,
-    /// The spans of a native histogram say another number of buckets than there are.
+    /// The spans of a native histogram have another number of buckets than the histogram.
     SpansMismatch {
         of_spans: u64,
         buckets: usize,

@@ -75,14 +75,14 @@ pub(super) struct SeriesRecord {
 pub(super) struct LabelRange {
     pub(super) start: u32,
     pub(super) len: u16,
-    /// Not about labels, but here is room for it: the value is a histogram.
+    /// The value is a histogram. This is not about labels, but there is room for it here.
     pub(super) is_histogram: bool,
 }
 
 /// No further label.
 pub(super) const NO_BOUND: u32 = u32::MAX;
 
-/// The series has no timestamp. No sample is 292 million years old.
+/// The series has no timestamp. No real sample has this time.
 pub(super) const NO_TIMESTAMP: Timestamp = Timestamp(i64::MIN);
 
 /// A metric family with at least one series.

@@ -37,7 +37,8 @@ pub(super) fn parse_seconds(text: &str) -> Option<Timestamp> {
     fits.then_some(Timestamp(milliseconds as i64))
 }
 
-/// Returns whether the bound of a bucket is as Prometheus 3 writes it. The common ones are; others may take the long way.
+/// Returns whether the bound of a bucket is as Prometheus 3 writes it. This is true for common bounds. False means:
+/// parse and write the bound.
 pub(super) fn is_canonical(bound: &str) -> bool {
     let Some((whole, fraction)) = bound.split_once('.') else { return bound == "+Inf" };
     let (whole, fraction) = (whole.as_bytes(), fraction.as_bytes());

@@ -56,7 +56,7 @@ struct Metric<'m> {
     timestamp: Option<Timestamp>,
     /// The message of its type, if there is one.
     value: Option<Message<'m>>,
-    /// It has a label of its own with the name that its bounds get.
+    /// It already has a label with the name of its bounds.
     has_bound: bool,
     number: u32,
 }
@@ -370,7 +370,7 @@ impl<'m> Metric<'m> {
 }
 
 impl Native {
-    /// Prometheus decides it so. A library that has observed nothing marks a native histogram with a span of no buckets.
+    /// The rule is that of Prometheus. A library without observations marks a native histogram with a span of no buckets.
     fn is_native(&self) -> bool {
         !self.positive.spans.is_empty() || !self.negative.spans.is_empty() || self.zero_threshold > 0.0 || self.zero > 0
     }
@@ -426,7 +426,7 @@ fn bucket(mut fields: Message<'_>) -> Result<(f64, f64), Problem> {
     Ok((bound, float_or(float, count)))
 }
 
-/// The protocol's numbers of types are not those of remote write.
+/// These numbers of types differ from those of remote write.
 fn metric_type(number: u32) -> Result<MetricType, Problem> {
     match number {
         0 => Ok(MetricType::Counter),

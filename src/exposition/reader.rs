@@ -24,7 +24,7 @@ pub(super) struct Reader<'a> {
     pub(super) builder: Builder<'a>,
     /// The part of the text that an error names: the series or the family.
     subject: Range<usize>,
-    /// The line in which it begins: a quoted text may go on in the next lines.
+    /// The line in which it begins, because a quoted text may continue in the next lines.
     line: u32,
 }
 

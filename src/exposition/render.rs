@@ -20,7 +20,8 @@ use std::collections::BTreeSet;
 pub use protobuf::render_protobuf;
 pub use text::{number_text, render_text};
 
-/// The label that keeps a Prometheus with `honor_labels` from adding its own, if a series has none of this name.
+/// If a series has no label of this name, it gets an empty one. Otherwise a Prometheus with `honor_labels` would add
+/// its own.
 const INSTANCE: &str = "instance";
 
 /// A family as it is written.
@@ -33,7 +34,7 @@ pub struct Rendered<'f> {
     series: Vec<FamilySeries<'f>>,
 }
 
-/// A metric of a family: what the series with the same labels come to.
+/// A metric of a family: all series with the same labels.
 #[derive(Debug)]
 pub struct Metric<'r> {
     /// Without the bound of a bucket or a quantile; with an empty `instance` if there is none.
@@ -146,8 +147,8 @@ impl<'f> Rendered<'f> {
         })
     }
 
-    /// Returns the series of each metric. A native histogram is a metric of its own, beside a classic one with its labels: both may have
-    /// counts that differ.
+    /// Returns the series of each metric. A native histogram is a separate metric, even if a classic one has the same
+    /// labels, because their counts may differ.
     fn chunks(&self) -> impl Iterator<Item = &[FamilySeries<'f>]> {
         let bound = self.kind.is_complex().then(|| self.kind.bound_label());
         let is_native = |series: &FamilySeries<'_>| series.value.is_histogram();
@@ -217,7 +218,7 @@ fn arrange<'f>(families: Vec<MetricFamily<'f>>, is_whole: impl Fn(&Rendered<'f>)
     all
 }
 
-/// Makes families of one name one. If their types disagree it has none.
+/// Joins families of the same name. If their types differ, the result has none.
 fn unified(mut families: Vec<MetricFamily<'_>>) -> Vec<MetricFamily<'_>> {
     families.sort_by(|a, b| a.name.cmp(&b.name));
     families.dedup_by(|later, first| {

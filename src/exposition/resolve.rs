@@ -146,11 +146,11 @@ fn bound(
     bound.is_number
 }
 
-/// A text in `le` or `quantile`. A body has few different ones, and it takes long to write them.
+/// A text in `le` or `quantile`. A body has few different ones, and to write one takes long.
 #[derive(Clone, Copy, Debug)]
 struct Bound {
     text: Span,
-    /// As Prometheus writes it, or the same text if it is no number.
+    /// The text as Prometheus writes it, or the same text if it is not a number.
     written: Span,
     /// False for NaN.
     is_number: bool,

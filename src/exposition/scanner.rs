@@ -29,7 +29,7 @@ pub(super) struct Quoted {
 const NAME: u8 = 1;
 /// A colon may be in the name of a metric only.
 const COLON: u8 = 2;
-/// A quoted text needs a look at these: the quote, the backslash and the end of a line.
+/// Characters that matter in a quoted text: the quote, the backslash and the end of a line.
 const QUOTED: u8 = 4;
 /// The end of a value or of a timestamp.
 const WORD_END: u8 = 8;

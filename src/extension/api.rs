@@ -24,7 +24,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 /// The next event may be days away, and the environment is frozen meanwhile.
 const LONGEST_WAIT: Duration = Duration::from_hours(365 * 24);
 
-/// A delivery comes after so many milliseconds at the latest. It is the least that the API allows.
+/// The longest time until a delivery comes, in milliseconds. The API allows no less.
 const BUFFER_MS: u32 = 25;
 const BUFFER_ITEMS: u32 = 1_000;
 const BUFFER_BYTES: u32 = 262_144;
@@ -154,8 +154,8 @@ impl<T: Transport> Api<T> {
 }
 
 impl<T: Transport> Registered<'_, T> {
-    /// Asks for deliveries to `port`: records of the platform, and lines of the function's log if `logs`. Records of extensions would be
-    /// about this one, too.
+    /// Asks for deliveries to `port`: records of the platform, and lines of the function's log if `logs`. Records of
+    /// extensions are left out, because they would include those of this extension.
     pub(super) async fn subscribe(&self, port: u16, logs: bool) -> Result<Subscribed, ApiError> {
         let types: &[&str] = if logs { &["platform", "function"] } else { &["platform"] };
         let body = json!({
@@ -169,7 +169,8 @@ impl<T: Transport> Registered<'_, T> {
         Ok(if answer.status == 202 { Subscribed::NotSupported } else { Subscribed::Yes })
     }
 
-    /// Waits for the next event. The call says that the extension is done with the one before; the environment may then be frozen.
+    /// Waits for the next event. With this call the extension says that it is done with the event before. The
+    /// environment may then be frozen.
     pub(super) async fn next(&self) -> Result<NextEvent, ApiError> {
         let header = (IDENTIFIER, self.identifier.clone());
         let path = "/2020-01-01/extension/event/next";

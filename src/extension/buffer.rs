@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// Beyond a name: `_bucket` is the longest suffix.
+/// The longest suffix of a name: `_bucket`.
 const LONGEST_SUFFIX: usize = 7;
 
 /// Lines of `StatsD` that are dropped and logged, in the life of an environment. The others are only counted.
@@ -30,7 +30,8 @@ pub(super) struct Buffer {
     seen: watch::Sender<Seen>,
     rules: Rules,
     layout: Layout,
-    /// Records of the initialisation are those of a snapshot. Each environment that is restored from it would repeat them.
+    /// The records of the initialisation are left out, because each environment that is restored from the snapshot
+    /// would repeat them.
     skips_initialisation: bool,
 }
 

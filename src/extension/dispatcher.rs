@@ -27,7 +27,7 @@ pub(super) struct Dispatcher {
     place: Place,
     buffer: Arc<Buffer>,
     settings: DispatchSettings,
-    /// Made with the first dispatch: a snapshot must not have it.
+    /// The first dispatch makes it, because it must not be in a snapshot.
     environment: Option<String>,
     failures: u32,
     /// No dispatch begins earlier.

@@ -20,8 +20,8 @@ const MAX_DATAGRAM_BYTES: usize = 65_535;
 /// Deliveries that cannot be read and are logged, in the life of an environment.
 const MAX_LOGGED_DELIVERIES: u32 = 20;
 
-/// Takes deliveries of the Telemetry API on any free port, and returns the port. `sandbox.localdomain`, where Lambda sends them, need not be
-/// a loopback address.
+/// Takes deliveries of the Telemetry API on any free port, and returns the port. Lambda sends them to
+/// `sandbox.localdomain`, which may not be a loopback address.
 pub(super) async fn take_telemetry(buffer: Arc<Buffer>) -> io::Result<u16> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await?;
     let port = listener.local_addr()?.port();

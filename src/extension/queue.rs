@@ -80,7 +80,8 @@ impl Queue {
     }
 }
 
-/// Sends a message, and again at once if the connection had been closed while the environment was frozen: the ids make that harmless.
+/// Sends a message, and again at once if the connection had been closed while the environment was frozen: because of
+/// the ids it counts once.
 async fn send(
     sender: &QueueSender<HttpTransport, FunctionCredentials<HttpTransport>>,
     body: &str,

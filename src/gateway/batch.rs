@@ -26,7 +26,7 @@ pub enum Trigger {
         /// Messages of a group must stay in order.
         fifo: bool,
     },
-    /// A caller who waits, or Lambda's own retries. The payload is the one message.
+    /// A direct invocation: the caller waits, or Lambda tries again itself. The payload is the one message.
     Direct,
     /// A client of the HTTP door. The body is the one message. Nothing is dead-lettered: the answer carries the rejections.
     Http,
@@ -48,7 +48,7 @@ pub struct Message<'a> {
     pub source_message_id: Option<Cow<'a, str>>,
     /// Its position in that message.
     pub source_index: Option<Cow<'a, str>>,
-    /// The client's name for it, by which a repetition is recognised (HTTP).
+    /// The client's name for it (HTTP). With it the gateway recognises a repetition.
     pub idempotency_key: Option<Cow<'a, str>>,
     /// A typed event of it was journalled before it was redriven.
     pub counted: bool,

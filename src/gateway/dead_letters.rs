@@ -59,7 +59,8 @@ impl<T, D: DeadLetterQueue> Gateway<T, D> {
         failure
     }
 
-    /// Makes one dead letter of each rejected event of a direct array. A single event is the caller's to keep.
+    /// Makes one dead letter of each rejected event of a direct array. A single event is not dead-lettered, because its
+    /// caller has it.
     async fn dead_letter_events(
         &self,
         batch: &Batch<'_>,

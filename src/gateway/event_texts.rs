@@ -11,7 +11,7 @@ pub(super) struct EventTexts<'b> {
     payload: &'b str,
     /// Texts that are not part of the payload.
     copied: String,
-    /// Begin and length of each text. A begin above the payload's length counts on in `copied`.
+    /// The begin and the length of each text. If the begin is above the payload's length, the text is in `copied`.
     spans: Vec<(u32, u32)>,
     rejected: usize,
     is_full: bool,

@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-/// An item stays in the table for so long after its group has expired: a tick must see which series ended.
+/// An item stays in the table for this time after its group has expired, so that a tick sees which series ended.
 const KEPT_AFTER_EXPIRY_SECONDS: i64 = 3_600;
 
 /// Changes that a wipe makes at a time.

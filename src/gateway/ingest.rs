@@ -17,8 +17,8 @@ use aws_credential_types::Credentials;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// Outcomes are returned at least this long before the end of the invocation. [`MARGIN_PER_MESSAGE`] and [`MARGIN_PER_EVENT`] come
-/// on top; the latter takes at most half of the time that is left.
+/// Outcomes are returned at least this long before the end of the invocation. [`MARGIN_PER_MESSAGE`] and
+/// [`MARGIN_PER_EVENT`] are added. The latter takes at most half of the remaining time.
 const MARGIN: Duration = Duration::from_millis(300);
 
 /// How long the log line and the answer of a message take in a function of 128 MB, which has a fourteenth of a processor.
@@ -27,7 +27,7 @@ const MARGIN_PER_MESSAGE: Duration = Duration::from_micros(150);
 /// How long counting and reporting an event take in such a function.
 const MARGIN_PER_EVENT: Duration = Duration::from_micros(2);
 
-/// Few events have less text for each sample. Memory that is reserved and not used costs nothing.
+/// Few events have less text for each sample. It is no problem to reserve more memory than is used.
 const MIN_TEXT_OF_SAMPLE: usize = 16;
 
 /// Time that sending leaves for dead letters and the answer.
@@ -54,7 +54,7 @@ pub struct Ingested {
     pub summary: Summary,
     /// Why events are errored.
     pub failure: Option<String>,
-    /// How long the receiver wants to be left alone.
+    /// How long the receiver wants no request.
     pub retry_after: Option<Duration>,
     /// Why a dead letter could not be sent.
     pub dead_letter_failure: Option<DeadLetterError>,
@@ -137,7 +137,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         self.writer.ping(timeout).await
     }
 
-    /// Brings each event of a batch to an outcome, before its deadline.
+    /// Decides the outcome of each event of a batch, before its deadline.
     pub async fn ingest(&self, batch: &Batch<'_>) -> Ingested {
         let mut stages = Stages::default();
         let mut watch = Watch::start();

@@ -26,7 +26,7 @@ const PUT_TIMEOUT: Duration = Duration::from_secs(5);
 /// With less time left no put is begun.
 const SHORTEST_PUT: Duration = Duration::from_millis(100);
 
-/// The longest outage that is waited for here is some seconds; a longer one is waited for on the queue.
+/// The function waits for an outage of some seconds. For a longer one the messages wait on the queue.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1), tries: 4 };
 
 /// Puts at the same time.
@@ -56,7 +56,8 @@ pub(super) struct Journalled {
     pub(super) failure: Option<String>,
 }
 
-/// The identity of a message. It tells the message's events from others, and recognises them if the message comes again.
+/// The identity of a message. It distinguishes the events of the message from others, and is the same if the message
+/// comes again.
 #[derive(Debug)]
 struct MessageIdentity<'m>(Cow<'m, str>);
 
@@ -67,8 +68,8 @@ enum PutError {
 }
 
 impl<'m> MessageIdentity<'m> {
-    /// Returns what stays the same however often the message is delivered. A message that has nothing of that kind gets an identity that
-    /// no other has.
+    /// Returns an identity that is the same at each delivery of the message. If the message has none, it gets one that
+    /// no other message has.
     fn of(message: &'m Message<'_>, trigger: Trigger) -> Self {
         let some = |text: &'m Option<Cow<'_, str>>| text.as_deref().filter(|text| !text.is_empty());
         // A line break is in no id, so these forms cannot be mixed up.

@@ -37,7 +37,7 @@ pub struct Kept {
     pub unreadable: usize,
     /// The time of the last tick of any shard; `None` if there was none.
     pub last_tick: Option<Timestamp>,
-    /// If the selector takes nothing: a thing that its name may mean.
+    /// If the selector finds nothing: the object that its name may mean.
     pub hint: Option<Hint>,
 }
 
@@ -77,16 +77,16 @@ pub struct KeptGroup {
     item: Key,
 }
 
-/// A thing that the name of a selector may mean.
+/// The object that the name of a selector may mean.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Hint {
     /// It is the name of a sample. The typed series has this name.
     Family(String),
-    /// A group with these labels holds it. A group is selected by its labels.
+    /// A group with these labels has it. A selector must name the labels of a group.
     InGroup(Vec<(String, String)>),
 }
 
-/// The size of a deletion. It is smaller than asked for if something ended meanwhile.
+/// The size of a deletion. It is smaller than the list if series or groups ended in between.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Deleted {
     pub series: usize,

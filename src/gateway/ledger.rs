@@ -41,7 +41,7 @@ struct Entry {
     has_detail: bool,
 }
 
-/// When an event was rejected; each kind has room for details of its own.
+/// When an event was rejected. Each kind has its own room for details.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Kind {
     WhenRead,
@@ -146,7 +146,7 @@ impl Ledger {
         }
     }
 
-    /// Says of the event that was added last that it may be stored.
+    /// Marks the event that was added last as maybe stored.
     pub(super) fn last_may_be_stored(&mut self) {
         if let Some(last) = self.outcomes.len().checked_sub(1) {
             self.maybe_stored.insert(number(last));

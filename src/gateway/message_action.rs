@@ -12,7 +12,7 @@ pub enum MessageAction {
     /// It goes to the dead-letter queue with the reason of its first rejected event.
     DeadLetter {
         reason: Reason,
-        /// The sentence to the reason, and how many more events were rejected.
+        /// The detail of the reason, and how many more events were rejected.
         detail: String,
     },
     /// It is delivered again.

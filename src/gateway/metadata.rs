@@ -20,7 +20,7 @@ const HOUR_MS: i64 = 3_600_000;
 /// The longest wait for the receiver. Without this much time nothing is sent.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Families that do not fit come with the next push.
+/// Families that do not fit are sent with the next push.
 const MAX_METADATA_REQUEST_BYTES: usize = MAX_REQUEST_BLOCK_BYTES;
 
 /// When the metadata of each family was sent last. One for the life of the process.

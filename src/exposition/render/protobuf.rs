@@ -36,7 +36,7 @@ pub fn render_protobuf(families: Vec<MetricFamily<'_>>) -> Vec<u8> {
     out
 }
 
-/// Reports whether every metric is a histogram or a summary that the format can write, with what a reader makes of it being the same.
+/// Reports whether the format can write every metric as a histogram or a summary, so that a reader gets the same.
 fn is_whole(family: &Rendered<'_>) -> bool {
     family.chunks().all(|metric| {
         let parts = || metric.iter().map(|series| (series, part(&family.name, family.kind, series)));
