@@ -18,7 +18,7 @@ pub fn errors_only() -> Targets {
     Targets::new().with_default(tracing_subscriber::filter::LevelFilter::ERROR)
 }
 
-/// Logs panics by their location alone: their messages can quote what was being read.
+/// Logs only the location of a panic, because its message can quote input.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let location = panic.location().map(ToString::to_string);
@@ -26,8 +26,8 @@ fn log_panics() {
     }));
 }
 
-/// Returns foreign text for a log line: at most `max_chars`. Characters that steer a terminal or reorder what it shows become
-/// U+FFFD; JSON escapes only those below U+0020.
+/// Returns foreign text for a log line: at most `max_chars`. Characters that control a terminal or reorder its text
+/// become U+FFFD, because JSON escapes only those below U+0020.
 pub fn log_text(text: &str, max_chars: usize) -> Cow<'_, str> {
     let end = text.char_indices().nth(max_chars).map_or(text.len(), |(end, _)| end);
     let text = &text[..end];

@@ -45,11 +45,11 @@ pub struct Handled {
     pub summary: Summary,
     /// `sqs`, `sqs_fifo`, `direct`, `http` or `tick`.
     pub trigger: &'static str,
-    /// The route and the status of an HTTP request. Health has no route: nobody wants a line for it.
+    /// The route and the status of an HTTP request. Health has no route, because it has no metric line.
     pub http: Option<(Option<&'static str>, u16)>,
 }
 
-/// The part of an invocation's time that the answer to an HTTP request leaves for its way back.
+/// The part of the time of an invocation that is kept for sending the answer to an HTTP request.
 const HTTP_MARGIN: Duration = Duration::from_millis(300);
 
 /// The part of an invocation's time that a tick leaves for its answer.
@@ -83,7 +83,7 @@ pub async fn handle<T: Transport, D: DeadLetterQueue>(
     }
 }
 
-/// Runs a tick. It ends before the invocation does: Lambda would not say why it stopped.
+/// Runs a tick. It ends before the invocation does, because Lambda would not say why it stopped.
 async fn handle_tick<T: Transport, D: DeadLetterQueue>(
     gateway: &Gateway<T, D>,
     scheduled: Result<Scheduled, ScheduleError>,
@@ -186,7 +186,8 @@ fn defect(batch: &Batch<'_>, trigger: &'static str) -> Handled {
     Handled { answer: Err(error), summary: Summary::all_returned(batch.messages.len() as u64), trigger, http: None }
 }
 
-/// Logs a line for each message, in bounds: of all messages that a batch of SQS can have, but not with all their details.
+/// Logs a line for each message, up to a limit. The limit covers all messages of the largest batch of SQS, but not all
+/// their details.
 fn log_actions(batch: &Batch<'_>, ledger: &Ledger) {
     let request_id = log_text(batch.request_id, MAX_LOGGED_ID_CHARS);
     let request_id = request_id.as_ref();

@@ -38,7 +38,7 @@ pub struct Push<'p> {
     pub key: &'p GroupingKey,
     pub body: &'p Exposition<'p>,
     pub mode: PushMode,
-    /// Milliseconds to the expiry of the group, 0 for never; `None` is what the settings say.
+    /// Milliseconds until the group expires. 0 means never, `None` the time of the settings.
     pub ttl: Option<i64>,
     /// The start of the invocation, or when the head of the request arrived.
     pub now: Timestamp,
@@ -64,7 +64,7 @@ pub enum PushResult {
     Failed { failure: String, retry_after: Option<Duration> },
 }
 
-/// Why the gateway takes nothing of a push: one sentence for the sender.
+/// The reason why the gateway rejects a push, as one sentence for the sender.
 #[derive(Clone, PartialEq, Debug)]
 pub enum PushError {
     /// The samples would take so many bytes as protobuf, more than [`MAX_DOOR_PROTOBUF_BYTES`].
@@ -86,7 +86,7 @@ impl<T: Transport, D> Gateway<T, D> {
         pushed
     }
 
-    /// Notes in the group that a push to it was wrong. That this fails changes no answer.
+    /// Notes in the group that a push to it was wrong. If this fails, the answer is the same.
     pub async fn fail_push(&self, push: &Push<'_>) {
         let Push { key, ttl, now, request_id, deadline, .. } = *push;
         let Some(groups) = &self.groups else { return };
@@ -103,7 +103,7 @@ impl<T: Transport, D> Gateway<T, D> {
         }
     }
 
-    /// Judges a push, writes the samples that have a time of their own, and keeps the others as the group.
+    /// Checks a push, writes the samples that have their own time, and keeps the others as the group.
     async fn keep(&self, groups: &Groups, push: &Push<'_>) -> Result<Pushed, PushError> {
         let mut stages = Stages::default();
         let mut watch = Watch::start();
@@ -196,7 +196,7 @@ impl<T: Transport, D> Gateway<T, D> {
     }
 }
 
-/// Counts the outcomes, and returns what they come to. `series` are those that were sent, in the order of their items.
+/// Counts the outcomes, and returns the result of the push. `series` are those that were sent, in the order of their items.
 fn result<'x>(
     summary: &mut Summary,
     outcomes: &Outcomes,
@@ -222,8 +222,8 @@ fn result<'x>(
     }
 }
 
-/// Returns the families of a push that has been judged, with translated names, as its group keeps them. Labels that the key decides about
-/// and samples with a time of their own are not in them.
+/// Returns the families of a checked push, with translated names, as its group keeps them. Labels that the key decides
+/// about and samples with a time of their own are not in them.
 fn families<'p>(push: &Push<'p>) -> Vec<MetricFamily<'p>> {
     let no_labels = LabelSet::default();
     let mut seen = HashSet::new();

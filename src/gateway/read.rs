@@ -41,7 +41,7 @@ const DAY_MS: u32 = 86_400_000;
 /// No receiver holds samples that are further ahead than a day.
 const LONGEST_LEAD_MS: i64 = 86_400_000;
 
-/// The longest wait for an error text that decides nothing.
+/// The longest wait for an error text, which is only shown.
 const ERROR_TEXT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// Reads from one receiver; one for the life of the process.

@@ -5,7 +5,7 @@ use crate::limits::MAX_LISTED_REJECTIONS;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 
-/// The answer to whoever waits for the outcomes.
+/// The answer to a caller that waits for the outcomes.
 #[derive(Clone, PartialEq, Eq, Default, Serialize, Deserialize, Debug)]
 #[serde(default)]
 pub struct Report<'a> {

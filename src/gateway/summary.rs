@@ -97,8 +97,8 @@ impl Summary {
         summary
     }
 
-    /// Counts the outcomes of items that are no events. `is_superseded` says of a rejected item whether it counts as delivered, and
-    /// `delivered` hears of those that do. Returns the first item that is rejected, and why.
+    /// Counts the outcomes of items that are no events. If `is_superseded` is true for a rejected item, it counts as
+    /// delivered, and `delivered` is called with it. Returns the first item that is rejected, and why.
     pub(super) fn count<'o>(
         &mut self,
         outcomes: &'o Outcomes,
@@ -124,7 +124,8 @@ impl Summary {
         first
     }
 
-    /// An invocation that met a defect: every message is returned. The number of events is not known, so each message counts as one.
+    /// The numbers of an invocation that failed by a defect: every message is returned. The number of events is not
+    /// known, so each message counts as one.
     pub fn all_returned(messages: u64) -> Self {
         Self { received: messages, errored: messages, messages, returned: messages, ..Self::default() }
     }

@@ -54,7 +54,7 @@ const MAX_AHEAD_MS: i64 = 10_000;
 /// A tick with an older time is refused.
 const MAX_BEHIND_MS: i64 = 10 * 60_000;
 
-/// A tick folds again so often, if deletions replace the head.
+/// How often a tick folds again if deletions replace the head.
 const MAX_FOLDS: u32 = 3;
 
 /// A tick that is asked for.
@@ -256,7 +256,7 @@ enum Commit {
 }
 
 impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
-    /// Runs a tick of the state. The error is that of the call; what a shard meets is in the summary.
+    /// Runs a tick of the state. It returns an error if the call is wrong. The error of a shard is in the summary.
     pub async fn tick(&self, call: &TickCall<'_>) -> Result<TickSummary, TickError> {
         let State { store, settings } = self.state.as_ref().ok_or(TickError::NoState)?;
         let rules = TickRules {

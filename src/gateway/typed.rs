@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use tokio::time::{Instant, timeout_at};
 
-/// A sample takes about so many bytes beside its labels.
+/// The bytes of a sample without its labels, about.
 const SAMPLE_BYTES: usize = 100;
 
 /// The typed series of all shards.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 pub(super) struct Writer<T> {
     client: RemoteWriteClient<T>,
     limits: wire::Limits,
-    /// The encoder of the last invocation, for its memory.
+    /// The encoder of the last invocation, so that its memory is used again.
     encoder: Mutex<wire::Encoder>,
 }
 

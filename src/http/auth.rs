@@ -13,7 +13,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// Returns whether the header `Authorization` holds one of `credentials`. The time that it takes says nothing of them but their length.
+/// Returns whether the header `Authorization` holds one of `credentials`. The time that this takes depends only on the
+/// length of the credentials.
 pub(super) fn is_allowed(authorization: &str, credentials: &HttpCredentials) -> bool {
     let Some((scheme, value)) = authorization.trim().split_once(' ') else { return false };
     let value = value.trim();

@@ -44,7 +44,7 @@ pub enum BodyError {
     Damaged(Encoding),
     /// It is more than [`MAX_MEMBERS`] gzip streams, one after another.
     TooManyMembers,
-    /// It unpacks to more than [`MAX_UNPACKED_BYTES`], or it is longer as it came.
+    /// It has more than [`MAX_UNPACKED_BYTES`], packed or unpacked.
     TooLarge,
 }
 
@@ -73,8 +73,9 @@ impl fmt::Display for BodyError {
 
 impl std::error::Error for BodyError {}
 
-/// Returns `body` unpacked. `header` is the request's `Content-Encoding`, and `taken` are the encodings of its route. A body that does
-/// not begin as its encoding does stays as it is. A body that begins as gzip does is unpacked without the header, too.
+/// Returns `body` unpacked. `header` is the request's `Content-Encoding`, and `taken` are the encodings of its route.
+/// If a body does not begin with the magic of its encoding, it stays as it is. If it begins with the magic of gzip, it
+/// is unpacked even without the header.
 pub fn unpack<'a>(body: Cow<'a, [u8]>, header: Option<&str>, taken: &[Encoding]) -> Result<Cow<'a, [u8]>, BodyError> {
     let encoding = match encoding_of(header) {
         Ok(Some(encoding)) if !taken.contains(&encoding) => Err(encoding.to_string()),
@@ -126,8 +127,8 @@ fn encoding_of(header: Option<&str>) -> Result<Option<Encoding>, String> {
     }
 }
 
-/// Appends all that `packed` holds. It takes [`MAX_UNPACKED_BYTES`] of memory and no more: a vector that doubles its size by itself would
-/// take twice as much.
+/// Appends everything in `packed`. It takes at most [`MAX_UNPACKED_BYTES`] of memory. A vector that doubles its size by
+/// itself would take twice as much.
 fn read(packed: &mut impl Read, encoding: Encoding, unpacked: &mut Vec<u8>) -> Result<(), BodyError> {
     loop {
         if unpacked.len() == unpacked.capacity() {

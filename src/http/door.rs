@@ -53,7 +53,7 @@ pub struct Answered {
 }
 
 impl<D: DeadLetterQueue> Door<Signed<HttpTransport>, D> {
-    /// Builds a door that nobody has asked anything yet. Warns if no client can be let in.
+    /// Builds a door. Logs a warning if no client can use it.
     pub fn from_settings(
         gateway: Arc<Gateway<Signed<HttpTransport>, D>>,
         settings: &Settings,
@@ -204,7 +204,7 @@ fn log(answered: &Answered, call: Call<'_>) {
 }
 
 impl From<Denied> for Answered {
-    /// Tells no client which part of its credential is wrong.
+    /// The answer does not say which part of a credential is wrong.
     fn from(denied: Denied) -> Self {
         let response = match denied {
             Denied::Unauthorized => {
@@ -230,7 +230,7 @@ impl Answered {
         Self { route: Some("other"), ..Response::unavailable(DEFECT, None).into() }
     }
 
-    /// The answer to a request that its front spoilt.
+    /// The answer to a request whose event cannot be read.
     pub fn unreadable(sentence: impl Into<String>) -> Self {
         Self { route: Some("other"), ..Response::text(400, sentence).into() }
     }

@@ -18,7 +18,8 @@ use tokio::time::Instant;
 /// The age at which a copy of the secret is replaced.
 const MAX_AGE: Duration = Duration::from_mins(5);
 
-/// The time between two fetches for requests that do not match, and after a fetch that failed while there is a copy.
+/// The least time between two fetches for requests that do not match. It is also the time after a failed fetch if there
+/// is a copy.
 const FETCH_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The longest fetch. Secrets Manager answers in 20 ms.

@@ -30,7 +30,7 @@ impl<'h> MediaType<'h> {
 }
 
 impl PushFormat {
-    /// As Pushgateway: whatever is not told apart is the text format, a missing type included.
+    /// As in Pushgateway an unknown or missing type is the text format.
     pub(super) fn of(content_type: Option<&str>) -> Self {
         let media = MediaType::parse(content_type.unwrap_or_default());
         match media.essence.as_str() {

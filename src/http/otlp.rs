@@ -82,7 +82,7 @@ fn answer(encoding: OtlpEncoding, OtlpDone { result, summary }: OtlpDone) -> Ans
     Answered { response, route: None, summary }
 }
 
-/// Answers with an `ExportMetricsServiceResponse`: an empty one if there is nothing to tell.
+/// Answers with an `ExportMetricsServiceResponse`, which is empty if no data point was rejected.
 fn success(encoding: OtlpEncoding, rejected: u64, first: Option<&str>) -> Response {
     let message = first.map(|first| match rejected {
         0 => first.to_owned(),

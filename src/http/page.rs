@@ -45,10 +45,10 @@ pub(super) enum Groups<'g> {
     Listed(&'g Listing),
 }
 
-/// The typed series, as the table gave them; `None` if there is no table.
+/// The typed series of the table; `None` if there is no table.
 type Typed = Result<Option<TypedSeries>, TypedError>;
 
-/// The last tick, as the table gave it; `None` if there was none.
+/// The last tick of the table; `None` if there was none.
 type Last = Result<Option<LastTick>, TypedError>;
 
 /// The facts that the page shows beside the groups.

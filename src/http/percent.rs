@@ -3,7 +3,7 @@
 use super::PathError;
 use std::borrow::Cow;
 
-/// Decodes a path once, as Go's `net/http` does: `%2F` becomes a `/` like any other, and `+` stays `+`.
+/// Decodes a path once, as Go's `net/http` does: `%2F` becomes an ordinary `/`, and `+` stays `+`.
 pub fn decode_path(path: Cow<'_, str>) -> Result<Cow<'_, str>, PathError> {
     if !path.contains('%') {
         return check_path(path);

@@ -6,7 +6,7 @@ use crate::config;
 use crate::limits::MAX_EXCERPT_CHARS;
 use std::fmt;
 
-/// The thing that a path names, whatever the method.
+/// The resource that a path names, for any method.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Resource<'a> {
     Health,
@@ -99,7 +99,7 @@ pub(super) fn ttl(text: &str) -> Option<i64> {
     config::time_to_live(text).ok().map(Option::unwrap_or_default)
 }
 
-/// Removes the leading slash. Several are one, as in Pushgateway.
+/// Removes the leading slash. Several slashes count as one, as in Pushgateway.
 fn rootless(path: &str) -> &str {
     path.trim_start_matches('/')
 }

@@ -19,7 +19,7 @@ pub(super) fn status<T, D>(door: &Door<T, D>) -> String {
     json!({"status": "success", "data": data}).to_string()
 }
 
-/// Without a state there are no settings of it, and its table has no name. A state on one machine has no table either.
+/// Without a state there are no settings and no table name. A state on one machine also has no table name.
 fn flags(http: &HttpSettings, state: Option<&StateSettings>) -> Map<String, Value> {
     let auth = match http.auth {
         HttpAuth::Secret(_) | HttpAuth::Credentials(_) => "secret",

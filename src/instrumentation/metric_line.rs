@@ -68,7 +68,7 @@ struct Definition<'n> {
     unit: &'static str,
 }
 
-/// Which keys of the line are metrics, and of which dimension.
+/// The keys of the line that are metrics, and their dimension.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 struct Directive<'n> {

@@ -116,7 +116,8 @@ impl<'a> OfQueue<'a> for &'a RawValue {
     }
 }
 
-/// The key `Records` of an object, which may be empty. Beside it there may be other keys, but none of an event: that would be a mistake of the sender.
+/// The key `Records` of an object, which may be empty. There may be other keys, but not those of an event, because that
+/// would be a mistake of the sender.
 struct Object<'b, 'a, R>(Records<'b, 'a, R>);
 
 /// The records of an array.

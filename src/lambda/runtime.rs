@@ -85,7 +85,7 @@ fn print_line(line: &str) {
     let _written = std::io::stdout().write_all(line.as_bytes());
 }
 
-/// Keeps the payloads of invocations, as bytes, from the runtime.
+/// Hides the payloads of invocations from the runtime.
 ///
 /// The runtime would parse each as JSON into something owned, and itself answer what is not JSON. For a payload of 6 MB
 /// that takes longer than all the rest. So the runtime gets `null`, and the handler takes the bytes from here.

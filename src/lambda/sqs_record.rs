@@ -30,7 +30,7 @@ pub(super) struct SqsRecord<'a> {
     event_source_arn: Cow<'a, str>,
 }
 
-/// The parts of a record whose other parts cannot be read.
+/// The readable parts of a record that cannot be read completely.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct Remains<'a> {
@@ -44,7 +44,7 @@ struct Remains<'a> {
     event_source_arn: Cow<'a, str>,
 }
 
-/// The body of a message, as bytes: a body that is not UTF-8 must not fail its batch. `None` if there is none.
+/// The body of a message as bytes, because a body that is not UTF-8 must not fail its batch. `None` if there is none.
 #[derive(Default, Debug)]
 struct Body<'a>(Option<Cow<'a, [u8]>>);
 
@@ -61,7 +61,7 @@ struct Attributes<'a> {
     group_id: Cow<'a, str>,
 }
 
-/// The attributes of a message that was redriven: they name its first sending.
+/// The attributes of a message that was redriven. They have the id and the time of its first sending.
 #[derive(Deserialize, Default, Debug)]
 #[serde(default)]
 struct MessageAttributes<'a> {
@@ -89,8 +89,8 @@ impl<'a> SqsRecord<'a> {
         Some(Self { message_id, receipt_handle, event_source, event_source_arn, ..Self::default() })
     }
 
-    /// Returns whether the record is from a queue. Only the queue knows receipt handles; a direct caller could otherwise make a batch
-    /// succeed whose events are rejected.
+    /// Returns whether the record is from a queue. Only the queue knows receipt handles. Without this check a direct
+    /// caller could make a batch succeed although its events are rejected.
     pub(super) fn is_of_a_queue(&self) -> bool {
         self.event_source == "aws:sqs" && !self.receipt_handle.is_empty() && !self.event_source_arn.is_empty()
     }

@@ -22,7 +22,7 @@ pub(super) struct Part<'a> {
     request_id: &'a str,
     /// The kind of each item of the table.
     pub(super) kinds: Vec<Item>,
-    /// Why items are rejected that are not in the table.
+    /// The reasons of rejected items, which are not in the table.
     pub(super) rejected: Vec<Reason>,
     pub(super) first: Option<String>,
     pub(super) families: Vec<Family<'a>>,
@@ -33,7 +33,7 @@ pub(super) struct Part<'a> {
     /// All items of the request.
     pub(super) items: u64,
     memory: usize,
-    /// The memory that is not passed by more than one item.
+    /// The limit of memory. At most one item may exceed it.
     most: usize,
     /// All that the request takes when it is sent.
     protobuf: usize,
@@ -64,7 +64,7 @@ impl<'a> Part<'a> {
         }
     }
 
-    /// `request_id` tells requests apart whose points have no time.
+    /// `request_id` distinguishes requests whose points have no time.
     pub(super) fn with_journal(self, journal: Option<Journal<'a>>, now: Timestamp, request_id: &'a str) -> Self {
         Self { journal, now, request_id, ..self }
     }

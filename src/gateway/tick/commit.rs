@@ -12,7 +12,7 @@ use bytes::Bytes;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A blob is tried so often: it is the same item each time.
+/// How often a blob is written until it succeeds. It is the same item each time.
 const TRIES: u32 = 3;
 
 const PUT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -149,8 +149,8 @@ pub(super) struct Writing<'w> {
 }
 
 impl Writing<'_> {
-    /// Writes what `state` changed, as a delta or as a new base, and names it in `head`. `place` is the tick, or a time behind those of
-    /// all deltas: a delta is read in the order of these times. Returns the bytes.
+    /// Writes what `state` changed, as a delta or as a new base, and names it in `head`. `place` is the tick, or a time
+    /// after those of all deltas, because deltas are read in the order of these times. Returns the bytes.
     pub(super) async fn snapshot(
         &self,
         head: &mut Head,

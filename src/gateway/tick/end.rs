@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
 
-/// A deletion begins again so often, if ticks or other deletions come between.
+/// How often a deletion begins again if ticks or other deletions come in between.
 const TRIES: u32 = 20;
 
 const PAUSE: Duration = Duration::from_millis(50);

@@ -74,7 +74,7 @@ impl<T, D> Ticker<'_, T, D> {
         Ok(groups)
     }
 
-    /// Deletes the items that hold nothing more: the markers of all their series are settled.
+    /// Deletes the items that are empty, because the markers of all their series are settled.
     pub(super) async fn delete_emptied(&self, groups: &Groups, turn: &Turn<'_>, settled: Timestamp) {
         for item in &groups.items {
             let Ok(body) = unpack(&item.body) else { continue };
@@ -136,7 +136,7 @@ impl Groups {
         }
     }
 
-    /// Calls `each` with what every group exposes, one group after another.
+    /// Calls `each` with every exposed sample, one group after another.
     pub(super) fn each_sample(
         &self,
         item: usize,

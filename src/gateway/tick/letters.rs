@@ -17,7 +17,7 @@ const MAX_ARRAY_BYTES: usize = 256 * 1_024;
 const MAX_EVENTS: usize = 1_000;
 
 impl<T, D: DeadLetterQueue> Ticker<'_, T, D> {
-    /// Sends what is owed. Returns the number of the first event that is owed still; `None` if none was sent.
+    /// Sends the owed dead letters. Returns the number of the first event that is still owed; `None` if none was sent.
     pub(super) async fn send_letters(
         &self,
         turn: &Turn<'_>,

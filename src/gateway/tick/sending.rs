@@ -35,13 +35,13 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Samples of one table. Few have more.
 const TABLE_SAMPLES: usize = 10_000;
 
-/// Requests of one table that nothing is refused of. Only very long labels take more than one.
+/// The requests of one table without refused samples. Only very long labels need more than one.
 const TABLE_REQUESTS: u64 = 4;
 
 /// Requests that one tick takes for bisections.
 const MAX_BISECTION: u64 = 50;
 
-/// A series that was refused in so many ticks running is sent alone.
+/// A series that was refused in so many consecutive ticks is sent alone.
 const REFUSED_TICKS: u32 = 3;
 
 /// It is tried again after this.
@@ -74,7 +74,7 @@ struct Sending<'t, 'c, T, D> {
     /// Series that are not settled.
     unsettled: u64,
     failure: Option<String>,
-    /// The receiver takes nothing, or the time is over: no more zeros, or nothing more, is sent.
+    /// The receiver takes nothing, or the time is over. Then no more zeros, or nothing more, is sent.
     zeros_are_stopped: bool,
     is_stopped: bool,
     /// There is a newer head.

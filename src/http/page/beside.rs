@@ -45,7 +45,7 @@ pub struct ShownWorkspace {
 pub struct ShownSeries {
     pub name: String,
     pub labels: Vec<(String, String)>,
-    /// The newest ones, at most [`MAX_CHART_SAMPLES`], the oldest of them first: times and values.
+    /// Times and values of the newest samples, at most [`MAX_CHART_SAMPLES`], in the order of time.
     pub samples: Vec<(Timestamp, f64)>,
     pub all_samples: usize,
 }

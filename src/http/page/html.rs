@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-/// Appends text of anybody, for the content of an element or for an attribute in double quotes. Control characters and characters that
-/// change the direction of text are shown by their numbers.
+/// Appends untrusted text, for the content of an element or for an attribute in double quotes. Control characters, and
+/// characters that change the direction of text, are shown by their numbers.
 pub(super) fn push_text(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {

@@ -76,8 +76,8 @@ impl Front {
     }
 }
 
-/// Returns the body as text or base64. Text that is compressed, or is not UTF-8, is base64 too; control characters in other bytes would
-/// take six bytes each in JSON.
+/// Returns the body, and whether it is base64. Only uncompressed text in UTF-8 is not. In other bodies control characters
+/// would take six bytes each in JSON.
 fn body(response: &Response) -> (Cow<'_, str>, bool) {
     let is_text = response
         .header("content-type")

@@ -26,7 +26,7 @@ use url::form_urlencoded::Serializer;
 /// The host names of API Gateway; a domain of the operator's own has its stage in a mapping and not in the path.
 const API_HOST: &str = ".execute-api.";
 const FUNCTION_URL_HOST: &str = ".lambda-url.";
-/// A longer one is none. API Gateway takes 10 KB of headers, and so its claims of a token are shorter.
+/// A longer authoriser counts as none. API Gateway takes 10 KB of headers, so its claims of a token are shorter.
 const MAX_AUTHORIZER_BYTES: usize = 64 << 10;
 const DEFAULT_STAGE: &str = "$default";
 
@@ -69,8 +69,8 @@ impl fmt::Display for EventError {
 
 impl std::error::Error for EventError {}
 
-/// Returns the HTTP request that `payload` is, or why it cannot be read; `None` if it is no HTTP request. A payload that is no
-/// object costs a look at its first bytes, and an event a look at its first keys.
+/// Returns the HTTP request that `payload` is, or why it cannot be read; `None` if it is no HTTP request. If a payload
+/// is not an object, only its first bytes are read. In an event only the first keys are read.
 pub fn recognise(payload: &[u8]) -> Option<Result<(Front, Request<'_>), EventError>> {
     if payload.trim_ascii_start().first() != Some(&b'{') {
         return None;

@@ -8,7 +8,7 @@ use std::fmt;
 /// Headers, or parameters of the query, in one event. API Gateway takes 10 KB of headers; an event of 6 MB could hold a million.
 pub(super) const MAX_PAIRS: usize = 2_000;
 
-/// The name of several values, which each of them repeats. Bytes.
+/// The most bytes of the name of several values, because each value repeats it.
 const MAX_REPEATED_NAME_BYTES: usize = 1_024;
 
 /// A string; empty if it is null.
