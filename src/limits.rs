@@ -21,8 +21,8 @@ pub const MAX_METADATA_BYTES: usize = 1_024;
 /// The snappy block of a request. AMP answers 413 above 1 MB and does not say whether it means compressed or decoded bytes.
 pub const MAX_REQUEST_BLOCK_BYTES: usize = 900_000;
 
-/// The protobuf of a request. OpenTelemetry's exporter packs 3 MB, and some of its requests meet a 413; so
-/// [`MAX_REQUEST_BLOCK_BYTES`] is kept too.
+/// The protobuf of a request. OpenTelemetry's exporter packs 3 MB, and AMP answers 413 to some of its requests. So
+/// there is also [`MAX_REQUEST_BLOCK_BYTES`].
 pub const MAX_REQUEST_PROTOBUF_BYTES: usize = 3_000_000;
 
 /// The range of a selector in an instant query. With 32 days AMP answers 422: such ranges "are currently only supported for range type
@@ -59,7 +59,7 @@ pub const MAX_STORE_PAGE_BYTES: usize = 1 << 20;
 
 // --- The gateway
 
-/// Wrappers around a message (SNS, EventBridge, Records, base64), one in another.
+/// Nested wrappers around a message (SNS, EventBridge, Records, base64).
 pub const MAX_WRAPPERS: u8 = 4;
 
 /// The samples of one event as protobuf. An event that takes more is rejected before anything is sent: its parts would use up
@@ -114,7 +114,7 @@ pub const MAX_SHOWN_SNAPSHOT_BYTES: u64 = 16 << 20;
 /// The bytes of all samples of typed series that one request shows, their labels included.
 pub const MAX_SHOWN_SAMPLE_BYTES: usize = 24 << 20;
 
-/// A read request, unpacked. A longer selector is beyond what receivers take.
+/// A read request, unpacked. Receivers do not take longer selectors.
 pub const MAX_READ_REQUEST_BYTES: usize = 1 << 20;
 
 /// Queries of one read request. Prometheus sends one.
@@ -154,7 +154,7 @@ pub const MAX_TARGET_INFO_SAMPLES: u64 = 1_152;
 /// series stays below [`MAX_REQUEST_PROTOBUF_BYTES`]. A longer series goes on in the next request.
 pub const MAX_SERIES_SAMPLES: usize = 60_000;
 
-/// Native histograms of one series in one request. The last of them may be over it.
+/// The bytes of native histograms of one series in one request. The last of them may exceed it.
 pub const MAX_SERIES_HISTOGRAM_BYTES: usize = 1_000_000;
 
 /// Series of one request. The compliance tests of Prometheus recommend at most so many:
@@ -222,7 +222,7 @@ pub const MAX_PENDING_BYTES: usize = 8 << 20;
 /// A message of the extension. The gateway takes a batch of such messages within the payload of an invocation.
 pub const MAX_DISPATCH_MESSAGE_BYTES: usize = 200_000;
 
-/// A delivery of the Telemetry API. The extension asks for deliveries of at most 256 KiB, and a record may lie over that.
+/// A delivery of the Telemetry API. The extension asks for deliveries of at most 256 KiB, and one record may exceed that.
 pub const MAX_TELEMETRY_BODY_BYTES: usize = 2 << 20;
 
 /// The body of a request of the function to its extension.

@@ -43,15 +43,16 @@ pub trait Store: Send + Sync + Debug {
 
     /// Writes `item` if the one under its key has the version `expected`, or if there is none and `expected` is `None`.
     ///
-    /// No two callers may write equal items: after a lost answer, the item that is found tells whether this call wrote it. So
-    /// the body holds something random, or a time and the caller's own content.
+    /// No two callers may write equal items: after a lost answer, the item that is found tells whether this call wrote
+    /// it. So the body must have something random, or a time and the caller's own content.
     fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>>;
 
     /// Deletes the item if it has the version `expected`, and in any case if `expected` is `None`. To delete an absent item whatever
     /// its version is [`Replaced::Done`].
     fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>>;
 
-    /// Opens a connection for the calls that follow, within `timeout`, and reports no error: a call meets the same one.
+    /// Opens a connection for the next calls, within `timeout`. It reports no error, because the next call reports the
+    /// same.
     fn warm(&self, _timeout: Duration) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
@@ -96,7 +97,7 @@ pub enum SortRange {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub struct Page {
     pub items: Vec<Item>,
-    /// The last sort key that was looked at, if more may follow. A page can be empty and still have it.
+    /// The last sort key of the page, if more items may follow. An empty page can have it, too.
     pub next: Option<String>,
 }
 
@@ -126,7 +127,7 @@ pub enum StoreError {
     TooLarge {
         bytes: usize,
     },
-    /// The table holds something, or answers something, that is not an item.
+    /// The table has data, or gave an answer, that is not an item.
     Damaged(String),
     /// The file or table was written by a newer version of this program.
     NewerFormat {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Longer lines are none that matters here: a name and a number are shorter. The rest of a line is skipped.
+/// Lines with the two headers are shorter than this. The rest of a longer line is skipped.
 const MAX_LINE: usize = 128;
 
 /// The state of one connection.
@@ -30,7 +30,7 @@ pub(super) struct Lengths {
 /// The part of a connection to which the next byte belongs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Part {
-    /// Empty lines in front of a request belong to none.
+    /// The request line. Empty lines before a request are skipped.
     RequestLine,
     Headers,
     Body(u64),

@@ -72,7 +72,7 @@ fn timed_out(request_id: &str, timeout: Duration) -> FunctionError {
     }
 }
 
-/// Returns a random UUID. The seeds of hash maps are random enough: guessing an id brings nobody a gain.
+/// Returns a random UUID. The seeds of hash maps are random enough, because nobody gains by guessing an id.
 pub fn request_id() -> String {
     let random = || RandomState::new().build_hasher().finish();
     let (high, low) = (random(), random());

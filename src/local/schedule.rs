@@ -4,7 +4,7 @@ use crate::model::Timestamp;
 use std::time::Duration;
 use tokio::time::sleep;
 
-/// The wall clock is read at least so often, because it can be set, and a machine can sleep.
+/// The wall clock is read at least in this interval, because it can be set, and a machine can sleep.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
 /// Runs `tick` with each multiple of `period` on the wall clock, until `shutdown`. A tick that has begun is not cut off. Multiples that

@@ -114,7 +114,7 @@ fn signing_key(secret: &str, authorization: &Authorization<'_>) -> Result<Vec<u8
     steps.into_iter().try_fold(format!("AWS4{secret}").into_bytes(), derive)
 }
 
-/// HMAC takes a key of any length, so that the constructor of this MAC never fails.
+/// HMAC takes a key of any length, so the constructor of this MAC never fails.
 fn mac(key: &[u8], message: &[u8]) -> Result<Hmac<Sha256>, SignatureError> {
     let mut mac = Hmac::new_from_slice(key).map_err(|_| SignatureError::Mismatch)?;
     mac.update(message);

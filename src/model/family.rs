@@ -6,7 +6,7 @@ use super::names::MetricName;
 use super::native_histogram::NativeHistogram;
 use std::borrow::Cow;
 
-/// A metric family. Its name is that of its metadata, such as `http_requests` of a counter that OpenMetrics names so.
+/// A metric family. Its name is that of its metadata. For a counter of OpenMetrics it is `http_requests`, without `_total`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct MetricFamily<'a> {
     pub name: MetricName<'a>,

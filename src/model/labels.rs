@@ -24,8 +24,8 @@ pub struct LabelSetError<'a> {
 }
 
 impl<'a> LabelSet<'a> {
-    /// Sorts `labels` and leaves out those with an empty value: to Prometheus such a label does not exist. Returns an error
-    /// if two of the others have one name, even with equal values.
+    /// Sorts `labels`, and leaves out those with an empty value, because Prometheus treats such a label as missing.
+    /// Returns an error if two of the others have one name, even with equal values.
     pub fn new(mut labels: Vec<Label<'a>>) -> Result<Self, LabelSetError<'a>> {
         labels.retain(|label| !label.value.is_empty());
         labels.sort_unstable_by(|a, b| a.name.cmp(&b.name));
@@ -48,7 +48,8 @@ impl<'a> LabelSet<'a> {
         self.0.retain(|label| label.name.as_str() != name);
     }
 
-    /// Returns the set with `label` beside its labels, or in the place of that of its name. The value must not be empty.
+    /// Returns the set with `label` added, or with `label` instead of the label of the same name. The value must not be
+    /// empty.
     #[must_use]
     pub fn with(&self, label: Label<'a>) -> Self {
         let mut labels = Vec::with_capacity(self.0.len() + 1);

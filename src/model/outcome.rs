@@ -3,12 +3,12 @@
 use std::borrow::Cow;
 use std::fmt;
 
-/// Names whoever brought a sample. In ingest: the index of the event among all events of the payload.
+/// The source of a sample. In ingest it is the index of the event among all events of the payload.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct ItemId(pub u32);
 
-/// The outcome of an event, from the best to the worst: an event takes the greatest of its samples, a message that of its
-/// events.
+/// The outcome of an event, from the best to the worst. An event has the worst outcome of its samples, and a message
+/// the worst of its events.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Outcome {
     /// The receiver stored it.
@@ -113,7 +113,7 @@ impl Reason {
         }
     }
 
-    /// Returns whether the event itself is wrong, whoever receives it and whenever: it would only be rejected again.
+    /// Returns whether the event itself is wrong. Then every gateway would reject it again.
     pub fn is_of_the_event(self) -> bool {
         match self {
             Self::InvalidJson

@@ -13,7 +13,7 @@ pub const STALE_MARKER: u64 = 0x7ff0_0000_0000_0002;
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Timestamp(pub i64);
 
-/// The value of a sample. The wire knows only doubles.
+/// The value of a sample. A request has only doubles.
 #[derive(Clone, Copy, Debug)]
 pub enum Value {
     /// Written as `[+-]?[0-9]+`, and fits.

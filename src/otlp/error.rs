@@ -15,7 +15,7 @@ pub struct ReadError {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ReadProblem {
     Protobuf(protobuf::Problem),
-    /// The JSON is none, or not of the expected message.
+    /// The text is not JSON, or not of the expected message.
     Json(String),
     /// A list of one data point, resource or scope is longer than its bound.
     TooMany {

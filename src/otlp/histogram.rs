@@ -15,10 +15,10 @@ const MAX_SCHEMA: i32 = 8;
 /// OTLP has a zero threshold, but Prometheus does not read it yet.
 const ZERO_THRESHOLD: f64 = 1e-128;
 
-/// Up to so many empty buckets are written as such; more of them end a span.
+/// Up to this number empty buckets are written. More of them end a span.
 const MAX_ZEROS: i64 = 2;
 
-/// Why an exponential histogram has no native one.
+/// Why an exponential histogram cannot become a native one.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum HistogramError {
     /// The scale is below [`MIN_SCHEMA`].
@@ -82,7 +82,8 @@ fn stale() -> NativeHistogram {
     }
 }
 
-/// Returns the spans, and for each of their buckets the difference to the one before. Each bucket holds 2^`shift` of the point's.
+/// Returns the spans, and for each of their buckets the difference to the one before. Each bucket joins 2^`shift`
+/// buckets of the point.
 fn layout(buckets: &Buckets, shift: u32) -> Result<(Vec<Span>, Vec<i64>), HistogramError> {
     // Beyond 63 all that is left is the sign.
     let index_of = |i: usize| {

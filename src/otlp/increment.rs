@@ -28,11 +28,11 @@ pub struct Increment<'i, 'a> {
     pub time: Timestamp,
     /// The point's own times in nanoseconds: start and end. `None` if it has no end: a repetition cannot be recognised.
     pub interval: Option<(u64, u64)>,
-    /// Tells the streams of all senders apart: a hash of the resource, the scope and the metric's own name.
+    /// Distinguishes the streams of all senders: a hash of the resource, the scope and the metric's own name.
     pub stream: &'i [u8; 32],
 }
 
-/// Which increments a table takes. Ages are those of events: older identities are forgotten.
+/// The increments that a table takes. The limits of age are those of events, because older identities are forgotten.
 #[derive(Clone, Copy, Debug)]
 pub struct DeltaRules {
     pub max_age_ms: i64,

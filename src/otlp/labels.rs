@@ -20,10 +20,10 @@ const IDENTIFYING: [&str; 3] = [SERVICE_NAMESPACE, SERVICE_NAME, SERVICE_INSTANC
 /// The labels that the data points of one resource or scope share.
 #[derive(Clone, Default, Debug)]
 pub(super) struct Context<'a> {
-    /// They win over attributes of the data point. An empty value takes the attribute away.
+    /// They win over attributes of the data point. An empty value removes the attribute.
     winning: Vec<Label<'a>>,
     promoted: Vec<Label<'a>>,
-    /// The same for every data point: why it has no labels.
+    /// The reason why no data point has labels, if there is one.
     problem: Option<Rejection>,
 }
 
@@ -106,7 +106,8 @@ impl<'a> Context<'a> {
     }
 }
 
-/// Returns the labels of `target_info`; `None` if it would say nothing. A value that is longer than the receiver takes is left out.
+/// Returns the labels of `target_info`. Returns `None` if the resource has no attributes besides those of `job` and
+/// `instance`, or none of these. A value that is longer than the receiver takes is left out.
 pub(super) fn target_info<'a>(resource: &Resource<'a>, rules: &Rules<'_>) -> Option<LabelSet<'a>> {
     let (identifying, mut others): (Vec<_>, Vec<_>) =
         resource.attributes.iter().cloned().partition(|(key, _)| IDENTIFYING.contains(&key.as_ref()));

@@ -115,7 +115,7 @@ fn cleaned_units(unit: &str) -> (String, String) {
     (cleaned(main), cleaned(&per))
 }
 
-/// Replaces each run of other characters by one underscore, and leaves out that at the beginning.
+/// Replaces each run of other characters by one underscore, and removes an underscore at the beginning.
 fn cleaned(unit: &str) -> String {
     let mut name = String::with_capacity(unit.len());
     for c in unit.chars() {

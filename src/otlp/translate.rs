@@ -62,7 +62,7 @@ pub struct Family<'a> {
 pub trait Sink<'a> {
     /// Begins an item. If it is not wanted, neither samples nor a rejection of it follow.
     fn begin(&mut self, item: Item) -> bool;
-    /// Gives the family of the samples that follow, if it is another one than before.
+    /// Gives the family of the next samples, if it differs from the one before.
     fn family(&mut self, family: &Family<'a>);
     fn number(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: Value);
     fn histogram(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: NativeHistogram);
@@ -93,7 +93,7 @@ struct Current<'a> {
     /// Its name in the request, for sentences.
     name: Cow<'a, str>,
     kind: Kind,
-    /// The same for each of its data points: why there are no samples.
+    /// The names of its samples, or the reason why its data points have none.
     names: Result<Names<'a>, Rejection>,
     /// Samples of it have not been given yet.
     family: Option<Family<'a>>,
@@ -272,7 +272,7 @@ impl<'a, S: Sink<'a>> Visitor<'a> for Translator<'a, '_, S> {
     }
 }
 
-/// Rejects what has no place among cumulative series.
+/// Rejects a metric without data, and one whose temporality is not cumulative.
 fn temporality(kind: Kind) -> Result<(), Rejection> {
     if kind == Kind::None {
         return Err(no_data());

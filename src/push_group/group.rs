@@ -18,7 +18,8 @@ pub const PUSH_TIME: &str = "push_time_seconds";
 /// The name of the gauge with the time of the last push that failed.
 pub const FAILURE_TIME: &str = "push_failure_time_seconds";
 
-/// A series without samples is gone from queries after five minutes. A removed one needs no stale marker after this time.
+/// A series without samples disappears from queries after five minutes. So a removed series needs no stale marker after
+/// this time.
 const FORGOTTEN_AFTER_MS: i64 = 3_600_000;
 
 /// A group of pushed metrics.
@@ -147,7 +148,7 @@ impl<'a> Group<'a> {
         self.key.common_labels(external)
     }
 
-    /// Takes a push. `ttl` is the time to its expiry, `None` for never. Families of one name become one.
+    /// Takes a push. `ttl` is the time until it expires, `None` for never. Families of the same name become one.
     pub fn push(&mut self, mode: PushMode, families: Vec<MetricFamily<'a>>, now: Timestamp, ttl: Option<i64>) {
         self.expire(now);
         let families = ordered(families, now);
@@ -176,7 +177,8 @@ impl<'a> Group<'a> {
         self.set_ttl(ttl, now);
     }
 
-    /// Notes that a push failed. The families stay, and so does the expiry of a group that there is: data that nobody renews must go.
+    /// Notes that a push failed. The families stay. The expiry of an existing group stays, too, because data that
+    /// nobody renews must expire.
     pub fn fail(&mut self, now: Timestamp, ttl: Option<i64>) {
         self.expire(now);
         if !self.exists() {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The waits between the tries of one request. The defaults make five tries within about a second and a half; a longer outage is
-/// waited for on the queue, at no cost.
+/// The waits between the tries of one request. The defaults make five tries within about a second and a half; in a
+/// longer outage messages wait on the queue, at no cost.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     /// The first wait, before jitter.

@@ -40,7 +40,8 @@ pub enum PartAnswer {
 pub struct Suspect {
     /// Its position in the part.
     pub position: usize,
-    /// It is called late. If that is true, so are the older samples of its series, and one answer settles them all.
+    /// The text calls it late. If that is true, the older samples of its series are late, too, and one answer settles
+    /// all of them.
     pub is_late: bool,
 }
 
@@ -70,7 +71,7 @@ pub struct Bisection {
 struct Part {
     items: Vec<u32>,
     is_suspect: bool,
-    /// It was refused, so it is split before anything of it is sent again.
+    /// It was refused, so it is split before a part of it is sent again.
     is_refused: bool,
     /// The item that the error text named then.
     suspect: Option<Suspect>,
@@ -184,7 +185,7 @@ impl Bisection {
         }
     }
 
-    /// Takes up what was put off when nothing else is left.
+    /// Continues with the parts that were put off, when nothing else is left.
     fn resume(&mut self) {
         while self.parts.is_empty()
             && let Some(part) = self.put_off.pop_front()

@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Sends all samples of `table`, one request after another, each encoded at its turn. Requests that cannot be answered in time are not
-/// begun. `messages` has the first item of each message. Returns what is known of each sample, and the time that encoding took.
+/// begun. `messages` has the first item of each message. Returns the state of each sample, and the time that encoding took.
 pub async fn deliver<'t, 'a, T: Transport>(
     sender: &mut Sender<'_, T>,
     table: &'t SampleTable<'a>,

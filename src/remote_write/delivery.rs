@@ -70,7 +70,7 @@ struct Current {
 /// An item that the receiver refuses. All items of a payload can be refused for one shared sample.
 #[derive(Debug)]
 struct Refused {
-    /// The position in `refusals` of the one that counts.
+    /// The position in `refusals` of the entry that counts.
     refusal: u32,
     /// The receiver refused it as it refuses a stored sample that is sent again.
     like_stored: bool,
@@ -92,8 +92,8 @@ impl<'t, 'a> Delivery<'t, 'a> {
         }
     }
 
-    /// Begins with a request, unless it would overtake: it has later samples of a series whose earlier ones are not stored. Then
-    /// its items stay errored.
+    /// Begins with a request. If it has later samples of a series whose earlier ones are not stored, it is not sent,
+    /// and its items stay errored.
     pub fn begin(&mut self, request: Range<usize>) {
         let samples = self.table.samples();
         let series = samples[request.start].series;
@@ -133,7 +133,8 @@ impl<'t, 'a> Delivery<'t, 'a> {
         }
     }
 
-    /// Takes the last answer to the part. Returns whether it settled items that are not stored, which is worth a line in the log.
+    /// Takes the last answer to the part. Returns whether it settled items that are not stored. The caller then logs
+    /// the answer.
     pub fn answered(&mut self, answer: &Answered) -> bool {
         self.shares.requests += 1;
         let Some(Current { request, part, bisection }) = self.current.take() else { return false };

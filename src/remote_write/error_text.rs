@@ -116,8 +116,8 @@ impl NamedSample {
     }
 }
 
-/// Returns the receiver's own text in lower case, without quoted strings, names and labels. Hyphens and underscores, which some
-/// receivers put between words, become blanks.
+/// Returns the receiver's own text in lower case, without quoted strings, names and labels. Hyphens and underscores
+/// become blanks, because some receivers put them between words.
 fn own_text(text: &str) -> String {
     let mut own = String::with_capacity(text.len());
     let (mut quoted, mut escaped, mut depth) = (false, false, 0_u32);

@@ -7,10 +7,11 @@ use crate::limits::MAX_ERROR_BODY_BYTES;
 use http::header::RETRY_AFTER;
 use std::time::{Duration, SystemTime};
 
-/// The longest `Retry-After` that is honoured: a message on the queue waits at no cost, a function that sleeps is paid for.
+/// The longest `Retry-After` that the sender waits for. A message waits on the queue at no cost, but a function that
+/// sleeps costs money.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// The longest wait for an error text that decides nothing.
+/// The longest wait for an error text that is only shown.
 const ERROR_TEXT_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The meaning of an answer for its request.
@@ -36,7 +37,7 @@ pub enum Disposition {
     Unauthorized,
     /// It may work in a moment.
     Recoverable {
-        /// Try at once: the connection was found dead, as after the function was frozen.
+        /// Try at once, because the connection was closed, for example while the function was frozen.
         at_once: bool,
     },
     /// The answer is of something before the receiver, such as a proxy.
@@ -85,8 +86,8 @@ pub fn may_be_stored(answer: &Answered) -> bool {
     }
 }
 
-/// Returns how long the receiver wants to be left alone: its `Retry-After`, in seconds or as a date, at most [`MAX_RETRY_AFTER`]. Zero and
-/// a date that has passed are no wish.
+/// Returns how long the receiver wants no request: its `Retry-After`, in seconds or as a date, at most
+/// [`MAX_RETRY_AFTER`]. Zero and a past date count as none.
 pub fn retry_after(answer: &Answered, now: SystemTime) -> Option<Duration> {
     let text = answer.as_ref().ok()?.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {

@@ -37,7 +37,7 @@ pub struct Sender<'c, T> {
     /// The wish of the last answer that had one.
     retry_after: Option<Duration>,
     logged: u32,
-    /// The receiver failed every try of a request: others are tried once.
+    /// The receiver failed at every try of a request, so others are tried only once.
     exhausted: bool,
     /// Credentials were reloaded after a 401 or 403.
     reloaded: bool,
@@ -62,7 +62,7 @@ pub enum OutOf {
     Requests,
     /// The [`Gate`] is closed.
     Overtaken,
-    /// An answer was [`Disposition::Unrecoverable`]: others would be, too.
+    /// An answer was [`Disposition::Unrecoverable`], so others would be, too.
     SameAnswer,
 }
 

@@ -16,13 +16,13 @@ pub struct SampleTableBuilder<'a> {
     hasher: RandomState,
     label_sets: HashTable<u32>,
     names: HashTable<u32>,
-    /// The names of the last item in their order: most producers send the same ones again.
+    /// The names of the last item in their order, because most producers send the same names again.
     last_names: Vec<u32>,
 }
 
 impl<'a> SampleTableBuilder<'a> {
-    /// Returns a builder with room for `samples`. Memory that grows step by step leaves holes: with room from the start a payload of
-    /// 370,000 samples takes 5 MB less.
+    /// Returns a builder with room for `samples`. With room from the start a payload of 370,000 samples takes 5 MB
+    /// less, because memory that grows leaves holes.
     pub fn with_capacity(samples: usize) -> Self {
         let mut builder = Self::default();
         builder.table.samples.reserve_exact(samples);

@@ -43,8 +43,8 @@ pub struct SeriesId {
 pub struct SampleTable<'a> {
     /// The labels of all label sets, one set after another.
     pub(super) labels: Vec<Label<'a>>,
-    /// Labels of every label set that has no other value for their names. They are kept once: ten external labels would take more
-    /// memory than all the rest.
+    /// Labels of every label set that has no other value for their names. They are kept once, because ten external
+    /// labels would take more memory than everything else.
     pub(super) common: &'a [Label<'a>],
     /// The end of each label set in `labels`.
     pub(super) label_sets: Vec<u32>,

@@ -114,7 +114,7 @@ struct RangeValues<'a> {
     sort: Option<Value<'a>>,
 }
 
-/// Attributes of other names are nobody's business.
+/// Attributes with other names are ignored.
 #[derive(Deserialize)]
 struct StoredItem<'a> {
     #[serde(borrow)]
@@ -201,7 +201,7 @@ impl<T: Transport> DynamoDbStore<T> {
         })
     }
 
-    /// Tries until there is an answer, an error that lasts, or no time.
+    /// Tries until there is an answer, an error that does not pass, or no time.
     async fn call(&self, operation: Operation, request: Bytes) -> Result<Called, StoreError> {
         let deadline = Instant::now() + self.patience;
         let mut may_be_done = false;

@@ -29,7 +29,7 @@ impl MemoryStore {
         before - items.len()
     }
 
-    /// No call leaves the items half changed, so those of a thread that panicked are as good as others.
+    /// No call leaves the items half changed. So they are usable even if a thread has panicked.
     fn items(&self) -> MutexGuard<'_, Items> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }

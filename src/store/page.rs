@@ -27,7 +27,7 @@ impl<'r> PageBuilder<'r> {
         }
     }
 
-    /// Takes `item` and returns whether the next one belongs to this page, too, as far as one can know.
+    /// Takes `item`, and returns whether the next one may belong to this page, too.
     pub(super) fn add(&mut self, item: Item) -> bool {
         let is_over = match &self.range.sort {
             SortRange::Prefix(prefix) => !item.key.sort.starts_with(prefix),

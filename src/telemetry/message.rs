@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 /// A gauge is never sent with an older time: the gateway rejects what is older than an hour.
 const MAX_GAUGE_AGE_MS: i64 = 30 * 60 * 1_000;
 
-/// The text of any time is as long as that of this one, up to the year 2286.
+/// Up to the year 2286 the text of every time is as long as that of this one.
 const ANY_TIME: Timestamp = Timestamp(1_000_000_000_000);
 
 /// The series of one message.
@@ -24,8 +24,8 @@ pub struct TypedMessage {
     series: Vec<PendingSeries>,
 }
 
-/// Cuts `series` into messages of at most [`MAX_DISPATCH_MESSAGE_BYTES`]; an event that is longer is alone. `next` is the number of the next
-/// event, and goes on.
+/// Cuts `series` into messages of at most [`MAX_DISPATCH_MESSAGE_BYTES`]; an event that is longer is alone. `next` is
+/// the number of the next event, and is increased.
 pub fn cut(series: Vec<PendingSeries>, environment: &str, next: &mut u64) -> Vec<TypedMessage> {
     let mut messages: Vec<TypedMessage> = Vec::new();
     let mut bytes = 0;

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 
-/// A record with what metrics are made of. Times are in seconds, sizes in bytes.
+/// A record, with the fields that become metrics. Times are in seconds, sizes in bytes.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Record<'a> {
     /// `platform.initStart`. `type` is that of the environment, such as `on-demand`.
@@ -22,7 +22,7 @@ pub enum Record<'a> {
     RestoreReport { duration: Option<f64> },
     /// `platform.runtimeDone`: the function has answered.
     RuntimeDone { request_id: Option<Cow<'a, str>>, status: Status, produced_bytes: Option<f64>, spans: Vec<Span> },
-    /// `platform.report`: the invocation is over for the extensions, too.
+    /// `platform.report`: the invocation has ended, also for the extensions.
     Report {
         request_id: Option<Cow<'a, str>>,
         status: Status,
@@ -32,7 +32,7 @@ pub enum Record<'a> {
         max_memory_used: Option<f64>,
         spans: Vec<Span>,
     },
-    /// `platform.logsDropped`: the listener was too slow for so much.
+    /// `platform.logsDropped`: Lambda dropped these, because the listener was too slow.
     LogsDropped { records: u64, bytes: u64 },
     /// `function`: a line of the function's log. The level is known if the log is JSON.
     Log { level: Option<Cow<'a, str>> },
@@ -66,7 +66,7 @@ pub enum SpanKind {
     RuntimeOverhead,
 }
 
-/// The body is not a JSON array. Records in front of the error have been handed over.
+/// The body is not a JSON array. The records before the error were already passed on.
 #[derive(Debug)]
 pub struct InvalidBatch(serde_json::Error);
 

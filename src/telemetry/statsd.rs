@@ -25,7 +25,7 @@ pub struct Line<'a> {
 #[derive(Clone, Debug)]
 pub enum LineUpdate {
     Typed(Update),
-    /// `+1|g` and `-1|g`: a change of the gauge that this environment holds.
+    /// `+1|g` and `-1|g`: a change of the gauge of this environment.
     GaugeChange(f64),
 }
 

@@ -84,7 +84,7 @@ impl Default for Limits {
 }
 
 impl Encoder {
-    /// Gives back the memory of a large request, which few invocations need.
+    /// Frees the memory of a large request, because few invocations need it.
     #[must_use]
     pub fn trimmed(mut self) -> Self {
         for buffer in [&mut self.protobuf, &mut self.block] {

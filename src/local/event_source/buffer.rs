@@ -76,8 +76,8 @@ impl Buffer {
         Some(batch)
     }
 
-    /// Unlocks the groups of a batch that has ended. Drops the messages of a group with a failed message: they would
-    /// overtake it. The queue delivers all of them again, in order.
+    /// Unlocks the groups of a batch that has ended. Drops the messages of a group with a failed message, because they
+    /// would overtake it. The queue delivers all of them again, in order.
     pub(super) fn release(&mut self, groups: &HashSet<String>, failed: &HashSet<String>) {
         self.locked.retain(|group| !groups.contains(group));
         self.arrived.retain(|arrived| arrived.record.group.as_ref().is_none_or(|group| !failed.contains(group)));

@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 
 /// Invocations that run or wait for their next try. Each holds its payload of at most 1 MiB.
 const MAX_PENDING: u32 = 100;
-/// They may take this long to end when the endpoint stops.
+/// How long they may take to end when the endpoint stops.
 const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Clone, Debug)]

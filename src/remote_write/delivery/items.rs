@@ -63,8 +63,8 @@ impl Items {
         self.samples.iter().filter(|(number, sample)| in_part(number) && wanted(*sample)).map(|(_, s)| *s).collect()
     }
 
-    /// Returns the items after the part `failed` that would overtake it. They have a later sample of a series of `failed`, or of another
-    /// such item.
+    /// Returns the items after the part `failed` that would overtake it. They have a later sample of a series in
+    /// `failed`, or in another such item.
     pub(super) fn behind(&self, failed: &[u32], samples: &[Sample]) -> HashSet<u32> {
         let Some(last) = failed.last() else { return HashSet::new() };
         let mut waiting: HashSet<SeriesId> =

@@ -6,7 +6,7 @@ use crate::model::{MetricType, Timestamp};
 use crate::protobuf::{Field, Message};
 use crate::wire::Metadata;
 
-/// Calls `each` for each part of a `WriteRequest`. Parts in front of an error have been handed over by then.
+/// Calls `each` for each part of a `WriteRequest`. If there is an error, the parts before it were already passed on.
 pub fn read_v1<'a>(request: &'a [u8], each: &mut dyn FnMut(Part<'_, 'a>)) -> Result<(), ReadError> {
     let mut budget = Budget::new();
     let mut series = Series::default();

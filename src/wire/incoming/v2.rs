@@ -7,7 +7,7 @@ use crate::model::{METRIC_NAME_LABEL, MetricType};
 use crate::protobuf::{Field, Message};
 use crate::wire::Metadata;
 
-/// Calls `each` for each part of a `Request`. Parts in front of an error have been handed over by then.
+/// Calls `each` for each part of a `Request`. If there is an error, the parts before it were already passed on.
 pub fn read_v2<'a>(request: &'a [u8], each: &mut dyn FnMut(Part<'_, 'a>)) -> Result<(), ReadError> {
     let mut budget = Budget::new();
     let symbols = Symbols::read(request, &mut budget)?;

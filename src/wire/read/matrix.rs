@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 use std::fmt;
 
-/// Times of more milliseconds are no times of samples.
+/// The greatest time of a sample, in milliseconds.
 const MAX_MILLISECONDS: f64 = 9e15;
 
 /// Why an answer gives no samples.

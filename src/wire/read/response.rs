@@ -30,7 +30,7 @@ pub(super) struct Samples(Vec<(Timestamp, f64)>);
 #[derive(Clone, PartialEq, Debug)]
 pub struct ReadResponse {
     results: Vec<BTreeMap<Labels, Samples>>,
-    /// The length as protobuf, but for the lengths of series and results.
+    /// The length as protobuf, without the lengths of series and results.
     bytes: usize,
     max_bytes: usize,
     /// Native histograms that were left out.
@@ -125,7 +125,7 @@ impl Samples {
         self.0.push((time, value));
     }
 
-    /// Brings the samples in time order, each time once. Only a receiver that breaks its own rules makes work of it.
+    /// Sorts the samples by time, and keeps one for each time. A receiver that keeps its own rules sends them so.
     fn order(&mut self) {
         if !self.0.is_sorted_by(|earlier, later| earlier.0 < later.0) {
             self.0.sort_by_key(|(time, _)| *time);

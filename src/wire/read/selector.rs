@@ -8,7 +8,7 @@ use std::fmt;
 /// A regular expression that takes more memory when compiled counts as one that may match the empty string.
 const MAX_REGEX_BYTES: usize = 1 << 20;
 
-/// A matcher has no label name. `PromQL` cannot say it.
+/// A matcher has no label name. `PromQL` has no form for this.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LabelNameEmpty;
 
@@ -62,7 +62,7 @@ fn is_classic(name: &str) -> bool {
     })
 }
 
-/// Writes a string in double quotes. The lexer of `PromQL` takes neither a line break nor U+FFFD as they are.
+/// Writes a string in double quotes. The lexer of `PromQL` takes a line break and U+FFFD only as escapes.
 fn quote(value: &str, text: &mut String) {
     text.push('"');
     for c in value.chars() {
