@@ -3,7 +3,7 @@
 use super::{ENV_AWS_DEFAULT_REGION, ENV_AWS_REGION, Problem, Reader, Vars, parse};
 use aws_credential_types::Credentials;
 
-/// The name of the DynamoDB table. Default: none; then typed metrics are rejected as `needs_state`, and pushes are written through.
+/// The name of the DynamoDB table. Default: none; then typed metrics are rejected as `needs_state`, and each push is written once.
 pub const ENV_STATE_TABLE: &str = "STATE_TABLE";
 /// The shards of the state, from 1 to 16, fixed at deployment. Default: `1`.
 pub const ENV_STATE_SHARDS: &str = "STATE_SHARDS";

@@ -77,7 +77,7 @@ impl Request<'_> {
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::BadPercentSequence => "the path has a % without two hexadecimal digits behind it",
+            Self::BadPercentSequence => "the path has a % without two hexadecimal digits after it",
             Self::NotUtf8 => "the path is not UTF-8 when it is decoded",
             Self::Zero => "the path has a zero byte (%00)",
         })
