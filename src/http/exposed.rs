@@ -11,8 +11,7 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PROTOBUF: &str = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited";
 
 /// The sentence of routes that show groups.
-const NEEDS_TABLE: &str =
-    "nothing is exposed here: without STATE_TABLE each push is written once, and not kept";
+const NEEDS_TABLE: &str = "nothing is exposed here: without STATE_TABLE each push is written once, and not kept";
 
 pub(super) async fn scrape<T, D>(gateway: &Gateway<T, D>, request: &Request<'_>, call: Call<'_>) -> Answered {
     let Some(groups) = gateway.groups() else { return Response::text(404, NEEDS_TABLE).into() };
