@@ -19,7 +19,7 @@ use std::sync::Arc;
 const MAX_TEXT_BYTES: u64 = 256 << 20;
 /// No target takes a longer one.
 const MAX_LINE_BYTES: u64 = 8 << 20;
-/// The beginning that decides whether a text has lines. It doubles until it does.
+/// The size of the beginning that decides whether a text has lines. It doubles until the decision is possible.
 const BEGINNING_BYTES: u64 = 1 << 20;
 const BUFFER_BYTES: usize = 64 << 10;
 

@@ -31,10 +31,10 @@ pub(super) struct Plan {
     /// The share of events that are broken, from 0 to 1.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub(super) broken: u64,
-    /// Events of one device group that travel as one message, an array.
+    /// How many events of one device group are one message, an array.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..=500))]
     pub(super) events_per_message: usize,
-    /// Names, values and which events are broken follow from this number.
+    /// The seed of names, of values, and of the choice of broken events.
     #[arg(long, value_name = "NUMBER", default_value_t = 42)]
     pub(super) seed: u64,
 }

@@ -20,7 +20,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 /// Calls in flight at a time.
 pub(super) const WORKERS: usize = 4;
-/// Messages that wait for a worker; a worker that is slower than the load slows the load down.
+/// Messages that wait for a worker. If a worker is slower than the load, the load becomes slower.
 const WAITING: usize = 16;
 const TICK: Duration = Duration::from_millis(10);
 /// An event waits no longer than this for others of its message.
@@ -79,7 +79,7 @@ pub(super) async fn send(
     }
 }
 
-/// Hands over each message that has at least `events` events.
+/// Passes on each message that has at least `events` events.
 async fn hand_over(gathering: &mut [Message], queues: &[mpsc::Sender<Message>], events: usize) {
     for (message, queue) in gathering.iter_mut().zip(queues).filter(|(message, _)| message.len() >= events) {
         // Only a worker that panicked takes nothing.

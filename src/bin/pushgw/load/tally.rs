@@ -35,7 +35,7 @@ pub(crate) struct Tally {
     pub(crate) dead_lettered: u64,
     pub(crate) returned: u64,
     pub(crate) failed: u64,
-    /// Events that neither failed nor became what they must.
+    /// Events that did not fail, and have the wrong outcome.
     pub(crate) surprises: u64,
     /// The first failures and surprises.
     pub(crate) failures: Vec<String>,

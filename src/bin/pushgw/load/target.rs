@@ -16,7 +16,7 @@ use amp_push_gateway::config::Settings;
 use std::time::Duration;
 use url::Url;
 
-/// Tries of the call that asks whether a queue is there.
+/// Tries of the call that checks that a queue exists.
 const TRIES: u32 = 4;
 const TIMEOUT: Duration = Duration::from_secs(30);
 

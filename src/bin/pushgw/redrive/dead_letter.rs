@@ -39,7 +39,7 @@ pub(super) enum Origin {
     Iot,
 }
 
-/// The original message, as far as it is there.
+/// The original message, as far as the dead letter has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Message {
     /// The gateway accepts it.

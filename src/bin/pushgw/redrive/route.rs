@@ -56,7 +56,7 @@ pub(super) enum StayReason {
     OnlyToFile,
     /// There is nothing in it to send.
     NoMessage,
-    /// With the time that it must carry it is longer than SQS takes.
+    /// With its time as an attribute it is longer than SQS takes.
     TooLong,
 }
 
@@ -66,7 +66,7 @@ impl Selection {
     }
 
     /// Prefers the queue to the file. The file also takes dead letters that are too old or no event, because somebody can correct them there.
-    /// A maybe stored message goes nowhere unasked.
+    /// A maybe stored message is taken only if the user asks for it.
     pub(super) fn route(&self, dead_letter: &DeadLetter, too_old: bool, fits_the_queue: bool) -> Route {
         if self.is_dry() {
             return Route::Stays(StayReason::DryRun);

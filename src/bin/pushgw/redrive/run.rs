@@ -20,9 +20,9 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// For one receive. SQS asks all of its servers for any time above 0.
+/// The wait of one receive. With any time above 0 SQS asks all of its servers.
 const WAIT: Duration = Duration::from_secs(1);
-/// An empty queue answers so often without a message.
+/// After this number of answers without a message the queue counts as empty.
 const EMPTY_ANSWERS: u32 = 2;
 
 pub(super) struct Run<'a> {

@@ -24,7 +24,7 @@ const LAST_TIMEOUT: Duration = Duration::from_secs(10);
 
 const DEFAULT_PERIOD: Duration = Duration::from_mins(1);
 
-/// The first tick deletes expired items, and then one tick in this time.
+/// Expired items are deleted by the first tick, and then by one tick in each such time.
 const DELETE_EXPIRED_EVERY: Duration = Duration::from_hours(1);
 
 // The options of polling are a group of the same name.
