@@ -123,7 +123,7 @@ impl fmt::Display for Report {
         let again = if self.resumable {
             "the same command continues from there"
         } else {
-            "nothing after that was sent; with --resume FILE the next run continues from there"
+            "the messages from there on were not sent; with --resume FILE the next run continues there"
         };
         let not_sent = Styled(view::BAD, "not sent");
         let (place, reason) = (Foreign(place), Foreign(reason));
