@@ -8,6 +8,8 @@ pub enum Safeguard {
     Margin,
     /// Each try of a journal put has a key of its own.
     FreshKeys,
+    /// Items of one shard are put one after another.
+    PutsInOrder,
     /// Identities of earlier ticks are remembered.
     Identities,
     /// The time for which they are remembered is measured from the cursor.

@@ -1,6 +1,9 @@
 //! Appends typed events to the journal in the table.
 //!
 //! * Each put has a new key, even a retry of the same item. So a late put can only add a repetition, which the fold drops.
+//! * The gateway puts the items of one shard one after another, and none after an item that was not confirmed. So the keys of an
+//!   invocation have the order of its events, even after retries and repeated messages. The fold reads in this order: of two
+//!   gauges with one time it takes the later one of the message.
 //! * The gateway gives up a put after [`PUT_TIMEOUT`]. A tick reads the last two minutes again, which is much longer. So no
 //!   item appears where no tick reads.
 //! * A batch without typed events makes no call.
@@ -11,9 +14,8 @@ use crate::aggregate::{Identity, Safeguard, shard_of};
 use crate::model::{DEFECT, ItemId, Reason, Rejection, Timestamp, TypedMetric};
 use crate::remote_write::Backoff;
 use crate::store::{Item, Key, Store, StoreError};
-use bytes::Bytes;
 use std::borrow::Cow;
-use std::collections::VecDeque;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -29,7 +31,7 @@ const SHORTEST_PUT: Duration = Duration::from_millis(100);
 /// The function waits for an outage of some seconds. For a longer one the messages wait on the queue.
 const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: Duration::from_secs(1), tries: 4 };
 
-/// Puts at the same time.
+/// Puts at the same time, each for another shard.
 const PUTS: usize = 8;
 
 /// The table deletes a journal item after 14 days.
@@ -89,7 +91,7 @@ impl<'b> Journal<'b> {
     pub(super) fn new(state: &'b State) -> Self {
         Self {
             state,
-            builder: JournalBuilder::default(),
+            builder: builder(),
             events: Vec::new(),
             message: MessageIdentity(Cow::Borrowed("")),
             sent: Timestamp(0),
@@ -164,35 +166,68 @@ pub(super) fn joined(receiver: Option<String>, table: Option<String>) -> Option<
 async fn put_all(store: &Arc<dyn Store>, items: Vec<JournalItem>, deadline: Instant) -> (Vec<bool>, Option<String>) {
     let mut confirmed = vec![false; items.len()];
     let mut failure = None;
-    let mut waiting: VecDeque<_> = items.into_iter().enumerate().collect();
+    let mut waiting = in_order(items);
     let mut puts = JoinSet::new();
     loop {
         while puts.len() < PUTS
-            && let Some((number, item)) = waiting.pop_front()
+            && let Some(items) = waiting.pop_first()
         {
             let store = Arc::clone(store);
-            puts.spawn(async move { (number, put(store.as_ref(), item.shard, &item.blob, deadline).await) });
+            puts.spawn(async move { put_in_order(store.as_ref(), items.1, deadline).await });
         }
         match puts.join_next().await {
             None => return (confirmed, failure),
-            Some(Ok((number, Ok(())))) => confirmed[number] = true,
-            Some(Ok((_, Err(error)))) => _ = failure.get_or_insert_with(|| error.to_string()),
+            Some(Ok((numbers, done))) => {
+                for number in numbers {
+                    confirmed[number] = true;
+                }
+                if let Err(error) = done {
+                    failure.get_or_insert_with(|| error.to_string());
+                }
+            }
             Some(Err(_)) => _ = failure.get_or_insert_with(|| DEFECT.to_owned()),
         }
     }
 }
 
+/// Returns the items that must be put one after another, with their numbers: those of each shard.
+fn in_order(items: Vec<JournalItem>) -> BTreeMap<usize, Vec<(usize, JournalItem)>> {
+    let mut queues: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+    for (number, item) in items.into_iter().enumerate() {
+        let queue = if Safeguard::PutsInOrder.is_kept() { item.shard.into() } else { number };
+        queues.entry(queue).or_default().push((number, item));
+    }
+    queues
+}
+
+/// Puts items one after another until one fails. Returns the numbers of those that were confirmed.
+async fn put_in_order(
+    store: &dyn Store,
+    items: Vec<(usize, JournalItem)>,
+    deadline: Instant,
+) -> (Vec<usize>, Result<(), PutError>) {
+    let mut confirmed = Vec::new();
+    let mut keys = Keys::default();
+    for (number, item) in items {
+        if let Err(error) = put(store, &mut keys, &item, deadline).await {
+            return (confirmed, Err(error));
+        }
+        confirmed.push(number);
+    }
+    (confirmed, Ok(()))
+}
+
 /// Puts an item, under a new key at each try.
-async fn put(store: &dyn Store, shard: u16, blob: &Bytes, deadline: Instant) -> Result<(), PutError> {
+async fn put(store: &dyn Store, keys: &mut Keys, item: &JournalItem, deadline: Instant) -> Result<(), PutError> {
     let (mut tries, mut last) = (0, None);
-    let mut next = item(shard, blob.clone());
+    let mut next = keys.item(item);
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
         if left < SHORTEST_PUT {
             return Err(last.map_or(PutError::OutOfTime, PutError::Store));
         }
         if tries > 0 && Safeguard::FreshKeys.is_kept() {
-            next = item(shard, blob.clone());
+            next = keys.item(item);
         }
         let error = match store.put(next.clone(), left.min(PUT_TIMEOUT)).await {
             Ok(()) => return Ok(()),
@@ -210,12 +245,34 @@ async fn put(store: &dyn Store, shard: u16, blob: &Bytes, deadline: Instant) -> 
     }
 }
 
-/// Returns a journal item under a fresh key. The key begins with the time of the put, because a tick reads in this order.
-fn item(shard: u16, body: Bytes) -> Item {
-    let now = now();
-    let sort = format!("{:013}#{:016x}", now.as_millis(), fastrand::u64(..));
-    let expires = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_add(KEPT_SECONDS);
-    Item { key: Key::new(partition(shard), sort), version: 1, expires: Some(expires), body }
+/// The keys of the items that are put one after another. They ascend.
+#[derive(Default, Debug)]
+struct Keys {
+    last: Duration,
+    count: u32,
+}
+
+impl Keys {
+    /// Returns a journal item under a fresh key. The key begins with the time of the put, because a tick reads in this order. The running
+    /// number tells items of one millisecond apart.
+    fn item(&mut self, JournalItem { shard, blob, .. }: &JournalItem) -> Item {
+        let now = now();
+        // A clock that is set back meanwhile does not count.
+        self.last = now.max(self.last);
+        self.count += 1;
+        let sort = format!("{:013}#{:04x}#{:016x}", self.last.as_millis(), self.count, fastrand::u64(..));
+        let expires = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_add(KEPT_SECONDS);
+        Item { key: Key::new(partition(*shard), sort), version: 1, expires: Some(expires), body: blob.clone() }
+    }
+}
+
+/// Returns a builder of items.
+fn builder() -> JournalBuilder {
+    #[cfg(test)]
+    if super::chaos::clock().is_some() && fastrand::bool() {
+        return JournalBuilder::of_small_items();
+    }
+    JournalBuilder::default()
 }
 
 /// Returns the time of the clock, since 1970. The clock of the machine goes on while a function is frozen.

@@ -30,7 +30,7 @@ def test_typed_metrics_go_to_the_journal_and_samples_to_the_receiver(with_table,
         {"received": 3, "delivered": 3, "typed": 2, "samples": 1, "requests": 1}
     assert [name for name, _ in receiver.values()] == ["ph"]
     (item,) = table.items("j#0")
-    assert re.fullmatch(r"\d{13}#[0-9a-f]{16}", item["sk"]) and abs(int(item["sk"][:13]) - now_ms()) < 60_000
+    assert re.fullmatch(r"\d{13}#0001#[0-9a-f]{16}", item["sk"]) and abs(int(item["sk"][:13]) - now_ms()) < 60_000
     assert abs(item["ttl"] - now_ms() / 1000 - 14 * 24 * 3600) < 120
     assert item["v"] == 1 and isinstance(item["b"], bytes)
 

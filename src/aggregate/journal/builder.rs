@@ -17,8 +17,9 @@ use std::hash::BuildHasher;
 pub const MAX_EVENT_BYTES: usize = 300_000;
 
 /// Collects the typed events of an invocation. An item is full before it has more than [`MAX_ITEM_BYTES`].
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub struct JournalBuilder {
+    max_item_bytes: usize,
     /// The item of each shard that is not full yet, with its number.
     open: BTreeMap<u16, (usize, OpenItem)>,
     /// Full items; `None` for one that is still open.
@@ -56,7 +57,26 @@ struct OpenItem {
     version: u8,
 }
 
+impl Default for JournalBuilder {
+    fn default() -> Self {
+        Self {
+            max_item_bytes: MAX_ITEM_BYTES,
+            open: BTreeMap::new(),
+            items: Vec::new(),
+            hasher: RandomState::default(),
+            series: Vec::new(),
+            entry: Vec::new(),
+        }
+    }
+}
+
 impl JournalBuilder {
+    /// Returns a builder that cuts after nearly each event.
+    #[cfg(test)]
+    pub(crate) fn of_small_items() -> Self {
+        Self { max_item_bytes: 90, ..Self::default() }
+    }
+
     /// Adds an event, and returns the number of its item in [`Self::finish`]. `sent` is the sent time of its message.
     pub fn add(
         &mut self,
@@ -74,7 +94,7 @@ impl JournalBuilder {
             return Err(EventTooLarge { bytes: largest });
         }
         if let Some((_, item)) = self.open.get(&shard)
-            && item.bytes() + largest > MAX_ITEM_BYTES
+            && item.bytes() + largest > self.max_item_bytes
             && let Some((number, item)) = self.open.remove(&shard)
         {
             self.items[number] = Some(item.close(shard));

@@ -132,28 +132,16 @@ fn message(queued: &Queued) -> Message<'_> {
     }
 }
 
-/// Sets a gauge to ascending numbers, each after the one before was confirmed. All numbers of twenty minutes have one time: only the
-/// order of the journal tells which is newest.
+/// Sets a gauge to ascending numbers, several in a message, each message after the one before was confirmed. All numbers of twenty minutes
+/// have one time: only the order in the message and of the journal tells which is newest.
 async fn set_gauge(world: Arc<World>) {
     let mut number = 0;
     while !world.is_calm() {
-        number += 1;
-        let process = Process::new(&world, None);
-        let gateway = process.gateway();
-        let request_id = format!("gauge-{number}");
         let now = world.now();
-        let event = json!({"type": "gauge", "name": "g", "labels": {"k": "v"}, "value": number, "timestamp": now - now % (20 * MINUTE)});
-        let body = Ok(Cow::Owned(event.to_string()));
-        let batch = Batch {
-            trigger: Trigger::Direct,
-            messages: vec![Message::direct(&request_id, body)],
-            request_id: &request_id,
-            started: Timestamp(now),
-            deadline: Instant::now() + world.plan.function,
-        };
-        let ingested = process.run(gateway.ingest(&batch)).await;
-        let is_confirmed = ingested.is_some_and(|done| done.failure.is_none() && done.summary.typed == 1);
-        if is_confirmed {
+        let event = |number: i64| json!({"type": "gauge", "name": "g", "labels": {"k": "v"}, "value": number, "timestamp": now - now % (20 * MINUTE)});
+        let events: Vec<Json> = (0..=world.below(4)).map(|i| event(number + 1 + i)).collect();
+        number += i64::try_from(events.len()).unwrap();
+        if set(&world, &format!("gauge-{number}"), &Json::Array(events).to_string()).await {
             world.record.lock().unwrap().confirmed.push((world.now(), number));
             wait(70 * SECOND + world.below(30 * SECOND)).await;
         } else {
@@ -161,6 +149,27 @@ async fn set_gauge(world: Arc<World>) {
             wait(130 * SECOND).await;
         }
     }
+}
+
+/// Invokes a function, and once more if that fails, as Lambda does. Returns whether all was confirmed.
+async fn set(world: &Arc<World>, request_id: &str, events: &str) -> bool {
+    for _ in 0..2 {
+        let process = Process::new(world, None);
+        let gateway = process.gateway();
+        let batch = Batch {
+            trigger: Trigger::Direct,
+            messages: vec![Message::direct(request_id, Ok(Cow::Borrowed(events)))],
+            request_id,
+            started: Timestamp(world.now()),
+            deadline: Instant::now() + world.plan.function,
+        };
+        let ingested = process.run(gateway.ingest(&batch)).await;
+        if ingested.is_some_and(|done| done.failure.is_none() && done.summary.errored == 0 && done.summary.typed > 0) {
+            return true;
+        }
+        wait(world.below(60 * SECOND)).await;
+    }
+    false
 }
 
 /// Pushes ascending numbers to two groups that have one series.

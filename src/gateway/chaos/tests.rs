@@ -101,6 +101,7 @@ every_safeguard_matters! {
         IdentitiesFromCursor, CountedTwice, Long, three_hours_without_ticks;
     if_owed_events_are_forgotten_they_are_owed_or_counted_again: OwedAreRemembered, CountedTwice, Short, as_drawn;
     without_the_order_of_keys_a_gauge_goes_back: KeyOrder, OldGauge, Short, as_drawn;
+    if_items_of_a_message_are_put_side_by_side_an_earlier_gauge_wins: PutsInOrder, OldGauge, Short, as_drawn;
     without_compare_and_swap_two_ticks_commit: CompareAndSwap, CountedTwice, Short, ticks_twice;
     without_compare_and_swap_two_ticks_contradict_each_other: CompareAndSwap, TwoValues, Short, ticks_twice;
     without_the_look_for_a_newer_head_a_tick_sends_behind_it: NewerHead, SentBehind, Fast, as_drawn;

@@ -138,8 +138,9 @@ async fn journals_typed_events_beside_the_samples_of_others() {
     assert_eq!(table.entries(), expected);
     let page = table.items.query(&Range::all("j#0"), None).await.unwrap();
     let [item] = page.items.as_slice() else { panic!("{page:?}") };
-    let (time, random) = item.key.sort.split_once('#').unwrap();
-    assert!(time.len() == 13 && time.bytes().all(|byte| byte.is_ascii_digit()) && random.len() == 16, "{}", item.key);
+    let [time, number, random] = item.key.sort.split('#').collect::<Vec<_>>()[..] else { panic!("{}", item.key) };
+    assert!(time.len() == 13 && time.bytes().all(|byte| byte.is_ascii_digit()), "{}", item.key);
+    assert!(number == "0001" && random.len() == 16, "{}", item.key);
     let expires = item.expires.unwrap() * 1_000 - time.parse::<i64>().unwrap();
     assert!((expires - 14 * 24 * 3_600_000).abs() <= 1_000, "{expires}");
 }
@@ -283,6 +284,42 @@ async fn puts_a_large_payload_as_several_items_and_rejects_an_event_that_fits_in
     assert_eq!((&report["typed"], &report["rejected"][0]["reason"]), (&json!(1), &json!("too_large")));
     let detail = report["rejected"][0]["detail"].as_str().unwrap();
     assert!(detail.starts_with("[1]: the event takes "), "{detail}");
+}
+
+/// Returns an array that takes several items. Its events set one gauge to 0, 1, 2 and so on.
+fn large_array() -> String {
+    let padding = "x".repeat(1_000);
+    let event = |i| format!(r#"{{"type":"gauge","name":"g","value":{i},"help":"{i}{padding}"}}"#);
+    format!("[{}]", (0..1_200).map(event).collect::<Vec<_>>().join(","))
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_items_of_a_message_have_its_order_although_puts_are_repeated() {
+    let failures = |number: usize| [0, 1, 3].contains(&number);
+    let table = Table::new(move |_, number| if failures(number) { Err(StoreError::Timeout) } else { Ok(()) });
+    let rig = table.rig();
+    let handled = rig.handle(&rig.gateway(stored), &large_array()).await;
+    assert_eq!((handled.summary.typed, handled.summary.errored), (1_200, 0));
+    let items = table.items.query(&Range::all("j#0"), None).await.unwrap().items;
+    assert!(items.len() > 3, "{}", items.len());
+    let mut identities = Vec::new();
+    for item in &items {
+        let journal = Journal::open(&item.body).unwrap();
+        let mut reader = journal.reader().unwrap();
+        while let Some(entry) = reader.next_entry().unwrap() {
+            identities.push(entry.identity);
+        }
+    }
+    assert_eq!(identities, (0..1_200).map(|i| Identity::of_event("request-1", i)).collect::<Vec<_>>());
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_item_is_put_behind_one_that_was_not_confirmed() {
+    let table = Table::new(|_, number| if number > 0 { Err(StoreError::Forbidden(String::new())) } else { Ok(()) });
+    let rig = table.rig();
+    let handled = rig.handle(&rig.gateway(stored), &record(&large_array(), 0, 1, &[])).await;
+    assert_eq!((failures(&handled), table.puts()), (vec!["m-1".to_owned()], 2));
+    assert!((1..1_199).contains(&handled.summary.typed), "{}", handled.summary.typed);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The keys of the items of a shard, and how long the items stay.
 //!
 //! ```text
-//! j#<shard>  <13 digits: ms>#<random>                          journal, which ingest writes
+//! j#<shard>  <13 digits: ms>#<running number>#<random>         journal, which ingest writes; old keys have no running number
 //! s#<shard>  head                                              the commit
 //! s#<shard>  sent                                              what the receiver has settled
 //! s#<shard>  b#<base>#0#<part>                                 base

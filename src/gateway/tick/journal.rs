@@ -3,6 +3,10 @@
 //! Memory is bounded: if a tick has read [`MAX_JOURNAL_BYTES`] or [`MAX_ENTRIES`], it leaves the rest to the next one. The
 //! cursor is then such that the next tick begins with the last item that this one read, or earlier. No item can appear any
 //! more before that one, because its key is already two minutes old.
+//!
+//! A tick reads no item that is newer than its own beginning. So if it reads an item of an invocation, it also reads the items
+//! before it: they were confirmed before that item got its key. Otherwise the first item could appear in a page that was read
+//! already, and the second one in a later page.
 
 use super::blobs::{ids_prefix, journal_from, journal_partition, journal_time, may_be_deleted, part, state_partition};
 use super::{TickError, Ticker, Turn};
@@ -63,6 +67,9 @@ impl<T, D> Ticker<'_, T, D> {
                     damaged(&mut read, turn, &item.key.sort, "its key has no time");
                     continue;
                 };
+                if time > began {
+                    break 'pages;
+                }
                 if bytes >= max_bytes || read.seen.len() >= max_entries {
                     read.stopped_at = last;
                     break 'pages;

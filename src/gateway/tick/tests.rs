@@ -24,6 +24,7 @@ mod dynamodb;
 #[cfg(feature = "cli")]
 mod ended;
 mod model;
+mod order;
 mod sends;
 mod shown;
 
