@@ -261,7 +261,7 @@ impl<'a> Parts<'a> {
         }
         let Some(counts) = self.get(Part::Counts) else { return Ok(observations) };
         let counts = elements(Part::Counts, counts, observations.len(), |literal| {
-            let problem = || format!("{} is not a whole number of at least 1", excerpt(literal));
+            let problem = || format!("{} is not a whole number of at least 1, and below 2^63", excerpt(literal));
             whole(literal).ok_or_else(problem).map_err(invalid_event)
         })?;
         if counts.len() != observations.len() {
@@ -277,7 +277,7 @@ impl<'a> Parts<'a> {
     fn layout(&self) -> Result<Layout, Rejection> {
         let Some(literal) = self.list(Part::Buckets) else { return Ok(Layout::Native) };
         let mut bounds = elements(Part::Buckets, literal, MAX_TYPED_BUCKETS + 1, |literal| {
-            match value::parse(literal).map_err(invalid_event)? {
+            match parameter(literal)? {
                 // Zero has one sign as a bound.
                 Some(value) if !as_double(value).is_nan() => Ok(as_double(value) + 0.0),
                 _ => Err(invalid_event(format!("{} is not a bound", excerpt(literal)))),
@@ -302,12 +302,11 @@ impl<'a> Parts<'a> {
     /// Returns the quantiles in ascending order, each once.
     fn quantiles(&self) -> Result<Vec<f64>, Rejection> {
         let Some(literal) = self.list(Part::Quantiles) else { return Ok(DEFAULT_QUANTILES.to_vec()) };
-        let mut quantiles = elements(Part::Quantiles, literal, MAX_TYPED_QUANTILES, |literal| {
-            match value::parse(literal).map_err(invalid_event)? {
+        let mut quantiles =
+            elements(Part::Quantiles, literal, MAX_TYPED_QUANTILES, |literal| match parameter(literal)? {
                 Some(value) if (0.0..=1.0).contains(&as_double(value)) => Ok(as_double(value) + 0.0),
                 _ => Err(invalid_event(format!("{} is not in 0..1", excerpt(literal)))),
-            }
-        })?;
+            })?;
         quantiles.sort_unstable_by(f64::total_cmp);
         quantiles.dedup();
         Ok(quantiles)
@@ -368,9 +367,23 @@ fn number(part: Part, literal: &str) -> Result<Value, Rejection> {
     finite(literal).map_err(|rejection| prefixed(&format!("{part}: "), &rejection))
 }
 
+/// Returns a bound or a quantile; `None` if it is null.
+fn parameter(literal: &str) -> Result<Option<Value>, Rejection> {
+    not_a_boolean(literal).and_then(|()| value::parse(literal)).map_err(invalid_event)
+}
+
+/// Returns an error for a boolean, which is 1 or 0 only in an event without a type.
+fn not_a_boolean(literal: &str) -> Result<(), String> {
+    match literal.as_bytes().first() {
+        Some(b't' | b'f') => Err(format!("{} is not a number, it is {}", excerpt(literal), kind(literal))),
+        _ => Ok(()),
+    }
+}
+
 fn finite(literal: &str) -> Result<Value, Rejection> {
     let invalid = |problem: String| Rejection::new(Reason::InvalidValue, problem);
-    if matches!(literal.as_bytes().first(), Some(b't' | b'f' | b'n')) {
+    not_a_boolean(literal).map_err(invalid)?;
+    if literal.starts_with('n') {
         return Err(invalid(format!("{} is not a number, it is {}", excerpt(literal), kind(literal))));
     }
     match value::parse(literal).map_err(invalid)? {
@@ -379,13 +392,17 @@ fn finite(literal: &str) -> Result<Value, Rejection> {
     }
 }
 
+/// Returns a whole number of at least 1. It may be written with a fraction of zeros, if a double holds it exactly.
 fn whole(literal: &str) -> Option<u64> {
-    match value::parse(literal) {
-        Ok(Some(Value::Integer(integer))) if !literal.starts_with(['t', 'f']) => {
-            u64::try_from(integer).ok().filter(|count| *count >= 1)
-        }
-        _ => None,
-    }
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    not_a_boolean(literal).ok()?;
+    let count = match value::parse(literal) {
+        Ok(Some(Value::Integer(integer))) => u64::try_from(integer).ok()?,
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a whole number up to 2^53")]
+        Ok(Some(Value::Float(float))) if (0.0..=EXACT).contains(&float) && float.fract() == 0.0 => float as u64,
+        _ => return None,
+    };
+    (count >= 1).then_some(count)
 }
 
 fn as_double(value: Value) -> f64 {

@@ -106,6 +106,7 @@ fn reads_values_with_their_counts() {
         (r#""value":[1,2],"counts":[3,"4"],"buckets":[]"#, observed(&[(1.0, 3), (2.0, 4)])),
         (r#""value":1,"counts":[9223372036854775807],"buckets":null"#, observed(&[(1.0, 9_223_372_036_854_775_807)])),
         (r#""value":[1],"counts":null"#, observed(&[(1.0, 1)])),
+        (r#""value":[1,2,3],"counts":[2.0,"3e0",1E2]"#, observed(&[(1.0, 2), (2.0, 3), (3.0, 100)])),
     ];
     for (fields, expected) in table {
         assert_eq!(shown(&of_type("histogram", fields)), expected, "{fields}");
@@ -249,6 +250,27 @@ fn rejects_what_cannot_be_counted_and_names_the_part() {
     for (text, expected) in names {
         let shown = shown(&text);
         assert!(shown.starts_with(expected), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn rejects_counts_and_parameters_that_are_no_numbers() {
+    let table = [
+        ("summary", r#""value":1,"counts":["NaN"]"#, "invalid_event: counts[0]: \"NaN\" is not a whole"),
+        ("summary", r#""value":1,"counts":[-1]"#, "invalid_event: counts[0]: -1 is not a whole"),
+        ("summary", r#""value":1,"counts":[0.0]"#, "invalid_event: counts[0]: 0.0 is not a whole"),
+        (
+            "summary",
+            r#""value":1,"counts":[9223372036854775808]"#,
+            "invalid_event: counts[0]: 9223372036854775808 is not a whole number of at least 1, and below 2^63",
+        ),
+        ("histogram", r#""value":1,"buckets":[true]"#, "invalid_event: buckets[0]: true is not a number, it is"),
+        ("histogram", r#""value":1,"buckets":[null]"#, "invalid_event: buckets[0]: null is not a bound"),
+        ("summary", r#""value":1,"quantiles":[true]"#, "invalid_event: quantiles[0]: true is not a number, it"),
+    ];
+    for (metric_type, fields, expected) in table {
+        let shown = shown(&of_type(metric_type, fields));
+        assert!(shown.starts_with(expected), "{metric_type} {fields}: {shown}");
     }
 }
 
