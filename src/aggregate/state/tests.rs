@@ -273,6 +273,18 @@ fn the_quantiles_of_a_summary_end_when_its_window_is_empty() {
 }
 
 #[test]
+fn the_newest_help_of_a_family_wins_and_is_in_the_delta() {
+    let mut state = TypedState::default();
+    fold(&mut state, &[count("a", 1, 1), with_label(count("a", 1, 2), "l", "x"), count("b", 1, 3)], MINUTE);
+    let base = state.base().unwrap();
+    let mut state = read(&[&base]);
+    fold(&mut state, &[count("a", 1, 4)], 2 * MINUTE);
+    let state = read(&[&base, &state.delta().unwrap()]);
+    let helps: Vec<_> = state.families().map(|(name, family)| (name, &*family.help)).collect();
+    assert_eq!(helps, [("a", "help 4"), ("b", "help 3")]);
+}
+
+#[test]
 fn a_delta_after_a_tick_without_changes_is_empty() {
     let mut state = TypedState::default();
     assert!(state.delta().unwrap().is_empty());

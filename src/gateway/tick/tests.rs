@@ -23,6 +23,7 @@ use std::sync::Mutex;
 mod dynamodb;
 #[cfg(feature = "cli")]
 mod ended;
+mod hanging;
 mod model;
 mod order;
 mod sends;

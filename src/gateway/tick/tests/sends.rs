@@ -106,6 +106,48 @@ async fn bisections_take_at_most_fifty_requests_of_a_tick_and_end_after_some_tic
 }
 
 #[tokio::test(start_paused = true)]
+async fn all_tables_of_a_tick_share_the_fifty_requests_of_its_bisections() {
+    const SERIES: u64 = 20_000;
+    let rig = Rig::new();
+    let mut builder = JournalBuilder::default();
+    for i in 0..SERIES {
+        let metric = gauge(&format!("s{i:05}"), 1);
+        builder.add(0, Identity::of_event("m", i), &metric, Timestamp(NOW)).unwrap();
+    }
+    for (number, item) in builder.finish().unwrap().into_iter().enumerate() {
+        rig.put(Key::new("j#0", format!("{:013}#{number:04x}#0", NOW - 9)), item.blob).await;
+    }
+    for bad in (0..SERIES).step_by(250) {
+        let series = format!("__name__=\"s{bad:05}\"");
+        rig.receiver.0.lock().unwrap().series.insert(series, vec![(NOW + 1_000 * MINUTE, 0)]);
+    }
+    let sum = rig.tick(NOW).await.sum;
+    assert_eq!((sum.series, sum.errored > 0), (SERIES, true), "{sum:?}");
+    // Four for each of the two tables, and metadata.
+    assert!((50..=50 + 2 * 4 + 1).contains(&sum.sent.requests), "{sum:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_series_that_is_refused_now_and_then_stays_among_the_others() {
+    let mut rig = Rig::new();
+    for name in ["a", "bad"] {
+        rig.event(NOW - 9, gauge(name, 1)).await;
+    }
+    for minute in 0..12 {
+        {
+            // Somebody else writes the series, far ahead, in two of three minutes.
+            let mut database = rig.receiver.0.lock().unwrap();
+            let others = if minute % 3 == 2 { Vec::new() } else { vec![(NOW + 1_000 * MINUTE, 0)] };
+            database.series.insert(r#"__name__="bad""#.to_owned(), others);
+        }
+        let before = rig.requests();
+        assert_eq!(rig.tick(NOW + minute * MINUTE).await.sum.refused, u64::from(minute % 3 < 2), "minute {minute}");
+        let first = rig.receiver.0.lock().unwrap().requests[before].timeseries.len();
+        assert_eq!(first, 2, "minute {minute}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_series_that_is_refused_again_and_again_is_the_last_request_and_alone() {
     let mut rig = Rig::new();
     for name in ["a", "bad", "c"] {
