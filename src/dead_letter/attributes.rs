@@ -2,7 +2,7 @@
 
 use crate::aws::sqs::{OutgoingMessage, size_of_attributes};
 use crate::limits::{MAX_DETAIL_CHARS, MAX_MESSAGE_BYTES};
-use crate::model::{Reason, Timestamp};
+use crate::model::{Reason, Timestamp, escape_noncharacters};
 
 /// The group, on a FIFO queue, of dead letters whose message had none.
 pub const NO_GROUP: &str = "rejected";
@@ -10,7 +10,7 @@ pub const NO_GROUP: &str = "rejected";
 /// One message that was rejected, and why.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeadLetter {
-    /// The original body, byte for byte.
+    /// The original body, byte for byte. The message has escapes for two characters that SQS does not take.
     pub body: String,
     pub reason: Reason,
     pub detail: String,
@@ -61,7 +61,8 @@ impl DeadLetter {
     }
 
     /// Returns the message that goes to the queue.
-    pub fn into_message(self, is_fifo: bool) -> OutgoingMessage {
+    pub fn into_message(mut self, is_fifo: bool) -> OutgoingMessage {
+        self.body = escape_noncharacters(self.body);
         OutgoingMessage {
             attributes: self.attributes(),
             body: self.body,
@@ -125,6 +126,13 @@ mod tests {
     fn characters_that_sqs_does_not_take_become_the_replacement_character() {
         let dead_letter = dead_letter("{}".to_owned(), "a\u{0}b\u{1b}\tc\u{FFFE}d\u{FFFF}e🌡");
         assert_eq!(detail(&dead_letter).unwrap(), "a\u{FFFD}b\u{FFFD}\tc\u{FFFD}d\u{FFFD}e🌡");
+    }
+
+    /// A direct payload can have them. A message of SQS cannot.
+    #[test]
+    fn characters_of_json_that_sqs_does_not_take_are_escaped_in_the_body() {
+        let message = dead_letter("{\"a\":\"\u{FFFF}\u{FFFE}🌡\"}".to_owned(), "x").into_message(false);
+        assert_eq!(message.body, r#"{"a":"\uffff\ufffe🌡"}"#);
     }
 
     #[test]

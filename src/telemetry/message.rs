@@ -7,7 +7,7 @@
 
 use super::pending::PendingSeries;
 use crate::limits::MAX_DISPATCH_MESSAGE_BYTES;
-use crate::model::{LabelSet, Layout, Observation, Timestamp, Update, Value};
+use crate::model::{LabelSet, Layout, Observation, Timestamp, Update, Value, escape_noncharacters};
 use std::fmt::Write as _;
 
 /// A gauge is never sent with an older time: the gateway rejects what is older than an hour.
@@ -165,14 +165,9 @@ fn push(out: &mut String, key: &str, value: impl std::fmt::Display) {
     let _written = write!(out, "{key}{value}").is_ok();
 }
 
-/// Appends a JSON string. SQS takes no U+FFFE and no U+FFFF, so these are escaped, too.
+/// Appends a JSON string that SQS takes.
 fn push_text(out: &mut String, text: &str) {
-    let json = serde_json::Value::from(text).to_string();
-    if json.contains(['\u{fffe}', '\u{ffff}']) {
-        out.push_str(&json.replace('\u{fffe}', "\\ufffe").replace('\u{ffff}', "\\uffff"));
-    } else {
-        out.push_str(&json);
-    }
+    out.push_str(&escape_noncharacters(serde_json::Value::from(text).to_string()));
 }
 
 #[cfg(test)]
