@@ -38,7 +38,7 @@ const NOW: i64 = 1_700_000_000_000 - 1_700_000_000_000 % 3_600_000;
 struct Database {
     series: BTreeMap<String, Vec<(i64, u64)>>,
     requests: Vec<WriteRequest>,
-    /// The answers of the next requests.
+    /// The answers of the next requests; 0 is that of the rules.
     answers: Vec<u16>,
     refused: u64,
     /// The answer to metadata.
@@ -89,7 +89,11 @@ impl Transport for Receiver {
         let protobuf = snap::raw::Decoder::new().decompress_vec(request.body()).unwrap();
         let decoded = WriteRequest::decode(protobuf.as_slice()).unwrap();
         let mut database = self.0.lock().unwrap();
-        let status = database.of_metadata.filter(|_| !decoded.metadata.is_empty()).or_else(|| database.answers.pop());
+        let status = database
+            .of_metadata
+            .filter(|_| !decoded.metadata.is_empty())
+            .or_else(|| database.answers.pop())
+            .filter(|status| *status > 0);
         let result = if status.is_none() { database.write(&decoded) } else { Ok(()) };
         database.requests.push(decoded);
         let (status, body) = match (status, result) {
@@ -465,8 +469,24 @@ async fn typed_series_win_over_groups_and_the_youngest_push_over_older_ones() {
     rig.event(NOW - 9, with_job(gauge("typed", 1))).await;
     let mut older = group("a", &[("typed", 2.0), ("own", 3.0)], NOW - 10_000, None);
     rig.group(&mut older).await;
+    // Two groups with one series.
+    let key = |path| GroupingKey::parse(path).unwrap();
+    for (path, value, pushed) in [("job/b/k/v", 7.0, NOW - 2_000), ("job/b", 8.0, NOW - 1_000)] {
+        let mut group = Group::new(key(path));
+        let label =
+            crate::model::Label { name: crate::model::LabelName::classic("k").unwrap(), value: Cow::Borrowed("v") };
+        let labels = if path == "job/b/k/v" { Vec::new() } else { vec![label] };
+        let name = MetricName::classic("shared").unwrap();
+        let labels = LabelSet::new(labels).unwrap();
+        let series = FamilySeries { name: name.clone(), labels, value: FamilyValue::Float(value) };
+        let metric_type = MetricType::Gauge;
+        let family = MetricFamily { name, metric_type, help: None, unit: None, series: vec![series] };
+        group.push(PushMode::Replace, vec![family], Timestamp(pushed), None);
+        rig.group(&mut group).await;
+    }
     let summary = rig.tick(NOW).await;
-    assert_eq!((summary.sum.groups, summary.sum.series_conflicts), (1, 1));
+    assert_eq!((summary.sum.groups, summary.sum.series_conflicts), (3, 2));
+    assert_eq!(rig.samples("shared"), ["0: 8"]);
     assert_eq!((rig.samples("\"typed\""), rig.samples("\"own\"")), (vec!["0: 1".to_owned()], vec!["0: 3".to_owned()]));
     assert_eq!(rig.receiver.0.lock().unwrap().refused, 0);
 }

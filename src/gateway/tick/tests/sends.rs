@@ -123,8 +123,27 @@ async fn all_tables_of_a_tick_share_the_fifty_requests_of_its_bisections() {
     }
     let sum = rig.tick(NOW).await.sum;
     assert_eq!((sum.series, sum.errored > 0), (SERIES, true), "{sum:?}");
+    let sent: std::collections::BTreeSet<String> = {
+        let database = rig.receiver.0.lock().unwrap();
+        let series = database.requests.iter().flat_map(|request| &request.timeseries);
+        series.map(|series| series.labels[0].value.clone()).collect()
+    };
+    assert_eq!(sent.len() as u64, SERIES, "what one table leaves unsettled keeps no other back");
     // Four for each of the two tables, and metadata.
     assert!((50..=50 + 2 * 4 + 1).contains(&sum.sent.requests), "{sum:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn zeros_that_are_settled_are_not_sent_again_if_the_values_fail() {
+    let mut rig = Rig::new();
+    rig.event(NOW - 5, count("a", 3)).await;
+    rig.answer(&[0, 503, 503, 503, 503, 503]);
+    assert!(!rig.tick(NOW).await.sum.acknowledged);
+    rig.answer(&[]);
+    let before = rig.requests();
+    assert!(rig.tick(NOW + MINUTE).await.sum.acknowledged);
+    assert_eq!(rig.samples("a"), ["-59999: 0", "60000: 3"]);
+    assert_eq!(rig.requests() - before, 2, "values and metadata");
 }
 
 #[tokio::test(start_paused = true)]
