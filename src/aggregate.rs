@@ -50,7 +50,7 @@ pub use histogram::Histogram;
 pub use identity::Identity;
 pub use ids::{read_ids, write_ids};
 pub use native::Native;
-pub use owed::{MAX_OWED, MAX_OWED_BYTES, OwedEvent, OwedReason};
+pub use owed::{MAX_ARRAY_BYTES, MAX_ARRAY_EVENTS, MAX_OWED, MAX_OWED_BYTES, OwedEvent, OwedReason};
 pub use safeguard::Safeguard;
 #[cfg(test)]
 pub(crate) use safeguard::break_safeguard;

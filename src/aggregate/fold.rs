@@ -57,6 +57,7 @@ pub struct Fold<'s> {
 impl<'s> Fold<'s> {
     /// `seen` has the identities of all items, and has been told which of them are remembered.
     pub fn new(state: &'s mut TypedState, seen: &'s mut Seen, rules: FoldRules) -> Self {
+        state.owed.end_array();
         Self { state, seen, rules, folded: Folded::default(), counted: Vec::new(), growth: HashMap::new() }
     }
 

@@ -1,10 +1,15 @@
 //! Owed events: a tick could not count them, and must send them as dead letters. The state keeps them until they are sent.
 //!
-//! At most [`MAX_OWED`] events and [`MAX_OWED_BYTES`] of their JSON are kept. Further events are dropped and counted.
+//! At most [`MAX_OWED`] events and [`MAX_OWED_BYTES`] of their JSON are kept. Further events are dropped and counted, and so is an
+//! event that no message can hold.
+//!
+//! The fold decides which events are one array. The numbers show it: an array begins at a multiple of [`MAX_ARRAY_EVENTS`], and
+//! its events follow each other. No later tick adds to it. So a dead letter that is sent again is the same array.
 
 use super::journal::Entry;
-use super::{Histogram, Identity, Native};
-use crate::model::{Layout, Observation, Timestamp, Update, Value};
+use super::{Histogram, Identity, Native, Safeguard};
+use crate::limits::MAX_MESSAGE_BYTES;
+use crate::model::{Layout, Observation, Timestamp, Update, Value, escape_noncharacters};
 use serde_json::{Map, Number, Value as Json, json};
 use std::collections::VecDeque;
 
@@ -13,6 +18,15 @@ pub const MAX_OWED: usize = 10_000;
 
 /// Their JSON.
 pub const MAX_OWED_BYTES: usize = 4 << 20;
+
+/// The events of one array.
+pub const MAX_ARRAY_EVENTS: u64 = 1_000;
+
+/// The body of an array of several events.
+pub const MAX_ARRAY_BYTES: usize = 256 * 1_024;
+
+/// A message of SQS has room for an event of this size beside its attributes.
+const MAX_EVENT_BYTES: usize = MAX_MESSAGE_BYTES - 1_024;
 
 /// Why an event could not be counted.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -27,7 +41,7 @@ pub enum OwedReason {
 /// An event that is owed as a dead letter.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OwedEvent {
-    /// Ascends with every event that this shard owes.
+    /// Ascends with every event that this shard owes. Divided by [`MAX_ARRAY_EVENTS`] it says which array the event belongs to.
     pub number: u64,
     pub identity: Identity,
     pub reason: OwedReason,
@@ -41,8 +55,16 @@ pub struct OwedEvent {
 pub(super) struct Owed {
     pub(super) events: VecDeque<OwedEvent>,
     bytes: usize,
-    /// The number of the next event.
+    /// The number of the next event, if it belongs to the same array.
     pub(super) next: u64,
+    /// The last array, while the fold that began it goes on.
+    open: Option<OpenArray>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct OpenArray {
+    reason: OwedReason,
+    bytes: usize,
 }
 
 impl OwedReason {
@@ -67,12 +89,32 @@ impl Owed {
             return false;
         }
         let json = json(entry);
-        if self.bytes + json.len() > MAX_OWED_BYTES {
+        if json.len() > MAX_EVENT_BYTES || self.bytes + json.len() > MAX_OWED_BYTES {
             return false;
         }
-        let number = self.next;
+        let number = self.number(reason, json.len());
         self.push(OwedEvent { number, identity: entry.identity, reason, sent: entry.sent, json });
         true
+    }
+
+    /// Ends the last array: a new fold begins.
+    pub(super) fn end_array(&mut self) {
+        self.open = None;
+    }
+
+    /// Returns the number of an event of so many bytes. It belongs to the last array, or begins the next.
+    fn number(&mut self, reason: OwedReason, bytes: usize) -> u64 {
+        let is_full = self.next.is_multiple_of(MAX_ARRAY_EVENTS);
+        let has_room = |array: &OpenArray| array.reason == reason && array.bytes + bytes < MAX_ARRAY_BYTES && !is_full;
+        let array = self.open.filter(has_room).unwrap_or_else(|| {
+            if Safeguard::SameArrays.is_kept() {
+                self.next = self.next.checked_next_multiple_of(MAX_ARRAY_EVENTS).unwrap_or(self.next);
+            }
+            OpenArray { reason, bytes: 1 }
+        });
+        // A comma or a bracket stands behind it.
+        self.open = Some(OpenArray { bytes: array.bytes + bytes + 1, ..array });
+        self.next
     }
 
     /// Adds an event of a snapshot.
@@ -128,7 +170,7 @@ fn json(entry: &Entry<'_, '_>) -> String {
     if entry.time != entry.sent {
         event.insert("timestamp".to_owned(), entry.time.0.into());
     }
-    Json::Object(event).to_string()
+    escape_noncharacters(Json::Object(event).to_string())
 }
 
 fn number(value: Value) -> Json {

@@ -16,6 +16,8 @@ pub enum Safeguard {
     IdentitiesFromCursor,
     /// An event that is owed as a dead letter is remembered like one that was counted.
     OwedAreRemembered,
+    /// Dead letters that are owed are the same arrays each time.
+    SameArrays,
     /// Items are folded in the order of their keys.
     KeyOrder,
     /// The head is replaced only if it is the one that was read.

@@ -216,6 +216,46 @@ fn owes_a_bounded_number_of_events_and_drops_the_rest() {
 }
 
 #[test]
+fn events_are_owed_as_arrays_of_one_fold_and_one_reason_that_fit_into_a_message() {
+    let gauge = |id| event("a", Update::Gauge(Value::Integer(1)), id);
+    let numbers = |state: &TypedState| state.owed().map(|event| event.number).collect::<Vec<_>>();
+    let mut state = TypedState::default();
+    let new = |id| count("b", 1, id);
+    let full = FoldRules { max_series: 1, ..rules(MINUTE) };
+    fold_by(&mut state, &[count("a", 1, 1), gauge(2), gauge(3), new(4), gauge(5)], full);
+    assert_eq!(numbers(&state), [0, 1, 1_000, 2_000]);
+    // The next tick begins an array, also if it reads what the last one committed.
+    let mut read = read(&[&state.base().unwrap()]);
+    for state in [&mut state, &mut read] {
+        fold_by(state, &[gauge(6), gauge(7)], full);
+        assert_eq!(numbers(state), [0, 1, 1_000, 2_000, 3_000, 3_001]);
+        // Numbers of events that were sent are not used again.
+        state.forget_owed_before(3_002);
+        fold_by(state, &[gauge(8)], full);
+        assert_eq!(numbers(state), [4_000]);
+    }
+    let large = |id| with_label(gauge(id), "l", &"x".repeat(100_000));
+    let mut state = TypedState::default();
+    fold(&mut state, &[with_label(count("a", 1, 1), "l", &"x".repeat(100_000))], MINUTE);
+    fold(&mut state, &[large(2), large(3), large(4)], MINUTE);
+    assert_eq!(numbers(&state), [0, 1, 1_000]);
+}
+
+#[test]
+fn an_event_is_owed_as_a_body_that_sqs_takes_or_dropped() {
+    let mut state = TypedState::default();
+    let odd = |event| with_label(event, "l", "\u{fffe}\u{ffff}\u{0}");
+    fold(&mut state, &[odd(count("a", 1, 1)), odd(event("a", Update::Gauge(Value::Integer(1)), 2))], MINUTE);
+    let json = state.owed().next().unwrap().json.clone();
+    assert!(json.contains(r#"{"l":"\ufffe\uffff\u0000"}"#), "{json}");
+    // Each character takes six bytes.
+    let huge = |event| with_label(event, "l", &"\u{1}".repeat(200_000));
+    let (first, second) = (huge(count("a", 1, 3)), huge(event("a", Update::Gauge(Value::Integer(1)), 4)));
+    let folded = fold(&mut state, &[first, second], MINUTE);
+    assert_eq!((state.owed().len(), folded.type_conflicts, folded.dropped), (1, 1, [1, 0]));
+}
+
+#[test]
 fn the_gauge_value_of_the_later_event_wins_and_a_losing_value_is_an_update() {
     let gauge = |value, time, id| Event { time, ..event("g", Update::Gauge(Value::Integer(value)), id) };
     let mut state = TypedState::default();

@@ -1,17 +1,13 @@
 //! Sends the dead letters that a state owes: at least once, after the commit, in the order of their numbers.
 //!
-//! Consecutive events of one reason are one array of at most [`MAX_ARRAY_BYTES`]. If the tick ends before it noted a dead
-//! letter as sent, the next tick sends it again. It begins with the same event, and has the same source. It may have more
-//! events at its end. Then it has another deduplication id, because a FIFO queue would otherwise drop it with the new
-//! events.
+//! Each dead letter is one array that the fold cut, of events of one reason. If the tick ends before it noted a dead letter as
+//! sent, the next tick sends it again: the same array with the same source. `pushgw redrive` keeps the source, so that the
+//! events of both copies count once.
 
 use super::{ShardSummary, Ticker, Turn};
-use crate::aggregate::{OwedEvent, OwedReason, TypedState};
+use crate::aggregate::{MAX_ARRAY_BYTES, MAX_ARRAY_EVENTS, OwedEvent, OwedReason, Safeguard, TypedState};
 use crate::dead_letter::{DeadLetter, DeadLetterQueue};
 use crate::model::Reason;
-
-/// The body of a dead letter, if it has more than one event.
-const MAX_ARRAY_BYTES: usize = 256 * 1_024;
 
 /// Owed events that one tick sends.
 const MAX_EVENTS: usize = 1_000;
@@ -25,7 +21,7 @@ impl<T, D: DeadLetterQueue> Ticker<'_, T, D> {
         summary: &mut ShardSummary,
     ) -> Option<u64> {
         let (letters, counts): (Vec<_>, Vec<_>) =
-            arrays(state.owed().take(MAX_EVENTS)).into_iter().map(|events| (letter(&events), events.len())).unzip();
+            arrays(state.owed()).into_iter().map(|events| (letter(&events), events.len())).unzip();
         if letters.is_empty() {
             return None;
         }
@@ -50,20 +46,29 @@ impl<T, D: DeadLetterQueue> Ticker<'_, T, D> {
     }
 }
 
-/// Returns the events of each dead letter.
+/// Returns the events of each dead letter: the first arrays with at most [`MAX_EVENTS`] together.
 fn arrays<'e>(events: impl Iterator<Item = &'e OwedEvent>) -> Vec<Vec<&'e OwedEvent>> {
     let mut arrays: Vec<Vec<&OwedEvent>> = Vec::new();
     let mut bytes = 0;
-    for event in events {
+    for (count, event) in events.enumerate() {
         let len = event.json.len() + 1;
-        let fits = |array: &&mut Vec<&OwedEvent>| array[0].reason == event.reason && bytes + len < MAX_ARRAY_BYTES;
-        if let Some(array) = arrays.last_mut().filter(fits) {
+        let of = |event: &OwedEvent| Safeguard::SameArrays.is_kept().then_some(event.number / MAX_ARRAY_EVENTS);
+        // The bytes decide about events of older releases.
+        let is_next = |array: &&mut Vec<&OwedEvent>| {
+            array[0].reason == event.reason && of(array[0]) == of(event) && bytes + len <= MAX_ARRAY_BYTES
+        };
+        if let Some(array) = arrays.last_mut().filter(is_next) {
             array.push(event);
         } else {
             bytes = 1;
             arrays.push(vec![event]);
         }
         bytes += len;
+        if count >= MAX_EVENTS {
+            // This array is not whole.
+            arrays.pop();
+            break;
+        }
     }
     arrays
 }
@@ -94,7 +99,7 @@ fn letter(events: &[&OwedEvent]) -> DeadLetter {
         maybe_stored: false,
         counted: false,
         group_id: None,
-        // First event and count decide the content: the numbers of owed events follow each other.
+        // First event and count decide the content.
         deduplication_id: format!("{source}:{count}"),
     }
 }
@@ -122,5 +127,25 @@ mod tests {
         assert_eq!(one.source_message_id, two.source_message_id);
         assert_ne!(one.deduplication_id, two.deduplication_id);
         assert_eq!(two.deduplication_id, letter(&[&events[0], &events[1]]).deduplication_id);
+    }
+
+    #[test]
+    fn a_tick_sends_whole_arrays_of_at_most_1000_events_together() {
+        let numbers = |events: &[OwedEvent]| -> Vec<(u64, usize)> {
+            arrays(events.iter()).iter().map(|array| (array[0].number, array.len())).collect()
+        };
+        let of = |first: std::ops::Range<u64>, second: std::ops::Range<u64>| -> Vec<OwedEvent> {
+            first.chain(second).map(event).collect()
+        };
+        assert_eq!(numbers(&of(0..3, 1_000..1_002)), [(0, 3), (1_000, 2)]);
+        assert_eq!(numbers(&of(0..400, 1_000..1_600)), [(0, 400), (1_000, 600)]);
+        assert_eq!(numbers(&of(0..400, 1_000..1_601)), [(0, 400)]);
+        assert_eq!(numbers(&of(0..1_000, 1_000..1_010)), [(0, 1_000)]);
+        // Events of older releases follow each other.
+        assert_eq!(numbers(&of(990..1_000, 1_000..1_020)), [(990, 10), (1_000, 20)]);
+        let other = OwedEvent { reason: OwedReason::SeriesLimit, ..event(2) };
+        assert_eq!(numbers(&[event(0), event(1), other, event(3)]), [(0, 2), (2, 1), (3, 1)]);
+        let large = |number| OwedEvent { json: "x".repeat(MAX_ARRAY_BYTES / 2), ..event(number) };
+        assert_eq!(numbers(&[large(0), large(1), event(2)]), [(0, 1), (1, 2)]);
     }
 }

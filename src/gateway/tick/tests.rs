@@ -26,6 +26,7 @@ mod ended;
 mod hanging;
 mod model;
 mod order;
+mod owed;
 mod sends;
 mod shown;
 

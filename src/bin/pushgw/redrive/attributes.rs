@@ -5,9 +5,12 @@
 //!   gateway no longer remembers it, it is too old.
 //! * If a typed event is certainly not counted, it gets the id of its dead letter. So a repeated run sends the same
 //!   message.
+//! * A tick can send a dead letter that it owed twice. Both copies have the same source, which is no message. They keep it, so
+//!   that their events count once.
 
 use super::age::Ages;
 use super::dead_letter::{COUNTED, DeadLetter, Origin, SENT_TIMESTAMP, SOURCE_INDEX, SOURCE_MESSAGE_ID};
+use amp_push_gateway::aggregate::OwedReason;
 
 /// Returns the attributes of `dead_letter` when it is sent back.
 pub(super) fn of(dead_letter: &DeadLetter, ages: Option<&Ages>) -> Vec<(&'static str, String)> {
@@ -18,7 +21,7 @@ pub(super) fn of(dead_letter: &DeadLetter, ages: Option<&Ages>) -> Vec<(&'static
         return attributes;
     }
     if dead_letter.origin == Origin::Gateway && !dead_letter.counted {
-        attributes.push((SOURCE_MESSAGE_ID, dead_letter.id.clone()));
+        attributes.push((SOURCE_MESSAGE_ID, source_of_a_tick(dead_letter).unwrap_or(&dead_letter.id).clone()));
         return attributes;
     }
     let id = dead_letter.source_message_id.as_ref().unwrap_or(&dead_letter.id);
@@ -26,6 +29,16 @@ pub(super) fn of(dead_letter: &DeadLetter, ages: Option<&Ages>) -> Vec<(&'static
     attributes.extend(dead_letter.source_index.clone().map(|index| (SOURCE_INDEX, index)));
     attributes.extend(dead_letter.counted.then(|| (COUNTED, "true".to_owned())));
     attributes
+}
+
+/// Returns the source of a dead letter that a tick owed: an identity, and the reason behind a colon. No message has such an id.
+fn source_of_a_tick(dead_letter: &DeadLetter) -> Option<&String> {
+    let is_of_a_tick = |source: &&String| {
+        let (identity, reason) = source.split_once(':').unwrap_or_default();
+        let is_hexadecimal = identity.len() == 32 && identity.bytes().all(|byte| byte.is_ascii_hexdigit());
+        is_hexadecimal && reason == dead_letter.reason && OwedReason::ALL.iter().any(|owed| owed.as_str() == reason)
+    };
+    dead_letter.source_message_id.as_ref().filter(is_of_a_tick)
 }
 
 #[cfg(test)]
@@ -81,6 +94,29 @@ mod tests {
                 of(&dead_letter, ages.as_ref()).iter().map(|(name, text)| format!("{name}={text}")).collect();
             assert_eq!(shown.join(" "), expected, "{origin:?} {counted} {body}");
             assert_eq!(ages.unwrap().is_too_old(origin, NOW, HOUR), too_old, "{origin:?} {counted} {body}");
+        }
+    }
+
+    #[test]
+    fn the_copies_of_a_dead_letter_that_a_tick_owed_have_one_source() {
+        let identity = "0123456789abcdef0123456789abcdef";
+        let own = "own".to_owned();
+        for (source, reason, expected) in [
+            (format!("{identity}:type_conflict"), "type_conflict", format!("{identity}:type_conflict")),
+            (format!("{identity}:series_limit"), "series_limit", format!("{identity}:series_limit")),
+            (format!("{identity}:type_conflict"), "too_old", own.clone()),
+            (format!("{identity}:too_old"), "too_old", own.clone()),
+            (identity.to_owned(), "type_conflict", own.clone()),
+            ("m-1:type_conflict".to_owned(), "type_conflict", own),
+        ] {
+            let dead_letter = DeadLetter {
+                reason: reason.to_owned(),
+                source_message_id: Some(source.clone()),
+                source_index: None,
+                ..dead_letter(Origin::Gateway, false, TYPED)
+            };
+            let ages = Ages::of(&dead_letter, NOW);
+            assert_eq!(of(&dead_letter, ages.as_ref()), [(SOURCE_MESSAGE_ID, expected)], "{source} {reason}");
         }
     }
 
