@@ -6,6 +6,9 @@
 //! * An item of the delivery is a sample, in the order of the request. So a sender of 2.0 learns how many samples were
 //!   written.
 //! * The receiver decides about ages. Stale markers and native histograms stay as they are, and exemplars are left out.
+//! * A request of which nothing would change is sent as it came ([`forward`]). It is taken apart only if the receiver refuses it.
+
+mod forward;
 
 use super::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};
 use super::watch::Watch;
@@ -28,6 +31,9 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug)]
 pub struct Relay<'r> {
     pub version: Version,
+    /// The snappy block as it came.
+    pub block: &'r [u8],
+    /// The block unpacked.
     pub protobuf: &'r [u8],
     /// The start of the invocation.
     pub now: Timestamp,
@@ -87,6 +93,11 @@ pub enum RelayError {
 impl<T: Transport, D> Gateway<T, D> {
     /// Writes a request of a sender, and returns when every sample has an outcome or the deadline is near.
     pub async fn relay<'r>(&'r self, relay: &Relay<'r>) -> Result<Relayed, RelayError> {
+        let mut sender = self.writer.sender(relay.request_id, relay.deadline);
+        let answers = match self.forward(relay, &mut sender).await {
+            Ok(relayed) => return Ok(relayed),
+            Err(answers) => answers,
+        };
         let mut stages = Stages::default();
         let mut watch = Watch::start();
         let mut incoming = Incoming::new(&self.rules.external_labels);
@@ -103,7 +114,7 @@ impl<T: Transport, D> Gateway<T, D> {
         });
         stages.merge = watch.lap();
         let messages = [ItemId(0)];
-        let written = self.writer.write(&table, &messages, relay.request_id, relay.deadline).await;
+        let written = self.writer.write_with(sender, &answers, &table, &messages).await;
         let outcomes = written.delivery.outcomes(|_| false);
         stages.encode = written.encoding;
         stages.send = watch.lap().saturating_sub(written.encoding);

@@ -58,10 +58,25 @@ impl<T: Transport> Writer<T> {
         request_id: &str,
         deadline: Instant,
     ) -> Written<'t, 'a> {
-        let mut sender =
-            Sender::new(&self.client, request_id, deadline).with_max_requests(max_requests).with_gate(gate);
+        let sender = self.sender(request_id, deadline).with_max_requests(max_requests).with_gate(gate);
+        self.write_with(sender, &[], table, messages).await
+    }
+
+    /// Returns a sender of its own for one invocation.
+    pub(super) fn sender<'s>(&'s self, request_id: &'s str, deadline: Instant) -> Sender<'s, T> {
+        Sender::new(&self.client, request_id, deadline)
+    }
+
+    /// Sends all samples of `table`. `answers` are those to one request with all of them, which `sender` has sent before.
+    pub(super) async fn write_with<'t, 'a>(
+        &self,
+        mut sender: Sender<'_, T>,
+        answers: &[Answered],
+        table: &'t SampleTable<'a>,
+        messages: &'t [ItemId],
+    ) -> Written<'t, 'a> {
         let mut encoder = std::mem::take(&mut *self.encoder.lock().unwrap_or_else(PoisonError::into_inner));
-        let (delivery, encoding) = deliver(&mut sender, table, messages, &self.limits, &mut encoder).await;
+        let (delivery, encoding) = deliver(&mut sender, table, messages, &self.limits, &mut encoder, answers).await;
         *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = encoder.trimmed();
         Written { delivery, sent: sender.sent(), retry_after: sender.retry_after(), encoding }
     }

@@ -30,8 +30,14 @@ pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
         Ok(protobuf) => protobuf,
         Err(error) => return Response::text(400, error.to_string()).into(),
     };
-    let relay =
-        Relay { version, protobuf: &protobuf, now: call.started, request_id: call.request_id, deadline: call.deadline };
+    let relay = Relay {
+        version,
+        block: &request.body,
+        protobuf: &protobuf,
+        now: call.started,
+        request_id: call.request_id,
+        deadline: call.deadline,
+    };
     match door.gateway.relay(&relay).await {
         Ok(relayed) => answer(version, relayed),
         Err(error) => Response::text(400, error.to_string()).into(),

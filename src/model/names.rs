@@ -62,6 +62,11 @@ impl<'a> MetricName<'a> {
         classic(raw, |byte| byte == b':').map(Self)
     }
 
+    /// Reports whether [`Self::classic`] takes these bytes.
+    pub fn is_classic(raw: &[u8]) -> bool {
+        (1..=MAX_NAME_BYTES).contains(&raw.len()) && is_classic(raw[0], raw, |byte| byte == b':')
+    }
+
     /// Returns `raw` unchanged, whatever its characters.
     pub fn as_is(raw: Cow<'a, str>) -> Result<Self, NameError> {
         as_is(raw).map(Self)
@@ -93,6 +98,11 @@ impl<'a> LabelName<'a> {
     /// Returns `raw` if it is `[a-zA-Z_][a-zA-Z0-9_]*`; it may begin with `__`.
     pub fn classic(raw: &'a str) -> Result<Self, NameError> {
         classic(raw, |_| false).map(Self)
+    }
+
+    /// Reports whether [`Self::classic`] takes these bytes.
+    pub fn is_classic(raw: &[u8]) -> bool {
+        (1..=MAX_NAME_BYTES).contains(&raw.len()) && is_classic(raw[0], raw, |_| false)
     }
 
     /// Returns `raw` unchanged, whatever its characters.

@@ -1,7 +1,7 @@
 //! Sends the parts of a [`Delivery`] with a [`Sender`]. Only this loop sends samples.
 
-use super::Sender;
 use super::delivery::Delivery;
+use super::{Answered, Sender};
 use crate::aws::Transport;
 use crate::model::{DEFECT, ItemId};
 use crate::series::SampleTable;
@@ -12,13 +12,15 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Sends all samples of `table`, one request after another, each encoded at its turn. Requests that cannot be answered in time are not
-/// begun. `messages` has the first item of each message. Returns the state of each sample, and the time that encoding took.
+/// begun. `messages` has the first item of each message. `answers` are the answers to one request with all samples, which `sender` has
+/// sent before; the last of them settled nothing. Returns the state of each sample, and the time that encoding took.
 pub async fn deliver<'t, 'a, T: Transport>(
     sender: &mut Sender<'_, T>,
     table: &'t SampleTable<'a>,
     messages: &'t [ItemId],
     limits: &Limits,
     encoder: &mut Encoder,
+    answers: &[Answered],
 ) -> (Delivery<'t, 'a>, Duration) {
     let mut delivery = Delivery::new(table, messages);
     let mut encoding = Duration::ZERO;
@@ -40,8 +42,18 @@ pub async fn deliver<'t, 'a, T: Transport>(
                 break;
             }
         };
+        let is_all = request.samples == (0..table.samples().len());
         delivery.begin(request.samples);
         let mut whole = Some(request.body);
+        if is_all && let Some((last, earlier)) = answers.split_last() {
+            for answer in earlier {
+                delivery.retrying(answer);
+            }
+            if delivery.answered(last) {
+                sender.log(last);
+            }
+            whole = None;
+        }
         while let Some(part) = delivery.next_part() {
             let Some(body) = whole.take().or_else(|| selection(table, part)) else { break };
             match sender.send(&body, |answer| delivery.retrying(answer)).await {

@@ -11,6 +11,7 @@ mod block;
 mod budget;
 mod error;
 mod histogram;
+mod unchanged;
 mod v1;
 mod v2;
 
@@ -20,6 +21,7 @@ use budget::Budget;
 
 pub use block::{BlockError, decode_block};
 pub use error::{ReadError, ReadProblem};
+pub use unchanged::{Unchanged, unchanged};
 pub use v1::read_v1;
 pub use v2::read_v2;
 

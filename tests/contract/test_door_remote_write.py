@@ -180,6 +180,57 @@ def test_a_sample_that_the_receiver_refuses_is_400_and_trouble_is_503(gateway):
     assert (answered.status, answered.headers["Retry-After"]) == (503, "3")
 
 
+@pytest.fixture
+def plain():
+    """A door without external labels: it can send a request as it came."""
+    with door() as one:
+        yield one
+
+
+def test_sends_a_request_as_it_came_if_nothing_of_it_changes(plain):
+    when = now_ms()
+    good = series_v1(named("a", job="x"), [(when, 1)]) + series_v1(named("b", job="x"), [(when, 2.5), (when + 1, 0)])
+    block = snappy_block_encode(good)
+    assert plain.request("POST", "/api/v1/write", block, {"Content-Type": V1, "Content-Encoding": "snappy"}).status == 204
+    assert [write.request.body for write in plain.receiver.writes] == [block]
+    answered = write(plain, good + series_v1(named("c"), [(when, 1)], exemplars=1))
+    assert answered.status == 204
+    assert sorted(name for name, _ in answered.samples) == ["a", "b", "c"]
+
+
+def test_takes_a_refused_request_apart_without_sending_it_whole_again(plain):
+    when, sent, stored = now_ms(), [], []
+
+    def answer(write):
+        values = [dict(one.labels)["x"] for one in write.series]
+        sent.append(tuple(sorted(values)))
+        if "bad" in values:
+            return Answer(400, b"out of order sample")
+        stored.extend(values)
+        return Answer(204)
+    plain.receiver.answer_with(answer)
+    series = [series_v1(named("a", x=x), [(when, 1)]) for x in ("one", "bad", "two", "three")]
+    answered = write(plain, b"".join(series))
+    assert answered.status == 400
+    assert "1 of 4 samples are rejected, the rest is stored" in answered.text and "out of order sample" in answered.text
+    assert sorted(stored) == ["one", "three", "two"]
+    assert len(set(sent)) == len(sent) > 2, sent
+    assert write(plain, series[1]).status == 400
+
+
+def test_sends_a_request_again_as_it_came_while_the_receiver_is_in_trouble(plain):
+    when = now_ms()
+    series = series_v1(named("a"), [(when, 1)])
+    answers = iter([Answer(503), Answer(500), Answer(204)])
+    plain.receiver.answer_with(lambda write: next(answers))
+    assert write(plain, series).status == 204
+    assert [write.request.body for write in plain.receiver.writes] == [snappy_block_encode(series)] * 3
+    plain.receiver.answer_with(lambda write: Answer(404))
+    answered = write(plain, series)
+    assert (answered.status, answered.headers["Retry-After"]) == (503, "5")
+    assert "404" in answered.text
+
+
 def test_metadata_of_1_0_is_passed_on_once(gateway):
     metadata = field(3, field(1, 1) + field(2, "http_requests") + field(4, "Requests."))
     for _ in range(2):
