@@ -16,8 +16,8 @@ from support.serve import Server
 class Serve(Server):
     """`pushgw serve` that writes to `url`."""
 
-    def __init__(self, url):
-        super().__init__("--http", "127.0.0.1:0", "--remote-write-url", url, REMOTE_WRITE_AUTH="none")
+    def __init__(self, url, **env):
+        super().__init__("--http", "127.0.0.1:0", "--remote-write-url", url, REMOTE_WRITE_AUTH="none", **env)
         self.port = int(self.door.rsplit(":", 1)[1])
 
 
