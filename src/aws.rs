@@ -5,6 +5,8 @@
 //!
 //! This module knows nothing of events, remote write or dead letters.
 
+#[cfg(feature = "cli")]
+mod chain;
 mod container_credentials;
 mod credentials;
 pub mod dynamodb;

@@ -6,7 +6,8 @@
 //! (<https://docs.aws.amazon.com/sdkref/latest/guide/feature-container-credentials.html>).
 
 use super::credentials::{Credentialed, CredentialsError, credentials_of, is_fresh, is_usable};
-use super::{BodyPolicy, Transport, TransportError};
+use super::http_client::is_direct;
+use super::{BodyPolicy, HttpTransport, Transport as _, TransportError};
 use crate::event::read_timestamp;
 use aws_credential_types::Credentials;
 use bytes::Bytes;
@@ -17,6 +18,7 @@ use serde_json::value::RawValue;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 use tokio::sync::Mutex;
+use url::Url;
 
 /// The URL of the endpoint.
 pub(super) const ENV_CREDENTIALS_URI: &str = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
@@ -30,9 +32,8 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 const MAX_ANSWER_BYTES: usize = 16 << 10;
 
 /// The credentials of the function's role.
-#[derive(Debug)]
-pub struct FunctionCredentials<T> {
-    transport: T,
+#[derive(Default, Debug)]
+pub struct FunctionCredentials {
     last: Mutex<Option<Credentials>>,
 }
 
@@ -41,6 +42,8 @@ pub struct FunctionCredentials<T> {
 pub enum ContainerError {
     /// URL or token cannot be sent.
     Unsendable,
+    /// The URL begins with `http:` and names another machine, which must not see the token.
+    NotHere,
     Transport(TransportError),
     Status(u16),
     Unreadable,
@@ -56,17 +59,23 @@ struct Answered<'a> {
     expiration: Option<&'a RawValue>,
 }
 
-impl<T: Transport> FunctionCredentials<T> {
-    pub fn new(transport: T) -> Self {
-        Self { transport, last: Mutex::new(None) }
-    }
-
-    async fn fetch(&self, url: &str) -> Result<Credentials, ContainerError> {
+impl FunctionCredentials {
+    async fn fetch(url: &str) -> Result<Credentials, ContainerError> {
+        let parsed = Url::parse(url).map_err(|_| ContainerError::Unsendable)?;
+        if parsed.scheme() != "https" && !parsed.host().is_some_and(|host| is_direct(&host)) {
+            return Err(ContainerError::NotHere);
+        }
         let token = std::env::var(ENV_CREDENTIALS_TOKEN).unwrap_or_default();
         let request = Request::get(url).header(AUTHORIZATION, token.trim()).body(Bytes::new());
         let request = request.map_err(|_| ContainerError::Unsendable)?;
         let all = |_status| BodyPolicy::Required { max_bytes: MAX_ANSWER_BYTES };
-        let answer = self.transport.send(request, all, TIMEOUT).await.map_err(ContainerError::Transport)?;
+        // Hours go by until the next call, so no connection is kept.
+        let transport = HttpTransport::new().map_err(|error| TransportError::Connect(error.to_string()));
+        let answer = match transport {
+            Ok(transport) => transport.send(request, all, TIMEOUT).await,
+            Err(error) => Err(error),
+        };
+        let answer = answer.map_err(ContainerError::Transport)?;
         match answer.status {
             200 => read(&answer.body).ok_or(ContainerError::Unreadable),
             status => Err(ContainerError::Status(status)),
@@ -81,7 +90,7 @@ fn read(body: &[u8]) -> Option<Credentials> {
     Some(Credentials::new(access_key_id, secret_access_key, token, expiry, "function"))
 }
 
-impl<T: Transport> Credentialed for FunctionCredentials<T> {
+impl Credentialed for FunctionCredentials {
     async fn credentials(&self) -> Result<Credentials, CredentialsError> {
         // The variables of a restored environment may differ from those of its snapshot, so they are read each time.
         if let Some(fixed) = credentials_of(|name| std::env::var(name).ok()).map_err(CredentialsError::Variables)? {
@@ -92,7 +101,7 @@ impl<T: Transport> Credentialed for FunctionCredentials<T> {
         if let Some(credentials) = last.as_ref().filter(|last| is_fresh(last)) {
             return Ok(credentials.clone());
         }
-        match self.fetch(url.trim()).await {
+        match Self::fetch(url.trim()).await {
             Ok(credentials) if !is_usable(&credentials) => Err(CredentialsError::Unusable),
             Ok(credentials) => Ok(last.insert(credentials).clone()),
             Err(error) => Err(CredentialsError::Endpoint(error)),
@@ -118,6 +127,7 @@ impl fmt::Display for ContainerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unsendable => f.write_str("the URL or the token cannot be sent"),
+            Self::NotHere => f.write_str("expected https, or the URL of this machine"),
             Self::Transport(error) => error.fmt(f),
             Self::Status(status) => write!(f, "the endpoint answered {status}"),
             Self::Unreadable => f.write_str("the answer has no credentials"),

@@ -5,19 +5,18 @@
 //! checks all credentials. It removes blanks and line ends around a variable, because secrets that come from a file often
 //! end in one.
 
+use super::causes;
+#[cfg(feature = "cli")]
+use super::chain::Chain as Elsewhere;
+#[cfg(not(feature = "cli"))]
+use super::container_credentials::FunctionCredentials as Elsewhere;
 use super::container_credentials::{ContainerError, ENV_CREDENTIALS_URI};
-use super::{causes, sdk_http_client};
 use crate::limits::MAX_SERVICE_ERROR_CHARS;
-use aws_config::provider_config::ProviderConfig;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider, future};
+use aws_credential_types::provider::{self, ProvideCredentials, future};
 use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime};
-use tokio::sync::{Mutex, OnceCell};
-
-/// The chain ends at the instance metadata service, which may never answer if it is absent.
-const CHAIN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Credentials are renewed this long before they expire.
 const EXPIRY_BUFFER: Duration = Duration::from_mins(1);
@@ -29,7 +28,7 @@ pub enum CredentialsSource {
     /// From the environment; Lambda never changes them during the life of an execution environment.
     Fixed(Credentials),
     /// Profile, web identity, container, instance; for the function container alone. Found when first needed.
-    Chain(Box<Chain>),
+    Elsewhere(Box<Elsewhere>),
 }
 
 /// A source of credentials to sign with.
@@ -39,15 +38,6 @@ pub trait Credentialed: Send + Sync {
 
     /// Makes the next call look for new credentials, if it can.
     fn forget(&self) -> impl Future<Output = ()> + Send;
-}
-
-/// The chain of AWS SDKs, and the credentials that it found last.
-#[derive(Debug)]
-pub struct Chain {
-    #[cfg_attr(not(feature = "cli"), expect(dead_code, reason = "the endpoint for containers has no region"))]
-    region: String,
-    provider: OnceCell<SharedCredentialsProvider>,
-    last: Mutex<Option<Credentials>>,
 }
 
 /// The names of the usual variables, in the order key, secret, token.
@@ -94,7 +84,7 @@ pub async fn region_of_profile() -> Option<String> {
     Some(region.as_ref().trim().to_owned()).filter(|region| !region.is_empty())
 }
 
-/// Why the chain of AWS SDKs found no credentials.
+/// Why there are no credentials.
 #[derive(Debug)]
 pub enum CredentialsError {
     /// These variables have characters that no header can carry.
@@ -103,8 +93,8 @@ pub enum CredentialsError {
     Unusable,
     /// None of its providers has any.
     NotFound(provider::error::CredentialsError),
-    /// No provider answered in time.
-    Timeout,
+    /// No provider answered within this time.
+    Timeout(Duration),
     /// No variable of Lambda says where credentials are.
     Unset,
     /// The endpoint that Lambda names gave none.
@@ -117,32 +107,25 @@ impl Credentialed for CredentialsSource {
             Self::Wrong(variables) => Err(CredentialsError::Variables(variables.clone())),
             Self::Fixed(credentials) => Ok(credentials.clone()),
             // Boxed: the SDK's futures are large and rarely run.
-            Self::Chain(chain) => Box::pin(chain.credentials()).await,
+            Self::Elsewhere(elsewhere) => Box::pin(elsewhere.credentials()).await,
         }
     }
 
     /// Credentials of the environment stay.
     async fn forget(&self) {
-        if let Self::Chain(chain) = self {
-            chain.last.lock().await.take();
+        if let Self::Elsewhere(elsewhere) = self {
+            elsewhere.forget().await;
         }
     }
 }
 
 impl CredentialsSource {
-    /// Takes `fixed` if there are some, else the chain, which asks services in `region`.
+    /// Takes `fixed` if there are some, else those of the provider, which asks services in `region`.
     pub fn new(fixed: Option<Credentials>, region: &str) -> Self {
-        match fixed {
-            Some(credentials) => Self::Fixed(credentials),
-            None => Self::Chain(Box::new(Chain {
-                region: region.to_owned(),
-                provider: OnceCell::new(),
-                last: Mutex::new(None),
-            })),
-        }
+        fixed.map_or_else(|| Self::Elsewhere(Box::new(elsewhere(region))), Self::Fixed)
     }
 
-    /// Takes the credentials in the environment of this process, else the chain.
+    /// Takes the credentials in the environment of this process, else those of the provider.
     pub fn of_environment(region: &str) -> Self {
         match credentials_of(|name| std::env::var(name).ok()) {
             Ok(fixed) => Self::new(fixed, region),
@@ -151,43 +134,14 @@ impl CredentialsSource {
     }
 }
 
-impl Chain {
-    async fn credentials(&self) -> Result<Credentials, CredentialsError> {
-        let mut last = self.last.lock().await;
-        if let Some(credentials) = last.as_ref().filter(|last| is_fresh(last)) {
-            return Ok(credentials.clone());
-        }
-        let provided = async {
-            let provider = self.provider.get_or_init(|| self.build()).await;
-            provider.provide_credentials().await
-        };
-        match tokio::time::timeout(CHAIN_TIMEOUT, provided).await {
-            Ok(Ok(credentials)) if !is_usable(&credentials) => Err(CredentialsError::Unusable),
-            Ok(Ok(credentials)) => Ok(last.insert(credentials).clone()),
-            Ok(Err(error)) => Err(CredentialsError::NotFound(error)),
-            Err(_) => Err(CredentialsError::Timeout),
-        }
-    }
-
-    #[cfg(feature = "cli")]
-    async fn build(&self) -> SharedCredentialsProvider {
-        use aws_config::default_provider::credentials::DefaultCredentialsChain;
-        let region = aws_config::Region::new(self.region.clone());
-        let chain = DefaultCredentialsChain::builder().configure(provider_config()).region(region).build().await;
-        SharedCredentialsProvider::new(chain)
-    }
-
-    /// The function always has the variables of its role, except after `SnapStart`. Then other variables name an endpoint for containers.
-    #[cfg(not(feature = "cli"))]
-    #[expect(clippy::unused_async, reason = "the other one waits")]
-    async fn build(&self) -> SharedCredentialsProvider {
-        use aws_config::ecs::EcsCredentialsProvider;
-        SharedCredentialsProvider::new(EcsCredentialsProvider::builder().configure(&provider_config()).build())
-    }
+#[cfg(feature = "cli")]
+fn elsewhere(region: &str) -> Elsewhere {
+    Elsewhere::new(region)
 }
 
-fn provider_config() -> ProviderConfig {
-    ProviderConfig::default().with_http_client(sdk_http_client())
+#[cfg(not(feature = "cli"))]
+fn elsewhere(_region: &str) -> Elsewhere {
+    Elsewhere::default()
 }
 
 impl ProvideCredentials for CredentialsSource {
@@ -219,7 +173,7 @@ impl fmt::Display for CredentialsError {
             },
             Self::Variables(names) => write!(f, "{} has characters that no header can carry", names.join(", ")),
             Self::Unusable => f.write_str("their key or token has characters that no header can carry"),
-            Self::Timeout => write!(f, "no provider answered within {} s", CHAIN_TIMEOUT.as_secs()),
+            Self::Timeout(limit) => write!(f, "no provider answered within {} s", limit.as_secs()),
             Self::Unset => write!(f, "neither {} nor {ENV_CREDENTIALS_URI} is set", VARIABLES[0]),
             Self::Endpoint(error) => write!(f, "{ENV_CREDENTIALS_URI}: {error}"),
         }

@@ -75,7 +75,7 @@ fn names_a_proxy() -> bool {
 }
 
 /// Returns whether requests to `host` never go through a proxy.
-fn is_direct(host: &Host<&str>) -> bool {
+pub(super) fn is_direct(host: &Host<&str>) -> bool {
     let ip = match *host {
         Host::Domain(name) => return name.trim_end_matches('.').eq_ignore_ascii_case("localhost"),
         Host::Ipv4(ip) => IpAddr::V4(ip),

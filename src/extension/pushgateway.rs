@@ -35,8 +35,8 @@ const MAX_ERROR_TEXT_BYTES: usize = 300;
 pub(super) struct Pushgateway {
     url: Url,
     job: String,
-    secret: Option<Secret<HttpTransport, FunctionCredentials<HttpTransport>>>,
-    authorization: Option<(HeaderValue, Instant)>,
+    secret: Option<Secret<HttpTransport, FunctionCredentials>>,
+    authorization: Option<Fetched>,
     http: HttpTransport,
     totals: Totals,
     /// Something was added since the last push that was taken.
@@ -44,6 +44,13 @@ pub(super) struct Pushgateway {
     /// The group may be there.
     is_pushed: bool,
     knows_ttl: KnowsTtl,
+}
+
+/// The header of the secret.
+#[derive(Debug)]
+struct Fetched {
+    value: HeaderValue,
+    at: Instant,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -76,7 +83,7 @@ struct BasicCredentials {
 
 impl Pushgateway {
     pub(super) fn new(url: &Url, secret: Option<SecretArn>, job: &str, http: &HttpTransport) -> Self {
-        let secret = secret.map(|arn| Secret::new(arn, http.clone(), FunctionCredentials::new(http.clone())));
+        let secret = secret.map(|arn| Secret::new(arn, http.clone(), FunctionCredentials::default()));
         Self {
             url: url.clone(),
             job: job.to_owned(),
@@ -166,15 +173,19 @@ impl Pushgateway {
 
     async fn authorization(&mut self, timeout: Duration) -> Result<Option<HeaderValue>, PushError> {
         let Some(secret) = &self.secret else { return Ok(None) };
-        if let Some((value, fetched)) = &self.authorization
-            && fetched.elapsed() < SECRET_TTL
-        {
-            return Ok(Some(value.clone()));
+        if let Some(fetched) = self.authorization.as_ref().filter(|fetched| fetched.is_fresh(Instant::now())) {
+            return Ok(Some(fetched.value.clone()));
         }
         let text = secret.fetch(timeout).await.map_err(PushError::Secret)?;
         let value = basic(&text).ok_or(PushError::NotCredentials)?;
-        self.authorization = Some((value.clone(), Instant::now()));
+        self.authorization = Some(Fetched { value: value.clone(), at: Instant::now() });
         Ok(Some(value))
+    }
+}
+
+impl Fetched {
+    fn is_fresh(&self, now: Instant) -> bool {
+        now < self.at + SECRET_TTL
     }
 }
 
@@ -216,5 +227,13 @@ mod tests {
         for wrong in ["", "password", "{}", r#"{"username":"x"}"#] {
             assert_eq!(basic(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn keeps_a_secret_for_five_minutes() {
+        let (value, at) = (HeaderValue::from_static("Basic x"), Instant::now());
+        let fetched = Fetched { value, at };
+        let fresh = [0, 299, 300, 3_600].map(|seconds| fetched.is_fresh(at + Duration::from_secs(seconds)));
+        assert_eq!(fresh, [true, true, false, false]);
     }
 }

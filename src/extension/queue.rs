@@ -16,7 +16,7 @@ use url::Url;
 /// The gateway's queue.
 #[derive(Debug)]
 pub(super) struct Queue {
-    sender: QueueSender<HttpTransport, FunctionCredentials<HttpTransport>>,
+    sender: QueueSender<HttpTransport, FunctionCredentials>,
     unsent: VecDeque<Unsent>,
     /// The number of the next event.
     next: u64,
@@ -32,7 +32,7 @@ struct Unsent {
 
 impl Queue {
     pub(super) fn new(url: &Url, http: &HttpTransport) -> Self {
-        let sender = QueueSender::new(url, http.clone(), FunctionCredentials::new(http.clone()));
+        let sender = QueueSender::new(url, http.clone(), FunctionCredentials::default());
         Self { sender, unsent: VecDeque::new(), next: 1 }
     }
 
@@ -83,7 +83,7 @@ impl Queue {
 /// Sends a message, and again at once if the connection had been closed while the environment was frozen: because of
 /// the ids it counts once.
 async fn send(
-    sender: &QueueSender<HttpTransport, FunctionCredentials<HttpTransport>>,
+    sender: &QueueSender<HttpTransport, FunctionCredentials>,
     body: &str,
     environment: &str,
     first: &str,
