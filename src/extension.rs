@@ -7,8 +7,8 @@
 //!
 //! * A failing destination never makes an invocation fail or take longer. A dispatch runs beside the function. It ends at
 //!   most `DISPATCH_TIMEOUT` after the function has answered, and before the deadline of the invocation.
-//! * With wrong settings it writes one line of log, and still asks for events, because Lambda restarts a function whose
-//!   extension exits.
+//! * With wrong settings, or after a panic, it writes one line of log, and still asks for events. Lambda restarts a
+//!   function whose extension exits.
 //! * While the extension asks for the next event, Lambda may freeze the environment for any time, or kill it.
 //!
 //! To deploy it, put the program `amp-push-extension` (`--no-default-features --features extension`, profile `lambda`) into
@@ -27,6 +27,7 @@
 
 mod api;
 mod buffer;
+mod connection;
 mod dispatcher;
 mod gauges;
 mod listeners;
@@ -34,7 +35,7 @@ mod pushgateway;
 mod queue;
 mod totals;
 
-use crate::aws::{HttpTransport, Transport};
+use crate::aws::HttpTransport;
 use crate::config::SettingsErrors;
 use crate::config::extension::{ExtensionSettings, LambdaEnvironment};
 use crate::lambda::runtime::now as wall_clock;
@@ -42,9 +43,12 @@ use crate::model::Timestamp;
 use api::{Api, ApiError, NextEvent, Registered, Subscribed};
 use buffer::Buffer;
 use dispatcher::Dispatcher;
+use std::future::poll_fn;
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
@@ -83,17 +87,38 @@ pub async fn run(
     settings: Result<ExtensionSettings, SettingsErrors>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let http = HttpTransport::new()?;
-    let api = Api::new(lambda.runtime_api.clone(), file_name(), http.clone());
+    let api = Api::new(lambda.runtime_api.clone(), file_name());
     let registered = register(&api, !lambda.is_managed_instance).await?;
     match settings {
-        Ok(settings) => serve(&lambda, settings, &http, &registered).await?,
+        // The panic itself is logged.
+        Ok(settings) => match unless_panics(serve(&lambda, settings, &http, &registered)).await {
+            Some(served) => served?,
+            None => only_ask(&registered).await?,
+        },
         Err(errors) => {
             let errors: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
             tracing::error!(errors = errors.join("; "), "wrong settings: the extension does nothing");
-            while !matches!(next(&registered).await?, NextEvent::Shutdown { .. }) {}
+            only_ask(&registered).await?;
         }
     }
     Ok(())
+}
+
+/// Asks for events until SHUTDOWN, and does nothing else.
+async fn only_ask(registered: &Registered<'_>) -> Result<(), ApiError> {
+    while !matches!(next(registered).await?, NextEvent::Shutdown { .. }) {}
+    Ok(())
+}
+
+/// Returns the result of `work`, or `None` if it panics.
+async fn unless_panics<W: Future>(work: W) -> Option<W::Output> {
+    let mut work = pin!(work);
+    // Nothing of it is used after a panic but the buffer, whose locks allow for that.
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(polled) => polled.map(Some),
+        Err(_) => Poll::Ready(None),
+    })
+    .await
 }
 
 fn file_name() -> String {
@@ -102,11 +127,11 @@ fn file_name() -> String {
     name.unwrap_or(NAME_WITHOUT_FILE).to_owned()
 }
 
-async fn serve<T: Transport>(
+async fn serve(
     lambda: &LambdaEnvironment,
     settings: ExtensionSettings,
     http: &HttpTransport,
-    registered: &Registered<'_, T>,
+    registered: &Registered<'_>,
 ) -> Result<(), ApiError> {
     let logs = settings.platform.logs;
     let buffer = Arc::new(Buffer::new(settings.platform, lambda.is_snap_start));
@@ -136,7 +161,7 @@ fn log_taken_port(setting: &'static str, port: u16, bound: io::Result<()>) {
     }
 }
 
-async fn register<T: Transport>(api: &Api<T>, wants_invocations: bool) -> Result<Registered<'_, T>, ApiError> {
+async fn register(api: &Api, wants_invocations: bool) -> Result<Registered<'_>, ApiError> {
     let mut failures = 0;
     loop {
         match api.register(wants_invocations).await {
@@ -146,7 +171,7 @@ async fn register<T: Transport>(api: &Api<T>, wants_invocations: bool) -> Result
     }
 }
 
-async fn subscribe<T: Transport>(registered: &Registered<'_, T>, port: u16, logs: bool) -> bool {
+async fn subscribe(registered: &Registered<'_>, port: u16, logs: bool) -> bool {
     match registered.subscribe(port, logs).await {
         Ok(Subscribed::Yes) => return true,
         Ok(Subscribed::NotSupported) => tracing::warn!("this sandbox has no Telemetry API"),
@@ -155,7 +180,7 @@ async fn subscribe<T: Transport>(registered: &Registered<'_, T>, port: u16, logs
     false
 }
 
-async fn next<T: Transport>(registered: &Registered<'_, T>) -> Result<NextEvent, ApiError> {
+async fn next(registered: &Registered<'_>) -> Result<NextEvent, ApiError> {
     let mut failures = 0;
     loop {
         match registered.next().await {
@@ -179,26 +204,26 @@ async fn pause(failures: &mut u32, error: ApiError, call: &'static str) -> Resul
 }
 
 /// The loop of the extension.
-struct Work<'a, T> {
-    registered: &'a Registered<'a, T>,
+struct Work<'a> {
+    registered: &'a Registered<'a>,
     buffer: Arc<Buffer>,
     dispatcher: Dispatcher,
     has_telemetry: bool,
     timeout: Duration,
 }
 
-impl<T: Transport> Work<'_, T> {
+impl Work<'_> {
     /// Dispatches when an invocation begins.
     async fn beside_invocations(mut self) -> Result<(), ApiError> {
         let mut last = None;
         loop {
             match next(self.registered).await? {
                 NextEvent::Invoke { request_id, deadline } => {
-                    // Deliveries that waited while the environment was frozen are ready now, and come first.
-                    for _ in 0..TURNS_OF_DELIVERIES {
-                        yield_now().await;
-                    }
                     if self.dispatcher.is_due(false) {
+                        // Deliveries that waited while the environment was frozen are ready now, and come first.
+                        for _ in 0..TURNS_OF_DELIVERIES {
+                            yield_now().await;
+                        }
                         let given_up = given_up(&self.buffer, &request_id, deadline, self.timeout, self.has_telemetry);
                         self.dispatcher.dispatch(given_up).await;
                     }
@@ -280,4 +305,19 @@ async fn given_up(buffer: &Buffer, request_id: &str, deadline: Timestamp, patien
 
 fn until(deadline: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(deadline.since(wall_clock())).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_ends_without_a_result() {
+        assert_eq!(unless_panics(async { 7 }).await, Some(7));
+        let panics = async {
+            yield_now().await;
+            assert!(std::hint::black_box(false), "a defect");
+        };
+        assert_eq!(unless_panics(panics).await, None);
+    }
 }

@@ -121,7 +121,7 @@ async fn connection<A, F>(
         if !has_one_host(parts.version, &parts.headers) {
             return Ok(plain(400, "expected the header Host once (RFC 9112, section 3.2)"));
         }
-        if let Some(refusal) = of_a_web_page(&parts.headers).filter(|_| is_loopback) {
+        if is_loopback && let Some(refusal) = of_a_web_page(&parts.headers) {
             return Ok(plain(403, refusal));
         }
         let received = tokio::time::timeout(READ_TIMEOUT, read(body, max_body_bytes)).await;

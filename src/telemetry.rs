@@ -8,6 +8,7 @@
 //!
 //! The records: <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-schema-reference.html>.
 
+mod lenient;
 mod message;
 mod pending;
 mod platform;

@@ -3,48 +3,41 @@
 //! * <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 //! * <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api-reference.html>
 
-use crate::aws::{Answer, BodyPolicy, Transport, TransportError};
+use super::connection::{Answer, Connection, IDENTIFIER};
+use crate::aws::TransportError;
 use crate::model::Timestamp;
-use bytes::Bytes;
-use http::{HeaderValue, Method, Request};
+use http::{HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::json;
 use std::fmt;
 use std::time::Duration;
+use tokio::time::timeout;
 
-const IDENTIFIER: &str = "lambda-extension-identifier";
 const NAME: &str = "lambda-extension-name";
 
 /// The only schema that Managed Instances take. It is a superset of the older ones.
 const SCHEMA: &str = "2025-01-29";
 
-/// The API is in the same environment.
+/// The API is in the same environment. Only the call for the next event has no limit: it may be days away.
 const TIMEOUT: Duration = Duration::from_secs(5);
-
-/// The next event may be days away, and the environment is frozen meanwhile.
-const LONGEST_WAIT: Duration = Duration::from_hours(365 * 24);
 
 /// The longest time until a delivery comes, in milliseconds. The API allows no less.
 const BUFFER_MS: u32 = 25;
 const BUFFER_ITEMS: u32 = 1_000;
 const BUFFER_BYTES: u32 = 262_144;
 
-const MAX_ANSWER_BYTES: usize = 256 << 10;
-
 /// The APIs at one address.
 #[derive(Debug)]
-pub(super) struct Api<T> {
-    /// `127.0.0.1:9001`
-    address: String,
+pub(super) struct Api {
     /// The name of the program's file: Lambda knows an extension by it.
     name: String,
-    transport: T,
+    connection: Connection,
 }
 
 /// An extension that has registered.
 #[derive(Debug)]
-pub(super) struct Registered<'a, T> {
-    api: &'a Api<T>,
+pub(super) struct Registered<'a> {
+    api: &'a Api,
     identifier: HeaderValue,
     /// It gets INVOKE events.
     pub(super) gets_invocations: bool,
@@ -98,13 +91,14 @@ struct EventBody {
     shutdown_reason: String,
 }
 
-impl<T: Transport> Api<T> {
-    pub(super) fn new(address: String, name: String, transport: T) -> Self {
-        Self { address, name, transport }
+impl Api {
+    /// The APIs at `address`, which is `127.0.0.1:9001` or the like.
+    pub(super) fn new(address: String, name: String) -> Self {
+        Self { name, connection: Connection::new(address) }
     }
 
     /// Registers for SHUTDOWN, and for INVOKE if the environment has it: a Managed Instance refuses that.
-    pub(super) async fn register(&self, wants_invocations: bool) -> Result<Registered<'_, T>, ApiError> {
+    pub(super) async fn register(&self, wants_invocations: bool) -> Result<Registered<'_>, ApiError> {
         let registered = self.try_register(wants_invocations).await;
         match registered {
             Err(ApiError::Refused { ref error_type, .. })
@@ -116,13 +110,13 @@ impl<T: Transport> Api<T> {
         }
     }
 
-    async fn try_register(&self, gets_invocations: bool) -> Result<Registered<'_, T>, ApiError> {
+    async fn try_register(&self, gets_invocations: bool) -> Result<Registered<'_>, ApiError> {
         let events: &[&str] = if gets_invocations { &["INVOKE", "SHUTDOWN"] } else { &["SHUTDOWN"] };
         let name = HeaderValue::from_str(&self.name).map_err(|_| ApiError::Unreadable)?;
         let body = json!({ "events": events }).to_string();
-        let (method, path) = (Method::POST, "/2020-01-01/extension/register");
-        let answer = self.call(method, path, (NAME, name), body, TIMEOUT).await?;
-        let identifier = answer.headers.get(IDENTIFIER).cloned().ok_or(ApiError::Unreadable)?;
+        let call = self.call(Method::POST, "/2020-01-01/extension/register", (NAME, &name), &body);
+        let answer = in_time(call).await?;
+        let identifier = answer.identifier.ok_or(ApiError::Unreadable)?;
         Ok(Registered { api: self, identifier, gets_invocations })
     }
 
@@ -131,19 +125,10 @@ impl<T: Transport> Api<T> {
         &self,
         method: Method,
         path: &str,
-        (header, value): (&'static str, HeaderValue),
-        body: String,
-        timeout: Duration,
+        header: (&str, &HeaderValue),
+        body: &str,
     ) -> Result<Answer, ApiError> {
-        let request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{path}", self.address))
-            .header(header, value)
-            .header(http::header::CONTENT_TYPE, "application/json")
-            .body(Bytes::from(body))
-            .map_err(|_| ApiError::Unreadable)?;
-        let all = |_status| BodyPolicy::Required { max_bytes: MAX_ANSWER_BYTES };
-        let answer = self.transport.send(request, all, timeout).await.map_err(ApiError::Transport)?;
+        let answer = self.connection.send(&method, path, header, body).await.map_err(ApiError::Transport)?;
         if (200..300).contains(&answer.status) {
             return Ok(answer);
         }
@@ -153,7 +138,11 @@ impl<T: Transport> Api<T> {
     }
 }
 
-impl<T: Transport> Registered<'_, T> {
+async fn in_time(call: impl Future<Output = Result<Answer, ApiError>>) -> Result<Answer, ApiError> {
+    timeout(TIMEOUT, call).await.unwrap_or(Err(ApiError::Transport(TransportError::Timeout)))
+}
+
+impl Registered<'_> {
     /// Asks for deliveries to `port`: records of the platform, and lines of the function's log if `logs`. Records of
     /// extensions are left out, because they would include those of this extension.
     pub(super) async fn subscribe(&self, port: u16, logs: bool) -> Result<Subscribed, ApiError> {
@@ -164,17 +153,16 @@ impl<T: Transport> Registered<'_, T> {
             "buffering": { "maxItems": BUFFER_ITEMS, "maxBytes": BUFFER_BYTES, "timeoutMs": BUFFER_MS },
             "destination": { "protocol": "HTTP", "URI": format!("http://sandbox.localdomain:{port}/") },
         });
-        let header = (IDENTIFIER, self.identifier.clone());
-        let answer = self.api.call(Method::PUT, "/2022-07-01/telemetry", header, body.to_string(), TIMEOUT).await?;
+        let (header, body) = ((IDENTIFIER, &self.identifier), body.to_string());
+        let answer = in_time(self.api.call(Method::PUT, "/2022-07-01/telemetry", header, &body)).await?;
         Ok(if answer.status == 202 { Subscribed::NotSupported } else { Subscribed::Yes })
     }
 
     /// Waits for the next event. With this call the extension says that it is done with the event before. The
     /// environment may then be frozen.
     pub(super) async fn next(&self) -> Result<NextEvent, ApiError> {
-        let header = (IDENTIFIER, self.identifier.clone());
-        let path = "/2020-01-01/extension/event/next";
-        let answer = self.api.call(Method::GET, path, header, String::new(), LONGEST_WAIT).await?;
+        let header = (IDENTIFIER, &self.identifier);
+        let answer = self.api.call(Method::GET, "/2020-01-01/extension/event/next", header, "").await?;
         event(&answer.body).ok_or(ApiError::Unreadable)
     }
 }

@@ -6,18 +6,24 @@
 
 use crate::limits::{MAX_PENDING_BYTES, MAX_PENDING_SERIES, MAX_PENDING_VALUES};
 use crate::model::{LabelSet, Layout, MetricName, Observation, Timestamp, TypedMetric, Update, Value};
+use foldhash::fast::RandomState;
+use hashbrown::{Equivalent, HashMap};
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 /// The metrics of one environment that wait for a dispatch.
 #[derive(Default, Debug)]
 pub struct Pending {
-    series: HashMap<Key, Waiting>,
+    series: HashMap<Key, Waiting, RandomState>,
     /// An estimate of the memory of `series`.
     bytes: usize,
     dropped: u64,
 }
+
+/// The largest sum of integers. An event has at most [`i64::MAX`], so this is a bound of the events of a series.
+const MAX_SUM: i128 = 8 * i64::MAX as i128;
+
+/// The gateway takes no larger count of a value.
+const MAX_COUNT: u64 = i64::MAX.unsigned_abs();
 
 /// The memory of a series beside its texts, and of one distinct value.
 const SERIES_BYTES: usize = 256;
@@ -37,6 +43,13 @@ struct Key {
     labels: LabelSet<'static>,
 }
 
+/// The key of a metric, which is made for each that is added.
+#[derive(Hash)]
+struct BorrowedKey<'k> {
+    name: &'k MetricName<'k>,
+    labels: &'k LabelSet<'k>,
+}
+
 #[derive(Debug)]
 struct Waiting {
     total: Total,
@@ -47,21 +60,14 @@ struct Waiting {
 /// The sum of the updates of one series.
 #[derive(Clone, Debug)]
 pub enum Total {
-    Counter {
-        integers: i128,
-        floats: f64,
-    },
+    Counter { integers: i128, floats: f64 },
     Gauge(Value),
-    /// Values by their bits, and how often each was observed.
-    Histogram {
-        layout: Layout,
-        values: HashMap<u64, u64>,
-    },
-    Summary {
-        quantiles: Vec<f64>,
-        values: HashMap<u64, u64>,
-    },
+    Histogram { layout: Layout, values: Values },
+    Summary { quantiles: Vec<f64>, values: Values },
 }
+
+/// Values by their bits, and how often each was observed.
+type Values = HashMap<u64, u64, RandomState>;
 
 /// A series with what was added to it.
 #[derive(Clone, Debug)]
@@ -86,35 +92,28 @@ impl Pending {
 
     /// Adds one metric.
     pub fn add(&mut self, metric: &TypedMetric<'_>) -> Added {
-        let key = Key { name: metric.name.clone().into_owned(), labels: metric.labels.clone().into_owned() };
-        let new = if self.series.contains_key(&key) { 0 } else { size_of(metric) };
-        let room = self.series.len() < MAX_PENDING_SERIES && self.bytes + new <= MAX_PENDING_BYTES;
-        let bytes = &mut self.bytes;
-        let added = match self.series.entry(key) {
-            Entry::Occupied(mut known) => {
-                let waiting = known.get_mut();
-                let added = waiting.total.add(&metric.update, metric.time >= waiting.time, bytes);
-                waiting.time = waiting.time.max(metric.time);
-                if let Some(help) = &metric.help
-                    && waiting.help.as_deref() != Some(help)
-                {
-                    waiting.help = Some(help.as_ref().into());
-                }
-                added
-            }
-            Entry::Vacant(vacant) if room => {
-                let mut total = Total::new(&metric.update);
-                let added = total.add(&metric.update, true, bytes);
-                if added == Added::Yes {
-                    *bytes += new;
-                    let help = metric.help.as_deref().map(Into::into);
-                    vacant.insert(Waiting { total, help, time: metric.time });
-                }
-                added
-            }
-            Entry::Vacant(_) => Added::Dropped,
+        let key = BorrowedKey { name: &metric.name, labels: &metric.labels };
+        let added = match self.series.get_mut(&key) {
+            Some(waiting) => waiting.add(metric, &mut self.bytes),
+            None => self.add_series(metric),
         };
         self.dropped += u64::from(added == Added::Dropped);
+        added
+    }
+
+    /// Adds the first metric of a series.
+    fn add_series(&mut self, metric: &TypedMetric<'_>) -> Added {
+        let bytes = size_of(metric);
+        if self.series.len() == MAX_PENDING_SERIES || self.bytes + bytes > MAX_PENDING_BYTES {
+            return Added::Dropped;
+        }
+        let mut waiting = Waiting { total: Total::new(&metric.update), help: None, time: metric.time };
+        let added = waiting.add(metric, &mut self.bytes);
+        if added == Added::Yes {
+            self.bytes += bytes;
+            let key = Key { name: metric.name.clone().into_owned(), labels: metric.labels.clone().into_owned() };
+            self.series.insert(key, waiting);
+        }
         added
     }
 
@@ -133,6 +132,26 @@ impl Pending {
     }
 }
 
+impl Equivalent<Key> for BorrowedKey<'_> {
+    fn equivalent(&self, key: &Key) -> bool {
+        *self.name == key.name && *self.labels == key.labels
+    }
+}
+
+impl Waiting {
+    /// Adds the memory of new values to `bytes`.
+    fn add(&mut self, metric: &TypedMetric<'_>, bytes: &mut usize) -> Added {
+        let added = self.total.add(&metric.update, metric.time >= self.time, bytes);
+        self.time = self.time.max(metric.time);
+        if let Some(help) = &metric.help
+            && self.help.as_deref() != Some(help)
+        {
+            self.help = Some(help.as_ref().into());
+        }
+        added
+    }
+}
+
 impl Total {
     fn new(update: &Update) -> Self {
         match update {
@@ -141,8 +160,10 @@ impl Total {
                 Self::Counter { integers: 0, floats: 0.0 }
             }
             Update::Gauge(value) => Self::Gauge(*value),
-            Update::Histogram { layout, .. } => Self::Histogram { layout: layout.clone(), values: HashMap::new() },
-            Update::Summary { quantiles, .. } => Self::Summary { quantiles: quantiles.clone(), values: HashMap::new() },
+            Update::Histogram { layout, .. } => Self::Histogram { layout: layout.clone(), values: Values::default() },
+            Update::Summary { quantiles, .. } => {
+                Self::Summary { quantiles: quantiles.clone(), values: Values::default() }
+            }
         }
     }
 
@@ -150,12 +171,12 @@ impl Total {
     fn add(&mut self, update: &Update, is_newer: bool, bytes: &mut usize) -> Added {
         match (self, update) {
             (Self::Counter { integers, .. }, Update::Counter(Value::Integer(integer))) => {
-                *integers = integers.saturating_add(i128::from(*integer));
-                Added::Yes
+                let sum = *integers + i128::from(*integer);
+                replace_if(sum <= MAX_SUM, integers, sum)
             }
             (Self::Counter { floats, .. }, Update::Counter(Value::Float(float))) => {
-                *floats += float;
-                Added::Yes
+                let sum = *floats + float;
+                replace_if(sum.is_finite(), floats, sum)
             }
             (Self::Gauge(held), Update::Gauge(value)) => {
                 if is_newer {
@@ -173,7 +194,7 @@ impl Total {
 
     /// Returns the updates that add this much.
     pub fn updates(&self) -> Vec<Update> {
-        let observations = |values: &HashMap<u64, u64>| {
+        let observations = |values: &Values| {
             let mut observations: Vec<_> =
                 values.iter().map(|(&bits, &count)| Observation { value: f64::from_bits(bits), count }).collect();
             observations.sort_unstable_by(|a, b| a.value.total_cmp(&b.value));
@@ -204,16 +225,32 @@ impl Total {
     }
 }
 
+fn replace_if<T>(fits: bool, held: &mut T, sum: T) -> Added {
+    if fits {
+        *held = sum;
+        Added::Yes
+    } else {
+        Added::Dropped
+    }
+}
+
 /// All observations of an update are added, or none.
-fn add_values(values: &mut HashMap<u64, u64>, observations: &[Observation], bytes: &mut usize) -> Added {
-    let new = observations.iter().filter(|observation| !values.contains_key(&observation.value.to_bits())).count();
+fn add_values(values: &mut Values, observations: &[Observation], bytes: &mut usize) -> Added {
+    let mut new = 0;
+    for Observation { value, count } in observations {
+        let held = values.get(&value.to_bits());
+        new += usize::from(held.is_none());
+        if held.copied().unwrap_or_default().saturating_add(*count) > MAX_COUNT {
+            return Added::Dropped;
+        }
+    }
     if values.len() + new > MAX_PENDING_VALUES || *bytes + new * VALUE_BYTES > MAX_PENDING_BYTES {
         return Added::Dropped;
     }
     *bytes += new * VALUE_BYTES;
     for Observation { value, count } in observations {
         let held = values.entry(value.to_bits()).or_default();
-        *held = held.saturating_add(*count);
+        *held = held.saturating_add(*count).min(MAX_COUNT);
     }
     Added::Yes
 }

@@ -11,8 +11,9 @@ use crate::limits::MAX_TELEMETRY_TYPES;
 use crate::model::{
     Label, LabelName, LabelSet, Layout, MetricName, Observation, Timestamp, TypedMetric, Update, Value,
 };
+use foldhash::fast::RandomState;
+use hashbrown::HashSet;
 use std::borrow::Cow;
-use std::collections::HashSet;
 
 /// The labels and the layout of a function's metrics.
 #[derive(Clone, Debug)]
@@ -31,20 +32,20 @@ pub struct Platform {
     rules: PlatformRules,
     requests: Requests,
     /// The types that were seen: at most [`MAX_TELEMETRY_TYPES`] become values of a label.
-    types: HashSet<Box<str>>,
+    types: HashSet<Box<str>, RandomState>,
 }
 
 impl Platform {
     pub fn new(rules: PlatformRules) -> Self {
-        Self { rules, requests: Requests::default(), types: HashSet::new() }
+        Self { rules, requests: Requests::default(), types: HashSet::default() }
     }
 
     /// Adds the metrics of a record that came at `now`.
     pub fn observe(&mut self, kind: &str, record: &Record<'_>, now: Timestamp, pending: &mut Pending) {
-        let kind = self.known_type(kind);
-        let Self { rules, requests, .. } = self;
+        let Self { rules, requests, types } = self;
+        let kind = known_type(types, kind);
         let mut out = Out { rules, now, pending };
-        out.count("lambda_telemetry_events_total", "Records that the Telemetry API delivered.", ("type", &kind), 1);
+        out.count("lambda_telemetry_events_total", "Records that the Telemetry API delivered.", ("type", kind), 1);
         match record {
             // SnapStart initialises when a version is published. An environment that starts from it is restored.
             Record::InitStart { kind: Some(kind), .. } if kind == "snap-start" => {}
@@ -86,20 +87,20 @@ impl Platform {
             Record::Log { .. } | Record::Other => {}
         }
     }
+}
 
-    /// Returns the type as a label has it.
-    fn known_type(&mut self, kind: &str) -> Cow<'static, str> {
-        if kind.is_empty() {
-            return Cow::Borrowed("unreadable");
-        }
-        if !self.types.contains(kind) {
-            if self.types.len() == MAX_TELEMETRY_TYPES || kind.len() > 64 {
-                return Cow::Borrowed("other");
-            }
-            self.types.insert(kind.into());
-        }
-        Cow::Owned(kind.to_owned())
+/// Returns the type as a label has it.
+fn known_type<'k>(types: &mut HashSet<Box<str>, RandomState>, kind: &'k str) -> &'k str {
+    if kind.is_empty() {
+        return "unreadable";
     }
+    if !types.contains(kind) {
+        if types.len() == MAX_TELEMETRY_TYPES || kind.len() > 64 {
+            return "other";
+        }
+        types.insert(kind.into());
+    }
+    kind
 }
 
 /// The levels of Lambda's JSON logs: <https://docs.aws.amazon.com/lambda/latest/dg/monitoring-cloudwatchlogs-log-level.html>. A function can

@@ -1,10 +1,11 @@
 //! Parses the body of one delivery into records.
 //!
 //! AWS adds types and fields, and not every environment sends every field. So every field may be missing, null or of
-//! another type. Then the record is read without it.
+//! another type. Then the record is read without it. If a field cannot be read at all, such as `1e999`, only the type is.
 
+use super::lenient::{Lenient, OfJson, object};
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
@@ -90,12 +91,15 @@ impl<'a> Visitor<'a> for Records<'_, 'a> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
+        // An element is delimited first: one that cannot be read must not end the others.
         while let Some(element) = elements.next_element::<&'a RawValue>()? {
-            match serde_json::from_str::<Envelope<'a>>(element.get()) {
-                Ok(Envelope { kind, record }) => {
-                    (self.0)(&kind.0, content(&kind.0, record.map_or("null", RawValue::get)));
-                }
-                Err(_) => (self.0)("", Record::Other),
+            let json = element.get();
+            if let Ok(Envelope { kind, record }) = serde_json::from_str(json) {
+                (self.0)(&kind, record.0.unwrap_or_default().into_record(&kind));
+            } else if let Ok(TypeAlone { kind, .. }) = serde_json::from_str(json) {
+                (self.0)(&kind, Content::default().into_record(&kind));
+            } else {
+                (self.0)("", Record::Other);
             }
         }
         Ok(())
@@ -105,9 +109,18 @@ impl<'a> Visitor<'a> for Records<'_, 'a> {
 #[derive(Deserialize)]
 struct Envelope<'a> {
     #[serde(borrow, rename = "type")]
-    kind: Word<'a>,
-    #[serde(borrow)]
-    record: Option<&'a RawValue>,
+    kind: Cow<'a, str>,
+    /// The record of a log of text is a string.
+    #[serde(borrow, default)]
+    record: Lenient<Content<'a>>,
+}
+
+#[derive(Deserialize)]
+struct TypeAlone<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Cow<'a, str>,
+    #[serde(default, rename = "record")]
+    _record: IgnoredAny,
 }
 
 /// All fields that are read, of all types of records.
@@ -115,20 +128,20 @@ struct Envelope<'a> {
 #[serde(default, rename_all = "camelCase")]
 struct Content<'a> {
     #[serde(borrow)]
-    initialization_type: Lenient<Word<'a>>,
+    initialization_type: Lenient<Cow<'a, str>>,
     #[serde(borrow)]
-    phase: Lenient<Word<'a>>,
+    phase: Lenient<Cow<'a, str>>,
     #[serde(borrow)]
-    request_id: Lenient<Word<'a>>,
+    request_id: Lenient<Cow<'a, str>>,
     #[serde(borrow)]
-    status: Lenient<Word<'a>>,
+    status: Lenient<Cow<'a, str>>,
     metrics: Lenient<Metrics>,
     #[serde(borrow)]
-    spans: Lenient<Vec<Lenient<SpanContent<'a>>>>,
+    spans: Lenient<Vec<SpanContent<'a>>>,
     dropped_records: Lenient<f64>,
     dropped_bytes: Lenient<f64>,
     #[serde(borrow)]
-    level: Lenient<Word<'a>>,
+    level: Lenient<Cow<'a, str>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -150,51 +163,69 @@ struct Metrics {
 #[serde(default, rename_all = "camelCase")]
 struct SpanContent<'a> {
     #[serde(borrow)]
-    name: Lenient<Word<'a>>,
+    name: Lenient<Cow<'a, str>>,
     duration_ms: Lenient<f64>,
 }
 
-fn content<'a>(kind: &str, json: &'a str) -> Record<'a> {
-    if kind == "function" {
-        // A log of text is a string.
-        let Content { level, .. } = serde_json::from_str(json).unwrap_or_default();
-        return Record::Log { level: level.text() };
-    }
-    let Content {
-        initialization_type, phase, request_id, status, metrics, spans, dropped_records, dropped_bytes, ..
-    } = serde_json::from_str(json).unwrap_or_default();
-    let metrics = metrics.0.unwrap_or_default();
-    let duration = seconds(&metrics.duration);
-    match kind {
-        "platform.initStart" => Record::InitStart { kind: initialization_type.text(), phase: phase.text() },
-        "platform.initReport" => Record::InitReport { phase: phase.text(), duration },
-        "platform.restoreStart" => Record::RestoreStart,
-        "platform.restoreReport" => Record::RestoreReport { duration },
-        "platform.runtimeDone" => Record::RuntimeDone {
-            request_id: request_id.text(),
-            status: Status::of(&status),
-            produced_bytes: number(&metrics.produced_bytes),
-            spans: known_spans(spans),
-        },
-        "platform.report" => Record::Report {
-            request_id: request_id.text(),
-            status: Status::of(&status),
-            duration,
-            billed_duration: seconds(&metrics.billed_duration),
-            memory_size: number(&metrics.memory_size).map(|mb| mb * BYTES_OF_MB),
-            max_memory_used: number(&metrics.max_memory_used).map(|mb| mb * BYTES_OF_MB),
-            spans: known_spans(spans),
-        },
-        "platform.logsDropped" => {
-            Record::LogsDropped { records: whole(&dropped_records), bytes: whole(&dropped_bytes) }
-        }
-        _ => Record::Other,
+impl<'de: 'a, 'a> OfJson<'de> for Content<'a> {
+    fn of_object<A: MapAccess<'de>>(entries: A) -> Result<Option<Self>, A::Error> {
+        object(entries)
     }
 }
 
-fn known_spans(spans: Lenient<Vec<Lenient<SpanContent<'_>>>>) -> Vec<Span> {
+impl<'de> OfJson<'de> for Metrics {
+    fn of_object<A: MapAccess<'de>>(entries: A) -> Result<Option<Self>, A::Error> {
+        object(entries)
+    }
+}
+
+impl<'de: 'a, 'a> OfJson<'de> for SpanContent<'a> {
+    fn of_object<A: MapAccess<'de>>(entries: A) -> Result<Option<Self>, A::Error> {
+        object(entries)
+    }
+}
+
+impl<'a> Content<'a> {
+    fn into_record(self, kind: &str) -> Record<'a> {
+        let Self { initialization_type, phase, request_id, status, metrics, spans, .. } = self;
+        let metrics = metrics.0.unwrap_or_default();
+        let duration = seconds(&metrics.duration);
+        match kind {
+            "function" => Record::Log { level: text(self.level) },
+            "platform.initStart" => Record::InitStart { kind: text(initialization_type), phase: text(phase) },
+            "platform.initReport" => Record::InitReport { phase: text(phase), duration },
+            "platform.restoreStart" => Record::RestoreStart,
+            "platform.restoreReport" => Record::RestoreReport { duration },
+            "platform.runtimeDone" => Record::RuntimeDone {
+                request_id: text(request_id),
+                status: Status::of(&status),
+                produced_bytes: number(&metrics.produced_bytes),
+                spans: known_spans(spans),
+            },
+            "platform.report" => Record::Report {
+                request_id: text(request_id),
+                status: Status::of(&status),
+                duration,
+                billed_duration: seconds(&metrics.billed_duration),
+                memory_size: number(&metrics.memory_size).map(|mb| mb * BYTES_OF_MB),
+                max_memory_used: number(&metrics.max_memory_used).map(|mb| mb * BYTES_OF_MB),
+                spans: known_spans(spans),
+            },
+            "platform.logsDropped" => {
+                Record::LogsDropped { records: whole(&self.dropped_records), bytes: whole(&self.dropped_bytes) }
+            }
+            _ => Record::Other,
+        }
+    }
+}
+
+fn text(field: Lenient<Cow<'_, str>>) -> Option<Cow<'_, str>> {
+    field.0.filter(|text| !text.is_empty())
+}
+
+fn known_spans(spans: Lenient<Vec<SpanContent<'_>>>) -> Vec<Span> {
     let known = |span: SpanContent<'_>| {
-        let kind = match span.name.0?.0.as_ref() {
+        let kind = match span.name.0?.as_ref() {
             "responseLatency" => SpanKind::ResponseLatency,
             "responseDuration" => SpanKind::ResponseDuration,
             "runtimeOverhead" => SpanKind::RuntimeOverhead,
@@ -202,7 +233,7 @@ fn known_spans(spans: Lenient<Vec<Lenient<SpanContent<'_>>>>) -> Vec<Span> {
         };
         Some(Span { kind, duration: seconds(&span.duration_ms)? })
     };
-    spans.0.unwrap_or_default().into_iter().filter_map(|span| known(span.0?)).collect()
+    spans.0.unwrap_or_default().into_iter().filter_map(known).collect()
 }
 
 /// Returns a number that can be observed.
@@ -220,8 +251,8 @@ fn whole(field: &Lenient<f64>) -> u64 {
 }
 
 impl Status {
-    fn of(status: &Lenient<Word<'_>>) -> Self {
-        match status.0.as_ref().map(|status| status.0.as_ref()) {
+    fn of(status: &Lenient<Cow<'_, str>>) -> Self {
+        match status.0.as_deref() {
             Some("success") => Self::Success,
             Some("error") => Self::Error,
             Some("failure") => Self::Failure,
@@ -238,33 +269,6 @@ impl Status {
             Self::Timeout => "timeout",
             Self::Unknown => "unknown",
         }
-    }
-}
-
-/// A text that borrows if it has no escapes.
-#[derive(Deserialize, Default)]
-#[serde(transparent)]
-struct Word<'a>(#[serde(borrow)] Cow<'a, str>);
-
-impl<'a> Lenient<Word<'a>> {
-    fn text(self) -> Option<Cow<'a, str>> {
-        self.0.map(|word| word.0).filter(|word| !word.is_empty())
-    }
-}
-
-/// A field of the expected kind, or nothing.
-struct Lenient<T>(Option<T>);
-
-impl<T> Default for Lenient<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Lenient<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = <&'de RawValue>::deserialize(deserializer)?;
-        Ok(Self(serde_json::from_str(json.get()).ok()))
     }
 }
 

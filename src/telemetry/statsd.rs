@@ -46,9 +46,10 @@ pub enum InvalidLine {
 
 /// Calls `each` for every value of the lines in a datagram, or for each line that is dropped.
 pub fn read_lines<'a>(datagram: &'a [u8], layout: &Layout, each: &mut dyn FnMut(Result<Line<'a>, InvalidLine>)) {
-    let Ok(text) = std::str::from_utf8(datagram) else { return each(Err(InvalidLine::NotUtf8)) };
-    for line in text.lines().map(str::trim_ascii).filter(|line| !line.is_empty()) {
-        if let Err(error) = read_line(line, layout, &mut |line| each(Ok(line))) {
+    let lines = datagram.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    for line in lines.filter(|line| !line.is_empty()) {
+        let line = std::str::from_utf8(line).map_err(|_| InvalidLine::NotUtf8);
+        if let Err(error) = line.and_then(|line| read_line(line, layout, &mut |line| each(Ok(line)))) {
             each(Err(error));
         }
     }
@@ -146,7 +147,7 @@ fn excerpt(text: &str) -> String {
 impl fmt::Display for InvalidLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotUtf8 => f.write_str("the datagram is not UTF-8"),
+            Self::NotUtf8 => f.write_str("the line is not UTF-8"),
             Self::NoValue => f.write_str("expected name:value|type"),
             Self::Name(problem) => write!(f, "the name of the metric: {problem}"),
             Self::Value(text) => write!(f, "the value \"{text}\" is not a number that its type takes"),

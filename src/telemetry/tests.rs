@@ -141,13 +141,18 @@ fn counts_and_skips_records_and_fields_that_it_does_not_know() {
     let body = r#"[{"type":"platform.new","record":{"a":[1,{"b":null}]}},{"type":"platform.report","record":null},
         {"type":"platform.report","record":{"requestId":7,"status":{},"metrics":[],"spans":{"x":1}}},
         {"type":"platform.report","record":{"requestId":"r","metrics":{"durationMs":null,"billedDurationMs":-1,"memorySizeMB":"128"}}},
+        {"type":"platform.report","record":{"requestId":"r2","metrics":{"durationMs":1e999}}},
+        {"type":"function","record":{"level":"\ud800"}}, {"type":"function","record":{"level":"WARN","more":"\ud800"}},
         7, null, "x", [], {"record":{}}, {"type":5}]"#;
     read_records(body.as_bytes(), &mut |kind, record| platform.observe(kind, &record, Timestamp(1), &mut pending))
         .unwrap();
     let expected = [
         "lambda_invocations_total{status=unknown} 1",
+        "lambda_log_records_total{level=warn,type=function} 1",
+        "lambda_log_records_total{type=function} 1",
+        "lambda_telemetry_events_total{type=function} 2",
         "lambda_telemetry_events_total{type=platform.new} 1",
-        "lambda_telemetry_events_total{type=platform.report} 3",
+        "lambda_telemetry_events_total{type=platform.report} 4",
         "lambda_telemetry_events_total{type=unreadable} 6",
     ];
     assert_eq!(shown(&mut pending), expected);
@@ -205,11 +210,16 @@ fn reads_lines_of_statsd() {
         read_lines(text.as_bytes(), &Layout::Native, &mut |line| lines.push(shown_line(line)));
         assert_eq!(lines, expected, "{text}");
     }
-    let mut errors = 0;
-    read_lines(b"a:1|c\xff", &Layout::Native, &mut |line| {
-        errors += usize::from(line.unwrap_err() == InvalidLine::NotUtf8);
+}
+
+#[test]
+fn drops_a_line_of_odd_bytes_and_keeps_its_neighbours() {
+    let mut lines = Vec::new();
+    read_lines(b"a:1|c\nb:1|c|#t:\xff\n\xfe\nc:1|c|#t:\x00\x1b,\xc3\xa9:\xe2\x82\xac", &Layout::Native, &mut |line| {
+        lines.push(shown_line(line));
     });
-    assert_eq!(errors, 1);
+    let odd = "the line is not UTF-8";
+    assert_eq!(lines, ["a{} 1", odd, odd, "c{U___e9_=€,t=\0\u{1b}} 1"]);
 }
 
 fn shown_line(line: Result<Line<'_>, InvalidLine>) -> String {
@@ -252,6 +262,27 @@ fn keeps_integers_of_any_sum_and_the_newest_gauge() {
     let max = i64::MAX;
     assert_eq!(shown(&mut pending), [format!("c{{}} {max} {max} {max} 1.5"), "g{} 2".to_owned()]);
     assert!(pending.is_empty() && pending.take_dropped() == 0);
+}
+
+#[test]
+fn drops_increments_beyond_what_a_message_can_tell() {
+    let mut pending = Pending::default();
+    for _ in 0..1_000 {
+        pending.add(&metric("integers", Update::Counter(Value::Integer(i64::MAX)), 1));
+        pending.add(&metric("floats", Update::Counter(Value::Float(f64::MAX)), 1));
+    }
+    for count in [u64::MAX, i64::MAX.unsigned_abs(), 1] {
+        let observations = vec![Observation { value: 0.5, count }];
+        pending.add(&metric("counts", Update::Histogram { layout: Layout::Native, observations }, 1));
+    }
+    assert_eq!(pending.take_dropped(), 992 + 999 + 2);
+    let max = i64::MAX;
+    let expected = [
+        format!("counts{{}} 0.5x{max}"),
+        format!("floats{{}} {}", Value::Float(f64::MAX)),
+        format!("integers{{}}{}", format!(" {max}").repeat(8)),
+    ];
+    assert_eq!(shown(&mut pending), expected);
 }
 
 #[test]
