@@ -82,10 +82,16 @@ impl Dispatcher {
         self.settle(outcome);
     }
 
-    /// Dispatches what is left, before `deadline`, whatever failed before.
+    /// Dispatches what is left, before `deadline`, whatever failed before. Metrics that come meanwhile are dispatched, too.
     pub(super) async fn finish(&mut self, deadline: Instant) {
-        let outcome = timeout_at(deadline, self.send_all()).await.unwrap_or(Err(DispatchError::OutOfTime));
-        self.settle(outcome);
+        loop {
+            let outcome = timeout_at(deadline, self.send_all()).await.unwrap_or(Err(DispatchError::OutOfTime));
+            let failed = outcome.is_err();
+            self.settle(outcome);
+            if failed || self.buffer.waiting().records == 0 {
+                break;
+            }
+        }
         if let (Place::Gateway(gateway), Some(environment)) = (&mut self.place, &self.environment) {
             let deleted = timeout_at(deadline, gateway.delete(environment, LONGEST_REQUEST)).await;
             match deleted {

@@ -13,9 +13,13 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::{TcpListener, UdpSocket};
+use tokio::task::yield_now;
 
 /// The largest datagram of IPv4.
 const MAX_DATAGRAM_BYTES: usize = 65_535;
+
+/// After so many bytes of datagrams the loop of the extension gets its turn: a flood must not hold it up.
+const MAX_BYTES_OF_A_TURN: usize = 64 << 10;
 
 /// Deliveries that cannot be read and are logged, in the life of an environment.
 const MAX_LOGGED_DELIVERIES: u32 = 20;
@@ -50,14 +54,21 @@ pub(super) async fn take_telemetry(buffer: Arc<Buffer>) -> io::Result<u16> {
 pub(super) async fn take_statsd(port: u16, buffer: Arc<Buffer>) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)).await?;
     tokio::spawn(async move {
-        let mut datagram = vec![0; MAX_DATAGRAM_BYTES];
+        let (mut datagram, mut bytes) = (vec![0; MAX_DATAGRAM_BYTES], 0);
         loop {
             match socket.recv(&mut datagram).await {
-                Ok(length) => buffer.add_datagram(&datagram[..length], wall_clock()),
+                Ok(length) => {
+                    buffer.add_datagram(&datagram[..length], wall_clock());
+                    bytes += length;
+                }
                 Err(error) => {
                     tracing::warn!(%error, "no more StatsD lines are taken");
                     return;
                 }
+            }
+            if bytes >= MAX_BYTES_OF_A_TURN {
+                bytes = 0;
+                yield_now().await;
             }
         }
     });

@@ -51,12 +51,15 @@ def test_registers_listens_subscribes_and_asks_for_events_in_this_order(start, q
 def test_every_record_of_the_platform_is_counted_once_by_the_end(start, queue, freeze):
     environment = start(queue, freeze=freeze)
     statuses = ["success"] * 4 + ["error", "failure", "timeout"]
+    request_ids = []
     for status in statuses:
-        environment.invoke(status=status)
+        request_ids.append(environment.invoke(status=status).request_id)
         if freeze:
             time.sleep(0.05)
     assert environment.shut_down() < 2
-    sent = Dispatched(events(queue))
+    all_events = events(queue)
+    assert not any(request_id in json.dumps(all_events) for request_id in request_ids), "no label tells invocations apart"
+    sent = Dispatched(all_events)
     assert len(sent.environments) == 1 and sent.duplicates == 0
     for status in ("error", "failure", "timeout"):
         assert sent("lambda_invocations_total", status=status) == 1
@@ -64,6 +67,8 @@ def test_every_record_of_the_platform_is_counted_once_by_the_end(start, queue, f
     assert sent("lambda_duration_seconds") == [0.0405] * 7
     assert sent("lambda_billed_duration_seconds") == [0.041] * 7
     assert sent("lambda_response_latency_seconds") == [0.0125] * 7
+    assert sent("lambda_response_duration_seconds") == [0.0005] * 7
+    assert sent("lambda_runtime_overhead_seconds") == [0.0015] * 7
     assert sent("lambda_produced_bytes") == [16] * 7
     assert sent("lambda_max_memory_used_bytes") == [90 << 20] * 7
     assert sent("lambda_memory_size_bytes") == 128 << 20
@@ -158,7 +163,7 @@ def test_a_sandbox_without_telemetry_still_gets_every_event(start, queue):
 
 def test_unreadable_and_unknown_deliveries_are_answered_and_logged_or_counted(start, queue):
     environment = start(queue)
-    port = int(environment.api.subscription["destination"]["URI"].rstrip("/").rsplit(":", 1)[1])
+    port = environment.api.port_of_telemetry
     for body in (b"nonsense", b"{}", b"[" * 100_000):
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(b"POST / HTTP/1.1\r\nHost: sandbox.localdomain\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))

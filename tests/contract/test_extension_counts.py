@@ -1,6 +1,7 @@
 """Extensions in many environments, their queue, the gateway with a table, and a real Prometheus, which shows what was dispatched."""
 import json
 import random
+import socket
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +10,7 @@ import pytest
 
 from support.dispatched import Dispatched
 from support.environment import Environment
-from support.http_server import Reset
+from support.http_server import Reset, closed_port
 from support.runtime_api import Ingest
 from support.sqs import SqsFront
 
@@ -132,6 +133,43 @@ def test_everything_dispatched_counts_once_over_frozen_and_killed_environments_a
     assert gateway.value(f'lambda_invocations_total{{function_name="{name}"}}', at) == dispatched.series[key]
     durations = dispatched.series[("lambda_duration_seconds", (("function_name", name),))]
     assert gateway.value(f'histogram_count(lambda_duration_seconds{{function_name="{name}"}})', at) == len(durations)
+
+
+#: Lines of StatsD that some client may send. The extension drops a line that is no metric, and the gateway then takes all the others.
+ODD_LINES = [
+    b"a:1|c|@1e-300", b"a:1|c|@0.3333333333333333", b"a:9223372036854775807|c", b"a:9223372036854775808|c", b"a:1e308|c", b"a:-0|c", b"a:0|c", b"a:1_0|c",
+    b"h:1|h|@1e-300", b"h:1|h|@5e-324", b"h:1e308|h", b"h:-1e308|d", b"h:5e-324|ms", b"h:-0.0|h", b"h:NaN|h", b"h:inf|d", b"h:0x10|h",
+    b"g:1e308|g", b"g:-1e308|g", b"g:+1e308|g", b"g:--1|g", b"g:|g", b"s:x|s", b"_e{1,1}:a|b", b"_sc|a|0", b"|c", b":|c", b"a|", b"::::|c", b"a:1|c|#",
+    b"t:1|c|#,,,", b"t:1|c|#:x", b"t:1|c|#x:", b"t:1|c|#x:\x00", b"t:1|c|#x:\x1b[31m\x7f", b"t:1|c|#x:\xef\xbf\xbe\xef\xbf\xbf", b"t:1|c|#x:\xed\xa0\x80",
+    b"t:1|c|#x:\xff", b"t:1|c|#\xe6\xb8\xa9\xe5\xba\xa6:1", b"\xe6\xb8\xa9:1|c", b"t:1|c|#le:1", b"h:1|h|#le:1", b"h:1|h|#quantile:1", b"t:1|c|#job:a,instance:b",
+    b"t:1|c|#function_name:other", b"t:1|c|#__name__:x", b"__t:1|c", b"t:1|c|#a-b:1,a.b:2,a_b:3", b"t:1|c|#" + b",".join(b"n%d:1" % n for n in range(147)),
+    b"t:1|c|#" + b",".join(b"n%d:1" % n for n in range(148)), b"t:1|c|#x:" + b"y" * 2048, b"t:1|c|#x:" + b"y" * 2049, b"n" * 1017 + b":1|h", b"n" * 1024 + b":1|c",
+    b"n" * 1025 + b":1|c", b"lambda_invocations_total:1|c", b"lambda_duration_seconds:1|g", b"lambda_invocations_total:1|g|#status:success",
+    b"t:1|c|T1656581400", b"t:1|c|c:in-1", b"t:1|c|e:it-false", b"t:1|c|card:low", b"t:1:2:x|c", b"t:1|c|@1|@0.5|#a:1|#b:2",
+]
+
+
+def _noise(generator):
+    """Returns a line that is nearly one of StatsD."""
+    line = bytearray(generator.choice(ODD_LINES)[:200])
+    for _ in range(generator.randrange(3)):
+        line.insert(generator.randrange(len(line) + 1), generator.choice(b":|#@,.-+e0123456789cghmsd_\x00\xc3\xa9 "))
+    return bytes(line)
+
+
+def test_the_gateway_takes_every_metric_that_the_extension_takes_from_statsd(start, gateway):
+    generator, port = random.Random(11), closed_port()
+    environment = start(_name(), STATSD=port)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        for line in [*ODD_LINES, *(_noise(generator) for _ in range(2_000))]:
+            sender.sendto(line, ("127.0.0.1", port))
+            time.sleep(0.0002)  # a socket's buffer is small
+    environment.invoke()
+    environment.shut_down()
+    # `take` fails if the gateway rejects any.
+    gateway.take()
+    assert len({(one["name"], *one["labels"].items()) for one in gateway.events}) > 60
+    assert sum(one["value"] for one in gateway.events if one["name"] == "lambda_extension_dropped_metrics_total") > 100
 
 
 @pytest.mark.early
