@@ -35,6 +35,8 @@ pub(super) struct Record {
     owed: BTreeMap<(u16, u64), Identity>,
     /// The owed events of which a dead letter was sent.
     sent_letters: BTreeSet<(u16, u64)>,
+    /// The source and the index of each of them. Another one would count it again.
+    places: HashMap<(u16, u64), (String, usize)>,
     /// The first start of a tick of a shard.
     pub(super) started: HashMap<(u16, i64), i64>,
     /// By the key of the series, and the tick of its birth.
@@ -71,7 +73,14 @@ impl Record {
         let is_first = |entry: &(&(u16, u64), &Identity)| entry.1.to_string() == identity;
         let Some((&(shard, number), _)) = self.owed.iter().find(is_first) else { return vec![None; count] };
         let numbers = number..number + count as u64;
-        self.sent_letters.extend(numbers.clone().map(|number| (shard, number)));
+        for (index, number) in numbers.clone().enumerate() {
+            let place = (source.to_owned(), index);
+            let known = self.places.entry((shard, number)).or_insert_with(|| place.clone()).clone();
+            if known != place {
+                self.note(Fault::CountedTwice, || format!("an owed event is at {place:?}, and was at {known:?}"));
+            }
+            self.sent_letters.insert((shard, number));
+        }
         numbers.map(|number| self.identities.get(self.owed.get(&(shard, number))?).copied()).collect()
     }
 

@@ -66,6 +66,9 @@ pub(super) struct Plan {
     pub(super) hangs: f64,
     /// Two groups push one series.
     pub(super) has_groups: bool,
+    /// How often a dead letter is sent back, and the longest time between two looks at them.
+    pub(super) redriven: f64,
+    pub(super) operator_ms: i64,
 }
 
 impl Plan {
@@ -109,6 +112,8 @@ impl Plan {
             zeros_fail: 0.02,
             hangs: 0.002,
             has_groups,
+            redriven: 0.3,
+            operator_ms: 15 * MINUTE,
         };
         let (count, longest) = match kind {
             Kind::Short => (3, 6 * MINUTE),

@@ -37,6 +37,8 @@ pub(super) struct Letter {
     sent: DeadLetter,
     pub(super) events: Vec<Option<EventId>>,
     pub(super) is_redriven: bool,
+    /// When the operator sent it back.
+    redriven_at: Option<i64>,
     /// The operator has decided.
     is_seen: bool,
     /// Its events have their `id`s.
@@ -56,6 +58,11 @@ impl Letter {
 
     pub(super) fn explains_all(&self) -> bool {
         !self.sent.counted
+    }
+
+    /// A tick owed it. Its copies have one source, which is kept when they are sent back.
+    fn is_of_a_tick(&self) -> bool {
+        self.sent.source_message_id.contains(':')
     }
 
     pub(super) fn reason(&self) -> &'static str {
@@ -142,14 +149,21 @@ impl World {
         };
         *self.record.lock().unwrap().numbers.letters.entry(letter.reason.as_str()).or_default() += 1;
         let has_ids = message.is_some();
-        queue.letters.push(Letter { sent: letter, events, is_redriven: false, is_seen: false, has_ids });
+        queue.letters.push(Letter {
+            sent: letter,
+            events,
+            is_redriven: false,
+            redriven_at: None,
+            is_seen: false,
+            has_ids,
+        });
     }
 }
 
-/// Sends dead letters back, one of each group, and now and then twice, as a command that was killed and repeated.
+/// Sends dead letters back, and now and then twice, as a command that was killed and repeated.
 pub(super) async fn operate(world: Arc<World>) {
     while !world.is_calm() {
-        wait(world.below(15 * MINUTE)).await;
+        wait(world.below(world.plan.operator_ms)).await;
         let count = world.queue.lock().unwrap().letters.len();
         for position in 0..count {
             if !world.is_to_be_redriven(position) {
@@ -166,8 +180,8 @@ pub(super) async fn operate(world: Arc<World>) {
 }
 
 impl World {
-    /// Decides once for each dead letter, and takes one of each group. An `id` protects for an hour, so an event with one is not sent
-    /// again later.
+    /// Decides once for each dead letter. It takes one of each group, and the copies of one that a tick owed within an hour. An `id`
+    /// protects for an hour, so an event with one is not sent again later.
     fn is_to_be_redriven(&self, position: usize) -> bool {
         let mut queue = self.queue.lock().unwrap();
         if std::mem::replace(&mut queue.letters[position].is_seen, true) {
@@ -178,26 +192,33 @@ impl World {
         let record = self.record.lock().unwrap();
         let has_id = |event: &EventId| letter.has_ids && record.events[*event].identity.is_some();
         let is_late = !letter.sent.counted && letter.events.iter().flatten().any(has_id);
-        // Two ticks at once can send dead letters that have some events in common.
+        let is_early = |other: &Letter| other.redriven_at.is_some_and(|at| self.now() - at < 50 * MINUTE);
+        let is_copy = |other: &Letter| letter.is_of_a_tick() && other.is_of_a_tick() && is_early(other);
         let shares = |other: &Letter| other.events.iter().flatten().any(|event| letter.events.contains(&Some(*event)));
-        let is_same = |other: &Letter| other.is_redriven && (other.group() == letter.group() || shares(other));
+        let is_same =
+            |other: &Letter| other.is_redriven && (other.group() == letter.group() || shares(other)) && !is_copy(other);
         // The gauge, whose numbers must ascend.
         let is_unknown = !letter.has_ids && letter.events.contains(&None);
-        if is_unknown || may_be_counted || is_late || queue.letters.iter().any(is_same) || !self.chance(0.3) {
+        if is_unknown
+            || may_be_counted
+            || is_late
+            || queue.letters.iter().any(is_same)
+            || !self.chance(self.plan.redriven)
+        {
             return false;
         }
-        queue.letters[position].is_redriven = true;
+        (queue.letters[position].is_redriven, queue.letters[position].redriven_at) = (true, Some(self.now()));
         true
     }
 
     fn redrive(&self, number: usize) {
-        let (letter, events, has_ids) = {
+        let (letter, events, has_ids, keeps_source) = {
             let queue = self.queue.lock().unwrap();
             let letter = &queue.letters[number];
-            (letter.sent.clone(), letter.events.clone(), letter.has_ids)
+            (letter.sent.clone(), letter.events.clone(), letter.has_ids, letter.sent.counted || letter.is_of_a_tick())
         };
         let now = self.now();
-        let source = if letter.counted { letter.source_message_id.clone() } else { format!("dlq-{number}") };
+        let source = if keeps_source { letter.source_message_id.clone() } else { format!("dlq-{number}") };
         let sent = letter.sent_timestamp.filter(|_| letter.counted).map_or(now, |sent| sent.0);
         self.put_message(letter.body, events, sent, Some(source), (letter.counted, has_ids));
     }

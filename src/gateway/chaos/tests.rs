@@ -89,6 +89,14 @@ fn still_functions(plan: &mut Plan) {
     plan.functions = 8;
 }
 
+/// Ticks that overlap, with a table that takes long. All dead letters are sent back soon. There is room for one of the four series that
+/// come and go, so that an event of another one is counted later.
+fn many_dead_letters(plan: &mut Plan) {
+    (plan.shards, plan.max_series, plan.series_ttl_ms, plan.tick_delay_ms) = (1, 10, MINUTE, 9_000);
+    (plan.faults.delayed, plan.kill, plan.fails, plan.zeros_fail, plan.hangs) = (0.5, 0.02, 0.05, 0.05, 0.0);
+    (plan.redriven, plan.operator_ms, plan.pause_ms) = (1.0, MINUTE, 1_000);
+}
+
 fn ticks_twice(plan: &mut Plan) {
     plan.twice = 0.8;
 }
@@ -100,6 +108,7 @@ every_safeguard_matters! {
     with_identities_by_the_clock_repetitions_count_after_an_outage:
         IdentitiesFromCursor, CountedTwice, Long, three_hours_without_ticks;
     if_owed_events_are_forgotten_they_are_owed_or_counted_again: OwedAreRemembered, CountedTwice, Short, as_drawn;
+    if_owed_events_are_cut_anew_each_time_copies_count_twice: SameArrays, CountedTwice, Fast, many_dead_letters;
     without_the_order_of_keys_a_gauge_goes_back: KeyOrder, OldGauge, Short, as_drawn;
     if_items_of_a_message_are_put_side_by_side_an_earlier_gauge_wins: PutsInOrder, OldGauge, Short, as_drawn;
     without_compare_and_swap_two_ticks_commit: CompareAndSwap, CountedTwice, Short, ticks_twice;
