@@ -8,11 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 25] = [
+const LADDER: [&str; 26] = [
     "limits",
     "model",
     "protobuf",
     "blob",
+    "index",
     "event",
     "aggregate",
     "exposition",
@@ -36,11 +37,12 @@ const LADDER: [&str; 25] = [
     "local",
 ];
 
-const PURE: [&str; 12] = [
+const PURE: [&str; 13] = [
     "limits",
     "model",
     "protobuf",
     "blob",
+    "index",
     "event",
     "aggregate",
     "exposition",

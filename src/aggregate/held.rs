@@ -1,9 +1,9 @@
 //! Finds the series of a shard by their keys.
 
 use super::{Aggregate, SeriesKey};
+use crate::index::Index;
 use crate::model::Timestamp;
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use std::hash::BuildHasher;
 
 /// A typed series.
@@ -25,7 +25,7 @@ pub struct Series {
 #[derive(Clone, Default, Debug)]
 pub(super) struct HeldSeries {
     series: Vec<Series>,
-    index: HashTable<u32>,
+    index: Index,
     hasher: RandomState,
 }
 
@@ -54,8 +54,8 @@ impl HeldSeries {
 
     /// Returns the position of a series.
     pub(super) fn position(&self, key: SeriesKey<'_>) -> Option<usize> {
-        let is_it = |&i: &u32| *self.series[i as usize].key == *key.as_bytes();
-        self.index.find(hash(&self.hasher, key.as_bytes()), is_it).map(|&i| i as usize)
+        let is_it = |i: u32| *self.series[i as usize].key == *key.as_bytes();
+        self.index.find(hash(&self.hasher, key.as_bytes()), is_it).map(|i| i as usize)
     }
 
     pub(super) fn get(&self, key: SeriesKey<'_>) -> Option<&Series> {
@@ -68,36 +68,26 @@ impl HeldSeries {
 
     /// Adds a series, or replaces the one with its key. Returns its position and the replaced one.
     pub(super) fn insert(&mut self, series: Series) -> (usize, Option<Series>) {
-        if let Some(position) = self.position(series.key()) {
-            return (position, Some(std::mem::replace(&mut self.series[position], series)));
-        }
         let Self { series: all, index, hasher } = self;
         // A shard has at most MAX_SERIES, fewer than a u32 counts.
-        let position = u32::try_from(all.len()).unwrap_or(u32::MAX);
-        index.insert_unique(hash(hasher, &series.key), position, |&i| hash(hasher, &all[i as usize].key));
+        let next = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let is_it = |i: u32| all[i as usize].key == series.key;
+        let position = index.find_or_insert(hash(hasher, &series.key), next, is_it) as usize;
+        if let Some(known) = all.get_mut(position) {
+            return (position, Some(std::mem::replace(known, series)));
+        }
         all.push(series);
-        (all.len() - 1, None)
+        (position, None)
     }
 
     pub(super) fn remove(&mut self, key: SeriesKey<'_>) -> Option<Series> {
         let position = self.position(key)?;
         let Self { series, index, hasher } = self;
-        let mut take = |key: &[u8], is_it: usize| {
-            if let Ok(found) = index.find_entry(hash(hasher, key), |&i| i as usize == is_it) {
-                found.remove();
-            }
-        };
-        take(key.as_bytes(), position);
+        let number = |position: usize| u32::try_from(position).unwrap_or(u32::MAX);
+        index.replace(hash(hasher, key.as_bytes()), number(position), None);
         let last = series.len() - 1;
         if last != position {
-            let key = &series[last].key;
-            take(key, last);
-            let moved = u32::try_from(position).unwrap_or(u32::MAX);
-            let own = hash(hasher, key);
-            index.insert_unique(own, moved, |&i| {
-                let i = if i as usize == position { last } else { i as usize };
-                hash(hasher, &series[i].key)
-            });
+            index.replace(hash(hasher, &series[last].key), number(last), Some(number(position)));
         }
         Some(series.swap_remove(position))
     }

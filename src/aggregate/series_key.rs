@@ -46,23 +46,32 @@ impl<'a> SeriesKey<'a> {
     /// Reads a key from the front of `input`, and checks it.
     pub fn take(input: &mut &'a [u8]) -> Result<Self, BlobError> {
         let all = *input;
-        let is_name = |name: &str| (1..=MAX_NAME_BYTES).contains(&name.len());
-        if !is_name(take_text(input)?) {
+        let is_name = |name: &[u8]| (1..=MAX_NAME_BYTES).contains(&name.len());
+        if !is_name(take_bytes(input)?) {
             return Err(BlobError::Damaged("a series has no name, or too long a name"));
         }
         let count = take_count(input, 2)?;
         if count > MAX_LABELS {
             return Err(BlobError::Damaged("a series has too many labels"));
         }
-        let mut last = "";
+        let mut last = &[][..];
         for _ in 0..count {
-            let (name, value) = (take_text(input)?, take_text(input)?);
+            let (name, value) = (take_bytes(input)?, take_bytes(input)?);
             if !is_name(name) || name <= last || value.is_empty() {
                 return Err(BlobError::Damaged("the labels of a series are no label set"));
             }
             last = name;
         }
-        Ok(Self(&all[..all.len() - input.len()]))
+        let key = &all[..all.len() - input.len()];
+        // Few keys have another character or a long text. Then each text is checked.
+        if !key.is_ascii() {
+            let mut rest = key;
+            take_text(&mut rest)?;
+            for _ in 0..2 * take_count(&mut rest, 2)? {
+                take_text(&mut rest)?;
+            }
+        }
+        Ok(Self(key))
     }
 
     /// `bytes` are those of a key that [`Self::take`] has checked, or that [`Self::write`] wrote.
@@ -87,15 +96,15 @@ impl<'a> SeriesKey<'a> {
 
     pub fn name(self) -> &'a str {
         let mut rest = self.0;
-        text(&mut rest)
+        std::str::from_utf8(take_bytes(&mut rest).unwrap_or_default()).unwrap_or_default()
     }
 
     /// Returns the labels in the order of their names.
     pub fn labels(self) -> impl ExactSizeIterator<Item = (&'a str, &'a str)> + Clone {
-        let mut rest = self.0;
-        text(&mut rest);
-        let count = take_count(&mut rest, 0).unwrap_or_default();
-        (0..count).map(move |_| (text(&mut rest), text(&mut rest)))
+        let mut texts = Texts::of(self);
+        texts.next();
+        let count = take_count(&mut texts.rest, 0).unwrap_or_default();
+        (0..count).map(move |_| (texts.next(), texts.next()))
     }
 
     /// `None` if the key is not a checked one.
@@ -114,9 +123,30 @@ impl<'a> SeriesKey<'a> {
     }
 }
 
-fn text<'a>(rest: &mut &'a [u8]) -> &'a str {
-    let bytes = take_bytes(rest).unwrap_or_default();
-    std::str::from_utf8(bytes).unwrap_or_default()
+/// The texts of a checked key that were not read yet.
+#[derive(Clone, Copy)]
+struct Texts<'a> {
+    rest: &'a [u8],
+    /// The whole key, if it is UTF-8: lengths below 128 are. Then no text needs to be checked again.
+    whole: Option<&'a str>,
+}
+
+impl<'a> Texts<'a> {
+    fn of(key: SeriesKey<'a>) -> Self {
+        Self { rest: key.0, whole: std::str::from_utf8(key.0).ok() }
+    }
+
+    fn next(&mut self) -> &'a str {
+        let bytes = take_bytes(&mut self.rest).unwrap_or_default();
+        let text = match self.whole {
+            Some(whole) => {
+                let end = whole.len() - self.rest.len();
+                whole.get(end - bytes.len()..end)
+            }
+            None => std::str::from_utf8(bytes).ok(),
+        };
+        text.unwrap_or_default()
+    }
 }
 
 /// Returns the shard of a series. The families `x`, `x_sum`, `x_count` and `x_bucket` with the same labels share a shard, because two of
