@@ -7,7 +7,7 @@ use hashbrown::hash_table::Entry;
 #[derive(Clone, Default, Debug)]
 pub struct Index(HashTable<Slot>);
 
-/// Half of a hash and a position, in eight bytes: a table of 100,000 series has an index for its labels and one for its names.
+/// Half of a hash and a position. More of the hash would double the memory, and only find the rare equal halves sooner.
 #[derive(Clone, Copy, Debug)]
 struct Slot {
     hash: u32,
