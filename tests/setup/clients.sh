@@ -59,25 +59,25 @@ need_java_client() {
     printf '%s' "$wanted" > "$stamp"
 }
 
-# need_otlp_clients: the OpenTelemetry SDKs for Node.js, Go and Java, a program for each, and the example in Go.
+# need_otlp_clients: the OpenTelemetry SDKs for Node.js, Go and Java, a program for each, and the examples in Go and Java.
 need_otlp_clients() {
     local source=tests/contract/clients/otlp folder=$env_dir/clients/otlp stamp=$env_dir/stamps/clients-otlp wanted
-    local example=$PWD/examples/otlp/metrics.go
+    local examples=$PWD/examples/otlp
     need_go && node_fits && have javac && have mvn || return 1
-    wanted="$(node --version) $(go env GOVERSION) $(javac -version 2>&1) $(cat "$source"/{node/package-lock.json,go/*,java/*} "$example" | cksum)"
+    wanted="$(node --version) $(go env GOVERSION) $(javac -version 2>&1) $(cat "$source"/{node/package-lock.json,go/*,java/*} "$examples"/{metrics.go,Metrics.java} | cksum)"
     [ "$(cat "$stamp" 2> /dev/null)" = "$wanted" ] && [ -d "$folder/java/classes" ] && return 0
     say "building $source into tests/.env/clients/otlp"
     rm -rf "$folder" "$stamp"
     mkdir -p "$folder"/{node,go}
     cp "$source"/node/package{,-lock}.json "$folder/node" || return 1
     (cd "$folder/node" && npm ci --no-fund --no-audit --loglevel=error) < /dev/null || return 1
-    (cd "$source/go" && go build -trimpath -o "$folder/go/push" . && go build -trimpath -o "$folder/go/example" "$example") < /dev/null || return 1
+    (cd "$source/go" && go build -trimpath -o "$folder/go/push" . && go build -trimpath -o "$folder/go/example" "$examples/metrics.go") < /dev/null || return 1
     mvn -q -B -Dstyle.color=never -f "$source/java/pom.xml" dependency:copy-dependencies -DoutputDirectory="$folder/java/jars" < /dev/null || return 1
-    javac -cp "$folder/java/jars/*" -d "$folder/java/classes" "$source/java/Push.java" || return 1
+    javac -cp "$folder/java/jars/*" -d "$folder/java/classes" "$source/java/Push.java" "$examples/Metrics.java" || return 1
     printf '%s' "$wanted" > "$stamp"
 }
 
-# need_rust_client: the program for both libraries, and that for OpenTelemetry's SDK; three minutes of CPU.
+# need_rust_client: the program for both libraries, and those for OpenTelemetry's SDK; three minutes of CPU.
 need_rust_client() {
     local source=tests/contract/clients/rust folder=$env_dir/clients/rust
     say "building $source into tests/.env/clients/rust"

@@ -23,18 +23,15 @@ fn main() -> Result<(), Box<dyn Error>> {
         ("service.instance.id", "one".to_owned()),
         ("deployment.environment.name", "test".to_owned()),
     ];
-    let resource = Resource::builder_empty()
-        .with_attributes(attributes.map(|(key, value)| KeyValue::new(key, value)))
-        .build();
+    let resource =
+        Resource::builder_empty().with_attributes(attributes.map(|(key, value)| KeyValue::new(key, value))).build();
     let native = |instrument: &Instrument| {
-        let aggregation =
-            Aggregation::Base2ExponentialHistogram { max_size: 160, max_scale: 20, record_min_max: true };
+        let aggregation = Aggregation::Base2ExponentialHistogram { max_size: 160, max_scale: 20, record_min_max: true };
         let is_native = instrument.name() == "client.native";
         is_native.then(|| Stream::builder().with_aggregation(aggregation).build().ok()).flatten()
     };
     let reader = PeriodicReader::builder(exporter).build();
-    let provider =
-        SdkMeterProvider::builder().with_reader(reader).with_resource(resource).with_view(native).build();
+    let provider = SdkMeterProvider::builder().with_reader(reader).with_resource(resource).with_view(native).build();
     let meter = provider.meter("client");
     let orders = meter.u64_counter("client.orders").with_unit("1").with_description("Orders taken.").build();
     orders.add(3, &[KeyValue::new("kind", "new")]);
