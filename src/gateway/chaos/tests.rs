@@ -43,6 +43,13 @@ fn every_event_counts_once_if_ticks_overlap_and_the_receiver_fails() {
     run_all(Kind::Fast, 0..1);
 }
 
+#[test]
+fn every_event_counts_once_if_copies_of_dead_letters_are_sent_back() {
+    let mut plan = Plan::draw(Kind::Fast, 1);
+    many_dead_letters(&mut plan);
+    run_right(&plan, 1);
+}
+
 /// Breaks a safeguard, and expects that one of some schedules goes wrong.
 fn finds(without: Safeguard, expected: Fault, kind: Kind, change: fn(&mut Plan), seeds: Range<u64>) {
     break_safeguard(Some(without));
