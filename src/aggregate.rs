@@ -42,6 +42,7 @@ mod summary;
 mod summary_window;
 
 pub use counter::Counter;
+pub use exponential::upper_bound as bucket_bound;
 pub use exposed::{Bound, Exposed, ExposedValue};
 pub use fold::{Fold, FoldRules, Folded};
 pub use gauge::Gauge;

@@ -100,13 +100,16 @@ pub const MAX_GROUP_ITEM_BYTES: usize = 400_000;
 pub const MAX_GROUP_BYTES: usize = 8 << 20;
 
 /// The memory of the series and labels of a pushed group, without their texts.
-pub const MAX_GROUP_MEMORY: usize = 32 << 20;
+pub const MAX_GROUP_MEMORY: usize = 16 << 20;
 
 /// Times that a change of a group is tried, if others come between.
 pub const MAX_GROUP_ATTEMPTS: u32 = 20;
 
 /// The bytes of all groups that one request shows, unpacked.
 pub const MAX_LISTED_GROUP_BYTES: usize = 24 << 20;
+
+/// The memory of all series of groups that one scrape shows, without their texts. The whole scrape takes about three times as much.
+pub const MAX_EXPOSED_BYTES: usize = 20 << 20;
 
 /// The bytes of all snapshots that one request reads, as they are stored.
 pub const MAX_SHOWN_SNAPSHOT_BYTES: u64 = 16 << 20;

@@ -8,8 +8,8 @@
 //! rebinding). On any other address it also answers web pages.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONNECTION, HOST, ORIGIN};
-use http::{HeaderMap, HeaderValue, Request, Response, Version};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -34,6 +34,10 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_DRAINED_BYTES: usize = 64 << 20;
 /// Requests may take this long to end when the listener stops.
 const GRACE: Duration = Duration::from_secs(5);
+
+/// The headers of an answer that the server gives itself.
+const PLAIN_HEADERS: [(HeaderName, &str); 3] =
+    [(CONTENT_TYPE, "text/plain; charset=utf-8"), (CACHE_CONTROL, "no-store"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
 
 #[derive(Debug)]
 pub enum Body {
@@ -125,8 +129,12 @@ async fn connection<A, F>(
             return Ok(plain(403, refusal));
         }
         let received = tokio::time::timeout(READ_TIMEOUT, read(body, max_body_bytes)).await;
-        let Ok(Some(body)) = received else {
-            return Ok(plain(408, "the body did not arrive whole within 30 seconds"));
+        let body = match received {
+            Ok(Some(body)) => body,
+            Ok(None) => {
+                return Ok(plain(400, "the body breaks off, or its chunks are damaged (RFC 9112, section 7.1)"));
+            }
+            Err(_) => return Ok(plain(408, "the body did not arrive whole within 30 seconds")),
         };
         Ok::<_, Infallible>(answer(Request::from_parts(parts, body)).await.map(Full::new))
     });
@@ -206,9 +214,13 @@ async fn read(mut body: Incoming, max_body_bytes: usize) -> Option<Body> {
     Some(if length > max_body_bytes { Body::TooLarge } else { Body::Whole(whole.freeze()) })
 }
 
+/// Answers with a sentence, in the form of the answers behind the server.
 fn plain(status: u16, text: &'static str) -> Response<Full<Bytes>> {
-    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let mut response = Response::new(Full::new(Bytes::from(format!("{text}\n"))));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap_or_default();
+    for (name, value) in PLAIN_HEADERS {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
     response
 }
 

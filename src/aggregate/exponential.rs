@@ -308,7 +308,7 @@ fn key_at(exponent: i32, schema: i8) -> i32 {
 
 /// Returns the upper bound of a bucket, which is infinite for the last one. With a schema above [`FINEST_SCHEMA`] it may be a few units in
 /// the last place away from that of Prometheus.
-fn upper_bound(key: i32, schema: i8) -> f64 {
+pub fn upper_bound(key: i32, schema: i8) -> f64 {
     if schema > FINEST_SCHEMA {
         let shift = schema - FINEST_SCHEMA;
         let rest = key & ((1 << shift) - 1);

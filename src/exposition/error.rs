@@ -2,7 +2,8 @@
 
 use super::Labels;
 use crate::limits::{
-    MAX_EXCERPT_CHARS, MAX_LABELS, MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_NAMES, MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES,
+    MAX_DOOR_PROTOBUF_BYTES, MAX_EXCERPT_CHARS, MAX_LABELS, MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_NAMES,
+    MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES,
 };
 use crate::model::{MetricType, Timestamp};
 use crate::protobuf::ProtobufError;
@@ -80,6 +81,8 @@ pub enum Problem {
     },
     /// The native histograms take more than [`MAX_PUSHED_HISTOGRAM_BYTES`].
     TooManyBuckets,
+    /// The series and labels take more than [`MAX_DOOR_PROTOBUF_BYTES`] when they are sent.
+    TooMuchToSend,
     /// The spans of a native histogram have another number of buckets than the histogram.
     SpansMismatch {
         of_spans: u64,
@@ -100,7 +103,11 @@ impl ParseError {
     pub fn is_size(&self) -> bool {
         matches!(
             self.problem,
-            Problem::BodyTooLarge { .. } | Problem::TooManySeries | Problem::TooManyNames | Problem::TooManyBuckets
+            Problem::BodyTooLarge { .. }
+                | Problem::TooManySeries
+                | Problem::TooManyNames
+                | Problem::TooManyBuckets
+                | Problem::TooMuchToSend
         )
     }
 }
@@ -168,6 +175,10 @@ impl fmt::Display for Problem {
                     "the native histograms of the body take more than {MAX_PUSHED_HISTOGRAM_BYTES} bytes of memory"
                 )
             }
+            Self::TooMuchToSend => write!(
+                f,
+                "the series take more than {MAX_DOOR_PROTOBUF_BYTES} bytes when they are sent: push fewer series at once"
+            ),
             Self::SpansMismatch { of_spans, buckets } => {
                 write!(f, "the spans of a native histogram have {of_spans} buckets, and there are {buckets} counts")
             }

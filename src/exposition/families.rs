@@ -135,6 +135,11 @@ impl Exposition<'_> {
         self.families.iter().map(|record| Family { exposition: self, record })
     }
 
+    /// Returns the series at a position, counted through [`Self::families`].
+    pub fn series_at(&self, position: usize) -> Option<Series<'_>> {
+        self.series.get(position).map(|record| Series { exposition: self, record })
+    }
+
     pub fn series_count(&self) -> usize {
         self.series.len()
     }

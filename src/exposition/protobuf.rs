@@ -7,8 +7,8 @@
 
 use super::builder::{Builder, check_size};
 use super::error::{Excerpt, ParseError, Place, Problem};
-use super::families::{Exposition, LabelRange, NO_BOUND, Span};
-use crate::limits::{MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_SERIES};
+use super::families::{Exposition, LabelRange, LabelRecord, NO_BOUND, Span};
+use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_PUSHED_HISTOGRAM_BYTES, MAX_PUSHED_SERIES};
 use crate::model::{self, Counts, METRIC_NAME_LABEL, MetricType, NativeHistogram, ResetHint, Timestamp, write_bound};
 use crate::protobuf::{Field, Message, sint64};
 
@@ -39,6 +39,8 @@ struct Parser {
     buckets: Vec<(f64, f64)>,
     /// The memory that native histograms may still take.
     histogram_bytes: usize,
+    /// The bytes that series may still take when they are sent. A bucket of eleven bytes takes a hundred.
+    sent_bytes: usize,
 }
 
 /// The names of the series of a family.
@@ -53,6 +55,8 @@ struct Names {
 /// One metric of a family, whose labels are in the builder.
 struct Metric<'m> {
     labels: LabelRange,
+    /// The bytes of the labels when they are sent.
+    label_bytes: usize,
     timestamp: Option<Timestamp>,
     /// The message of its type, if there is one.
     value: Option<Message<'m>>,
@@ -86,7 +90,8 @@ impl Parser {
     fn new() -> Self {
         let mut builder = Builder::new("", Place::Family);
         let (le, quantile) = (builder.store("le"), builder.store("quantile"));
-        Self { builder, le, quantile, name: None, buckets: Vec::new(), histogram_bytes: MAX_PUSHED_HISTOGRAM_BYTES }
+        let (histogram_bytes, sent_bytes) = (MAX_PUSHED_HISTOGRAM_BYTES, MAX_DOOR_PROTOBUF_BYTES);
+        Self { builder, le, quantile, name: None, buckets: Vec::new(), histogram_bytes, sent_bytes }
     }
 
     fn family(&mut self, message: Message<'_>, number: u32) -> Result<(), Problem> {
@@ -170,9 +175,12 @@ impl Parser {
                 _ => {}
             }
         }
-        // Prometheus takes 0 for no time, too.
-        let timestamp = (timestamp != 0).then_some(Timestamp(timestamp));
-        Ok(Metric { labels: self.builder.labels()?, timestamp, value, has_bound, number })
+        // Prometheus takes 0 for no time, too. The least number is that of no time in a record.
+        let timestamp = (timestamp != 0).then_some(Timestamp(timestamp.max(i64::MIN + 1)));
+        let labels = self.builder.labels()?;
+        let all = &self.builder.exposition.labels[labels.start as usize..];
+        let label_bytes = all.iter().map(sent_len).sum();
+        Ok(Metric { labels, label_bytes, timestamp, value, has_bound, number })
     }
 
     /// Returns the name of the label.
@@ -213,6 +221,10 @@ impl Parser {
     }
 
     fn add(&mut self, metric: &Metric<'_>, name: u32, bound: u32, value: f64) -> Result<(), Problem> {
+        let Exposition { names, labels, .. } = &self.builder.exposition;
+        let of_bound = labels.get(bound as usize).map_or(0, sent_len);
+        let bytes = SERIES_BYTES + names[name as usize].name.len as usize + metric.label_bytes + of_bound;
+        self.sent_bytes = self.sent_bytes.checked_sub(bytes).ok_or(Problem::TooMuchToSend)?;
         self.builder.series(name, metric.labels, bound, (metric.timestamp, value), metric.number)
     }
 
@@ -361,6 +373,14 @@ impl Parser {
         self.histogram_bytes = self.histogram_bytes.checked_sub(bytes).ok_or(Problem::TooManyBuckets)?;
         Ok(())
     }
+}
+
+/// The name's own label, the value, the time and the lengths of a series.
+const SERIES_BYTES: usize = 40;
+
+/// Returns at least as many bytes as a label takes when it is sent.
+fn sent_len(label: &LabelRecord) -> usize {
+    (label.name.len + label.value.len) as usize + 8
 }
 
 impl<'m> Metric<'m> {

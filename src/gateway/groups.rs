@@ -38,7 +38,7 @@ pub struct Groups {
 pub(super) enum Change<'c> {
     Push {
         mode: PushMode,
-        families: &'c [MetricFamily<'c>],
+        families: Families<'c>,
         ttl: Option<i64>,
     },
     /// A push failed.
@@ -46,6 +46,16 @@ pub(super) enum Change<'c> {
         ttl: Option<i64>,
     },
     Delete,
+}
+
+/// Makes the families of a push, anew for each try: a copy would take their memory twice.
+#[derive(Clone, Copy)]
+pub(super) struct Families<'c>(pub(super) &'c (dyn Fn() -> Vec<MetricFamily<'c>> + Sync));
+
+impl fmt::Debug for Families<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Families")
+    }
 }
 
 /// Why a group was not changed or read.
@@ -140,7 +150,7 @@ impl Groups {
         };
         match change {
             Change::Push { mode, families, ttl } => {
-                group.push(mode, families.to_vec(), now, ttl.or(self.default_ttl));
+                group.push(mode, (families.0)(), now, ttl.or(self.default_ttl));
             }
             Change::Fail { ttl } => group.fail(now, ttl.or(self.default_ttl)),
             Change::Delete => {

@@ -4,27 +4,27 @@
 //! * A push is one unit: if the gateway itself finds an error, nothing of the push is sent.
 //! * Samples without a time get the time of the push. If the receiver calls one of them late or a duplicate, a newer push
 //!   has replaced it. Such a sample is superseded, and counts as delivered.
-//! * An item of the delivery is a series, in the order of the body. The last item is the gateway's own `push_time_seconds`.
 //! * With a table, samples with their own times are written first. The group is stored only if they are.
+//! * A large body is written in parts, and no copy is made of a group that cannot fit into the table. Either would take more
+//!   memory than a function has.
 
-use super::groups::Change;
-use super::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};
+mod judge;
+mod parts;
+
+use super::groups::{Change, Families};
 use super::watch::Watch;
-use super::{Gateway, Groups, GroupsError, Stages, Summary, metadata};
+use super::{Gateway, Groups, GroupsError, Summary, metadata};
 use crate::aws::Transport;
-use crate::event::Rules;
 use crate::exposition::{Exposition, Family, Place, SampleValue, Series};
-use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_EXCERPT_CHARS, MAX_LABELS};
+use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_GROUP_MEMORY};
 use crate::model::{
-    FamilySeries, FamilyValue, ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricFamily, MetricName,
-    MetricType, NameError, Reason, Rejection, Timestamp, Value,
+    FamilySeries, FamilyValue, Label, LabelSet, MetricFamily, MetricName, MetricType, Rejection, Timestamp,
 };
 use crate::push_group::{FAILURE_TIME, GroupTooLarge, GroupingKey, PUSH_TIME, PushMode};
-use crate::remote_write::Outcomes;
-use crate::series::{SampleTable, SampleTableBuilder};
 use crate::wire::Metadata;
+use judge::{Judge, Repeated, check_size, labels};
+use parts::{PartsResult, Which};
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -58,8 +58,8 @@ pub struct Pushed {
 pub enum PushResult {
     /// All samples are stored, or superseded.
     Stored,
-    /// The receiver refused some samples for ever. All others are stored.
-    Refused { refused: u64, of: u64, first: String },
+    /// The receiver refused some samples for ever. `rest` says what became of all others.
+    Refused { refused: u64, of: u64, rest: &'static str, first: String },
     /// Some samples are not stored, and may be later.
     Failed { failure: String, retry_after: Option<Duration> },
 }
@@ -105,80 +105,68 @@ impl<T: Transport, D> Gateway<T, D> {
 
     /// Checks a push, writes the samples that have their own time, and keeps the others as the group.
     async fn keep(&self, groups: &Groups, push: &Push<'_>) -> Result<Pushed, PushError> {
-        let mut stages = Stages::default();
         let mut watch = Watch::start();
+        let mut summary = Summary { messages: 1, ..Summary::default() };
         let common = push.key.common_labels(&self.rules.external_labels);
         check_size(push.body, &common)?;
-        let mut table = SampleTableBuilder::with_capacity(push.body.series_count() + 1).with_common_labels(&common);
-        let series = read(push, &self.rules, &common, &mut table, |_| true)?;
-        drop(finish(push, table)?);
-        stages.read = watch.lap();
-        let mut summary = Summary { received: u64::from(series), messages: 1, ..Summary::default() };
-        let has_time = |series: Series<'_>| series.timestamp().is_some();
-        let mut timed = SampleTableBuilder::default().with_common_labels(&common);
-        if read(push, &self.rules, &common, &mut timed, has_time)? > 0 {
-            let timed = finish(push, timed)?;
-            let messages = [ItemId(0)];
-            let written = self.writer.write(&timed, &messages, push.request_id, push.deadline).await;
-            let outcomes = written.delivery.outcomes(|_| false);
-            stages.encode = written.encoding;
-            (summary.samples, summary.series, summary.sent) = (outcomes.samples, outcomes.series, written.sent);
-            let all = taken(push.body).map(|(_, series)| series).filter(|series| has_time(*series));
-            let result = result(&mut summary, &outcomes, all, written.retry_after);
-            if result != PushResult::Stored {
-                stages.send = watch.lap().saturating_sub(written.encoding);
-                summary.stages = Stages { total: watch.total(), ..stages };
-                return Ok(Pushed { result, summary });
+        check_group(push.body)?;
+        let repeated = Judge::new(push, &self.rules, &common).all()?;
+        summary.stages.read = watch.lap();
+        let received = taken(push.body).count() as u64;
+        if taken(push.body).any(|(.., series)| has_time(series)) {
+            let written = self.write_parts(push, &common, Some(&repeated), Which::Timed, &mut summary).await?;
+            let others = received - summary.received;
+            summary.received = received;
+            match written {
+                PartsResult::Stored => {}
+                PartsResult::Failed { failure, retry_after } => {
+                    summary.errored += others;
+                    summary.stages.total = watch.total();
+                    return Ok(Pushed { result: PushResult::Failed { failure, retry_after }, summary });
+                }
+                PartsResult::Refused { reason, first } => {
+                    let refused = summary.rejected;
+                    summary.rejected += others;
+                    summary.rejected_by[reason as usize] += others;
+                    summary.stages.total = watch.total();
+                    let result = PushResult::Refused { refused, of: received, rest: "the group is not changed", first };
+                    return Ok(Pushed { result, summary });
+                }
             }
         }
-        let families = families(push);
+        watch.lap();
         let Push { key, mode, ttl, now, deadline, .. } = *push;
-        let change = Change::Push { mode, families: &families, ttl };
+        let families = || families(push, &repeated);
+        let change = Change::Push { mode, families: Families(&families), ttl };
         let changed = groups.change(key, change, now, deadline).await;
-        (summary.delivered, summary.errored) = (summary.received, 0);
+        (summary.received, summary.delivered) = (received, received);
         let result = match changed {
             Ok(()) => PushResult::Stored,
             Err(GroupsError::TooLarge(error)) => return Err(PushError::GroupTooLarge(error)),
             Err(error) => {
-                (summary.delivered, summary.errored) = (0, summary.received);
+                (summary.delivered, summary.errored) = (0, received);
                 PushResult::Failed { failure: error.to_string(), retry_after: None }
             }
         };
-        stages.send = watch.lap().saturating_sub(stages.encode);
-        summary.stages = Stages { total: watch.total(), ..stages };
+        summary.stages.send += watch.lap();
+        summary.stages.total = watch.total();
         Ok(Pushed { result, summary })
     }
 
     async fn write_through(&self, push: &Push<'_>) -> Result<Pushed, PushError> {
-        let mut stages = Stages::default();
-        let mut watch = Watch::start();
+        let watch = Watch::start();
+        let mut summary = Summary { messages: 1, ..Summary::default() };
         let common = push.key.common_labels(&self.rules.external_labels);
         check_size(push.body, &common)?;
-        let mut table = SampleTableBuilder::with_capacity(push.body.series_count() + 1).with_common_labels(&common);
-        let series = read(push, &self.rules, &common, &mut table, |_| true)?;
-        let own = MetricName::as_is(Cow::Borrowed(PUSH_TIME)).ok();
-        table.add(ItemId(series), LabelSet::default(), own.map(|name| (name, push.now, seconds(push.now))));
-        stages.read = watch.lap();
-        let table = finish(push, table)?;
-        stages.merge = watch.lap();
-        let messages = [ItemId(0)];
-        let written = self.writer.write(&table, &messages, push.request_id, push.deadline).await;
-        let outcomes = written.delivery.outcomes(|_| false);
-        stages.encode = written.encoding;
-        stages.send = watch.lap().saturating_sub(written.encoding);
-
-        let mut summary = Summary {
-            received: u64::from(series) + 1,
-            samples: outcomes.samples,
-            series: outcomes.series,
-            inexact: outcomes.inexact,
-            sent: written.sent,
-            messages: 1,
-            stages,
-            ..Summary::default()
+        let result = match self.write_parts(push, &common, None, Which::All, &mut summary).await? {
+            PartsResult::Stored => PushResult::Stored,
+            PartsResult::Failed { failure, retry_after } => PushResult::Failed { failure, retry_after },
+            PartsResult::Refused { first, .. } => {
+                let (refused, of) = (summary.rejected, summary.received);
+                let rest = if refused == of { "none is stored" } else { "the rest is stored" };
+                PushResult::Refused { refused, of, rest, first }
+            }
         };
-        let all = taken(push.body).map(|(_, series)| series);
-        let result = result(&mut summary, &outcomes, all, written.retry_after);
         if !matches!(result, PushResult::Failed { .. }) {
             let Push { body, now, request_id, deadline, .. } = *push;
             let named: Vec<_> = body.families().filter_map(|family| Some((metadata_name(family)?, family))).collect();
@@ -196,42 +184,28 @@ impl<T: Transport, D> Gateway<T, D> {
     }
 }
 
-/// Counts the outcomes, and returns the result of the push. `series` are those that were sent, in the order of their items.
-fn result<'x>(
-    summary: &mut Summary,
-    outcomes: &Outcomes,
-    series: impl Iterator<Item = Series<'x>>,
-    retry_after: Option<Duration>,
-) -> PushResult {
-    let series: Vec<_> = series.collect();
-    let series = |item: ItemId| series.get(item.0 as usize).copied();
-    let first = summary.count(outcomes, |item, reason| is_superseded(series(item), reason), |_| {});
-    match first {
-        _ if summary.errored > 0 => {
-            let failure = outcomes.failure.clone().unwrap_or_else(|| "it could not be sent".to_owned());
-            PushResult::Failed { failure, retry_after }
-        }
-        Some((item, rejection)) => {
-            let first = match series(item) {
-                Some(series) => format!("{}: {}: {}", series.place(), shown(series), rejection.detail),
-                None => format!("{PUSH_TIME}: {}", rejection.detail),
-            };
-            PushResult::Refused { refused: summary.rejected, of: summary.received, first }
-        }
-        None => PushResult::Stored,
-    }
+/// Returns an error if the group would certainly not fit into the table: before a copy of its series is made.
+fn check_group(body: &Exposition<'_>) -> Result<(), PushError> {
+    let kept = taken(body).filter(|(.., series)| !has_time(*series));
+    let labels = kept.map(|(.., series)| series.labels().filter(|(_, value)| !value.is_empty()).count());
+    let bytes: usize = labels.map(|labels| size_of::<FamilySeries<'_>>() + labels * size_of::<Label<'_>>()).sum();
+    if bytes > MAX_GROUP_MEMORY { Err(PushError::GroupTooLarge(GroupTooLarge::Body)) } else { Ok(()) }
 }
 
 /// Returns the families of a checked push, with translated names, as its group keeps them. Labels that the key decides
 /// about and samples with a time of their own are not in them.
-fn families<'p>(push: &Push<'p>) -> Vec<MetricFamily<'p>> {
+fn families<'p>(push: &Push<'p>, repeated: &Repeated) -> Vec<MetricFamily<'p>> {
     let no_labels = LabelSet::default();
-    let mut seen = HashSet::new();
     let mut families = Vec::new();
+    let mut position = 0;
     for family in push.body.families() {
-        let mut kept = Vec::new();
+        let mut kept = Vec::with_capacity(family.series().len());
         let mut name = MetricName::translate(Cow::Borrowed(family.name())).ok();
-        for series in family.series().filter(|series| !OWN_NAMES.contains(&series.name())) {
+        for series in family.series() {
+            position += 1;
+            if OWN_NAMES.contains(&series.name()) {
+                continue;
+            }
             let Ok(series_name) = MetricName::translate(Cow::Borrowed(series.name())) else { continue };
             name.get_or_insert_with(|| series_name.clone());
             let Ok(labels) = labels(series, push.key, &no_labels) else { continue };
@@ -239,7 +213,7 @@ fn families<'p>(push: &Push<'p>) -> Vec<MetricFamily<'p>> {
                 SampleValue::Float(value) => FamilyValue::Float(value),
                 SampleValue::Histogram(histogram) => FamilyValue::Histogram(Box::new(histogram.clone())),
             };
-            if series.timestamp().is_none() && seen.insert((series_name.clone(), labels.clone())) {
+            if !has_time(series) && !repeated.has(position - 1) {
                 kept.push(FamilySeries { name: series_name, labels, value });
             }
         }
@@ -257,183 +231,15 @@ fn metadata_name(family: Family<'_>) -> Option<MetricName<'_>> {
     MetricName::translate(Cow::Borrowed(family.name())).ok().filter(|_| has_metadata)
 }
 
-/// Reports whether a newer push replaced the sample before it was written.
-fn is_superseded(series: Option<Series<'_>>, reason: Reason) -> bool {
-    let has_own_time = series.is_some_and(|series| series.timestamp().is_some());
-    !has_own_time && matches!(reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp)
-}
-
-/// Returns an error if the request's labels times its samples are too much to build and to send.
-fn check_size(body: &Exposition<'_>, common: &LabelSet<'_>) -> Result<(), PushError> {
-    let of_common: usize = common.as_slice().iter().map(|label| label_len(label.name.as_str(), &label.value)).sum();
-    // The value, the time, and the lengths of the series.
-    let of_series = |series: Series<'_>| {
-        let own: usize = series.labels().map(|(name, value)| label_len(name, value)).sum();
-        24 + label_len(METRIC_NAME_LABEL, series.name()) + own + of_common
-    };
-    let bytes = taken(body).map(|(_, series)| of_series(series)).sum();
-    if bytes > MAX_DOOR_PROTOBUF_BYTES { Err(PushError::TooLarge { bytes }) } else { Ok(()) }
-}
-
-/// Returns the series that are written: all but those of the gateway's own names.
-fn taken<'x>(body: &'x Exposition<'_>) -> impl Iterator<Item = (Family<'x>, Series<'x>)> {
+/// Returns the series that are written, with their positions: all but those of the gateway's own names.
+fn taken<'x>(body: &'x Exposition<'_>) -> impl Iterator<Item = (u32, Family<'x>, Series<'x>)> {
     let all = body.families().flat_map(|family| family.series().map(move |series| (family, series)));
-    all.filter(|(_, series)| !OWN_NAMES.contains(&series.name()))
+    let all = (0..).zip(all).map(|(position, (family, series))| (position, family, series));
+    all.filter(|(.., series)| !OWN_NAMES.contains(&series.name()))
 }
 
-/// Reads into the table all series that are `wanted`. Returns their number.
-fn read<'p>(
-    push: &Push<'p>,
-    rules: &Rules,
-    common: &LabelSet<'_>,
-    table: &mut SampleTableBuilder<'p>,
-    wanted: impl Fn(Series<'p>) -> bool,
-) -> Result<u32, PushError> {
-    let mut names = Names::default();
-    let mut items = 0;
-    for (family, series) in taken(push.body).filter(|(_, series)| wanted(*series)) {
-        let rejected = |rejection| PushError::Series { place: series.place(), series: shown(series), rejection };
-        let name = names.translate(series.name()).map_err(rejected)?;
-        let labels = labels(series, push.key, common).map_err(rejected)?;
-        check_bucket(family.metric_type(), series).map_err(rejected)?;
-        let timestamp = time(series, push.now, rules).map_err(rejected)?;
-        let item = ItemId(items);
-        items += 1;
-        match series.value() {
-            SampleValue::Float(value) => table.add(item, labels, [(name, timestamp, Value::Float(value))]),
-            SampleValue::Histogram(histogram) => {
-                table.add_histograms(item, labels, [(name, timestamp, histogram.clone())]);
-            }
-        }
-    }
-    Ok(items)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "milliseconds since 1970 fit into the 53 bits of a double")]
-fn seconds(time: Timestamp) -> Value {
-    Value::Float(time.0 as f64 / 1_000.0)
-}
-
-/// Sorts the samples. One series with two values at one time fails the push.
-fn finish<'p>(push: &Push<'p>, table: SampleTableBuilder<'p>) -> Result<SampleTable<'p>, PushError> {
-    let mut error = None;
-    let table = table.finish(&mut |contradiction| {
-        let detail = format!("{contradiction}, another series of this push");
-        let rejection = Rejection::new(Reason::DuplicateTimestamp, detail);
-        let series = taken(push.body).nth(contradiction.item.0 as usize).map(|(_, series)| series);
-        let (place, series) =
-            series.map_or((Place::Line(0), PUSH_TIME.to_owned()), |series| (series.place(), shown(series)));
-        error.get_or_insert(PushError::Series { place, series, rejection });
-    });
-    error.map_or(Ok(table), Err)
-}
-
-/// The translated names of a push.
-#[derive(Default)]
-struct Names<'p> {
-    /// The name in the body of each translated name.
-    origins: HashMap<MetricName<'p>, &'p str>,
-    last: Option<(&'p str, MetricName<'p>)>,
-}
-
-impl<'p> Names<'p> {
-    fn translate(&mut self, raw: &'p str) -> Result<MetricName<'p>, Rejection> {
-        if let Some((last, name)) = &self.last
-            && *last == raw
-        {
-            return Ok(name.clone());
-        }
-        let name =
-            MetricName::translate(Cow::Borrowed(raw)).map_err(|error| named(error, Reason::InvalidMetricName))?;
-        let origin = *self.origins.entry(name.clone()).or_insert(raw);
-        if origin != raw {
-            let detail =
-                format!("{} and {} become the one name {}", excerpt(origin), excerpt(raw), excerpt(name.as_str()));
-            return Err(Rejection::new(Reason::MetricCollision, detail));
-        }
-        self.last = Some((raw, name.clone()));
-        Ok(name)
-    }
-}
-
-fn labels<'p>(series: Series<'p>, key: &GroupingKey, common: &LabelSet<'_>) -> Result<LabelSet<'p>, Rejection> {
-    let mut labels = Vec::new();
-    for (raw, value) in series.labels() {
-        let name = LabelName::translate(Cow::Borrowed(raw)).map_err(|error| {
-            let Rejection { reason, detail } = named(error, Reason::InvalidLabelName);
-            Rejection::new(reason, format!("the label {}: {detail}", excerpt(raw)))
-        })?;
-        check_value(raw, value)?;
-        if !key.has(&name) {
-            labels.push(Label { name, value: Cow::Borrowed(value) });
-        }
-    }
-    let labels = LabelSet::new(labels).map_err(|error| {
-        let detail = format!("two labels become the one name {}", excerpt(error.name.as_str()));
-        Rejection::new(Reason::LabelCollision, detail)
-    })?;
-    let others = common.as_slice().iter().filter(|label| labels.get(label.name.as_str()).is_none()).count();
-    let count = labels.as_slice().len() + others + 1;
-    if count > MAX_LABELS {
-        let detail = format!(
-            "{count} labels with __name__, those of the path and external labels; at most {MAX_LABELS} are allowed"
-        );
-        return Err(Rejection::new(Reason::TooManyLabels, detail));
-    }
-    Ok(labels)
-}
-
-/// Rejects a bucket whose bound is not a number: the receiver could not use its histogram.
-fn check_bucket(metric_type: MetricType, series: Series<'_>) -> Result<(), Rejection> {
-    let is_bucket = matches!(metric_type, MetricType::Histogram | MetricType::GaugeHistogram)
-        && series.name().ends_with("_bucket")
-        && matches!(series.value(), SampleValue::Float(_));
-    if !is_bucket {
-        return Ok(());
-    }
-    let bound = series.labels().find(|(name, _)| *name == "le").map(|(_, value)| value);
-    if bound.and_then(|text| text.parse().ok()).is_some_and(|bound: f64| !bound.is_nan()) {
-        return Ok(());
-    }
-    let found = bound.map_or("there is none".to_owned(), excerpt);
-    Err(Rejection::new(Reason::InvalidEvent, format!("the bound le of a bucket must be a number, {found}")))
-}
-
-fn time(series: Series<'_>, now: Timestamp, rules: &Rules) -> Result<Timestamp, Rejection> {
-    let Some(time) = series.timestamp() else { return Ok(now) };
-    let age = now.since(time);
-    let (reason, limit) = if age > rules.max_sample_age_ms {
-        (Reason::TooOld, rules.max_sample_age_ms)
-    } else if age < -rules.max_sample_lead_ms {
-        (Reason::InFuture, rules.max_sample_lead_ms)
-    } else {
-        return Ok(time);
-    };
-    let side = if reason == Reason::TooOld { "old" } else { "ahead" };
-    let detail = format!("the timestamp {time} is {} ms {side}, at most {limit} ms are allowed", age.unsigned_abs());
-    Err(Rejection::new(reason, detail))
-}
-
-fn named(error: NameError, reason: Reason) -> Rejection {
-    Rejection::new(reason_of(error, reason), error.to_string())
-}
-
-/// Returns the series as the text format writes it, cut to a bound.
-fn shown(series: Series<'_>) -> String {
-    let mut text: String = series.name().chars().take(MAX_SERIES_CHARS).collect();
-    for (i, (name, value)) in series.labels().enumerate() {
-        if text.len() > MAX_SERIES_CHARS {
-            break;
-        }
-        text.push_str(if i == 0 { "{" } else { "," });
-        text.extend(name.chars().take(MAX_EXCERPT_CHARS));
-        text.push('=');
-        text.push_str(&excerpt(value));
-    }
-    if text.contains('{') {
-        text.push('}');
-    }
-    text
+fn has_time(series: Series<'_>) -> bool {
+    series.timestamp().is_some()
 }
 
 impl fmt::Display for PushError {

@@ -49,7 +49,7 @@ impl Response {
     #[must_use]
     pub(super) fn compressed_for(self, request: &Request<'_>) -> Self {
         let answer = self.with("vary", "accept, accept-encoding");
-        if !takes_gzip(request.header("accept-encoding")) {
+        if !takes_gzip(request.list("accept-encoding").as_deref()) {
             return answer;
         }
         let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

@@ -77,11 +77,7 @@ impl std::error::Error for BodyError {}
 /// If a body does not begin with the magic of its encoding, it stays as it is. If it begins with the magic of gzip, it
 /// is unpacked even without the header.
 pub fn unpack<'a>(body: Cow<'a, [u8]>, header: Option<&str>, taken: &[Encoding]) -> Result<Cow<'a, [u8]>, BodyError> {
-    let encoding = match encoding_of(header) {
-        Ok(Some(encoding)) if !taken.contains(&encoding) => Err(encoding.to_string()),
-        other => other,
-    };
-    let encoding = encoding.map_err(BodyError::UnknownEncoding)?;
+    let encoding = check_encoding(header, taken)?;
     if body.starts_with(DESTROYED_GZIP) || body.starts_with(DESTROYED_SNAPPY) {
         return Err(BodyError::Destroyed);
     }
@@ -97,6 +93,14 @@ pub fn unpack<'a>(body: Cow<'a, [u8]>, header: Option<&str>, taken: &[Encoding])
         return Ok(body);
     };
     Ok(Cow::Owned(unpacked))
+}
+
+/// Returns the encoding that the header names; `None` for identity.
+pub(super) fn check_encoding(header: Option<&str>, taken: &[Encoding]) -> Result<Option<Encoding>, BodyError> {
+    match encoding_of(header) {
+        Ok(Some(encoding)) if !taken.contains(&encoding) => Err(BodyError::UnknownEncoding(encoding.to_string())),
+        other => other.map_err(BodyError::UnknownEncoding),
+    }
 }
 
 fn gunzip(mut packed: &[u8]) -> Result<Vec<u8>, BodyError> {

@@ -2,9 +2,9 @@
 
 #[cfg(feature = "cli")]
 use super::page::Beside;
-use super::route::{Resource, RouteError, route};
+use super::route::{Resource, Route, RouteError, route};
 use super::{
-    Denied, Doorkeeper, Request, Response, events, exposed, groups, origin, otlp, page, pushgateway, remote_read,
+    Denied, Doorkeeper, Request, Response, body, events, exposed, groups, origin, otlp, page, pushgateway, remote_read,
     remote_write, status,
 };
 use crate::aws::{HttpTransport, Signed, Transport};
@@ -41,6 +41,13 @@ pub struct Call<'c> {
     pub started: Timestamp,
     /// When the front must have the answer.
     pub deadline: Instant,
+}
+
+/// Says if the body of a request is here.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Length {
+    Taken,
+    TooLarge,
 }
 
 /// An answer, and the numbers of the request for the metric line.
@@ -98,49 +105,49 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
 
     /// Answers a request before its deadline.
     pub async fn answer(&self, request: &Request<'_>, call: Call<'_>) -> Answered {
+        self.answer_body(request, Length::Taken, call).await
+    }
+
+    /// Answers a request whose body is longer than its front takes, and is not here.
+    pub async fn too_large(&self, request: &Request<'_>, call: Call<'_>) -> Answered {
+        self.answer_body(request, Length::TooLarge, call).await
+    }
+
+    async fn answer_body(&self, request: &Request<'_>, length: Length, call: Call<'_>) -> Answered {
         let deadline = call.deadline.min(Instant::now() + self.settings.deadline);
         let call = Call { deadline, ..call };
-        let found = route(request, &self.settings.path_prefix);
+        let found = route(request, &self.settings.path_prefix).and_then(|route| self.offered(route));
         let resource = found.as_ref().ok().map(|route| route.resource);
         let mut answered = match resource {
             Some(Resource::Health) => health(request),
             Some(resource) if request.method == "OPTIONS" => {
                 Response::empty(200).with("allow", resource.allow()).into()
             }
-            _ => self.judged(request, found, call).await,
+            _ => self.judged(request, found, length, call).await,
         };
         answered.route = match resource {
             Some(Resource::Health) => None,
             Some(resource) => Some(resource.pattern()),
             None => Some("other"),
         };
+        answered.summary.answer_http(answered.response.status);
+        log(&answered, call);
         if request.method == "HEAD" {
             answered.response.body.clear();
         }
-        answered.summary.answer_http(answered.response.status);
-        log(&answered, call);
         answered
     }
 
-    /// Answers a request whose body is longer than its front takes.
-    pub async fn too_large(&self, request: &Request<'_>, call: Call<'_>) -> Answered {
-        if let Err(denied) = self.doorkeeper.admit(request, call.deadline).await {
-            return denied.into();
-        }
-        let resource = route(request, &self.settings.path_prefix).ok().map(|route| route.resource);
-        // vmagent would send what gets a 413 for ever.
-        let status = if resource == Some(Resource::RemoteWrite) { 400 } else { 413 };
-        let sentence = format!("the body is longer than {MAX_UNPACKED_BYTES} bytes");
-        if resource == Some(Resource::Otlp) {
-            return Answered { route: resource.map(Resource::pattern), ..otlp::too_large(request, &sentence).into() };
-        }
-        Answered { route: resource.map(Resource::pattern), ..Response::text(status, sentence).into() }
+    /// Returns the route if the settings offer it.
+    fn offered<'r>(&self, route: Route<'r>) -> Result<Route<'r>, RouteError> {
+        if route.resource == Resource::Wipe && !self.settings.admin { Err(RouteError::NotFound) } else { Ok(route) }
     }
 
     async fn judged(
         &self,
         request: &Request<'_>,
-        found: Result<super::route::Route<'_>, RouteError>,
+        found: Result<Route<'_>, RouteError>,
+        length: Length,
         call: Call<'_>,
     ) -> Answered {
         if let Err(denied) = self.doorkeeper.admit(request, call.deadline).await {
@@ -154,12 +161,19 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             }
         };
         let resource = route.resource;
+        if resource == Resource::RemoteRead && self.reader.is_none() {
+            return remote_read::not_set_up().into();
+        }
         if !resource.allows(&request.method) {
             let sentence = format!("{} is not allowed here, but {}", excerpt(&request.method), resource.allow());
             return Response::text(405, sentence).with("allow", resource.allow()).into();
         }
         if let Some(sentence) = origin::of_another_site(request) {
             return Response::text(403, sentence).into();
+        }
+        // Nobody reads the body of another method.
+        if length == Length::TooLarge && matches!(request.method.as_ref(), "PUT" | "POST") {
+            return too_large(resource, request).into();
         }
         match (resource, request.method.as_ref()) {
             (Resource::Metrics, "GET" | "HEAD") => exposed::scrape(&self.gateway, request, call).await,
@@ -172,8 +186,8 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             (Resource::Page, _) => page::show(self, request, call).await,
             (Resource::Groups, _) => groups::list(self, request, call).await,
             (Resource::Status, _) => Response::json(200, status::status(self)).into(),
-            (Resource::Wipe, _) if self.settings.admin => groups::wipe(self, call).await,
-            (Resource::Wipe | Resource::Health, _) => Response::text(404, RouteError::NotFound.to_string()).into(),
+            (Resource::Wipe, _) => groups::wipe(self, call).await,
+            (Resource::Health, _) => health(request),
         }
     }
 }
@@ -188,6 +202,21 @@ fn health(request: &Request<'_>) -> Answered {
         _ => Response::text(405, "only GET and HEAD are allowed here").with("allow", Resource::Health.allow()),
     };
     response.into()
+}
+
+/// Answers a body that is longer than its front takes.
+fn too_large(resource: Resource<'_>, request: &Request<'_>) -> Response {
+    let sentence = format!("the body is longer than {MAX_UNPACKED_BYTES} bytes");
+    let encodings = match resource {
+        Resource::Otlp => return otlp::too_large(request, &sentence),
+        Resource::RemoteWrite => return remote_write::too_large(request, sentence),
+        Resource::Metrics | Resource::Group(_) => pushgateway::ENCODINGS,
+        _ => events::ENCODINGS,
+    };
+    match body::check_encoding(request.header("content-encoding"), encodings) {
+        Ok(_) => Response::text(413, sentence),
+        Err(error) => Response::of_body_error(&error),
+    }
 }
 
 fn excerpt(text: &str) -> String {
@@ -240,6 +269,7 @@ impl Answered {
     pub fn too_long(self, sentence: impl Into<String>) -> Self {
         let response = match self.route {
             Some(route) if route == Resource::RemoteRead.pattern() => remote_read::too_large(&sentence.into()),
+            Some(route) if route == Resource::Metrics.pattern() => exposed::too_large(&sentence.into()),
             _ => Response::unavailable(sentence, None),
         };
         Self { response, ..self }

@@ -10,13 +10,16 @@ use crate::event::from_utf8;
 use crate::gateway::{Batch, Message, Report, Trigger};
 use std::borrow::Cow;
 
+/// The encodings that a message may have.
+pub(super) const ENCODINGS: &[Encoding] = &[Encoding::Gzip];
+
 pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
     door: &Door<T, D>,
     request: &Request<'_>,
     call: Call<'_>,
 ) -> Answered {
     let encoding = request.header("content-encoding");
-    let body = match unpack(Cow::Borrowed(&request.body), encoding, &[Encoding::Gzip]) {
+    let body = match unpack(Cow::Borrowed(&request.body), encoding, ENCODINGS) {
         Ok(body) => body,
         Err(error) => return Response::of_body_error(&error).into(),
     };

@@ -72,6 +72,19 @@ impl Request<'_> {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().rev().find(|(other, _)| other == name).map(|(_, value)| value.as_ref())
     }
+
+    /// Returns the values of all headers of this name as one list: RFC 9110, 5.3. The name must be in lower case.
+    pub fn list(&self, name: &str) -> Option<Cow<'_, str>> {
+        let mut values = self.headers.iter().filter(|(other, _)| other == name).map(|(_, value)| value);
+        let first = values.next()?;
+        let mut list = Cow::Borrowed(first.as_ref());
+        for value in values {
+            let list = list.to_mut();
+            list.push(',');
+            list.push_str(value);
+        }
+        Some(list)
+    }
 }
 
 impl fmt::Display for PathError {

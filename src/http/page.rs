@@ -68,7 +68,7 @@ pub(super) async fn show<T, D>(door: &Door<T, D>, request: &Request<'_>, call: C
         Some(Err(error)) => Groups::Failed(error),
         Some(Ok(listing)) => Groups::Listed(listing),
     };
-    let is_compressed = accept::takes_gzip(request.header("accept-encoding"));
+    let is_compressed = accept::takes_gzip(request.list("accept-encoding").as_deref());
     let max_bytes = if is_compressed { MAX_COMPRESSED_PAGE } else { MAX_PLAIN_PAGE };
     let facts = Facts { now: call.started, started: door.started, max_bytes };
     let typed = match &listed {

@@ -15,6 +15,9 @@ use std::borrow::Cow;
 /// It wins over `/ttl/<duration>` in front of the path. Without the table both are checked and have no effect.
 const TTL_HEADER: &str = "x-push-ttl";
 
+/// The encodings that a push may have.
+pub(super) const ENCODINGS: &[Encoding] = &[Encoding::Gzip, Encoding::Snappy];
+
 /// Takes a push to the group that `key` names. Without the table `PUT` and `POST` do the same, and `DELETE` does nothing.
 pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
     door: &Door<T, D>,
@@ -31,7 +34,8 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
     let header = request.header(TTL_HEADER);
     let ttl = match header.map(|text| route::ttl(text).ok_or(text)) {
         Some(Err(text)) => {
-            return bad(400, route::RouteError::Ttl(text.chars().take(MAX_EXCERPT_CHARS).collect()).to_string());
+            let text: String = text.chars().take(MAX_EXCERPT_CHARS).collect();
+            return bad(400, format!("the header X-Push-TTL: {}", route::no_duration(&text)));
         }
         Some(Ok(ttl)) => Some(ttl),
         None => ttl_of_path,
@@ -43,7 +47,7 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
         };
     }
     let encoding = request.header("content-encoding");
-    let body = match unpack(Cow::Borrowed(&request.body), encoding, &[Encoding::Gzip, Encoding::Snappy]) {
+    let body = match unpack(Cow::Borrowed(&request.body), encoding, ENCODINGS) {
         Ok(body) => body,
         Err(error) => return Response::of_body_error(&error).into(),
     };
@@ -83,8 +87,7 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
 fn answer(pushed: Pushed) -> Answered {
     let response = match pushed.result {
         PushResult::Stored => Response::empty(202),
-        PushResult::Refused { refused, of, first } => {
-            let rest = if refused == of { "none is stored" } else { "the rest is stored" };
+        PushResult::Refused { refused, of, rest, first } => {
             Response::text(400, format!("{refused} of {of} samples are refused, {rest}; {first}"))
         }
         PushResult::Failed { failure, retry_after } => Response::unavailable(failure, retry_after),

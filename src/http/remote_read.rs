@@ -16,7 +16,7 @@ const NOT_SET_UP: &str = "remote read is not set up: it needs HTTP_READ=on, and 
 
 /// Answers with the samples of all queries, or with none.
 pub(super) async fn read<T: Transport, D>(door: &Door<T, D>, request: &Request<'_>, call: Call<'_>) -> Answered {
-    let Some(reader) = &door.reader else { return Response::text(404, NOT_SET_UP).into() };
+    let Some(reader) = &door.reader else { return not_set_up().into() };
     let encoding = request.header("content-encoding").unwrap_or(SNAPPY).trim();
     if !encoding.eq_ignore_ascii_case(SNAPPY) {
         let excerpt: String = encoding.chars().take(MAX_EXCERPT_CHARS).collect();
@@ -41,6 +41,10 @@ pub(super) async fn read<T: Transport, D>(door: &Door<T, D>, request: &Request<'
         }
         Err(error) => refused(error).into(),
     }
+}
+
+pub(super) fn not_set_up() -> Response {
+    Response::text(404, NOT_SET_UP)
 }
 
 /// Answers instead of a response that is longer than its front takes. A load balancer takes less than the others.

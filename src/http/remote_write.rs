@@ -44,6 +44,11 @@ pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
     }
 }
 
+/// Answers a body that is longer than its front takes. vmagent would send what gets a 413 for ever.
+pub(super) fn too_large(request: &Request<'_>, sentence: String) -> Response {
+    version(request).map_or_else(|sentence| Response::text(415, sentence), |_| Response::text(400, sentence))
+}
+
 /// Returns the version of the protobuf, or what is not taken: <https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#protocol>.
 fn version(request: &Request<'_>) -> Result<Version, String> {
     let content_type = request.header("content-type").unwrap_or_default();

@@ -99,6 +99,11 @@ pub(super) fn ttl(text: &str) -> Option<i64> {
     config::time_to_live(text).ok().map(Option::unwrap_or_default)
 }
 
+/// Returns what is wrong with a time to the expiry.
+pub(super) fn no_duration(text: &str) -> String {
+    format!("{text:?} is no duration; expected a whole number and one of ms s m h d, such as 15m")
+}
+
 /// Removes the leading slash. Several slashes count as one, as in Pushgateway.
 fn rootless(path: &str) -> &str {
     path.trim_start_matches('/')
@@ -141,12 +146,7 @@ impl fmt::Display for RouteError {
         match self {
             Self::Path(error) => error.fmt(f),
             Self::NotFound => f.write_str("no such path; a push goes to /metrics/job/<job>{/<label>/<value>}"),
-            Self::Ttl(text) => {
-                write!(
-                    f,
-                    "{text:?} in front of the path is no duration; expected a whole number and one of ms s m h d, such as 15m"
-                )
-            }
+            Self::Ttl(text) => write!(f, "/ttl/ in front of the path: {}", no_duration(text)),
         }
     }
 }

@@ -5,8 +5,10 @@ use crate::model::{
     FamilySeries, FamilyValue, Label, LabelSet, MetricFamily, MetricName, MetricType, NativeHistogram, Timestamp,
 };
 use foldhash::fast::RandomState;
-use hashbrown::HashSet;
+use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use std::borrow::Cow;
+use std::hash::BuildHasher;
 
 /// The families of groups, not sorted. Families of several groups may have one name.
 #[derive(Debug)]
@@ -22,23 +24,20 @@ pub fn exposed<'g>(groups: &'g [Group<'g>], external: &'g LabelSet<'g>, at: Time
     let mut youngest: Vec<_> = groups.iter().filter(|group| group.is_exposed(at)).collect();
     youngest.sort_by_key(|group| std::cmp::Reverse(group.pushed()));
     let mut exposed = Exposed { families: Vec::new(), conflicts: 0 };
-    let mut seen: HashSet<(MetricName<'g>, LabelSet<'g>), RandomState> = HashSet::default();
-    let mut conflicts = 0;
+    let mut seen = Seen::default();
     for group in youngest {
         let common = Common::of(group, external);
         for own in group.own_series() {
             let Ok(name) = MetricName::as_is(Cow::Borrowed(own.name)) else { continue };
             let (labels, value) = (common.0.clone(), FamilyValue::Float(own.value));
-            if !seen.insert((name.clone(), labels.clone())) {
-                continue;
-            }
             exposed.families.push(MetricFamily {
                 name: name.clone(),
                 metric_type: MetricType::Gauge,
                 help: Some(Cow::Borrowed(own.help)),
                 unit: None,
-                series: vec![FamilySeries { name, labels, value }],
+                series: Vec::new(),
             });
+            seen.add(&mut exposed.families, FamilySeries { name, labels, value });
         }
         for pushed in group.families() {
             let MetricFamily { name, metric_type, help, unit, series } = &pushed.family;
@@ -52,23 +51,48 @@ pub fn exposed<'g>(groups: &'g [Group<'g>], external: &'g LabelSet<'g>, at: Time
                 };
                 FamilySeries { name, labels, value }
             };
-            let is_new = |series: &FamilySeries<'g>| {
-                let is_new = seen.insert((series.name.clone(), series.labels.clone()));
-                conflicts += u64::from(!is_new);
-                is_new
-            };
             exposed.families.push(MetricFamily {
                 name: name.borrowed(),
                 metric_type: *metric_type,
                 help: help.as_deref().map(Cow::Borrowed),
                 unit: unit.as_deref().map(Cow::Borrowed),
-                series: series.iter().map(whole).filter(is_new).collect(),
+                series: Vec::with_capacity(series.len()),
             });
+            for series in series {
+                let is_new = seen.add(&mut exposed.families, whole(series));
+                exposed.conflicts += u64::from(!is_new);
+            }
         }
     }
-    exposed.conflicts = conflicts;
     exposed.families.retain(|family| !family.series.is_empty());
     exposed
+}
+
+/// Finds the series of families by their positions: a copy of all labels would take more memory than the families.
+#[derive(Default)]
+struct Seen {
+    /// The numbers of a family and of a series in it.
+    positions: HashTable<(u32, u32)>,
+    hasher: RandomState,
+}
+
+impl Seen {
+    /// Adds a series to the last family if none has it. Returns whether it is new.
+    fn add<'g>(&mut self, families: &mut [MetricFamily<'g>], series: FamilySeries<'g>) -> bool {
+        let Self { positions, hasher } = self;
+        let at = |&(family, number): &(u32, u32)| &families[family as usize].series[number as usize];
+        let hash_of = |series: &FamilySeries<'_>| hasher.hash_one((&series.name, &series.labels));
+        let number = |len: usize| u32::try_from(len).unwrap_or(u32::MAX);
+        let position = families.last().map(|last| (number(families.len() - 1), number(last.series.len())));
+        let is_it = |position: &(u32, u32)| at(position).is_same_series(&series);
+        let entry = positions.entry(hash_of(&series), is_it, |position| hash_of(at(position)));
+        let (Entry::Vacant(entry), Some(position)) = (entry, position) else { return false };
+        entry.insert(position);
+        if let Some(last) = families.last_mut() {
+            last.series.push(series);
+        }
+        true
+    }
 }
 
 /// The labels that all series of a group have.

@@ -8,7 +8,7 @@
 //! * A deletion and an expiry leave the list of removed series unchanged. A group without push times has only this list.
 
 use super::GroupingKey;
-use crate::model::{FamilySeries, LabelSet, MetricFamily, MetricName, Timestamp};
+use crate::model::{FamilySeries, Label, LabelSet, MetricFamily, MetricName, Timestamp};
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -146,6 +146,14 @@ impl<'a> Group<'a> {
     /// Returns the labels that every series of the group has: those of the key, and those of `external` that it has no value for.
     pub fn common_labels<'l>(&'l self, external: &'l LabelSet<'_>) -> LabelSet<'l> {
         self.key.common_labels(external)
+    }
+
+    /// Returns about as many bytes as its series take in memory when they are exposed, without their texts.
+    pub fn exposed_bytes(&self, external: &LabelSet<'_>) -> usize {
+        let common = self.key.iter().count() + external.as_slice().len();
+        let labels = |series: &FamilySeries<'_>| series.labels.as_slice().len() + common;
+        let bytes = |series| size_of::<FamilySeries<'_>>() + labels(series) * size_of::<Label<'_>>();
+        self.families.iter().flat_map(|pushed| &pushed.family.series).map(bytes).sum()
     }
 
     /// Takes a push. `ttl` is the time until it expires, `None` for never. Families of the same name become one.

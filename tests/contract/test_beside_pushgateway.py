@@ -1,6 +1,7 @@
 """The same pushes to a real Pushgateway, which a Prometheus scrapes, and to `pushgw serve --state`, which writes to another Prometheus. Both
 answer queries alike."""
 import json
+import struct
 import time
 import uuid
 from datetime import datetime, timezone
@@ -10,6 +11,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summ
 
 from support.clients import CLIENTS
 from support.command_line import eventually
+from support.door import PROTOBUF
 from support.prometheus import Prometheus
 from support.pushgateway import Pushgateway
 from support.serve import request, serving
@@ -103,6 +105,71 @@ def test_the_status_has_the_structure_of_the_reference(both):
     flags = own["data"]["flags"]
     assert {name: flags[name] for name in ("STATE_TABLE", "STATE_SHARDS", "GROUP_TTL", "SERIES_TTL", "MAX_SERIES", "SUMMARY_WINDOW", "HTTP_AUTH")} == {
         "STATE_TABLE": "", "STATE_SHARDS": "1", "GROUP_TTL": "0", "SERIES_TTL": "0", "MAX_SERIES": "100000", "SUMMARY_WINDOW": "10m", "HTTP_AUTH": "none"}
+
+
+#: Bodies, and the lines of text or the keys of JSON in which they may differ.
+BODIES = {
+    "numbers": b"# HELP b Some \"text\" with \\\\ and \\n nl.\n# TYPE b counter\nb{c=\"d\\\"e\\\\f\\ng\"} 2.5\na 1e6\nz NaN\ny -Inf\nx +Inf\n"
+               b"v 1e21\nu 123456789\nt 1e-7\ns 0.1\nq 100000\n",
+    "histogram": b"# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3.5\nh_count 2\nh_bucket{x=\"y\",le=\"0.5\"} 1.5\n"
+                 b"h_bucket{x=\"y\",le=\"+Inf\"} 2.5\nh_sum{x=\"y\"} NaN\nh_count{x=\"y\"} 2.5\n",
+    "summary": b"# HELP s Some.\n# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.99\"} NaN\ns_sum 3\ns_count 2\n",
+    "instances": b"a{instance=\"q\"} 1\na 2\n",
+    "a label of the path": b"a{job=\"q\"} 1\n",
+    "no series": b"# HELP a x\n# TYPE b gauge\n",
+    "nothing": b"",
+}
+
+
+def _lines(port):
+    """Returns the lines of a scrape without the metrics of Pushgateway itself and without push times."""
+    text = request(port, "GET", "/metrics")[2].decode()
+    return [line for line in text.splitlines() if not line.removeprefix("# HELP ").removeprefix("# TYPE ").startswith(NOT_COMPARED)]
+
+
+def _group(port, job):
+    [group] = [group for group in json.loads(request(port, "GET", "/api/v1/metrics")[2])["data"] if group["labels"]["job"] == job]
+    for name, family in group.items():
+        if isinstance(family, dict) and "time_stamp" in family:
+            assert abs(datetime.fromisoformat(family.pop("time_stamp")[:19]).replace(tzinfo=timezone.utc).timestamp() - time.time()) < 60
+            family["metrics"].sort(key=lambda metric: sorted(metric["labels"].items()))
+            if name.startswith("push_time"):
+                assert abs(float(family["metrics"][0].pop("value")) - time.time()) < 60
+    return group
+
+
+@pytest.mark.parametrize("name", BODIES)
+def test_a_scrape_and_the_groups_as_json_look_alike(both, name):
+    ports = [int(address.rsplit(":", 1)[1]) for address, _ in both]
+    for port in ports:
+        assert request(port, "PUT", "/metrics/job/alike", BODIES[name])[0] in (200, 202)
+    try:
+        lines = [[line for line in _lines(port) if 'job="alike"' in line or line.startswith("#")] for port in ports]
+        assert lines[0] == lines[1]
+        groups = [_group(port, "alike") for port in ports]
+        assert groups[0] == groups[1]
+    finally:
+        for port in ports:
+            request(port, "DELETE", "/metrics/job/alike")
+
+
+def test_the_buckets_of_a_native_histogram_look_alike_as_json(both):
+    def field(number, content):
+        return bytes([number << 3 | 2, len(content)]) + content
+
+    def double(number, value):
+        return bytes([number << 3 | 1]) + struct.pack("<d", value)
+
+    native = (b"\x08\x0c" + double(2, 18.4) + b"\x28\x02" + double(6, 0.001) + b"\x38\x02" + field(9, b"\x08\x01\x10\x01") + b"\x50\x02"
+              + field(12, b"\x08\x00\x10\x02") + field(12, b"\x08\x02\x10\x02") + b"\x68\x02\x68\x02\x68\x01\x68\x00")
+    message = field(1, b"n") + b"\x18\x04" + field(4, field(7, native))
+    ports = [int(address.rsplit(":", 1)[1]) for address, _ in both]
+    for port in ports:
+        assert request(port, "PUT", "/metrics/job/native", bytes([len(message)]) + message, {"Content-Type": PROTOBUF})[0] in (200, 202)
+    groups = [_group(port, "native") for port in ports]
+    assert groups[0] == groups[1] and len(groups[0]["n"]["metrics"][0]["buckets"]) == 6
+    for port in ports:
+        request(port, "DELETE", "/metrics/job/native")
 
 
 def test_groups_of_one_job_stay_apart(both):

@@ -1,13 +1,18 @@
 """Who may use the HTTP door: a secret of Secrets Manager, AWS, or everybody; `pushgw serve` with credentials of its own."""
 import base64
 import json
+import re
+import subprocess
 
 import pytest
 
+from support import components
+from support.command_line import environment, pushgw
 from support.door import door
 from support.function_url import call, event
 from support.http_server import HttpServer
 from support.runtime_api import exit_of
+from support.serve import request
 
 ARN = "arn:aws:secretsmanager:eu-west-1:123456789012:secret:door-AbCdEf"
 CHALLENGE = 'Basic realm="amp-push-gateway", charset="UTF-8"'
@@ -71,6 +76,19 @@ def test_every_path_but_health_wants_a_credential_before_anything_else_is_judged
         assert call(ingest, "GET", health).status == 200
 
 
+@pytest.mark.parametrize("path, allow", [("/metrics/job/x", "DELETE, OPTIONS, POST, PUT"), ("/", "GET, HEAD, OPTIONS"), ("/api/v1/write", "OPTIONS, POST")])
+def test_options_need_no_credential_if_there_is_such_a_path(ingest, path, allow):
+    answer = call(ingest, "OPTIONS", path)
+    assert (answer.status, answer.headers["allow"], answer.body) == (200, allow, b"")
+    for unknown in ("/nowhere", "/metrics/job/%zz", "/api/v1/admin/wipe"):
+        assert call(ingest, "OPTIONS", unknown).status == 401
+
+
+def test_an_event_that_cannot_be_read_is_400_before_anybody_asks_for_a_credential(ingest):
+    made = {**event("PUT", "/metrics/job/x", body=b"a 1\n"), "body": "%%%", "isBase64Encoded": True}
+    assert ingest.invoke(made).json["statusCode"] == 400
+
+
 def test_the_secret_is_not_in_the_log_or_in_an_answer(ingest):
     answer = call(ingest, "PUT", "/metrics/job/x", b"", [("Authorization", basic("push", "wr0ng"))])
     shown = answer.text + ingest.log_text()
@@ -124,6 +142,24 @@ def test_serve_takes_its_credentials_from_the_environment():
             assert one.request("PUT", "/metrics/job/x", b"a 1\n", {"Authorization": value}).status == expected
         large = one.request("PUT", "/metrics/job/x", b" " * (17 << 20))
         assert large.status == 401
+
+
+def test_serve_gets_no_requests_from_aws():
+    ended = pushgw("serve", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", HTTP_AUTH="iam")
+    assert ended.returncode == 2 and "HTTP_AUTH=iam" in ended.stderr and "expected secret or none" in ended.stderr
+
+
+@pytest.mark.parametrize("env, status", [({}, 401), ({"HTTP_AUTH": "none"}, 202)])
+def test_serve_is_closed_on_an_address_that_other_machines_reach_unless_it_is_told(env, status):
+    settings = environment(REMOTE_WRITE_URL=None, **env)
+    with subprocess.Popen([components.pushgw(), "serve", "--listen", "127.0.0.1:0", "--http", "0.0.0.0:0"], stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=settings) as process:
+        try:
+            port = next(int(found[1]) for line in process.stdout if (found := re.search(r"http://0\.0\.0\.0:(\d+)", line)))
+            assert request(port, "PUT", "/metrics/job/x", b"a 1\n")[0] == status
+            assert request(port, "GET", "/-/ready")[0] == 200
+        finally:
+            process.kill()
 
 
 def test_serve_is_open_on_loopback_and_closed_without_a_credential_if_it_wants_one():

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from support.door import PROTOBUF, door
+from support.receiver import Answer
 from support.table import state_table
 
 HELP = "Last Unix time when changing this group in the Pushgateway"
@@ -100,6 +101,18 @@ def test_a_sample_with_a_time_of_its_own_is_written_and_not_exposed(gateway):
     assert exposed(gateway) == ['b{instance="",job="x"} 2']
 
 
+@pytest.mark.parametrize("answer, status, sentence", [
+    (Answer(400, b"out of bounds"), 400, "1 of 2 samples are refused, the group is not changed; line 1: a"), (Answer(503), 503, "503"),
+])
+def test_a_group_is_changed_only_if_its_samples_with_times_are_stored(sqs, answer, status, sentence):
+    with door(HTTP_DEADLINE="1s", **state_table(sqs.endpoint)) as gateway:
+        assert gateway.put("/metrics/job/x", "b 1\n").status == 202
+        gateway.receiver.answer_with(lambda write: answer)
+        answered = gateway.put("/metrics/job/x", f"a 1 {int(time.time() * 1000) - 1000}\nb 2\n")
+        assert answered.status == status and sentence in answered.text, answered
+        assert exposed(gateway) == ['b{instance="",job="x"} 1']
+
+
 @pytest.mark.parametrize("path, header, expires", [
     ("/metrics/job/x", "1s", True), ("/ttl/1s/metrics/job/x", None, True), ("/ttl/1s/metrics/job/x", "0", False),
     ("/ttl/1h/metrics/job/x", "1s", True), ("/ttl/0/metrics/job/x", "1s", True),
@@ -175,6 +188,24 @@ def test_a_group_that_does_not_fit_into_the_table_is_413(gateway):
     answered = gateway.put("/metrics/job/x", body)
     assert answered.status == 413 and "fit into one item" in answered.text
     assert exposed(gateway) == ['a{instance="",job="x"} 1'] and push_times(gateway)["failed"] > 0
+
+
+def test_a_group_that_certainly_does_not_fit_is_413_before_it_is_built(gateway):
+    gateway.put("/metrics/job/x", "a 1\n")
+    body = b"".join(b'a{n="%x"} 1\n' % number for number in range(500_000))
+    answered = gateway.put("/metrics/job/x", gzip.compress(body, 1))
+    assert answered.status == 413 and "push to several groups" in answered.text
+    assert exposed(gateway) == ['a{instance="",job="x"} 1'] and push_times(gateway)["failed"] > 0
+
+
+def test_a_scrape_of_too_many_series_is_503_and_says_that_the_tick_writes_them_all(gateway):
+    body = gzip.compress("".join(f'a{{n="{number:x}"}} 1\n' for number in range(20_000)).encode(), 1)
+    for number in range(7):
+        assert gateway.put(f"/metrics/job/j{number}", body).status == 202
+    answered = gateway.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
+    assert answered.status == 503 and "the tick writes them all" in answered.text and answered.headers["Retry-After"]
+    assert len(listed(gateway)) == 7
+    assert gateway.request("GET", "/").status == 200
 
 
 def test_a_wipe_is_only_for_those_who_are_allowed_it(sqs):

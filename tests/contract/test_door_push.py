@@ -160,6 +160,26 @@ def test_an_empty_push_writes_the_push_time_alone(gateway):
         assert set(answered.samples) == {(PUSH_TIME, labels())}
 
 
+@pytest.mark.parametrize("body, expected", [
+    ('{"U__a_2e_b"} 1\nU__c 1\n', {"U__a_2e_b", "U__c"}), ('{__name__="d",x=""} 1\n', {"d"}), ('{"d",x="y"} 1\n', {"d"}), ('{x="y","d"} 1\n', {"d"}),
+])
+def test_names_may_stand_in_braces_and_escaped_ones_stay(gateway, body, expected):
+    answered = gateway.put("/metrics/job/x", body)
+    assert answered.status == 202, answered
+    assert {name for name, _ in answered.pushed} == expected
+
+
+@pytest.mark.parametrize("path, body, count", [
+    ("/metrics/job/x/instance/i", 'a{instance="1"} 1\na{instance="2"} 1\n', 1), ("/metrics/job/x", 'a{env="test"} 1\na 1\n', 1),
+    ("/metrics/job/x", 'a{"b.c"="1"} 1\na{"b c"="1"} 1\n', 1), ("/metrics/job/x", 'a{b=""} 1\na 1\n', 1), ("/metrics/job/x", 'a{env="other"} 1\na 2\n', 2),
+])
+def test_series_that_become_one_are_one_if_they_are_equal_and_400_if_not(gateway, path, body, count):
+    assert len(gateway.put(path, body).pushed) == count
+    answered = gateway.put(path, body.replace("1\n", "3\n", 1))
+    assert answered.status == (400 if count == 1 else 202)
+    assert len(answered.pushed) == (0 if count == 1 else 2)
+
+
 def test_equal_samples_are_written_once(gateway):
     assert gateway.put("/metrics/job/x", "a 1\na 1\n").pushed == {("a", labels()): bits(1.0)}
 
@@ -242,6 +262,27 @@ def family(name, label=b""):
     return bytes([len(message)]) + message
 
 
+def vint(number, value):
+    out = bytes([number << 3])
+    while value > 127:
+        out += bytes([value & 127 | 128])
+        value >>= 7
+    return out + bytes([value])
+
+
+def field(number, content):
+    return bytes([number << 3 | 2, len(content)]) + content
+
+
+def delimited(message):
+    return vint(0, len(message))[1:] + message
+
+
+#: Schema 1, four observations in two buckets.
+HISTOGRAM_NATIVE = (vint(1, 4) + b"\x11" + struct.pack("<d", 2.5) + vint(5, 2) + b"\x31" + struct.pack("<d", 0.001)
+                    + field(12, vint(1, 0) + vint(2, 2)) + vint(13, 4) + vint(13, 0))
+
+
 def test_takes_delimited_protobuf_and_names_the_family_of_an_error(gateway):
     answered = gateway.put("/metrics/job/x", family(b"a") + family(b"b", b"\x0a\x01c\x12\x01d"), PROTOBUF)
     assert answered.status == 202, answered
@@ -250,6 +291,122 @@ def test_takes_delimited_protobuf_and_names_the_family_of_an_error(gateway):
     assert (answered.status, answered.samples) == (400, {})
     assert answered.text.startswith("family 2: b{__c=")
     assert gateway.put("/metrics/job/x", family(b"a")[:-1], PROTOBUF).status == 400
+
+
+def test_a_native_and_a_classic_histogram_in_one_family_are_both_written(gateway):
+    strict = gateway.receiver._faults_of
+    gateway.receiver._faults_of = lambda write: [fault for fault in strict(write) if "histograms" not in fault and "no sample" not in fault]
+    native = HISTOGRAM_NATIVE + field(3, vint(1, 1) + b"\x11" + struct.pack("<d", 0.5))
+    answered = gateway.put("/metrics/job/x", delimited(field(1, b"n") + vint(3, 4) + field(4, field(7, native))), PROTOBUF)
+    assert answered.status == 202, answered
+    assert {(name, dict(labels).get("le")) for name, labels in answered.pushed} == {("n_bucket", "0.5"), ("n_bucket", "+Inf"), ("n_sum", None), ("n_count", None)}
+    gateway.receiver._faults_of = strict
+    [series] = [series for write in gateway.receiver.writes[-2:] for series in write.series if series.histograms]
+    assert dict(series.labels)["__name__"] == "n"
+
+
+@pytest.mark.parametrize("spans", [field(12, vint(1, 0) + vint(2, 3)), field(12, vint(1, 0) + vint(2, 1)), b""])
+def test_spans_and_deltas_that_do_not_match_are_400(gateway, spans):
+    wrong = vint(1, 4) + vint(5, 2) + b"\x31" + struct.pack("<d", 0.001) + spans + vint(13, 2) + vint(13, 2)
+    answered = gateway.put("/metrics/job/x", delimited(field(1, b"n") + vint(3, 4) + field(4, field(7, wrong))), PROTOBUF)
+    assert (answered.status, answered.samples) == (400, {}), answered
+    assert answered.text.startswith("family 1")
+
+
+def test_two_types_of_one_family_in_protobuf_are_400(gateway):
+    answered = gateway.put("/metrics/job/x", family(b"a") + family(b"a").replace(b"\x18\x01", b"\x18\x00"), PROTOBUF)
+    assert (answered.status, answered.samples) == (400, {}) and "type" in answered.text
+
+
+def test_a_time_that_no_clock_has_is_a_time(gateway):
+    late = delimited(field(1, b"a") + vint(3, 1) + field(4, field(2, b"\x09" + struct.pack("<d", 1)) + vint(6, 1 << 63)))
+    answered = gateway.put("/metrics/job/x", late, PROTOBUF)
+    assert (answered.status, answered.samples) == (400, {}) and "old" in answered.text
+
+
+def test_trouble_comes_before_what_the_receiver_refuses():
+    def answer(write):
+        names = {dict(series.labels)["__name__"] for series in write.series}
+        return Answer(400, b"invalid label value") if "bad" in names else Answer(503 if "down" in names else 204)
+    with door(HTTP_DEADLINE="2s") as gateway:
+        gateway.receiver.answer_with(answer)
+        answered = gateway.put("/metrics/job/x", "bad 1\ndown 2\n")
+        assert answered.status == 503 and answered.headers["Retry-After"] == "5", answered
+
+
+def test_a_receiver_that_hangs_is_503_before_the_deadline():
+    with door(HTTP_DEADLINE="1s") as gateway:
+        gateway.receiver.answer_with(lambda write: Answer(204, delay=20))
+        begun = time.monotonic()
+        answered = gateway.put("/metrics/job/x", "a 1\n")
+        assert answered.status == 503 and answered.headers["Retry-After"]
+        assert time.monotonic() - begun < 1.5
+
+
+@pytest.mark.parametrize("wanted, expected", [("0", "5"), ("100", "30"), ("2", "2"), ("soon", "5"), ("Sun, 29 Nov 2020 00:00:00 GMT", "5")])
+def test_retry_after_is_a_number_from_1_to_30(wanted, expected):
+    with door(HTTP_DEADLINE="1s") as gateway:
+        gateway.receiver.answer_with(lambda write: Answer(503, headers={"Retry-After": wanted}))
+        assert gateway.put("/metrics/job/x", "a 1\n").headers["Retry-After"] == expected
+
+
+# --- large pushes ------------------------------------------------------------------------------------------------------
+
+#: More than the gateway writes at a time.
+MANY = 200_000
+
+
+@pytest.fixture
+def patient():
+    """A door that waits for a receiver in Python."""
+    with door(HTTP_DEADLINE="60s") as one:
+        yield one
+
+
+def many(*last):
+    return gzip.compress(b"".join(b'a{n="%x"} 1\n' % number for number in range(MANY)) + b"".join(line + b"\n" for line in last), 1)
+
+
+def test_a_large_push_is_written_whole_with_one_time(patient):
+    answered = patient.put("/metrics/job/x", many())
+    assert answered.status == 202, answered.text
+    assert len(answered.samples) == MANY + 1
+    assert len({when for samples in answered.samples.values() for when, _ in samples}) == 1
+    assert all(len(samples) == 1 for samples in answered.samples.values())
+    last = [dict(labels)["__name__"] for labels, _, _ in patient.receiver.writes[-1].samples]
+    assert PUSH_TIME in last
+
+
+@pytest.mark.parametrize("line, sentence", [
+    (b'a{n="0",job="y"} 2', "contradicts 1.0"), (b"b 1 1000", "old"), (b"__b 1", "reserved"), (b'{"n.b"} 1\n{"n b"} 1', "one name"),
+])
+def test_a_large_push_with_a_fault_at_its_end_is_400_and_nothing_is_written(patient, line, sentence):
+    answered = patient.put("/metrics/job/x", many(line))
+    assert (answered.status, answered.samples) == (400, {})
+    assert sentence in answered.text and f"line {MANY + 1}" in answered.text or "one name" in answered.text
+
+
+def test_a_series_of_a_large_push_that_is_there_already_is_written_once(patient):
+    answered = patient.put("/metrics/job/x", many(b'a{n="0",job="y"} 1'))
+    assert answered.status == 202
+    assert len(answered.samples) == MANY + 1 and all(len(samples) == 1 for samples in answered.samples.values())
+
+
+def test_a_large_push_stops_at_the_first_part_that_fails(patient):
+    patient.receiver.answer_with(lambda write: Answer(403))
+    answered = patient.put("/metrics/job/x", many())
+    # It is 21 requests long.
+    assert answered.status == 503 and len(patient.receiver.writes) < 12
+
+
+def test_a_push_that_is_too_much_to_send_is_413_before_anything_is_sent(patient):
+    labels = "".join(f"/l{number}/{'v' * 2_000}" for number in range(4))
+    body = b"".join(b"a%d 1\n" % number for number in range(9_000))
+    answered = patient.put(f"/metrics/job/x{labels}", body)
+    assert (answered.status, answered.samples) == (413, {}) and "67108864" in answered.text
+    body = gzip.compress(b"".join(b"a{b=\"%x\"} 1\n" % number for number in range(1_000_001)), 1)
+    answered = patient.put("/metrics/job/x", body)
+    assert (answered.status, answered.samples) == (413, {}) and "1000000" in answered.text
 
 
 def test_metadata_has_a_request_of_its_own_once_an_hour(own):

@@ -122,6 +122,19 @@ def test_rejects_a_series_and_writes_the_others(gateway):
         when += 1
 
 
+@pytest.mark.parametrize("schema, bounds", [(1, b""), (-53, struct.pack("<2d", 0.5, 1.0))])
+def test_passes_native_histograms_and_custom_buckets_on(lenient, schema, bounds):
+    strict = lenient.receiver._faults_of
+    lenient.receiver._faults_of = lambda write: [fault for fault in strict(write) if "histograms" not in fault and "no sample" not in fault]
+    histogram = (field(1, 3) + field(3, 1.5) + field(4, (schema << 1) ^ (schema >> 31)) + field(11, field(2, 2)) + field(12, varint(4) + varint(1))
+                 + field(15, now_ms()) + (field(16, bounds) if bounds else b""))
+    request = field(4, "") + field(4, "__name__") + field(4, "h") + field(5, field(1, varint(1) + varint(2)) + field(3, histogram))
+    answered = write(lenient, request, V2)
+    assert answered.status == 204, answered
+    assert [answered.headers[name] for name in WRITTEN] == ["0", "1", "0"]
+    assert [series.histograms for write in lenient.receiver.writes for series in write.series] == [1]
+
+
 def test_sorts_labels_and_leaves_out_empty_ones_and_passes_reserved_ones(lenient):
     when = now_ms()
     answered = write(lenient, series_v1([("z", "1"), ("__replica__", "r"), ("a", ""), ("__name__", "up"), ("cluster", "c")], [(when, 1)]))
@@ -229,6 +242,32 @@ def test_sends_a_request_again_as_it_came_while_the_receiver_is_in_trouble(plain
     answered = write(plain, series)
     assert (answered.status, answered.headers["Retry-After"]) == (503, "5")
     assert "404" in answered.text
+
+
+def test_trouble_comes_before_a_rejection(gateway):
+    gateway.receiver.answer_with(lambda write: Answer(503))
+    request = request_v2((named("a.b"), [(now_ms(), 1)], 0), (named("good"), [(now_ms(), 1)], 0))
+    answered = write(gateway, request, V2)
+    assert answered.status == 503 and answered.headers["Retry-After"]
+    assert [answered.headers[name] for name in WRITTEN] == ["0", "0", "0"]
+
+
+@pytest.mark.parametrize("when", [0, -1, 1_000, (1 << 63) - 1])
+def test_the_receiver_judges_the_age_of_a_sample(lenient, when):
+    """The gateway's own rules are for events and pushes."""
+    strict = lenient.receiver._faults_of
+    lenient.receiver._faults_of = lambda write: [fault for fault in strict(write) if "time" not in fault]
+    answered = write(lenient, series_v1(named("a"), [(when, 1)]))
+    assert answered.status == 204
+    [[(sent, _)]] = answered.samples.values()
+    assert sent == when
+
+
+def test_a_request_that_is_too_much_to_send_is_400_and_never_413(gateway):
+    body = series_v1(named("a", x="y"), [(number, 1) for number in range(1_000)]) * 600
+    assert write(gateway, body + series_v1(named("b"), [(1, 1)] * 500_000)).status == 400
+    answered = gateway.request("POST", "/api/v1/write", snappy_block_encode(b"\0" * 100) + b"x" * (17 << 20), {"Content-Type": V1})
+    assert answered.status == 400 and "16777216" in answered.text and answered.samples == {}
 
 
 def test_metadata_of_1_0_is_passed_on_once(gateway):

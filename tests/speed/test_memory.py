@@ -3,6 +3,7 @@ import os
 
 import pytest
 
+from door_memory import BODIES, memory_of_groups, memory_of_push
 from measure import PAYLOADS, Sink, growth, memory, memory_of_pushgw
 from ticks import ticks
 
@@ -19,6 +20,27 @@ def test_a_tick_over_100_000_series_stays_below_its_ceiling():
     birth, later = ticks(100_000, rounds=2)
     assert birth.report["births"] == 100_000 and all(tick.report["samples"] == 100_000 for tick in later)
     assert max(tick.peak for tick in (birth, *later)) <= 64_000_000
+
+
+#: A function has 128 MB, and Lambda takes some of it for its own runtime.
+DOOR = 110_000_000
+TABLED = pytest.param(True, id="table")
+DIRECT = pytest.param(False, id="direct")
+
+
+@pytest.mark.parametrize("has_table", [DIRECT, TABLED])
+@pytest.mark.parametrize("name", BODIES)
+def test_a_push_of_16_mb_stays_below_its_ceiling(name, has_table):
+    peak, status = memory_of_push(BODIES[name](), has_table)
+    assert status == (413 if has_table else 202)
+    assert peak <= DOOR
+
+
+def test_a_scrape_and_the_groups_as_json_stay_below_their_ceiling():
+    """All groups that a scrape may show, and more."""
+    for path, status in ("/metrics", 503), ("/api/v1/metrics", 200), ("/", 200):
+        peak, found = memory_of_groups(path, groups=300)
+        assert (found, peak <= DOOR) == (status, True), (path, peak)
 
 
 def test_full_batches_do_not_make_the_process_grow():

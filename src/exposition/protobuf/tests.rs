@@ -394,6 +394,30 @@ fn bounds_the_memory_of_native_histograms() {
     assert!(error.is_size() && matches!(error.problem, Problem::TooManyBuckets), "{error}");
 }
 
+#[test]
+fn bounds_what_is_sent_before_all_of_it_is_built() {
+    let bucket_of = |number: u32| bucket_of(-1e-300 / f64::from(number + 1), 1);
+    let bucket: Vec<_> = (0..800_000).map(bucket_of).collect();
+    let metric = MetricOf { label: labels(&[("a", "x")]), ..histogram(Histogram { bucket, ..Histogram::default() }) };
+    let error = parse_protobuf(&body(&[family("h", Some(4), vec![metric])])).unwrap_err();
+    assert!(error.is_size() && matches!(error.problem, Problem::TooMuchToSend), "{error}");
+}
+
+#[test]
+fn the_least_time_is_not_taken_for_none() {
+    let at = |timestamp_ms| MetricOf { gauge: number(1.0), timestamp_ms, ..MetricOf::default() };
+    for (time, expected) in [(None, None), (Some(0), None), (Some(i64::MIN), Some(i64::MIN + 1)), (Some(7), Some(7))] {
+        let bytes = body(&[family("g", Some(1), vec![at(time)])]);
+        let exposition = parse_protobuf(&bytes).unwrap();
+        let found = exposition
+            .families()
+            .flat_map(crate::exposition::Family::series)
+            .map(Series::timestamp)
+            .collect::<Vec<_>>();
+        assert_eq!(found, [expected.map(Timestamp)], "{time:?}");
+    }
+}
+
 proptest! {
     /// No bytes make a panic, and each error has its sentence.
     #[test]

@@ -20,8 +20,8 @@ fn soon() -> Instant {
 }
 
 async fn push(groups: &Groups, job: &str, of: &str, now: i64) -> Result<(), GroupsError> {
-    let families = [family(of)];
-    let change = Change::Push { mode: PushMode::Merge, families: &families, ttl: None };
+    let families = || vec![family(of)];
+    let change = Change::Push { mode: PushMode::Merge, families: Families(&families), ttl: None };
     groups.change(&key(job), change, Timestamp(now), soon()).await
 }
 
@@ -106,8 +106,8 @@ async fn a_damaged_group_is_replaced_by_put_and_kept_by_post() {
     assert!(error.to_string().contains("a PUT or a DELETE replaces it"), "{error}");
     let listing = groups.list(soon()).await.unwrap();
     assert_eq!((listing.bodies.len(), listing.unreadable), (0, 1));
-    let families = [family("y")];
-    let put = Change::Push { mode: PushMode::Replace, families: &families, ttl: None };
+    let families = || vec![family("y")];
+    let put = Change::Push { mode: PushMode::Replace, families: Families(&families), ttl: None };
     groups.change(&key("a"), put, Timestamp(1), soon()).await.unwrap();
     assert_eq!(list(&groups).await, ["a: y"]);
     store.put(item(b"\xffnewer"), Duration::from_secs(1)).await.unwrap();
