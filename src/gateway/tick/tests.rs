@@ -29,6 +29,7 @@ mod order;
 mod owed;
 mod sends;
 mod shown;
+mod writers;
 
 const MINUTE: i64 = 60_000;
 /// A multiple of an hour.
