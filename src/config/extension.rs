@@ -303,7 +303,7 @@ mod tests {
     #[test]
     fn needs_exactly_one_destination_and_a_region_for_a_queue_elsewhere() {
         let none = read(&[]).unwrap_err();
-        assert!(none.starts_with("PUSH_QUEUE_URL: it is not set, nor is GATEWAY"), "{none}");
+        assert!(none.starts_with("PUSH_QUEUE_URL: neither this variable nor GATEWAY is set"), "{none}");
         let both = read(&[QUEUE, (ENV_GATEWAY, "http://g")]).unwrap_err();
         assert!(both.starts_with("GATEWAY=http://g: PUSH_QUEUE_URL is set, too"), "{both}");
         let elsewhere = (ENV_PUSH_QUEUE_URL, "http://127.0.0.1:9324/000000000000/q");

@@ -155,7 +155,7 @@ mod tests {
             (unanswered(SdkError::construction_failure("no queue URL")), false, "no queue URL"),
             (entry("InvalidMessageContents", true), false, "InvalidMessageContents: text"),
             (entry("InternalError", false), true, "InternalError: text"),
-            (SqsError::Missing("the result of this entry"), true, "lacks the result of this entry"),
+            (SqsError::Missing("the result of this entry"), true, "does not have the result of this entry"),
             (SqsError::Corrupted, true, "another body"),
             (SqsError::Timeout, true, "in time"),
             (SqsError::NotBegun, true, "no time left"),
