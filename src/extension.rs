@@ -28,8 +28,10 @@
 mod api;
 mod buffer;
 mod connection;
+mod deliveries;
 mod dispatcher;
 mod gauges;
+mod http1;
 mod listeners;
 mod pushgateway;
 mod queue;
@@ -135,7 +137,7 @@ async fn serve(
 ) -> Result<(), ApiError> {
     let logs = settings.platform.logs;
     let buffer = Arc::new(Buffer::new(settings.platform, lambda.is_snap_start));
-    let has_telemetry = match listeners::take_telemetry(Arc::clone(&buffer)).await {
+    let has_telemetry = match deliveries::take(Arc::clone(&buffer)).await {
         Ok(port) => subscribe(registered, port, logs).await,
         Err(error) => {
             tracing::error!(%error, "no port for the Telemetry API: there will be no metrics of the platform");

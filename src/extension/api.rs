@@ -3,7 +3,8 @@
 //! * <https://docs.aws.amazon.com/lambda/latest/dg/runtimes-extensions-api.html>
 //! * <https://docs.aws.amazon.com/lambda/latest/dg/telemetry-api-reference.html>
 
-use super::connection::{Answer, Connection, IDENTIFIER};
+use super::connection::{Answer, Connection};
+use super::http1::IDENTIFIER;
 use crate::aws::TransportError;
 use crate::model::Timestamp;
 use http::{HeaderValue, Method};

@@ -1,17 +1,16 @@
-//! The ports on which the extension listens: to the Telemetry API, and to the function itself.
+//! The ports on which the extension listens to the function itself.
 
 use super::buffer::Buffer;
 use super::wall_clock;
-use crate::limits::{MAX_OWN_EVENTS_BYTES, MAX_TELEMETRY_BODY_BYTES};
+use crate::limits::MAX_OWN_EVENTS_BYTES;
 use crate::listener::{self, Body};
 use bytes::Bytes;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
 use std::future::pending;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::task::yield_now;
 
@@ -20,35 +19,6 @@ const MAX_DATAGRAM_BYTES: usize = 65_535;
 
 /// After so many bytes of datagrams the loop of the extension gets its turn: a flood must not hold it up.
 const MAX_BYTES_OF_A_TURN: usize = 64 << 10;
-
-/// Deliveries that cannot be read and are logged, in the life of an environment.
-const MAX_LOGGED_DELIVERIES: u32 = 20;
-
-/// Takes deliveries of the Telemetry API on any free port, and returns the port. Lambda sends them to
-/// `sandbox.localdomain`, which may not be a loopback address.
-pub(super) async fn take_telemetry(buffer: Arc<Buffer>) -> io::Result<u16> {
-    let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await?;
-    let port = listener.local_addr()?.port();
-    let unreadable = Arc::new(AtomicU32::new(0));
-    let answer = move |request: Request<Body>| {
-        let (buffer, unreadable) = (Arc::clone(&buffer), Arc::clone(&unreadable));
-        async move {
-            let problem = match request.into_body() {
-                Body::Whole(body) => buffer.add_delivery(&body, wall_clock()).err().map(|error| error.to_string()),
-                Body::TooLarge => Some(format!("it has more than {MAX_TELEMETRY_BODY_BYTES} bytes")),
-            };
-            if let Some(problem) = problem
-                && unreadable.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED_DELIVERIES
-            {
-                tracing::warn!(error = problem, "a delivery of the Telemetry API cannot be read");
-            }
-            // It would come again otherwise, and be no better.
-            Response::new(Bytes::new())
-        }
-    };
-    tokio::spawn(listener::serve(listener, pending(), MAX_TELEMETRY_BODY_BYTES, answer));
-    Ok(port)
-}
 
 /// Takes lines of `StatsD` from this environment.
 pub(super) async fn take_statsd(port: u16, buffer: Arc<Buffer>) -> io::Result<()> {

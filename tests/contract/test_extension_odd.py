@@ -1,4 +1,5 @@
 """The extension meets deliveries, datagrams and destinations of any kind. It harms no invocation, and stays within its bounds."""
+import contextlib
 import json
 import os
 import socket
@@ -131,6 +132,59 @@ def test_giant_and_countless_records_are_taken_or_refused_within_bounds(start, q
     assert len(types) <= 51
     assert sent("lambda_telemetry_events_total", type="other") > 19_000
     assert sent("lambda_invocations_total", status="success") == 1
+
+
+def test_deliveries_in_any_framing_are_taken_and_answered(start, queue):
+    environment = start(PUSH_QUEUE_URL=queue.url)
+
+    def delivery(kind, framing="", chunked=False):
+        body = json.dumps([{"type": kind}]).encode()
+        if chunked:
+            parts = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:5], body[5:]))
+            return b"POST / HTTP/1.1\r\nHost: sandbox\r\nTransfer-Encoding: chunked\r\n\r\n" + parts + b"0\r\n\r\n"
+        return b"POST / HTTP/1.1\r\nHost: sandbox\r\n%sContent-Length: %d\r\n\r\n%s" % (framing.encode(), len(body), body)
+
+    def exchange(sent, answers=1, pieces=1):
+        with socket.create_connection(("127.0.0.1", environment.api.port_of_telemetry), timeout=5) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            size = -(-len(sent) // pieces)
+            for begin in range(0, len(sent), size):
+                connection.sendall(sent[begin:begin + size])
+                time.sleep(0.002 if pieces > 1 else 0)
+            got = b""
+            while got.count(b"HTTP/1.1 200 OK\r\n") < answers and (part := connection.recv(4096)):
+                got += part
+            assert got.count(b"HTTP/1.1 200 OK\r\n") == answers
+            if b"close" in sent or answers == 0:
+                with contextlib.suppress(ConnectionResetError):
+                    assert connection.recv(100) == b"", "the connection is closed"
+
+    exchange(delivery("pieces"), pieces=50)
+    exchange(delivery("twice") * 2, answers=2)
+    exchange(delivery("chunked", chunked=True) + delivery("chunked"), answers=2)
+    exchange(delivery("closed", "Connection: close\r\n"))
+    exchange(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    exchange(b"\x16\x03\x01 no HTTP\r\n\r\n", answers=0)
+    exchange(b"X: y\r\n" * 10_000, answers=0)
+    environment.invoke()
+    assert environment.shut_down() < 2
+    sent = Dispatched(events(queue))
+    counts = [sent("lambda_telemetry_events_total", type=kind) for kind in ("pieces", "twice", "chunked", "closed")]
+    assert counts == [1, 2, 2, 1]
+
+
+@pytest.mark.early
+def test_the_connection_of_the_telemetry_api_stays_open_while_nothing_comes(start, queue):
+    environments = [start(PUSH_QUEUE_URL=queue.url, freeze=freeze) for freeze in (False, True)]
+    for environment in environments:
+        environment.invoke()
+    # Longer than an HTTP server waits for a head.
+    time.sleep(31)
+    for environment in environments:
+        environment.invoke()
+        assert environment.api.undelivered == 0
+        assert environment.shut_down() < 2
+    assert Dispatched(events(queue))("lambda_invocations_total", status="success") == 4
 
 
 # --- the function's own metrics --------------------------------------------------------------------------------------
