@@ -145,12 +145,48 @@ pub(super) fn scalar<'de, D: Deserializer<'de>, T>(
 
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar(deserializer, "a text", |scalar| match scalar {
-            Scalar::Null => Some(Self::default()),
-            Scalar::Text(text) => Some(Self(text)),
-            _ => None,
-        })
+        deserializer.deserialize_option(TextVisitor).map(Self)
     }
+}
+
+/// Reads a text as bytes. Half of a surrogate pair, which JavaScript writes when it cuts a text, is no error there.
+struct TextVisitor;
+
+impl<'de> de::Visitor<'de> for TextVisitor {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_none<E>(self) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(""))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+
+    fn visit_borrowed_bytes<E: de::Error>(self, bytes: &'de [u8]) -> Result<Self::Value, E> {
+        // A part of the body, which is UTF-8.
+        std::str::from_utf8(bytes).map(Cow::Borrowed).map_err(|_| de::Error::custom("expected text in UTF-8"))
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(without_surrogates(bytes)))
+    }
+}
+
+/// Returns a text with the replacement character in the place of each half of a surrogate pair: three bytes, the first of which is ED.
+fn without_surrogates(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        if chunk.invalid().starts_with(&[0xED]) {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text
 }
 
 impl<'de> Deserialize<'de> for Unsigned {
