@@ -17,7 +17,7 @@ mod typed_metric;
 
 pub use bound::write_bound;
 pub use family::{FamilySeries, FamilyValue, MetricFamily};
-pub use labels::{Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
+pub use labels::{BOUND_LABEL, Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
 pub use metric_type::MetricType;
 pub use names::{LabelName, MetricName, NameError};
 pub use native_histogram::{Counts, HistogramError, NativeHistogram, ResetHint, Span};

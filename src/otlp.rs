@@ -26,6 +26,7 @@ mod names;
 mod protobuf;
 mod series;
 mod stream;
+mod texts;
 mod translate;
 
 pub use error::{ReadError, ReadProblem};
@@ -34,6 +35,7 @@ pub use json::read_json;
 pub use message::{Attribute, Buckets, Kind, Metric, Number, Point, Resource, Scope, Temporality, Visitor};
 pub use names::{label_name, metric_name, unit_name};
 pub use protobuf::read_protobuf;
+pub use texts::Texts;
 pub use translate::{Family, Item, Promoted, Rules, Sink, Translator};
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct Field<'a> {
 #[derive(Clone, Copy, Debug)]
 enum Content<'a> {
     Varint(u64),
-    Fixed64([u8; 8]),
+    Fixed64(u64),
     Delimited(Message<'a>),
     Fixed32,
 }
@@ -93,7 +93,7 @@ impl<'a> Message<'a> {
         let Some(number) = number else { return Err(ProtobufError { offset, problem: Problem::FieldNumber }) };
         let content = match key & 7 {
             0 => Content::Varint(self.varint()?),
-            1 => Content::Fixed64(self.fixed()?),
+            1 => Content::Fixed64(u64::from_le_bytes(self.fixed()?)),
             2 => Content::Delimited(self.delimited()?),
             5 => {
                 let _skipped: [u8; 4] = self.fixed()?;
@@ -182,7 +182,7 @@ impl<'a> Field<'a> {
 
     fn eight_bytes(self, expected: &'static str) -> Read<u64> {
         match self.content {
-            Content::Fixed64(bytes) => Ok(u64::from_le_bytes(bytes)),
+            Content::Fixed64(bits) => Ok(bits),
             _ => Err(self.other_type(expected)),
         }
     }
@@ -252,7 +252,7 @@ impl<'a> Field<'a> {
         mut each: impl FnMut(u64) -> Result<(), E>,
     ) -> Result<(), E> {
         match self.content {
-            Content::Fixed64(bytes) => each(u64::from_le_bytes(bytes)),
+            Content::Fixed64(bits) => each(bits),
             Content::Delimited(mut packed) => {
                 while !packed.is_empty() {
                     each(u64::from_le_bytes(packed.fixed()?))?;

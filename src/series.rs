@@ -13,7 +13,7 @@ mod builder;
 mod contradiction;
 mod table;
 
-pub use builder::SampleTableBuilder;
+pub use builder::{LabelsId, SampleTableBuilder};
 pub use contradiction::Contradiction;
 pub use table::{Labels, Sample, SampleTable, SampleValue, SeriesId};
 

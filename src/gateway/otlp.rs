@@ -18,7 +18,7 @@ use super::{Gateway, Summary, metadata};
 use crate::aws::Transport;
 use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_DOOR_SAMPLES, MAX_OTLP_TABLE_BYTES};
 use crate::model::{ItemId, Reason, Timestamp};
-use crate::otlp::{DeltaRules, Family, Item, Promoted, ReadError, Rules, Translator, read_json, read_protobuf};
+use crate::otlp::{DeltaRules, Family, Item, Promoted, ReadError, Rules, Texts, Translator, read_json, read_protobuf};
 use crate::remote_write::ItemOutcome;
 use crate::wire::Metadata;
 use std::fmt;
@@ -77,9 +77,10 @@ impl<T: Transport, D> Gateway<T, D> {
         let mut watch = Watch::start();
         let mut done = Done::default();
         let mut families = Vec::new();
+        let texts = Texts::default();
         let mut next = Some(0);
         while let Some(from) = next {
-            let mut part = self.part(request, from)?;
+            let mut part = self.part(request, from, &texts)?;
             done.summary.stages.read += watch.lap();
             done.summary.received = done.summary.received.max(part.items);
             next = part.end;
@@ -114,7 +115,7 @@ impl<T: Transport, D> Gateway<T, D> {
     }
 
     /// Reads the items from number `from` on that fit into one table.
-    fn part<'r>(&'r self, request: &Otlp<'r>, from: u64) -> Result<Part<'r>, OtlpError> {
+    fn part<'p>(&'p self, request: &Otlp<'p>, from: u64, texts: &'p Texts) -> Result<Part<'p>, OtlpError> {
         let external = &self.rules.external_labels;
         let Otlp { promoted, scope_labels, now, body, .. } = *request;
         let deltas = self.state.as_ref().map(|_| DeltaRules {
@@ -124,7 +125,7 @@ impl<T: Transport, D> Gateway<T, D> {
         let rules = Rules { promoted, scope_labels, external, now, deltas };
         let journal = self.state.as_ref().map(Journal::new);
         let part = Part::new(external, from, MAX_OTLP_TABLE_BYTES).with_journal(journal, now, request.request_id);
-        let mut translator = Translator::new(rules, part);
+        let mut translator = Translator::new(rules, texts, part);
         match request.encoding {
             OtlpEncoding::Protobuf => read_protobuf(body, &mut translator),
             OtlpEncoding::Json => read_json(body, &mut translator),

@@ -7,6 +7,9 @@ use std::borrow::Cow;
 /// The label that carries the metric's name on the wire.
 pub const METRIC_NAME_LABEL: &str = "__name__";
 
+/// The label that carries the upper bound of a bucket.
+pub const BOUND_LABEL: &str = "le";
+
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub struct Label<'a> {
     pub name: LabelName<'a>,
@@ -44,8 +47,10 @@ impl<'a> LabelSet<'a> {
         }
     }
 
-    pub fn remove(&mut self, name: &str) {
-        self.0.retain(|label| label.name.as_str() != name);
+    /// Removes a label, and returns it.
+    pub fn remove(&mut self, name: &str) -> Option<Label<'a>> {
+        let index = self.0.binary_search_by(|label| label.name.as_str().cmp(name)).ok()?;
+        Some(self.0.remove(index))
     }
 
     /// Returns the set with `label` added, or with `label` instead of the label of the same name. The value must not be

@@ -89,6 +89,11 @@ impl<'a> MetricName<'a> {
     }
 }
 
+impl LabelName<'static> {
+    /// [`super::BOUND_LABEL`].
+    pub const BOUND: Self = Self(Cow::Borrowed(super::BOUND_LABEL));
+}
+
 impl<'a> LabelName<'a> {
     /// Returns `raw` if it is `[a-zA-Z_][a-zA-Z0-9_]*`, and else translates or escapes it. Neither begins with `__`.
     pub fn translate(raw: Cow<'a, str>) -> Result<Self, NameError> {

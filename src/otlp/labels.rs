@@ -7,15 +7,60 @@
 
 use super::message::{Attribute, Resource, Scope};
 use super::names::label_name;
+use super::texts::{Appender, Texts};
 use super::translate::{Promoted, Rules};
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::model::{Label, LabelName, LabelSet, METRIC_NAME_LABEL, NameError, Reason, Rejection};
+use foldhash::fast::RandomState;
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 const SERVICE_NAMESPACE: &str = "service.namespace";
 const SERVICE_NAME: &str = "service.name";
 const SERVICE_INSTANCE: &str = "service.instance.id";
 const IDENTIFYING: [&str; 3] = [SERVICE_NAMESPACE, SERVICE_NAME, SERVICE_INSTANCE];
+
+/// Keys of attributes whose names are remembered.
+const MAX_KNOWN: usize = 1_000;
+
+/// The names of labels that a request has had so far.
+#[derive(Debug)]
+pub(super) struct LabelNames<'a> {
+    texts: Appender<'a>,
+    /// By the key of the attribute.
+    known: HashMap<&'a str, LabelName<'a>, RandomState>,
+}
+
+impl<'a> LabelNames<'a> {
+    pub(super) fn new(texts: &'a Texts) -> Self {
+        Self { texts: texts.appender(), known: HashMap::default() }
+    }
+
+    /// Returns the name of a key.
+    fn of(&mut self, key: &Cow<'a, str>) -> Result<LabelName<'a>, Rejection> {
+        if let Some(name) = self.known.get(&**key) {
+            return Ok(name.clone());
+        }
+        let name = self.new_name(key.clone(), key)?;
+        if let Cow::Borrowed(key) = *key
+            && self.known.len() < MAX_KNOWN
+        {
+            self.known.insert(key, name.clone());
+        }
+        Ok(name)
+    }
+
+    /// Returns the name of `key`, which an error shows as `shown`.
+    fn new_name(&mut self, key: Cow<'a, str>, shown: &str) -> Result<LabelName<'a>, Rejection> {
+        let rejected = |reason, problem: &dyn std::fmt::Display| {
+            Rejection::new(reason, format!("the attribute {}: {problem}", excerpt(shown)))
+        };
+        let Some(name) = label_name(key) else {
+            return Err(rejected(Reason::InvalidLabelName, &NameError::OnlyUnderscores));
+        };
+        LabelName::as_is(self.texts.kept(name)).map_err(|error| rejected(Reason::TooLarge, &error))
+    }
+}
 
 /// The labels that the data points of one resource or scope share.
 #[derive(Clone, Default, Debug)]
@@ -28,8 +73,11 @@ pub(super) struct Context<'a> {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn of_resource(resource: &Resource<'a>, promoted: &[Promoted]) -> Self {
+    pub(super) fn of_resource(names: &mut LabelNames<'a>, resource: &Resource<'a>, promoted: &[Promoted]) -> Self {
         let mut context = Self { winning: identity(resource), ..Self::default() };
+        for label in &mut context.winning {
+            label.value = names.texts.kept(std::mem::take(&mut label.value));
+        }
         for (key, value) in &resource.attributes {
             if let Some(promoted) = promoted.iter().find(|promoted| promoted.key == *key) {
                 set(&mut context.promoted, Label { name: promoted.name.clone(), value: value.clone() });
@@ -39,7 +87,7 @@ impl<'a> Context<'a> {
     }
 
     /// Adds the labels of a scope, if it has a name.
-    pub(super) fn with_scope(&self, scope: &Scope<'a>) -> Self {
+    pub(super) fn with_scope(&self, names: &mut LabelNames<'a>, scope: &Scope<'a>) -> Self {
         let mut context = self.clone();
         if scope.name.is_empty() {
             return context;
@@ -56,7 +104,7 @@ impl<'a> Context<'a> {
             return context;
         }
         for (key, value) in &scope.attributes {
-            match name(Cow::Owned(format!("otel_scope_{key}")), key) {
+            match names.new_name(Cow::Owned(format!("otel_scope_{key}")), key) {
                 Ok(name) => set(&mut context.winning, Label { name, value: value.clone() }),
                 Err(rejection) => {
                     context.problem.get_or_insert(rejection);
@@ -74,6 +122,7 @@ impl<'a> Context<'a> {
     /// Returns the labels of a data point, without external ones. `more` is the number of labels that its series get later.
     pub(super) fn labels(
         &self,
+        names: &mut LabelNames<'a>,
         attributes: &mut Vec<Attribute<'a>>,
         rules: &Rules<'_>,
         more: usize,
@@ -81,15 +130,12 @@ impl<'a> Context<'a> {
         if let Some(rejection) = &self.problem {
             return Err(rejection.clone());
         }
-        let mut labels = joined(attributes)?;
-        let own = labels.len();
-        let find = |labels: &[Label<'a>], name: &LabelName<'a>| {
-            labels[..own].binary_search_by(|label| label.name.cmp(name)).ok()
-        };
+        let mut labels = joined(names, attributes)?;
+        let find = |labels: &[Label<'a>], name: &LabelName<'a>| labels.binary_search_by(|label| label.name.cmp(name));
         for label in &self.winning {
             match find(&labels, &label.name) {
-                Some(index) => labels[index].value.clone_from(&label.value),
-                None => labels.push(label.clone()),
+                Ok(index) => labels[index].value.clone_from(&label.value),
+                Err(index) => labels.insert(index, label.clone()),
             }
         }
         for label in &self.promoted {
@@ -97,9 +143,9 @@ impl<'a> Context<'a> {
                 continue;
             }
             match find(&labels, &label.name) {
-                Some(index) if labels[index].value.is_empty() => labels[index].value.clone_from(&label.value),
-                Some(_) => {}
-                None => labels.push(label.clone()),
+                Ok(index) if labels[index].value.is_empty() => labels[index].value.clone_from(&label.value),
+                Ok(_) => {}
+                Err(index) => labels.insert(index, label.clone()),
             }
         }
         checked(labels, rules, more)
@@ -108,7 +154,11 @@ impl<'a> Context<'a> {
 
 /// Returns the labels of `target_info`. Returns `None` if the resource has no attributes besides those of `job` and
 /// `instance`, or none of these. A value that is longer than the receiver takes is left out.
-pub(super) fn target_info<'a>(resource: &Resource<'a>, rules: &Rules<'_>) -> Option<LabelSet<'a>> {
+pub(super) fn target_info<'a>(
+    names: &mut LabelNames<'a>,
+    resource: &Resource<'a>,
+    rules: &Rules<'_>,
+) -> Option<LabelSet<'a>> {
     let (identifying, mut others): (Vec<_>, Vec<_>) =
         resource.attributes.iter().cloned().partition(|(key, _)| IDENTIFYING.contains(&key.as_ref()));
     // Prometheus counts each identifying key once.
@@ -118,7 +168,7 @@ pub(super) fn target_info<'a>(resource: &Resource<'a>, rules: &Rules<'_>) -> Opt
     }
     others.retain(|(_, value)| value.len() <= MAX_LABEL_VALUE_BYTES);
     let context = Context { winning: identity(resource), ..Context::default() };
-    let labels = context.labels(&mut others, rules, 0).ok()?;
+    let labels = context.labels(names, &mut others, rules, 0).ok()?;
     ["job", "instance"].iter().any(|name| labels.get(name).is_some()).then_some(labels)
 }
 
@@ -146,14 +196,14 @@ fn set<'a>(labels: &mut Vec<Label<'a>>, label: Label<'a>) {
 }
 
 /// Returns the labels of attributes in the order of their names, each name once.
-fn joined<'a>(attributes: &mut Vec<Attribute<'a>>) -> Result<Vec<Label<'a>>, Rejection> {
+fn joined<'a>(names: &mut LabelNames<'a>, attributes: &mut Vec<Attribute<'a>>) -> Result<Vec<Label<'a>>, Rejection> {
     attributes.retain(|(key, _)| key != METRIC_NAME_LABEL);
     if !attributes.is_sorted_by(|(a, _), (b, _)| a <= b) {
         attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
     }
     let mut labels = Vec::with_capacity(attributes.len() + 4);
     for (key, value) in attributes.drain(..) {
-        let name = name(key.clone(), &key)?;
+        let name = names.of(&key)?;
         if name.as_str() != METRIC_NAME_LABEL {
             labels.push(Label { name, value });
         }
@@ -171,16 +221,6 @@ fn joined<'a>(attributes: &mut Vec<Attribute<'a>>) -> Result<Vec<Label<'a>>, Rej
         });
     }
     Ok(labels)
-}
-
-fn name<'a>(key: Cow<'a, str>, shown: &str) -> Result<LabelName<'a>, Rejection> {
-    let rejected = |reason, problem: &dyn std::fmt::Display| {
-        Rejection::new(reason, format!("the attribute {}: {problem}", excerpt(shown)))
-    };
-    let Some(name) = label_name(key) else {
-        return Err(rejected(Reason::InvalidLabelName, &NameError::OnlyUnderscores));
-    };
-    LabelName::as_is(name).map_err(|error| rejected(Reason::TooLarge, &error))
 }
 
 /// Returns the labels as a set, if the receiver takes them.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_OTLP_ATTRIBUTES, MAX_OTLP_BUCKETS, MAX_TARGET_INFO_SAMPLES};
-use crate::model::{Counts, LabelSet, MetricName, NativeHistogram, Rejection, Timestamp, Value};
+use crate::model::{Counts, Label, LabelName, LabelSet, MetricName, NativeHistogram, Rejection, Timestamp, Value};
 use messages::{
     Any, Data, Histogram, HistogramDataPoint, KeyValue, List, NumberDataPoint, Object, Request, Sum, Summary,
     SummaryDataPoint, ValueAtQuantile, attribute, counter, exponential, gauge, histogram, metric, point, request,
@@ -18,6 +18,8 @@ mod json;
 #[allow(dead_code, unreachable_pub, reason = "tests/otlp.rs uses the rest")]
 mod messages;
 
+mod rules;
+
 const MS: u64 = 1_000_000;
 const NOW: Timestamp = Timestamp(5_000);
 
@@ -27,9 +29,18 @@ struct Lines {
     samples: Vec<String>,
     families: Vec<String>,
     items: Vec<Item>,
+    labels: LabelSet<'static>,
 }
 
 impl Lines {
+    /// Returns the labels of a sample.
+    fn labels_with(&self, bound: Option<&str>) -> LabelSet<'static> {
+        match bound {
+            Some(bound) => self.labels.with(Label { name: LabelName::BOUND, value: bound.to_owned().into() }),
+            None => self.labels.clone(),
+        }
+    }
+
     fn sample(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>, time: Timestamp, value: &str) {
         let labels: Vec<_> =
             labels.as_slice().iter().map(|label| format!("{}={}", label.name.as_str(), label.value)).collect();
@@ -47,15 +58,19 @@ impl<'a> Sink<'a> for Lines {
         self.families.push(format!("{} {metric_type} {help:?} {unit:?}", name.as_str()));
     }
 
-    fn number(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: Value) {
-        self.sample(name, &labels, time, &value.to_string());
+    fn labels(&mut self, labels: LabelSet<'a>) {
+        self.labels = labels.into_owned();
     }
 
-    fn histogram(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: NativeHistogram) {
+    fn number(&mut self, name: &MetricName<'a>, bound: Option<&str>, time: Timestamp, value: Value) {
+        self.sample(name, &self.labels_with(bound), time, &value.to_string());
+    }
+
+    fn histogram(&mut self, name: &MetricName<'a>, time: Timestamp, value: NativeHistogram) {
         let Counts::Integer { count, zero, positive_deltas, .. } = &value.counts else { panic!("floats") };
         let sum = if value.sum.is_nan() { "NaN".to_owned() } else { value.sum.to_string() };
         let text = format!("schema {} count {count} zero {zero} sum {sum} {positive_deltas:?}", value.schema);
-        self.sample(name, &labels, time, &text);
+        self.sample(name, &self.labels_with(None), time, &text);
     }
 
     fn increment(&mut self, increment: Increment<'_, 'a>) -> Result<(), Rejection> {
@@ -82,13 +97,15 @@ impl Setting {
     }
 
     fn read(&self, body: &[u8]) -> Result<Lines, ReadError> {
-        let mut translator = Translator::new(self.rules(), Lines::default());
+        let texts = Texts::default();
+        let mut translator = Translator::new(self.rules(), &texts, Lines::default());
         read_protobuf(body, &mut translator)?;
         Ok(translator.into_sink())
     }
 
     fn read_json(&self, body: &[u8]) -> Result<Lines, ReadError> {
-        let mut translator = Translator::new(self.rules(), Lines::default());
+        let texts = Texts::default();
+        let mut translator = Translator::new(self.rules(), &texts, Lines::default());
         read_json(body, &mut translator)?;
         Ok(translator.into_sink())
     }
@@ -634,6 +651,27 @@ fn reads_json_of_every_sender() {
     }
 }
 
+/// JavaScript writes half of a pair when it cuts a text in two. Go's reader replaces it.
+#[test]
+fn replaces_half_of_a_surrogate_pair_in_json() {
+    let table = [
+        (r"x\ud83d", "x\u{fffd}"),
+        (r"\ude00x", "\u{fffd}x"),
+        (r"\ud83d\ude00", "\u{1f600}"),
+        (r"\ud83dx\ude00\n", "\u{fffd}x\u{fffd}\n"),
+        (r"\ud83d\ud83d", "\u{fffd}\u{fffd}"),
+        ("\u{1f600}", "\u{1f600}"),
+    ];
+    for (text, expected) in table {
+        let point = format!(r#"{{"asInt":1,"attributes":[{{"key":"k","value":{{"stringValue":"{text}"}}}}]}}"#);
+        let body = format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"a","gauge":{{"dataPoints":[{point}]}}}}]}}]}}]}}"#
+        );
+        let lines = Setting::new().read_json(body.as_bytes()).unwrap().samples;
+        assert_eq!(lines, [format!("a{{k={expected}}} 1 @5000")], "{text}");
+    }
+}
+
 #[test]
 fn says_where_json_is_wrong() {
     let table = [
@@ -642,7 +680,10 @@ fn says_where_json_is_wrong() {
         ("{\"resourceMetrics\":[{}],\n}", "byte 25: trailing comma"),
         (" []", "byte 1: expected an object, not a list"),
         (r#"{"resourceMetrics":5}"#, "byte 18: invalid type: integer `5`, expected a list"),
-        ("{\"resourceMetrics\":[{\"scopeMetrics\":[\n{\"metrics\":[{\"name\":5}]}]}]}", "byte 59: expected a text"),
+        (
+            "{\"resourceMetrics\":[{\"scopeMetrics\":[\n{\"metrics\":[{\"name\":5}]}]}]}",
+            "byte 59: invalid type: integer `5`, expected a text",
+        ),
         (
             r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"asInt":"x"}]}}]}]}]}"#,
             "byte 85: expected a whole number",

@@ -2,13 +2,16 @@
 
 use super::histogram::{HistogramError, native};
 use super::increment::{self, DeltaRules, Increment};
-use super::labels::{Context, excerpt, target_info};
+use super::labels::{Context, LabelNames, excerpt, target_info};
 use super::message::{Kind, Metric, Number, Point, Resource, Scope, Temporality, Visitor};
 use super::names::unit_name;
-use super::series::{Names, Series};
+use super::series::{BoundTexts, Names, Series};
 use super::stream::{self, StreamHash};
+use super::texts::Texts;
 use crate::limits::MAX_TARGET_INFO_SAMPLES;
-use crate::model::{LabelName, LabelSet, MetricName, MetricType, NativeHistogram, Reason, Rejection, Timestamp, Value};
+use crate::model::{
+    BOUND_LABEL, LabelName, LabelSet, MetricName, MetricType, NativeHistogram, Reason, Rejection, Timestamp, Value,
+};
 use std::borrow::Cow;
 use std::fmt;
 
@@ -64,8 +67,11 @@ pub trait Sink<'a> {
     fn begin(&mut self, item: Item) -> bool;
     /// Gives the family of the next samples, if it differs from the one before.
     fn family(&mut self, family: &Family<'a>);
-    fn number(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: Value);
-    fn histogram(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: NativeHistogram);
+    /// Gives the labels of the samples that follow.
+    fn labels(&mut self, labels: LabelSet<'a>);
+    /// Gives a sample. `bound` is the value of its label `le`, which is not among the given labels then.
+    fn number(&mut self, name: &MetricName<'a>, bound: Option<&str>, time: Timestamp, value: Value);
+    fn histogram(&mut self, name: &MetricName<'a>, time: Timestamp, value: NativeHistogram);
     /// Gives a change of a typed series. The item has nothing else.
     fn increment(&mut self, increment: Increment<'_, 'a>) -> Result<(), Rejection>;
     /// The item has no samples for this reason.
@@ -77,6 +83,8 @@ pub trait Sink<'a> {
 pub struct Translator<'a, 'r, S> {
     rules: Rules<'r>,
     sink: S,
+    label_names: LabelNames<'a>,
+    bound_texts: BoundTexts,
     resource: Resource<'a>,
     of_resource: Context<'a>,
     of_scope: Context<'a>,
@@ -122,12 +130,15 @@ impl Promoted {
 }
 
 impl<'a, 'r, S: Sink<'a>> Translator<'a, 'r, S> {
-    pub fn new(rules: Rules<'r>, sink: S) -> Self {
+    /// `texts` holds what is made for the samples.
+    pub fn new(rules: Rules<'r>, texts: &'a Texts, sink: S) -> Self {
         let metric =
             Current { name: Cow::Borrowed(""), kind: Kind::None, names: Err(no_data()), family: None, delta: None };
         Self {
             rules,
             sink,
+            label_names: LabelNames::new(texts),
+            bound_texts: BoundTexts::default(),
             resource: Resource::default(),
             of_resource: Context::default(),
             of_scope: Context::default(),
@@ -145,10 +156,10 @@ impl<'a, 'r, S: Sink<'a>> Translator<'a, 'r, S> {
         if self.metric.delta.is_some() {
             return self.increment(point, time);
         }
-        let Self { sink, metric: Current { names, kind, family, .. }, .. } = self;
+        let Self { sink, label_names, bound_texts, metric: Current { names, kind, family, .. }, .. } = self;
         let names = names.as_ref().map_err(Clone::clone)?;
         let more = usize::from(matches!(kind, Kind::Histogram(_) | Kind::Summary));
-        let labels = self.of_scope.labels(&mut point.attributes, &self.rules, more)?;
+        let labels = self.of_scope.labels(label_names, &mut point.attributes, &self.rules, more)?;
         let value = match kind {
             Kind::Gauge | Kind::Sum { .. } => OfPoint::Number(number(point)?),
             Kind::ExponentialHistogram(_) => {
@@ -162,10 +173,16 @@ impl<'a, 'r, S: Sink<'a>> Translator<'a, 'r, S> {
         }
         let series = Series { names, time, is_stale: point.no_recorded_value };
         match value {
-            OfPoint::Number(value) => sink.number(&names.bare, labels, time, value),
-            OfPoint::Histogram(histogram) => sink.histogram(&names.bare, labels, time, histogram),
+            OfPoint::Number(value) => {
+                sink.labels(labels);
+                sink.number(&names.bare, None, time, value);
+            }
+            OfPoint::Histogram(histogram) => {
+                sink.labels(labels);
+                sink.histogram(&names.bare, time, histogram);
+            }
             OfPoint::Series if matches!(kind, Kind::Summary) => series.summary(point, &labels, sink),
-            OfPoint::Series => series.histogram(point, &labels, sink),
+            OfPoint::Series => series.histogram(point, labels, bound_texts, sink),
         }
         Ok(())
     }
@@ -173,14 +190,14 @@ impl<'a, 'r, S: Sink<'a>> Translator<'a, 'r, S> {
 
 impl<'a, S: Sink<'a>> Translator<'a, '_, S> {
     fn increment(&mut self, point: &mut Point<'a>, time: Timestamp) -> Result<(), Rejection> {
-        let Self { sink, rules, of_scope, metric: Current { names, kind, delta, .. }, .. } = self;
+        let Self { sink, label_names, rules, of_scope, metric: Current { names, kind, delta, .. }, .. } = self;
         let Some(Delta { rules: delta_rules, stream, help }) = delta else { return Ok(()) };
         let names = names.as_ref().map_err(Clone::clone)?;
         delta_rules.check(time, rules.now)?;
         let update = increment::update(*kind, point)?;
         let is_histogram = !matches!(kind, Kind::Sum { .. });
-        let labels = of_scope.labels(&mut point.attributes, rules, usize::from(is_histogram))?;
-        if is_histogram && labels.get("le").is_some() {
+        let labels = of_scope.labels(label_names, &mut point.attributes, rules, usize::from(is_histogram))?;
+        if is_histogram && labels.get(BOUND_LABEL).is_some() {
             let detail = "the attribute le: the gateway sets this label of a histogram";
             return Err(Rejection::new(Reason::InvalidLabelName, detail));
         }
@@ -208,14 +225,17 @@ fn number(point: &Point<'_>) -> Result<Value, Rejection> {
 
 impl<'a, S: Sink<'a>> Visitor<'a> for Translator<'a, '_, S> {
     fn resource(&mut self, resource: Resource<'a>) {
-        self.of_resource = Context::of_resource(&resource, self.rules.promoted);
+        self.of_resource = Context::of_resource(&mut self.label_names, &resource, self.rules.promoted);
         self.resource = resource;
         self.times = None;
     }
 
     fn scope(&mut self, scope: Scope<'a>) {
-        self.of_scope =
-            if self.rules.scope_labels { self.of_resource.with_scope(&scope) } else { self.of_resource.clone() };
+        self.of_scope = if self.rules.scope_labels {
+            self.of_resource.with_scope(&mut self.label_names, &scope)
+        } else {
+            self.of_resource.clone()
+        };
         if self.rules.deltas.is_some() {
             self.scope_hash = stream::of_scope(&self.resource, &scope);
         }
@@ -255,7 +275,7 @@ impl<'a, S: Sink<'a>> Visitor<'a> for Translator<'a, '_, S> {
 
     fn end_of_resource(&mut self) {
         let Some((earliest, latest)) = self.times.take() else { return };
-        let Some(labels) = target_info(&self.resource, &self.rules) else { return };
+        let Some(labels) = target_info(&mut self.label_names, &self.resource, &self.rules) else { return };
         let Ok(name) = MetricName::classic(TARGET_INFO) else { return };
         if !self.sink.begin(Item::TargetInfo) {
             return;
@@ -263,12 +283,13 @@ impl<'a, S: Sink<'a>> Visitor<'a> for Translator<'a, '_, S> {
         let help = Cow::Borrowed("Target metadata");
         let unit = String::new();
         self.sink.family(&Family { name: name.clone(), metric_type: MetricType::Gauge, help, unit });
+        self.sink.labels(labels);
         let steps = (latest - earliest).div_ceil(TARGET_INFO_STEP);
         for step in steps.saturating_sub(MAX_TARGET_INFO_SAMPLES - 1)..steps {
             let time = timestamp(earliest + step * TARGET_INFO_STEP);
-            self.sink.number(&name, labels.clone(), time, Value::Integer(1));
+            self.sink.number(&name, None, time, Value::Integer(1));
         }
-        self.sink.number(&name, labels, timestamp(latest), Value::Integer(1));
+        self.sink.number(&name, None, timestamp(latest), Value::Integer(1));
     }
 }
 

@@ -4,21 +4,29 @@
 //! random. Therefore a producer cannot choose labels that collide.
 
 use super::contradiction::{Contradiction, contradictions};
-use super::table::{Sample, SampleTable, SeriesId};
-use crate::model::{ItemId, LabelSet, MetricName, NativeHistogram, Timestamp, Value};
+use super::table::{LabelsEntry, Sample, SampleTable, SeriesId};
+use crate::model::{BOUND_LABEL, ItemId, Label, LabelName, LabelSet, MetricName, NativeHistogram, Timestamp, Value};
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
+use std::borrow::Cow;
 use std::hash::BuildHasher;
 
 #[derive(Default, Debug)]
 pub struct SampleTableBuilder<'a> {
     table: SampleTable<'a>,
     hasher: RandomState,
+    /// Numbers of the sets without `le`.
     label_sets: HashTable<u32>,
+    /// Numbers of the sets with `le`.
+    bound_sets: HashTable<u32>,
     names: HashTable<u32>,
     /// The names of the last item in their order, because most producers send the same names again.
     last_names: Vec<u32>,
 }
+
+/// The number of a label set in a table.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LabelsId(u32);
 
 impl<'a> SampleTableBuilder<'a> {
     /// Returns a builder with room for `samples`. With room from the start a payload of 370,000 samples takes 5 MB
@@ -44,7 +52,7 @@ impl<'a> SampleTableBuilder<'a> {
         labels: LabelSet<'a>,
         samples: impl IntoIterator<Item = (MetricName<'a>, Timestamp, Value)>,
     ) {
-        let labels = self.labels_number(labels);
+        let LabelsId(labels) = self.labels_id(labels);
         for (position, (name, timestamp, value)) in samples.into_iter().enumerate() {
             let name = self.name_number(position, &name);
             self.table.samples.push(Sample::new(timestamp, value, SeriesId { labels, name }, item));
@@ -58,7 +66,7 @@ impl<'a> SampleTableBuilder<'a> {
         labels: LabelSet<'a>,
         histograms: impl IntoIterator<Item = (MetricName<'a>, Timestamp, NativeHistogram)>,
     ) {
-        let labels = self.labels_number(labels);
+        let LabelsId(labels) = self.labels_id(labels);
         for (position, (name, timestamp, histogram)) in histograms.into_iter().enumerate() {
             let name = self.name_number(position, &name);
             let SampleTable { samples, histograms, .. } = &mut self.table;
@@ -72,11 +80,10 @@ impl<'a> SampleTableBuilder<'a> {
         &mut self,
         item: ItemId,
         name: &MetricName<'a>,
-        labels: LabelSet<'a>,
+        LabelsId(labels): LabelsId,
         timestamp: Timestamp,
         value: Value,
     ) {
-        let labels = self.labels_number(labels);
         let series = SeriesId { labels, name: self.name_number(0, name) };
         self.table.samples.push(Sample::new(timestamp, value, series, item));
     }
@@ -86,11 +93,14 @@ impl<'a> SampleTableBuilder<'a> {
         &mut self,
         item: ItemId,
         name: &MetricName<'a>,
-        labels: LabelSet<'a>,
+        LabelsId(labels): LabelsId,
         timestamp: Timestamp,
         histogram: NativeHistogram,
     ) {
-        self.add_series(name, labels, [], [(item, timestamp, histogram)]);
+        let series = SeriesId { labels, name: self.name_number(0, name) };
+        let SampleTable { samples, histograms, .. } = &mut self.table;
+        samples.push(Sample::of_histogram(timestamp, number(histograms.len()), series, item));
+        histograms.push(histogram);
     }
 
     /// Adds samples and histograms of one series, each an item of its own. Items must come in ascending order.
@@ -101,7 +111,7 @@ impl<'a> SampleTableBuilder<'a> {
         samples: impl IntoIterator<Item = (ItemId, Timestamp, Value)>,
         histograms: impl IntoIterator<Item = (ItemId, Timestamp, NativeHistogram)>,
     ) {
-        let labels = self.labels_number(labels);
+        let LabelsId(labels) = self.labels_id(labels);
         let series = SeriesId { labels, name: self.name_number(0, name) };
         let SampleTable { samples: all, histograms: all_histograms, .. } = &mut self.table;
         all.extend(samples.into_iter().map(|(item, timestamp, value)| Sample::new(timestamp, value, series, item)));
@@ -122,10 +132,12 @@ impl<'a> SampleTableBuilder<'a> {
         self.table
     }
 
-    fn labels_number(&mut self, mut new: LabelSet<'a>) -> u32 {
+    /// Returns the number of a label set, which is new or known.
+    pub fn labels_id(&mut self, mut new: LabelSet<'a>) -> LabelsId {
         if !self.table.common.is_empty() {
             new.remove_all(self.table.common);
         }
+        let bound = new.remove(BOUND_LABEL);
         let Self { table, hasher, label_sets, .. } = self;
         let next = number(table.label_sets.len());
         let is_it = |i| table.own_labels(i) == new.as_slice();
@@ -133,9 +145,34 @@ impl<'a> SampleTableBuilder<'a> {
         let found = find_or_insert(label_sets, hasher.hash_one(new.as_slice()), next, is_it, hash_of);
         if found == next {
             table.labels.extend(new.into_labels());
-            table.label_sets.push(number(table.labels.len()));
+            table.label_sets.push(LabelsEntry { end: number(table.labels.len()), without_bound: next });
         }
-        found
+        match bound {
+            Some(Label { name, value }) => self.bound_set(found, &value, || Label { name, value: value.clone() }),
+            None => LabelsId(found),
+        }
+    }
+
+    /// Returns the number of the set that has these labels and `le`. `labels` must be the number of a set without it.
+    pub fn with_bound(&mut self, LabelsId(labels): LabelsId, bound: &str) -> LabelsId {
+        self.bound_set(labels, bound, || Label { name: LabelName::BOUND, value: Cow::Owned(bound.to_owned()) })
+    }
+
+    fn bound_set(&mut self, labels: u32, bound: &str, label: impl FnOnce() -> Label<'a>) -> LabelsId {
+        let Self { table, hasher, bound_sets, .. } = self;
+        let is_common = |label: &Label<'_>| label.name.as_str() == BOUND_LABEL && label.value == bound;
+        if table.common.iter().any(is_common) {
+            return LabelsId(labels);
+        }
+        let next = number(table.label_sets.len());
+        let is_it = |i| table.without_bound(i) == Some(labels) && table.own_labels(i)[0].value == bound;
+        let hash_of = |i| hasher.hash_one((table.without_bound(i), &*table.own_labels(i)[0].value));
+        let found = find_or_insert(bound_sets, hasher.hash_one((Some(labels), bound)), next, is_it, hash_of);
+        if found == next {
+            table.labels.push(label());
+            table.label_sets.push(LabelsEntry { end: number(table.labels.len()), without_bound: labels });
+        }
+        LabelsId(found)
     }
 
     /// Returns the number of a name. `position` is the position of the sample in its item.

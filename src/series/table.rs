@@ -1,6 +1,6 @@
 //! The table of samples: the labels of each series, and its samples in order.
 
-use crate::model::{ItemId, Label, MetricName, NativeHistogram, Timestamp, Value};
+use crate::model::{BOUND_LABEL, ItemId, Label, MetricName, NativeHistogram, Timestamp, Value};
 use std::cmp::Ordering;
 use std::fmt;
 
@@ -46,25 +46,50 @@ pub struct SampleTable<'a> {
     /// Labels of every label set that has no other value for their names. They are kept once, because ten external
     /// labels would take more memory than everything else.
     pub(super) common: &'a [Label<'a>],
-    /// The end of each label set in `labels`.
-    pub(super) label_sets: Vec<u32>,
+    pub(super) label_sets: Vec<LabelsEntry>,
     pub(super) names: Vec<MetricName<'a>>,
     pub(super) samples: Vec<Sample>,
     /// In the order in which they came. None of them is removed with its sample.
     pub(super) histograms: Vec<NativeHistogram>,
 }
 
+/// The place of a label set's own labels.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LabelsEntry {
+    /// The end of the own labels in [`SampleTable::labels`]. They begin at the end of the set before.
+    pub(super) end: u32,
+    /// The number of the set that has all labels but `le`, for a set with that label: its own label is `le` alone. The buckets of a
+    /// histogram differ in nothing else. It is the set's own number for any other set.
+    pub(super) without_bound: u32,
+}
+
 /// The labels of a series.
 #[derive(Clone, Copy, Debug)]
 pub struct Labels<'t, 'a> {
+    /// Without `le`.
     own: &'t [Label<'a>],
+    bound: Option<&'t Label<'a>>,
     common: &'t [Label<'a>],
 }
 
 impl<'t, 'a> Labels<'t, 'a> {
     /// Returns all labels, in the bytewise order of their names.
     pub fn iter(self) -> impl Iterator<Item = &'t Label<'a>> {
-        let (mut own, mut common) = (self.own.iter().peekable(), self.common.iter().peekable());
+        let is_before = |label: &&Label<'_>| label.name.as_str() < BOUND_LABEL;
+        let before = self.without_bound().take_while(is_before);
+        before.chain(self.bound()).chain(self.without_bound().skip_while(is_before))
+    }
+
+    /// Returns the label `le`.
+    pub fn bound(self) -> Option<&'t Label<'a>> {
+        let common = || self.common.iter().find(|label| label.name.as_str() == BOUND_LABEL);
+        self.bound.or_else(common)
+    }
+
+    /// Returns all labels but `le`, in the bytewise order of their names.
+    pub fn without_bound(self) -> impl Iterator<Item = &'t Label<'a>> {
+        let common = self.common.iter().filter(|label| label.name.as_str() != BOUND_LABEL);
+        let (mut own, mut common) = (self.own.iter().peekable(), common.peekable());
         std::iter::from_fn(move || {
             let order = match (own.peek(), common.peek()) {
                 (Some(own), Some(common)) => own.name.cmp(&common.name),
@@ -78,20 +103,20 @@ impl<'t, 'a> Labels<'t, 'a> {
         })
     }
 
-    /// Returns the labels if they are in one piece, that is, if there are no labels that label sets share.
+    /// Returns the labels without `le` if they are in one piece, that is, if there are no labels that label sets share.
     pub fn as_slice(self) -> Option<&'t [Label<'a>]> {
         self.common.is_empty().then_some(self.own)
     }
 
-    /// Reports whether these are the labels of the same set of the same table.
-    pub fn is_same(self, other: Self) -> bool {
+    /// Reports whether these are labels of the same table that differ in `le` at most.
+    pub fn differ_in_bound(self, other: Self) -> bool {
         std::ptr::eq(self.own, other.own) && std::ptr::eq(self.common, other.common)
     }
 }
 
 impl<'t, 'a> From<&'t [Label<'a>]> for Labels<'t, 'a> {
     fn from(own: &'t [Label<'a>]) -> Self {
-        Self { own, common: &[] }
+        Self { own, bound: None, common: &[] }
     }
 }
 
@@ -161,14 +186,23 @@ impl<'a> SampleTable<'a> {
     /// # Panics
     /// If `series` is not of this table.
     pub fn series(&self, series: SeriesId) -> (&MetricName<'a>, Labels<'_, 'a>) {
-        let labels = Labels { own: self.own_labels(series.labels), common: self.common };
-        (&self.names[series.name as usize], labels)
+        let own = self.own_labels(series.labels);
+        let (own, bound) = match self.without_bound(series.labels) {
+            Some(number) => (self.own_labels(number), own.first()),
+            None => (own, None),
+        };
+        (&self.names[series.name as usize], Labels { own, bound, common: self.common })
     }
 
-    /// Returns the labels of a set without the common ones.
+    /// Returns the labels of a set without the common ones; of a set with `le` this label alone.
     pub(super) fn own_labels(&self, number: u32) -> &[Label<'a>] {
-        let end = |number: u32| self.label_sets[number as usize] as usize;
+        let end = |number: u32| self.label_sets[number as usize].end as usize;
         &self.labels[number.checked_sub(1).map_or(0, end)..end(number)]
+    }
+
+    /// Returns the number of the set that has all labels but `le`.
+    pub(super) fn without_bound(&self, number: u32) -> Option<u32> {
+        Some(self.label_sets[number as usize].without_bound).filter(|other| *other != number)
     }
 }
 

@@ -18,8 +18,8 @@ use crate::series::{Sample, SampleTable, SampleValue};
 use bytes::Bytes;
 use std::ops::Range;
 
-/// Memory that each of the two buffers of an [`Encoder`] keeps: enough for some 3,000 samples of a series each.
-const MAX_KEPT_BYTES: usize = 524_288;
+/// Memory that each of the two buffers of an [`Encoder`] keeps: enough for some 4,000 samples of a series each.
+const MAX_KEPT_BYTES: usize = 2 << 20;
 
 /// Bytes of protobuf that are reserved for a sample.
 const SAMPLE_BYTES: usize = 100;

@@ -5,7 +5,7 @@
 
 use super::histogram;
 use super::varint::{framed, varint, write_varint};
-use crate::model::{Label, METRIC_NAME_LABEL, MetricName, NativeHistogram, Timestamp, Value};
+use crate::model::{BOUND_LABEL, Label, METRIC_NAME_LABEL, MetricName, NativeHistogram, Timestamp, Value};
 use crate::series::{Labels, Sample, SampleTable, SampleValue};
 use prost::encoding::encoded_len_varint;
 use std::ops::Range;
@@ -27,13 +27,22 @@ pub(super) struct Writer<'w, 'a> {
     last: Option<Written<'w, 'a>>,
 }
 
-/// The label set that was written last, and its position in the output. The metrics of an event share one and follow each other.
+/// The label set that was written last, and its position in the output. The metrics of an event share one and follow each other, and
+/// the sets of a histogram's buckets differ in `le` alone.
 struct Written<'w, 'a> {
     labels: Labels<'w, 'a>,
     /// The labels before `__name__`.
     before: Range<usize>,
-    /// The labels after it.
+    /// The labels after it and before `le`.
+    between: Range<usize>,
+    /// The labels after `le`.
     after: Range<usize>,
+}
+
+impl Written<'_, '_> {
+    fn len(&self) -> usize {
+        self.before.len() + self.between.len() + self.after.len()
+    }
 }
 
 impl<'w, 'a> Writer<'w, 'a> {
@@ -47,10 +56,11 @@ impl<'w, 'a> Writer<'w, 'a> {
     pub(super) fn series(&mut self, samples: &[Sample], limit: usize) -> bool {
         let Some(first) = samples.first() else { return true };
         let (name, labels) = self.table.series(first.series);
-        let known = self.last.take().filter(|last| last.labels.is_same(labels));
-        let own_len = known.as_ref().map_or_else(|| labels_len(labels), |known| known.before.len() + known.after.len());
+        let known = self.last.take().filter(|last| last.labels.differ_in_bound(labels));
+        let own_len = known.as_ref().map_or_else(|| labels_len(labels), Written::len);
+        let bound_len = labels.bound().map_or(0, |bound| framed(label_len(BOUND_LABEL, &bound.value)));
         let name_len = framed(label_len(METRIC_NAME_LABEL, name.as_str()));
-        let len = own_len + name_len + self.samples_len(samples);
+        let len = own_len + bound_len + name_len + self.samples_len(samples);
         if !self.out.is_empty() && self.out.len() + framed(len) > limit {
             return false;
         }
@@ -90,22 +100,16 @@ impl<'w, 'a> Writer<'w, 'a> {
         if let Some(known) = known {
             out.extend_from_within(known.before.clone());
             write_label(METRIC_NAME_LABEL, name.as_str(), out);
+            out.extend_from_within(known.between.clone());
+            write_bound(labels.bound(), out);
             out.extend_from_within(known.after.clone());
             return known;
         }
-        let is_before = |label: &Label<'_>| label.name.as_str() < METRIC_NAME_LABEL;
-        let (before, after);
-        if let Some(slice) = labels.as_slice() {
-            let split = slice.partition_point(is_before);
-            before = write_labels(slice[..split].iter(), out);
-            write_label(METRIC_NAME_LABEL, name.as_str(), out);
-            after = write_labels(slice[split..].iter(), out);
-        } else {
-            before = write_labels(labels.iter().take_while(|label| is_before(label)), out);
-            write_label(METRIC_NAME_LABEL, name.as_str(), out);
-            after = write_labels(labels.iter().skip_while(|label| is_before(label)), out);
-        }
-        Written { labels, before, after }
+        let [before, between, after] = match labels.as_slice() {
+            Some(slice) => write_labels(slice.iter(), name, labels.bound(), out),
+            None => write_labels(labels.without_bound(), name, labels.bound(), out),
+        };
+        Written { labels, before, between, after }
     }
 }
 
@@ -115,21 +119,41 @@ fn distinct(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
     samples.iter().enumerate().filter(move |(i, sample)| !repeats(*i, sample)).map(|(_, sample)| sample)
 }
 
+/// Returns the length without `le`.
 fn labels_len(labels: Labels<'_, '_>) -> usize {
     let len = |label: &Label<'_>| framed(label_len(label.name.as_str(), &label.value));
     match labels.as_slice() {
         Some(slice) => slice.iter().map(len).sum(),
-        None => labels.iter().map(len).sum(),
+        None => labels.without_bound().map(len).sum(),
     }
 }
 
-/// Returns their position in `out`.
-fn write_labels<'l, 'a: 'l>(labels: impl Iterator<Item = &'l Label<'a>>, out: &mut Vec<u8>) -> Range<usize> {
-    let start = out.len();
-    for label in labels {
-        write_label(label.name.as_str(), &label.value, out);
+/// Writes labels, name and bound. Returns the positions in `out` of the labels before and behind them.
+fn write_labels<'l, 'a: 'l>(
+    labels: impl Iterator<Item = &'l Label<'a>>,
+    name: &MetricName<'_>,
+    bound: Option<&Label<'_>>,
+    out: &mut Vec<u8>,
+) -> [Range<usize>; 3] {
+    let mut labels = labels.peekable();
+    let mut write_below = |end: Option<&str>, out: &mut Vec<u8>| {
+        let start = out.len();
+        while let Some(label) = labels.next_if(|label| end.is_none_or(|end| label.name.as_str() < end)) {
+            write_label(label.name.as_str(), &label.value, out);
+        }
+        start..out.len()
+    };
+    let before = write_below(Some(METRIC_NAME_LABEL), out);
+    write_label(METRIC_NAME_LABEL, name.as_str(), out);
+    let between = write_below(Some(BOUND_LABEL), out);
+    write_bound(bound, out);
+    [before, between, write_below(None, out)]
+}
+
+fn write_bound(bound: Option<&Label<'_>>, out: &mut Vec<u8>) {
+    if let Some(bound) = bound {
+        write_label(BOUND_LABEL, &bound.value, out);
     }
-    start..out.len()
 }
 
 fn label_len(name: &str, value: &str) -> usize {

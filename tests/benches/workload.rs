@@ -5,7 +5,7 @@ use amp_push_gateway::amp::SIGNING_NAME;
 use amp_push_gateway::aws::{Answer, CredentialsSource, ReadBody, Signed, Signer, Transport, TransportError};
 use amp_push_gateway::config::Settings;
 use amp_push_gateway::dead_letter::SqsDeadLetters;
-use amp_push_gateway::gateway::Gateway;
+use amp_push_gateway::gateway::{Gateway, Otlp, OtlpEncoding};
 use amp_push_gateway::lambda::{Handled, Invocation, handle_messages};
 use amp_push_gateway::model::Timestamp;
 use bytes::Bytes;
@@ -208,6 +208,24 @@ impl<T: Transport> Function<T> {
         let handled = self.runtime.block_on(handle_messages(&self.gateway, payload, &invocation));
         assert_eq!((handled.answer.is_ok(), handled.summary.errored, handled.summary.rejected), (true, 0, 0));
         handled
+    }
+
+    /// Takes an OTLP request in protobuf. Returns how many of its data points are stored.
+    #[inline(never)]
+    #[allow(dead_code, reason = "the yardstick alone has such requests")]
+    pub(crate) fn otlp(&self, body: &[u8]) -> u64 {
+        let request = Otlp {
+            encoding: OtlpEncoding::Protobuf,
+            body,
+            promoted: &[],
+            scope_labels: false,
+            now: Timestamp(NOW),
+            request_id: "8476a536-e9f4-11e8-9739-2dfe598c3fcd",
+            deadline: tokio::time::Instant::now() + Duration::from_secs(30),
+        };
+        let done = self.runtime.block_on(self.gateway.otlp(&request)).expect("a request");
+        assert_eq!((done.summary.errored, done.summary.rejected), (0, 0));
+        done.summary.delivered
     }
 }
 

@@ -135,6 +135,7 @@ impl Generator {
             value: self.is(97).then_some(value),
             attributes: self.attributes(),
             flags: self.flags(),
+            exemplars: Vec::new(),
         }
     }
 

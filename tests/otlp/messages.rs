@@ -121,6 +121,20 @@ pub struct NumberDataPoint {
     pub attributes: Vec<KeyValue>,
     #[prost(uint32, tag = "8")]
     pub flags: u32,
+    #[prost(message, repeated, tag = "5")]
+    pub exemplars: Vec<Exemplar>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Exemplar {
+    #[prost(fixed64, tag = "2")]
+    pub time_unix_nano: u64,
+    #[prost(double, tag = "3")]
+    pub as_double: f64,
+    #[prost(bytes = "vec", tag = "4")]
+    pub span_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub trace_id: Vec<u8>,
 }
 
 #[derive(Clone, Copy, PartialEq, prost::Oneof)]

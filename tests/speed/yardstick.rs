@@ -6,6 +6,7 @@
 //!                                    ROUNDS rounds, in nanoseconds for each event
 //! yardstick floor EVENTS ROUNDS      runs ROUNDS rounds of the floor, for callgrind
 //! yardstick whole EVENTS ROUNDS      runs ROUNDS rounds of the whole way
+//! yardstick otlp FILE ROUNDS         runs ROUNDS rounds of an OTLP request in protobuf to signed requests
 //! yardstick aggregate COUNT ROUNDS   runs ROUNDS rounds of adding up COUNT increments of 50 counters
 //! yardstick increments COUNT ROUNDS  prints the median cost of such an increment in nanoseconds
 //! ```
@@ -43,6 +44,12 @@ fn main() -> ExitCode {
             function.whole(payload.clone());
             measured(number(rounds), || function.whole(payload.clone()).summary.delivered);
         }
+        ["otlp", file, rounds] => {
+            let body = std::fs::read(file).expect("the request");
+            let function = Function::new(Accepts);
+            function.otlp(&body);
+            measured(number(rounds), || function.otlp(&body));
+        }
         ["aggregate", count, rounds] => {
             let increments = increments(number(count));
             measured(number(rounds), || aggregate(&increments));
@@ -50,7 +57,7 @@ fn main() -> ExitCode {
         ["increments", count, rounds] => println!("{:.1}", cost_of_increments(number(count), number(rounds))),
         _ => {
             eprintln!(
-                "yardstick payload EVENTS NOW | costs|floor|whole EVENTS ROUNDS | aggregate|increments COUNT ROUNDS"
+                "yardstick payload EVENTS NOW | costs|floor|whole EVENTS ROUNDS | otlp FILE ROUNDS | aggregate|increments COUNT ROUNDS"
             );
             return ExitCode::FAILURE;
         }

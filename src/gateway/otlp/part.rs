@@ -5,11 +5,11 @@ use super::super::label_rules::label_len;
 use crate::aggregate::Identity;
 use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_DOOR_SAMPLES, MAX_KNOWN_FAMILIES, MAX_METADATA_BYTES};
 use crate::model::{
-    ItemId, LabelSet, METRIC_NAME_LABEL, MetricName, MetricType, NativeHistogram, Reason, Rejection, Timestamp,
-    TypedMetric, Update, Value,
+    BOUND_LABEL, ItemId, Label, LabelSet, METRIC_NAME_LABEL, MetricName, MetricType, NativeHistogram, Reason,
+    Rejection, Timestamp, TypedMetric, Update, Value,
 };
 use crate::otlp::{Family, Increment, Item, Sink};
-use crate::series::{Sample, SampleTableBuilder};
+use crate::series::{LabelsId, Sample, SampleTableBuilder};
 
 /// The items of a request that are written together.
 pub(super) struct Part<'a> {
@@ -26,6 +26,9 @@ pub(super) struct Part<'a> {
     pub(super) rejected: Vec<Reason>,
     pub(super) first: Option<String>,
     pub(super) families: Vec<Family<'a>>,
+    /// The labels of the samples that come, if they have a place in the table, and their length.
+    labels: Option<LabelsId>,
+    labels_len: usize,
     /// The number of the first item that is wanted.
     from: u64,
     /// The number of the first item that does not fit any more.
@@ -54,6 +57,8 @@ impl<'a> Part<'a> {
             rejected: Vec::new(),
             first: None,
             families: Vec::new(),
+            labels: None,
+            labels_len: 0,
             from,
             end: None,
             items: 0,
@@ -73,14 +78,24 @@ impl<'a> Part<'a> {
         self.protobuf > MAX_DOOR_PROTOBUF_BYTES || self.samples > MAX_DOOR_SAMPLES
     }
 
-    /// Reports whether a sample has a place in the table. Counts it in any case.
-    fn takes(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>, value_bytes: usize) -> bool {
-        let own: usize = labels.as_slice().iter().map(|label| label_len(label.name.as_str(), &label.value)).sum();
-        let bytes = 24 + value_bytes + label_len(METRIC_NAME_LABEL, name.as_str()) + own + self.external_len;
+    /// Reports whether there is room for more in the table.
+    fn has_room(&self) -> bool {
+        self.end.is_none() && !self.is_too_large()
+    }
+
+    /// Counts what a sample takes beside its labels when it is sent, and in memory.
+    fn count(&mut self, name: &MetricName<'_>, value_bytes: usize) {
+        let bytes =
+            24 + value_bytes + label_len(METRIC_NAME_LABEL, name.as_str()) + self.labels_len + self.external_len;
         self.protobuf = self.protobuf.saturating_add(bytes);
         self.samples += 1;
-        self.memory += size_of::<Sample>() + value_bytes + size_of_val(labels.as_slice());
-        self.end.is_none() && !self.is_too_large()
+        self.memory += size_of::<Sample>() + value_bytes;
+    }
+
+    /// Counts labels of samples.
+    fn count_labels(&mut self, labels: &LabelSet<'_>) {
+        self.labels_len = labels.as_slice().iter().map(|label| label_len(label.name.as_str(), &label.value)).sum();
+        self.memory += size_of_val(labels.as_slice());
     }
 
     fn item(&self) -> ItemId {
@@ -111,26 +126,40 @@ impl<'a> Sink<'a> for Part<'a> {
         }
     }
 
-    fn number(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: Value) {
-        if self.takes(name, &labels, 0) {
+    fn labels(&mut self, labels: LabelSet<'a>) {
+        self.count_labels(&labels);
+        self.labels = self.has_room().then(|| self.table.labels_id(labels));
+    }
+
+    fn number(&mut self, name: &MetricName<'a>, bound: Option<&str>, time: Timestamp, value: Value) {
+        self.count(name, 0);
+        if let Some(bound) = bound {
+            self.protobuf += label_len(BOUND_LABEL, bound);
+            self.memory += size_of::<Label<'_>>();
+        }
+        if let Some(labels) = self.labels.filter(|_| self.has_room()) {
+            let labels = bound.map_or(labels, |bound| self.table.with_bound(labels, bound));
             self.table.add_number(self.item(), name, labels, time, value);
         }
     }
 
-    fn histogram(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, value: NativeHistogram) {
-        if self.takes(name, &labels, value.bytes()) {
+    fn histogram(&mut self, name: &MetricName<'a>, time: Timestamp, value: NativeHistogram) {
+        self.count(name, value.bytes());
+        if let Some(labels) = self.labels.filter(|_| self.has_room()) {
             self.table.add_histogram(self.item(), name, labels, time, value);
         }
     }
 
     fn increment(&mut self, increment: Increment<'_, 'a>) -> Result<(), Rejection> {
         let Increment { name, mut labels, update, help, time, interval, stream } = increment;
-        if !self.takes(name, &labels, bytes_of(&update)) {
+        self.count_labels(&labels);
+        self.count(name, bytes_of(&update));
+        if !self.has_room() {
             return Ok(());
         }
         labels.add_missing(self.external);
         if update.metric_type() == MetricType::Histogram {
-            labels.remove("le");
+            labels.remove(BOUND_LABEL);
         }
         let identity = match interval {
             Some(interval) => Identity::of_point(stream, interval, update.metric_type(), name, &labels),

@@ -2,8 +2,8 @@
 
 use amp_push_gateway::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS, MAX_NAME_BYTES};
 use amp_push_gateway::model::{
-    ClassicCounts, Counts, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, NativeCounts, NativeHistogram,
-    Rejection, Span, Timestamp, Update, Value,
+    BOUND_LABEL, ClassicCounts, Counts, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, NativeCounts,
+    NativeHistogram, Rejection, Span, Timestamp, Update, Value,
 };
 use amp_push_gateway::otlp::{Family, Increment, Item, Sink};
 
@@ -13,12 +13,18 @@ pub struct Checks {
     /// An item has begun, and a sample or a rejection must follow.
     is_open: bool,
     has_family: bool,
+    labels: LabelSet<'static>,
 }
 
 impl Checks {
-    fn sample(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>) {
+    fn sample(&mut self, name: &MetricName<'_>, bound: Option<&str>) {
         assert!(self.has_family, "a sample without a family");
-        self.series(name, labels);
+        let mut labels = self.labels.clone();
+        if let Some(bound) = bound {
+            assert!(labels.get(BOUND_LABEL).is_none(), "le twice");
+            labels = labels.with(Label { name: LabelName::BOUND, value: bound.to_owned().into() });
+        }
+        self.series(name, &labels);
     }
 
     fn series(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>) {
@@ -46,13 +52,17 @@ impl<'a> Sink<'a> for Checks {
         self.has_family = true;
     }
 
-    fn number(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, time: Timestamp, _: Value) {
-        assert!(time.0 >= 0);
-        self.sample(name, &labels);
+    fn labels(&mut self, labels: LabelSet<'a>) {
+        self.labels = labels.into_owned();
     }
 
-    fn histogram(&mut self, name: &MetricName<'a>, labels: LabelSet<'a>, _: Timestamp, value: NativeHistogram) {
-        self.sample(name, &labels);
+    fn number(&mut self, name: &MetricName<'a>, bound: Option<&str>, time: Timestamp, _: Value) {
+        assert!(time.0 >= 0);
+        self.sample(name, bound);
+    }
+
+    fn histogram(&mut self, name: &MetricName<'a>, _: Timestamp, value: NativeHistogram) {
+        self.sample(name, None);
         let Counts::Integer { negative_deltas, positive_deltas, .. } = &value.counts else { panic!("floats") };
         assert!((-4..=8).contains(&value.schema));
         for (spans, deltas) in [(&value.negative_spans, negative_deltas), (&value.positive_spans, positive_deltas)] {

@@ -33,6 +33,12 @@ type request struct {
 	Scope   bool     `json:"scope"`
 }
 
+// Samples of one request that are kept. A request of two points whose times are centuries apart has more of target_info than any memory
+// holds.
+const maxSamples = 5_000
+
+var errTooMany = errors.New("too many samples")
+
 type sample struct {
 	Labels    map[string]string `json:"labels"`
 	Timestamp int64             `json:"timestamp"`
@@ -60,6 +66,9 @@ type appender struct {
 }
 
 func (a appender) Append(_ storage.SeriesRef, set labels.Labels, _, timestamp int64, value float64, h *histogram.Histogram, _ *histogram.FloatHistogram, options storage.AOptions) (storage.SeriesRef, error) {
+	if len(a.result.Samples) == maxSamples {
+		return 0, errTooMany
+	}
 	one := sample{
 		Labels: set.Map(), Timestamp: timestamp, Family: options.MetricFamilyName,
 		Type: string(options.Metadata.Type), Unit: options.Metadata.Unit, Help: options.Metadata.Help,
