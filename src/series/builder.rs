@@ -5,9 +5,9 @@
 
 use super::contradiction::{Contradiction, contradictions};
 use super::table::{LabelsEntry, Sample, SampleTable, SeriesId};
+use crate::index::Index;
 use crate::model::{BOUND_LABEL, ItemId, Label, LabelName, LabelSet, MetricName, NativeHistogram, Timestamp, Value};
 use foldhash::fast::RandomState;
-use hashbrown::HashTable;
 use std::borrow::Cow;
 use std::hash::BuildHasher;
 
@@ -16,10 +16,10 @@ pub struct SampleTableBuilder<'a> {
     table: SampleTable<'a>,
     hasher: RandomState,
     /// Numbers of the sets without `le`.
-    label_sets: HashTable<u32>,
+    label_sets: Index,
     /// Numbers of the sets with `le`.
-    bound_sets: HashTable<u32>,
-    names: HashTable<u32>,
+    bound_sets: Index,
+    names: Index,
     /// The names of the last item in their order, because most producers send the same names again.
     last_names: Vec<u32>,
 }
@@ -141,8 +141,7 @@ impl<'a> SampleTableBuilder<'a> {
         let Self { table, hasher, label_sets, .. } = self;
         let next = number(table.label_sets.len());
         let is_it = |i| table.own_labels(i) == new.as_slice();
-        let hash_of = |i| hasher.hash_one(table.own_labels(i));
-        let found = find_or_insert(label_sets, hasher.hash_one(new.as_slice()), next, is_it, hash_of);
+        let found = label_sets.find_or_insert(hasher.hash_one(new.as_slice()), next, is_it);
         if found == next {
             table.labels.extend(new.into_labels());
             table.label_sets.push(LabelsEntry { end: number(table.labels.len()), without_bound: next });
@@ -166,8 +165,7 @@ impl<'a> SampleTableBuilder<'a> {
         }
         let next = number(table.label_sets.len());
         let is_it = |i| table.without_bound(i) == Some(labels) && table.own_labels(i)[0].value == bound;
-        let hash_of = |i| hasher.hash_one((table.without_bound(i), &*table.own_labels(i)[0].value));
-        let found = find_or_insert(bound_sets, hasher.hash_one((Some(labels), bound)), next, is_it, hash_of);
+        let found = bound_sets.find_or_insert(hasher.hash_one((Some(labels), bound)), next, is_it);
         if found == next {
             table.labels.push(label());
             table.label_sets.push(LabelsEntry { end: number(table.labels.len()), without_bound: labels });
@@ -184,9 +182,8 @@ impl<'a> SampleTableBuilder<'a> {
             return last;
         }
         let next = number(names.len());
-        let hash_of = |i: u32| hasher.hash_one(&names[i as usize]);
         let is_it = |i: u32| names[i as usize] == *name;
-        let found = find_or_insert(&mut self.names, hasher.hash_one(name), next, is_it, hash_of);
+        let found = self.names.find_or_insert(hasher.hash_one(name), next, is_it);
         if found == next {
             names.push(name.clone());
         }
@@ -194,17 +191,6 @@ impl<'a> SampleTableBuilder<'a> {
         last_names.push(found);
         found
     }
-}
-
-/// Returns the number in `table` that `is_it`; else inserts and returns `next`.
-fn find_or_insert(
-    table: &mut HashTable<u32>,
-    hash: u64,
-    next: u32,
-    is_it: impl Fn(u32) -> bool,
-    hash_of: impl Fn(u32) -> u64,
-) -> u32 {
-    *table.entry(hash, |&i| is_it(i), |&i| hash_of(i)).or_insert(next).get()
 }
 
 /// Sorts by series and time, and keeps the order of the payload among equal samples.
