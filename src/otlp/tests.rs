@@ -672,6 +672,28 @@ fn replaces_half_of_a_surrogate_pair_in_json() {
     }
 }
 
+/// Each number is the nearest double of its digits, as in Go.
+#[test]
+fn reads_a_double_in_json_to_the_last_bit() {
+    for text in [
+        "1e298",
+        "2.2250738585072011e-308",
+        "123456789.123456789e-3",
+        "\"0.1\"",
+        "-1.5e-7",
+        "9007199254740993",
+        "1.7976931348623157e308",
+    ] {
+        let point = format!(r#"{{"asDouble":{text}}}"#);
+        let body = format!(
+            r#"{{"resourceMetrics":[{{"scopeMetrics":[{{"metrics":[{{"name":"a","gauge":{{"dataPoints":[{point}]}}}}]}}]}}]}}"#
+        );
+        let lines = Setting::new().read_json(body.as_bytes()).unwrap().samples;
+        let expected: f64 = text.trim_matches('"').parse().unwrap();
+        assert_eq!(lines, [format!("a{{}} {} @5000", Value::Float(expected))], "{text}");
+    }
+}
+
 #[test]
 fn says_where_json_is_wrong() {
     let table = [

@@ -4,6 +4,7 @@ use super::super::message::Temporality;
 use crate::limits::MAX_OTLP_BUCKETS;
 use serde::de::{self, DeserializeOwned, SeqAccess};
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
@@ -225,18 +226,13 @@ fn whole(float: f64) -> Option<i64> {
     fits.then_some(float as i64)
 }
 
+/// Reads the digits themselves: the double that `serde_json` makes of them may be the neighbour of the nearest one.
 impl<'de> Deserialize<'de> for Double {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[expect(clippy::cast_precision_loss, reason = "the nearest double is what the number means")]
-        scalar(deserializer, "a number", |scalar| match scalar {
-            Scalar::Null => Some(0.0),
-            Scalar::Unsigned(number) => Some(number as f64),
-            Scalar::Signed(number) => Some(number as f64),
-            Scalar::Float(float) => Some(float),
-            Scalar::Text(text) => text.parse().ok(),
-            Scalar::Boolean(_) => None,
-        })
-        .map(Self)
+        let raw = <&RawValue>::deserialize(deserializer)?.get();
+        let text = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(raw);
+        let number = if raw == "null" { Some(0.0) } else { text.parse().ok() };
+        number.map(Self).ok_or_else(|| de::Error::custom("expected a number"))
     }
 }
 
