@@ -22,7 +22,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
 const NOW: i64 = 1_676_398_020_000;
@@ -132,10 +132,10 @@ impl Transport for Recorder {
     }
 }
 
-/// Returns a line for each sample and each metadata of a request. Times are relative to [`NOW`].
-fn request_text(request: &WriteRequest) -> String {
+/// Returns a line for each sample and each metadata of a request. Times are relative to `start`.
+fn request_text(request: &WriteRequest, start: i64) -> String {
     let mut text = String::from("request\n");
-    let time = |timestamp: i64| timestamp - NOW;
+    let time = |timestamp: i64| timestamp - start;
     for series in &request.timeseries {
         let TimeSeries { labels, samples, histograms, .. } = series;
         let (name, labels): (Vec<_>, Vec<_>) = labels.iter().partition(|label| label.name == "__name__");
@@ -176,10 +176,13 @@ async fn ticks_over_the_typed_examples_write_what_they_wrote() {
     let gateway = Gateway::new(&Settings::from_vars(&vars).unwrap(), recorder.clone(), None::<InMemoryDeadLetters>);
     let settings = StateSettings { series_ttl_ms: Some(120_000), ..StateSettings::default() };
     let gateway = gateway.unwrap().with_state(Some(State { store: Arc::new(MemoryStore::new()), settings }));
+    // The journal has the time of the clock, and a tick reads no item that is newer than the tick.
+    let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let start = i64::try_from(clock).unwrap() + 60_000;
     let mut text = String::new();
     let typed = ["counter.json", "gauge.json", "histogram.json", "all-keys.jsonl", "summary.json"];
     for (minute, examples) in [&typed[..], &typed[..4], &[], &[]].into_iter().enumerate() {
-        let tick = Timestamp(NOW + i64::try_from(minute).unwrap() * 60_000);
+        let tick = Timestamp(start + i64::try_from(minute).unwrap() * 60_000);
         let deadline = Instant::now() + Duration::from_mins(1);
         for example in examples {
             // Items of one millisecond have no order among themselves.
@@ -195,7 +198,7 @@ async fn ticks_over_the_typed_examples_write_what_they_wrote() {
         assert!(summary.sum.acknowledged, "{summary:?}");
         writeln!(text, "tick {minute}").unwrap();
         for request in recorder.0.lock().unwrap().drain(..) {
-            text.push_str(&request_text(&request));
+            text.push_str(&request_text(&request, start));
         }
     }
     let file = root.join("tests/golden/tick.txt");
