@@ -170,6 +170,15 @@ def test_a_valid_request_without_samples_is_204(gateway):
         assert write(gateway, protobuf, kind).status == 204, (protobuf, kind)
 
 
+def test_a_request_under_the_type_of_the_other_version_is_400(gateway):
+    when = now_ms()
+    for protobuf, kind, sentence in [(request_v2((named("up"), [(when, 1)], 0)), V1, "remote write 2.0"),
+                                     (series_v1(named("up"), [(when, 1)]), V2, "remote write 1.0")]:
+        answered = write(gateway, protobuf, kind)
+        assert (answered.status, answered.samples) == (400, {}), kind
+        assert sentence in answered.text
+
+
 def test_symbols_that_do_not_fit_are_400(gateway):
     for protobuf in (field(4, "x"), field(4, "") + field(5, field(1, varint(7) + varint(0))), field(4, "") + field(5, field(1, varint(0)))):
         answered = write(gateway, protobuf, V2)

@@ -29,6 +29,10 @@ pub enum ReadProblem {
     },
     /// Labels have a name without a value.
     OddReferences,
+    /// A request of 1.0 has the time series of 2.0. A decoder of 1.0 would find no series in it, and drop all of them.
+    OfVersion2,
+    /// A request of 2.0 has the time series of 1.0.
+    OfVersion1,
 }
 
 impl From<ProtobufError> for ReadError {
@@ -60,6 +64,13 @@ impl fmt::Display for ReadError {
                 write!(f, "expected a reference to one of {symbols} symbols, found {reference}")
             }
             ReadProblem::OddReferences => f.write_str("expected an even number of references for labels"),
+            ReadProblem::OfVersion2 => f.write_str(
+                "found time series of remote write 2.0; send the content type \
+                 application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            ),
+            ReadProblem::OfVersion1 => f.write_str(
+                "found time series of remote write 1.0; send the content type application/x-protobuf without proto",
+            ),
         }
     }
 }

@@ -261,6 +261,19 @@ fn reads_metadata_of_either_version_and_makes_a_family_of_a_series() {
     }
 }
 
+/// Read by the other version's rules it would be a request without series.
+#[test]
+fn rejects_time_series_of_the_other_version() {
+    let timeseries = vec![message_v1(&series(&[("__name__", "up")]))];
+    let of_1 = messages::WriteRequest { timeseries, ..Default::default() }.encode_to_vec();
+    let mut symbols = vec![String::new()];
+    let timeseries = vec![message_v2(&series(&[("__name__", "up")]), None, &mut symbols)];
+    let of_2 = v2::Request { symbols, timeseries }.encode_to_vec();
+    assert_eq!(v2(&of_1), Err(ReadError { offset: 0, problem: ReadProblem::OfVersion1 }));
+    assert_eq!(v1(&of_2).unwrap_err().problem, ReadProblem::OfVersion2);
+    assert!(v1(&of_2).unwrap_err().to_string().contains("proto=io.prometheus.write.v2.Request"));
+}
+
 /// A length-delimited field.
 fn field(number: u8, contents: &[u8]) -> Vec<u8> {
     [&[number << 3 | 2, u8::try_from(contents.len()).unwrap()], contents].concat()

@@ -1,7 +1,7 @@
 //! Remote write 1.0: `prometheus.WriteRequest`.
 
 use super::budget::{LABEL, SAMPLE};
-use super::{Budget, Part, ReadError, Series, histogram};
+use super::{Budget, Part, ReadError, ReadProblem, Series, histogram};
 use crate::model::{MetricType, Timestamp};
 use crate::protobuf::{Field, Message};
 use crate::wire::Metadata;
@@ -19,6 +19,7 @@ pub fn read_v1<'a>(request: &'a [u8], each: &mut dyn FnMut(Part<'_, 'a>)) -> Res
                 each(Part::Series(&mut series));
             }
             3 => each(Part::Metadata(metadata(field.message()?)?)),
+            5 => return Err(ReadError { offset: field.offset, problem: ReadProblem::OfVersion2 }),
             _ => {}
         }
     }

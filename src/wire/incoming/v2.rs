@@ -14,6 +14,9 @@ pub fn read_v2<'a>(request: &'a [u8], each: &mut dyn FnMut(Part<'_, 'a>)) -> Res
     let mut series = Series::default();
     let mut request = Message::new(request);
     while let Some(field) = request.field()? {
+        if field.number == 1 {
+            return Err(ReadError { offset: field.offset, problem: ReadProblem::OfVersion1 });
+        }
         if field.number == 5 {
             series.clear();
             let metadata = read_series(field, &symbols, &mut series, &mut budget)?;
