@@ -169,7 +169,7 @@ mod tests {
             "f:19 too_old: x",
             "and 2 more",
             "not sent: 4, from f:29 on: AccessDenied: no",
-            "goes on",
+            "the same command continues from there",
         ] {
             assert!(shown.contains(part), "{part} in {shown}");
         }
