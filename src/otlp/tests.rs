@@ -714,6 +714,10 @@ fn says_where_json_is_wrong() {
             r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"flags":-1}]}}]}]}]}"#,
             "byte 83: expected a whole number of at least 0",
         ),
+        (
+            r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"gauge":{"dataPoints":[{"asDouble":1e309}]}}]}]}]}"#,
+            "byte 89: expected a number that a double can hold",
+        ),
     ];
     for (body, expected) in table {
         let error = Setting::new().read_json(body.as_bytes()).unwrap_err();

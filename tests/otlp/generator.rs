@@ -30,6 +30,17 @@ impl Generator {
         self.0.u8(0..100) < percent
     }
 
+    /// Returns a number below `end`.
+    #[allow(dead_code, reason = "tests/otlp.rs alone mutates requests")]
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0.usize(0..end)
+    }
+
+    #[allow(dead_code, reason = "tests/otlp.rs alone mutates requests")]
+    pub fn byte(&mut self) -> u8 {
+        self.0.u8(..)
+    }
+
     pub fn request(&mut self) -> Request {
         Request { resource_metrics: self.some(2, Self::resource_metrics) }
     }

@@ -232,7 +232,10 @@ impl<'de> Deserialize<'de> for Double {
         let raw = <&RawValue>::deserialize(deserializer)?.get();
         let text = raw.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(raw);
         let number = if raw == "null" { Some(0.0) } else { text.parse().ok() };
-        number.map(Self).ok_or_else(|| de::Error::custom("expected a number"))
+        // Only a word means infinity: digits of one are out of range.
+        let number =
+            number.filter(|number: &f64| !number.is_infinite() || !text.contains(|c: char| c.is_ascii_digit()));
+        number.map(Self).ok_or_else(|| de::Error::custom("expected a number that a double can hold"))
     }
 }
 
