@@ -303,7 +303,7 @@ fn compare(case: &Case, answer: &Answer) -> Result<Option<&'static str>, String>
     };
     let of_target = |sample: &&Sample| sample.0.get("__name__").is_some_and(|name| name == "target_info");
     let is_bound = ours.samples.iter().filter(of_target).count() as u64 >= MAX_TARGET_INFO_SAMPLES;
-    if is_bound && only_ours.is_empty() && only_theirs.iter().all(|sample| of_target(sample)) {
+    if is_bound && only_ours.is_empty() && only_theirs.iter().all(of_target) {
         return Ok(Some(NO_BOUND));
     }
     if is_taken || rule.is_some() {
