@@ -146,7 +146,7 @@ impl<V: Vars> Reader<'_, V> {
         queue.map(Destination::Queue).or(gateway)
     }
 
-    /// If the URL of the queue is not of AWS, the region is that of the function.
+    /// Reports an error if neither the URL of the queue nor a variable names the region to sign for.
     fn check_region(&mut self, queue: Option<&Url>) {
         let Some(host) = queue.and_then(Url::host_str) else { return };
         let names = [ENV_AWS_REGION, ENV_AWS_DEFAULT_REGION];

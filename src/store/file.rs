@@ -1,8 +1,8 @@
 //! A table in a file of this machine, for one process.
 //!
 //! The file is a database of redb, whose format is stable. The answer to a change comes when it is on disk. So a killed
-//! process loses nothing that was answered, and a change is there as a whole or not at all. One thread makes the changes.
-//! Each commit waits for the disk, so the thread commits together everything that came meanwhile.
+//! process loses no change that was answered, and the file never holds half of a change. One thread makes the changes. Each
+//! commit waits for the disk. Meanwhile other changes arrive, and the thread makes all of them in its next commit.
 
 use super::{BoxFuture, Item, Key, Page, Range, Replaced, Store, StoreError, page::PageBuilder};
 use bytes::Bytes;

@@ -78,9 +78,10 @@ pub(crate) fn of_fuzz_targets() -> Vec<Case> {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz");
     let mut cases = Vec::new();
     for (target, is_json) in [("otlp_protobuf", false), ("otlp_json", true)] {
-        for folder in ["seeds", "findings", "target/work", "target/work/short"] {
+        let found = fuzz.join("target").join("work");
+        for folder in [fuzz.join("seeds"), fuzz.join("findings"), found.clone(), found.join("short")] {
             // There are no findings, and no corpus before the first run.
-            let Ok(files) = fuzz.join(folder).join(target).read_dir() else { continue };
+            let Ok(files) = folder.join(target).read_dir() else { continue };
             let mut paths: Vec<_> = files.map(|file| file.unwrap().path()).collect();
             paths.sort();
             for scope in [false, true] {

@@ -40,7 +40,7 @@ const NOW: i64 = 1_700_000_000_000 - 1_700_000_000_000 % 3_600_000;
 struct Database {
     series: BTreeMap<String, Vec<(i64, u64)>>,
     requests: Vec<WriteRequest>,
-    /// The answers of the next requests; 0 is that of the rules.
+    /// The statuses of the next answers. For 0 the database judges the request itself.
     answers: Vec<u16>,
     refused: u64,
     /// The answer to metadata.
