@@ -1,7 +1,7 @@
 //! An HTTP/1.1 server. It limits bodies and connections, and finishes requests before it stops.
 //!
-//! Clients keep connections without closing them. If all connections are taken, the server closes those without a request, and the
-//! others after their answers.
+//! A client may keep a connection open without a request for any time. If all places are taken, the listener closes the connection
+//! that is idle for the longest time.
 //!
 //! On a loopback address it answers programs of this machine, and no web page. A browser sends the request of any page to
 //! any port. So it answers 403 to an `Origin` other than its own, to other sites, and to the name of another host (DNS
@@ -13,23 +13,25 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use lengths::Watched;
+use hyper_util::rt::TokioIo;
+use places::{Place, Places};
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::sync::watch;
+use tokio::task::{Id, JoinError, JoinSet};
+use watched::Watched;
 
 mod lengths;
+mod places;
+mod watched;
 
 const MAX_CONNECTIONS: usize = 128;
-/// For the headers of a request, and once more for its body.
-const READ_TIMEOUT: Duration = Duration::from_secs(30);
+/// For the body of a request. `watched` has the limits for its head, and for the answer.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// The server reads this much of a body that is too large, so that the sender reads the answer.
 const MAX_DRAINED_BYTES: usize = 64 << 20;
 /// Requests may take this long to end when the listener stops.
@@ -54,22 +56,29 @@ where
 {
     let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback());
     let (stop, stopped) = watch::channel(());
-    let crowded = watch::Sender::new(());
-    let permits = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
+    let mut places = Places::default();
     let mut shutdown = pin!(shutdown);
+    // A new connection that waits for a place.
+    let mut next: Option<TcpStream> = None;
     loop {
-        let accepted = tokio::select! {
+        let has_place = places.taken() < MAX_CONNECTIONS;
+        if has_place && let Some(stream) = next.take() {
+            let (place, answer, stopped) = (places.place(), answer.clone(), stopped.clone());
+            let taken = Arc::clone(&place);
+            let served = async move { connection(stream, stopped, &taken, is_loopback, max_body_bytes, answer).await };
+            places.take(connections.spawn(served).id(), place);
+            continue;
+        }
+        if next.is_some() {
+            places.close_one();
+        }
+        tokio::select! {
             () = &mut shutdown => break,
-            Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener, &permits, &crowded) => accepted,
-        };
-        let Some((stream, permit)) = accepted else { continue };
-        let (answer, stopped, crowded) = (answer.clone(), stopped.clone(), crowded.subscribe());
-        connections.spawn(async move {
-            connection(stream, stopped, crowded, is_loopback, max_body_bytes, answer).await;
-            drop(permit);
-        });
+            Some(ended) = connections.join_next_with_id() => places.free(id_of(&ended)),
+            () = places.answered(), if next.is_some() => {}
+            accepted = accept(&listener), if next.is_none() => next = accepted,
+        }
     }
     drop(stop);
     let all_ended = async { while connections.join_next().await.is_some() {} };
@@ -77,17 +86,16 @@ where
     let _all_ended_in_time = tokio::time::timeout(GRACE, all_ended).await.is_ok();
 }
 
-async fn accept(
-    listener: &TcpListener,
-    permits: &Arc<Semaphore>,
-    crowded: &watch::Sender<()>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    if permits.available_permits() == 0 {
-        crowded.send_replace(());
+fn id_of(ended: &Result<(Id, ()), JoinError>) -> Id {
+    match ended {
+        Ok((id, ())) => *id,
+        Err(error) => error.id(),
     }
-    let permit = Arc::clone(permits).acquire_owned().await.ok()?;
+}
+
+async fn accept(listener: &TcpListener) -> Option<TcpStream> {
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, permit)),
+        Ok((stream, _)) => Some(stream),
         Err(error) => {
             tracing::warn!(%error, "a connection could not be accepted");
             // Most likely there are no file descriptors: do not spin.
@@ -100,7 +108,7 @@ async fn accept(
 async fn connection<A, F>(
     stream: TcpStream,
     mut stopped: watch::Receiver<()>,
-    mut crowded: watch::Receiver<()>,
+    place: &Place,
     is_loopback: bool,
     max_body_bytes: usize,
     answer: A,
@@ -110,53 +118,57 @@ async fn connection<A, F>(
 {
     // Answers are small, and a client waits for each.
     let _is_set = stream.set_nodelay(true).is_ok();
-    let (answer, has_begun) = (&answer, &AtomicBool::new(false));
-    let (stream, lengths) = Watched::new(stream);
-    let (lengths, requests) = (&lengths, &AtomicU64::new(0));
-    let service = service_fn(move |request: Request<Incoming>| async move {
-        has_begun.store(true, Relaxed);
-        if lengths::lock(lengths).are_both_in(requests.fetch_add(1, Relaxed)) {
-            let mut refusal =
-                plain(400, "expected Content-Length or Transfer-Encoding, found both (RFC 9112, section 6.3)");
-            refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            return Ok(refusal);
-        }
-        let (parts, body) = request.into_parts();
-        if !has_one_host(parts.version, &parts.headers) {
-            return Ok(plain(400, "expected the header Host once (RFC 9112, section 3.2)"));
-        }
-        if is_loopback && let Some(refusal) = of_a_web_page(&parts.headers) {
-            return Ok(plain(403, refusal));
-        }
-        let received = tokio::time::timeout(READ_TIMEOUT, read(body, max_body_bytes)).await;
-        let body = match received {
-            Ok(Some(body)) => body,
-            Ok(None) => {
-                return Ok(plain(400, "the body breaks off, or its chunks are damaged (RFC 9112, section 7.1)"));
-            }
-            Err(_) => return Ok(plain(408, "the body did not arrive whole within 30 seconds")),
-        };
-        Ok::<_, Infallible>(answer(Request::from_parts(parts, body)).await.map(Full::new))
+    let answer = &answer;
+    let service = service_fn(move |request| async move {
+        let answered = respond(request, place, is_loopback, max_body_bytes, answer).await;
+        place.count_answer();
+        Ok::<_, Infallible>(answered)
     });
-    let mut connection = pin!(
-        hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(READ_TIMEOUT)
-            .serve_connection(TokioIo::new(stream), service)
-    );
-    let ended = loop {
-        tokio::select! {
-            biased;
-            ended = &mut connection => break ended,
-            _ = stopped.changed() => {}
-            // A new connection is about to send a request.
-            _ = crowded.changed() => if !has_begun.load(Relaxed) { continue },
+    let stream = Watched::new(stream, Arc::clone(&place.lengths));
+    let mut connection =
+        pin!(hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service));
+    let ended = tokio::select! {
+        biased;
+        ended = &mut connection => ended,
+        () = async { tokio::select! { _ = stopped.changed() => {}, () = place.wanted() => {} } } => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
         }
-        connection.as_mut().graceful_shutdown();
-        break connection.await;
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended");
+    }
+}
+
+/// Returns the answer to one request.
+async fn respond<A, F>(
+    request: Request<Incoming>,
+    place: &Place,
+    is_loopback: bool,
+    max_body_bytes: usize,
+    answer: &A,
+) -> Response<Full<Bytes>>
+where
+    A: Fn(Request<Body>) -> F,
+    F: Future<Output = Response<Bytes>>,
+{
+    if watched::lock(&place.lengths).are_both_in(place.answers()) {
+        let mut refusal =
+            plain(400, "expected Content-Length or Transfer-Encoding, found both (RFC 9112, section 6.3)");
+        refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return refusal;
+    }
+    let (parts, body) = request.into_parts();
+    if !has_one_host(parts.version, &parts.headers) {
+        return plain(400, "expected the header Host once (RFC 9112, section 3.2)");
+    }
+    if is_loopback && let Some(refusal) = of_a_web_page(&parts.headers) {
+        return plain(403, refusal);
+    }
+    match tokio::time::timeout(BODY_TIMEOUT, read(body, max_body_bytes)).await {
+        Ok(Some(body)) => answer(Request::from_parts(parts, body)).await.map(Full::new),
+        Ok(None) => plain(400, "the body breaks off, or its chunks are damaged (RFC 9112, section 7.1)"),
+        Err(_) => plain(408, "the body did not arrive whole within 30 seconds"),
     }
 }
 

@@ -4,12 +4,8 @@
 //! `Content-Length`, and closes the connection after it, so the service cannot see that both were there. [`Lengths`] reads
 //! the same bytes as hyper, and counts the requests. It changes nothing that hyper reads. It keeps [`MAX_LINE`] bytes, and
 //! gives up when hyper ends the connection anyway.
-
-use std::io;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+//!
+//! By the same bytes the listener knows which connections are idle.
 
 /// Lines with the two headers are shorter than this. The rest of a longer line is skipped.
 const MAX_LINE: usize = 128;
@@ -58,8 +54,23 @@ impl Lengths {
         self.with_both == Some(request)
     }
 
+    /// Returns how many heads have ended so far.
+    pub(super) fn heads(&self) -> u64 {
+        self.heads
+    }
+
+    /// Reports whether the next byte is the first one of a request.
+    pub(super) fn is_between_requests(&self) -> bool {
+        self.part == Part::RequestLine && self.line.is_empty()
+    }
+
+    /// Reports whether a head has begun, and has not ended.
+    pub(super) fn is_in_head(&self) -> bool {
+        self.part == Part::Headers || (self.part == Part::RequestLine && !self.line.is_empty())
+    }
+
     /// Reads the next bytes of the connection.
-    fn read(&mut self, mut bytes: &[u8]) {
+    pub(super) fn read(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             match self.part {
                 Part::Unknown => return,
@@ -147,58 +158,6 @@ fn skip(bytes: &mut &[u8], left: u64) -> u64 {
     left - here as u64
 }
 
-/// A connection whose bytes [`Lengths`] reads, too.
-pub(super) struct Watched<S> {
-    stream: S,
-    lengths: Arc<Mutex<Lengths>>,
-}
-
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S) -> (Self, Arc<Mutex<Lengths>>) {
-        let lengths = Arc::new(Mutex::new(Lengths::new()));
-        (Self { stream, lengths: Arc::clone(&lengths) }, lengths)
-    }
-}
-
-pub(super) fn lock(lengths: &Mutex<Lengths>) -> MutexGuard<'_, Lengths> {
-    lengths.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
-        lock(&self.lengths).read(&buffer.filled()[before..]);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        parts: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -241,6 +200,26 @@ mod tests {
         for (before, number) in table {
             assert_eq!(first(&format!("{before}{BOTH}")), Some(number), "{before:?}");
             assert_eq!(first(&before), None, "{before:?}");
+        }
+    }
+
+    #[test]
+    fn knows_whether_a_connection_is_between_requests_or_within_a_head() {
+        let table = [
+            ("", true, false),
+            ("\r\n", true, false),
+            ("G", false, true),
+            ("GET / HTTP/1.1\r\n", false, true),
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", true, false),
+            ("PUT / HTTP/1.1\r\ncontent-length: 2\r\n\r\n1", false, false),
+            ("PUT / HTTP/1.1\r\ncontent-length: 2\r\n\r\n12", true, false),
+            ("PUT / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n1\r\na\r\n0\r\n", false, false),
+            (BOTH, false, false),
+        ];
+        for (text, is_between, is_in_head) in table {
+            let mut lengths = Lengths::new();
+            lengths.read(text.as_bytes());
+            assert_eq!((lengths.is_between_requests(), lengths.is_in_head()), (is_between, is_in_head), "{text:?}");
         }
     }
 

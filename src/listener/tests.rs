@@ -1,6 +1,8 @@
 //! Sends raw bytes to a running server.
 
+use super::watched::STALL_TIMEOUT;
 use super::*;
+use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::{Notify, oneshot};
 
@@ -56,21 +58,139 @@ async fn both_lengths_are_400_in_the_first_and_in_a_later_request() {
     }
 }
 
-#[tokio::test]
-async fn a_client_finds_a_place_beside_many_idle_connections() {
+const GET: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+
+/// Starts a server that runs until the end of the test.
+async fn start() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = tokio::spawn(serve(listener, std::future::pending(), 10, length_of));
-    let mut streams = Vec::new();
-    for _ in 0..2 * MAX_CONNECTIONS + 3 {
-        let mut stream = TcpStream::connect(address).await.unwrap();
-        stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").await.unwrap();
-        let mut answer = [0; 12];
-        let answered = tokio::time::timeout(Duration::from_secs(5), stream.read_exact(&mut answer)).await;
-        assert!(answered.is_ok_and(|read| read.is_ok()) && answer == *b"HTTP/1.1 200", "connection {}", streams.len());
-        streams.push(stream);
+    tokio::spawn(serve(listener, std::future::pending(), 10, length_of));
+    address
+}
+
+/// Returns the start of the answer, or what came up to the end of the connection.
+async fn answer_to(stream: &mut TcpStream, request: &[u8]) -> String {
+    let answered = async {
+        // The server may have closed the connection.
+        let _written = stream.write_all(request).await.is_ok();
+        let mut answer = vec![0; 1_000];
+        let length = stream.read(&mut answer).await.unwrap_or_default();
+        String::from_utf8_lossy(&answer[..length.min(12)]).into_owned()
+    };
+    tokio::time::timeout(Duration::from_secs(5), answered).await.unwrap_or_else(|_| "no answer in 5 s".to_owned())
+}
+
+/// Lets time go by for the server, and its tasks run.
+async fn wait(time: Duration) {
+    // First the server reads what was sent.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
+
+const OK: &str = "HTTP/1.1 200";
+
+#[tokio::test]
+async fn a_client_finds_a_place_beside_many_idle_connections() {
+    let address = start().await;
+    for request in [GET, b""] {
+        let mut streams = Vec::new();
+        for number in 0..2 * MAX_CONNECTIONS + 3 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            if !request.is_empty() {
+                assert_eq!(answer_to(&mut stream, request).await, OK, "connection {number}");
+            }
+            streams.push(stream);
+        }
+        // Also beside those that never sent a request.
+        let mut last = TcpStream::connect(address).await.unwrap();
+        assert_eq!(answer_to(&mut last, GET).await, OK);
     }
-    server.abort();
+}
+
+#[tokio::test]
+async fn the_connection_that_was_idle_for_the_longest_time_makes_room() {
+    let address = start().await;
+    let (mut used, mut unused) =
+        (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+    assert_eq!(answer_to(&mut unused, GET).await, OK);
+    let mut others = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        assert_eq!(answer_to(&mut used, GET).await, OK);
+        assert_eq!(answer_to(&mut stream, GET).await, OK);
+        others.push(stream);
+    }
+    assert_eq!(answer_to(&mut unused, GET).await, "", "it is closed");
+    assert_eq!(answer_to(&mut others[0], GET).await, "", "this one, too");
+    for stream in &mut others[1..] {
+        assert_eq!(answer_to(stream, GET).await, OK);
+    }
+}
+
+#[tokio::test]
+async fn requests_that_have_begun_keep_their_places_and_get_their_answers() {
+    let address = start().await;
+    let mut begun = Vec::new();
+    for number in 0..MAX_CONNECTIONS {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let part = if number % 2 == 0 {
+            &GET[..20]
+        } else {
+            b"POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 2\r\n\r\n1"
+        };
+        stream.write_all(part).await.unwrap();
+        begun.push(stream);
+    }
+    let mut next = TcpStream::connect(address).await.unwrap();
+    next.write_all(GET).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for (number, stream) in begun.iter_mut().enumerate() {
+        let rest = if number % 2 == 0 { &GET[20..] } else { b"2" };
+        assert_eq!(answer_to(stream, rest).await, OK, "connection {number}");
+    }
+    assert_eq!(answer_to(&mut next, b"").await, OK);
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_stays_open_for_hours() {
+    let address = start().await;
+    let (mut fresh, mut used) =
+        (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+    assert_eq!(answer_to(&mut used, GET).await, OK);
+    wait(Duration::from_hours(5)).await;
+    assert_eq!(answer_to(&mut fresh, GET).await, OK);
+    assert_eq!(answer_to(&mut used, GET).await, OK);
+}
+
+#[tokio::test]
+async fn a_head_that_has_begun_must_end_within_its_time() {
+    let address = start().await;
+    let mut streams = [TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap()];
+    assert_eq!(answer_to(&mut streams[0], GET).await, OK);
+    for stream in &mut streams {
+        stream.write_all(&GET[..20]).await.unwrap();
+        wait(STALL_TIMEOUT.saturating_sub(Duration::from_secs(2))).await;
+        stream.write_all(&GET[20..22]).await.unwrap();
+        wait(Duration::from_secs(3)).await;
+        assert_eq!(answer_to(stream, &GET[22..]).await, "", "the connection is closed");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_of_its_answer_is_left_alone() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let large = |_| async { Response::new(Bytes::from(vec![b'x'; 64 << 20])) };
+    tokio::spawn(serve(listener, std::future::pending(), 10, large));
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(GET).await.unwrap();
+    wait(STALL_TIMEOUT + Duration::from_secs(1)).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let mut answer = Vec::new();
+    let read = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut answer)).await;
+    assert!(read.is_ok() && answer.len() < 64 << 20, "the connection is open, or the answer whole");
 }
 
 #[tokio::test]
