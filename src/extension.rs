@@ -10,6 +10,7 @@
 //! * With wrong settings, or after a panic, it writes one line of log, and still asks for events. Lambda restarts a
 //!   function whose extension exits.
 //! * While the extension asks for the next event, Lambda may freeze the environment for any time, or kill it.
+//! * SIGTERM is as SHUTDOWN: the extension dispatches what it has within two seconds, and exits with 0.
 //!
 //! To deploy it, put the program `amp-push-extension` (`--no-default-features --features extension`, profile `lambda`) into
 //! a layer as `extensions/amp-push-extension`, with mode 755. Its settings are variables of the function
@@ -35,6 +36,7 @@ mod http1;
 mod listeners;
 mod pushgateway;
 mod queue;
+mod terminated;
 mod totals;
 
 use crate::aws::HttpTransport;
@@ -52,6 +54,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use terminated::Terminated;
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
@@ -91,25 +94,33 @@ pub async fn run(
     let http = HttpTransport::new()?;
     let api = Api::new(lambda.runtime_api.clone(), file_name());
     let registered = register(&api, !lambda.is_managed_instance).await?;
+    let mut terminated = Terminated::new();
     match settings {
         // The panic itself is logged.
-        Ok(settings) => match unless_panics(serve(&lambda, settings, &http, &registered)).await {
+        Ok(settings) => match unless_panics(serve(&lambda, settings, &http, &registered, &mut terminated)).await {
             Some(served) => served?,
-            None => only_ask(&registered).await?,
+            None => only_ask(&registered, &mut terminated).await?,
         },
         Err(errors) => {
             let errors: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
             tracing::error!(errors = errors.join("; "), "wrong settings: the extension does nothing");
-            only_ask(&registered).await?;
+            only_ask(&registered, &mut terminated).await?;
         }
     }
     Ok(())
 }
 
-/// Asks for events until SHUTDOWN, and does nothing else.
-async fn only_ask(registered: &Registered<'_>) -> Result<(), ApiError> {
-    while !matches!(next(registered).await?, NextEvent::Shutdown { .. }) {}
-    Ok(())
+/// Asks for events until SHUTDOWN or SIGTERM, and does nothing else.
+async fn only_ask(registered: &Registered<'_>, terminated: &mut Terminated) -> Result<(), ApiError> {
+    let asked = async {
+        while !matches!(next(registered).await?, NextEvent::Shutdown { .. }) {}
+        Ok(())
+    };
+    tokio::select! {
+        biased;
+        ended = asked => ended,
+        () = terminated.received() => Ok(()),
+    }
 }
 
 /// Returns the result of `work`, or `None` if it panics.
@@ -134,6 +145,7 @@ async fn serve(
     settings: ExtensionSettings,
     http: &HttpTransport,
     registered: &Registered<'_>,
+    terminated: &mut Terminated,
 ) -> Result<(), ApiError> {
     let logs = settings.platform.logs;
     let buffer = Arc::new(Buffer::new(settings.platform, lambda.is_snap_start));
@@ -153,8 +165,16 @@ async fn serve(
     let function_name = &lambda.function_name;
     let (destination, dispatch) = (settings.destination, settings.dispatch);
     let dispatcher = Dispatcher::new(destination, dispatch, function_name, Arc::clone(&buffer), http);
-    let work = Work { registered, buffer, dispatcher, has_telemetry, timeout: dispatch.timeout };
-    if registered.gets_invocations { work.beside_invocations().await } else { work.by_the_clock().await }
+    let mut work = Work { registered, buffer, dispatcher, has_telemetry, timeout: dispatch.timeout, last: None };
+    let shutdown = tokio::select! {
+        biased;
+        shutdown = work.until_shutdown() => shutdown?,
+        () = terminated.received() => {
+            Shutdown { reason: "SIGTERM".to_owned(), left: LONGEST_SHUTDOWN }
+        }
+    };
+    work.shut_down(shutdown).await;
+    Ok(())
 }
 
 fn log_taken_port(setting: &'static str, port: u16, bound: io::Result<()>) {
@@ -212,12 +232,25 @@ struct Work<'a> {
     dispatcher: Dispatcher,
     has_telemetry: bool,
     timeout: Duration,
+    /// The last invocation.
+    last: Option<String>,
+}
+
+/// The end of the environment.
+struct Shutdown {
+    reason: String,
+    /// The time until Lambda kills the extension.
+    left: Duration,
 }
 
 impl Work<'_> {
+    /// It may be dropped at any await.
+    async fn until_shutdown(&mut self) -> Result<Shutdown, ApiError> {
+        if self.registered.gets_invocations { self.beside_invocations().await } else { self.by_the_clock().await }
+    }
+
     /// Dispatches when an invocation begins.
-    async fn beside_invocations(mut self) -> Result<(), ApiError> {
-        let mut last = None;
+    async fn beside_invocations(&mut self) -> Result<Shutdown, ApiError> {
         loop {
             match next(self.registered).await? {
                 NextEvent::Invoke { request_id, deadline } => {
@@ -229,19 +262,16 @@ impl Work<'_> {
                         let given_up = given_up(&self.buffer, &request_id, deadline, self.timeout, self.has_telemetry);
                         self.dispatcher.dispatch(given_up).await;
                     }
-                    last = Some(request_id);
+                    self.last = Some(request_id);
                 }
-                NextEvent::Shutdown { reason, deadline } => {
-                    self.shut_down(&reason, deadline, last.as_deref()).await;
-                    return Ok(());
-                }
+                NextEvent::Shutdown { reason, deadline } => return Ok(Shutdown { reason, left: until(deadline) }),
                 NextEvent::Other => {}
             }
         }
     }
 
     /// Dispatches by age: a Managed Instance is never frozen, and reports no invocation to the extension.
-    async fn by_the_clock(mut self) -> Result<(), ApiError> {
+    async fn by_the_clock(&mut self) -> Result<Shutdown, ApiError> {
         let registered = self.registered;
         let mut event = pin!(next(registered));
         loop {
@@ -253,7 +283,7 @@ impl Work<'_> {
             let happened = match happened {
                 None if self.dispatcher.is_due(true) => tokio::select! {
                     biased;
-                    // A dispatch that is dropped here is repeated below.
+                    // A dispatch that is dropped here is repeated by `shut_down`.
                     happened = &mut event => Some(happened),
                     () = self.dispatcher.dispatch(sleep(LONGEST_DISPATCH.max(self.timeout))) => None,
                 },
@@ -261,8 +291,7 @@ impl Work<'_> {
             };
             match happened {
                 Some(Ok(NextEvent::Shutdown { reason, deadline })) => {
-                    self.shut_down(&reason, deadline, None).await;
-                    return Ok(());
+                    return Ok(Shutdown { reason, left: until(deadline) });
                 }
                 Some(Ok(_)) => event.set(next(registered)),
                 Some(Err(error)) => return Err(error),
@@ -272,12 +301,12 @@ impl Work<'_> {
     }
 
     /// Waits for the last report, and dispatches what is left.
-    async fn shut_down(mut self, reason: &str, deadline: Timestamp, last: Option<&str>) {
+    async fn shut_down(mut self, Shutdown { reason, left }: Shutdown) {
         tracing::debug!(reason, "shutdown");
-        let left = until(deadline).min(LONGEST_SHUTDOWN).saturating_sub(SHUTDOWN_MARGIN);
+        let left = left.min(LONGEST_SHUTDOWN).saturating_sub(SHUTDOWN_MARGIN);
         let end = Instant::now() + left;
         let wait = LONGEST_WAIT_FOR_REPORT.min(left / 4);
-        match last {
+        match &self.last {
             Some(request_id) if self.has_telemetry => {
                 let _reported = timeout(wait, self.buffer.reported(request_id)).await.is_ok();
             }

@@ -17,7 +17,7 @@ mod requests;
 mod statsd;
 
 pub use message::{TypedMessage, cut};
-pub use pending::{Added, Pending, PendingSeries, Total};
+pub use pending::{Added, Pending, PendingSeries, Place, Total};
 pub use platform::{Platform, PlatformRules};
 pub use record::{InvalidBatch, Record, Span, SpanKind, Status, read_records};
 pub use statsd::{InvalidLine, Line, LineUpdate, read_lines};

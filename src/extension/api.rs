@@ -10,6 +10,7 @@ use crate::model::Timestamp;
 use http::{HeaderValue, Method};
 use serde::Deserialize;
 use serde_json::json;
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -40,6 +41,8 @@ pub(super) struct Api {
 pub(super) struct Registered<'a> {
     api: &'a Api,
     identifier: HeaderValue,
+    /// The call for the next event.
+    next: Vec<u8>,
     /// It gets INVOKE events.
     pub(super) gets_invocations: bool,
 }
@@ -82,8 +85,9 @@ struct Refusal {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct EventBody {
-    event_type: String,
+struct EventBody<'a> {
+    #[serde(borrow)]
+    event_type: Cow<'a, str>,
     #[serde(default)]
     deadline_ms: i64,
     #[serde(default)]
@@ -115,21 +119,17 @@ impl Api {
         let events: &[&str] = if gets_invocations { &["INVOKE", "SHUTDOWN"] } else { &["SHUTDOWN"] };
         let name = HeaderValue::from_str(&self.name).map_err(|_| ApiError::Unreadable)?;
         let body = json!({ "events": events }).to_string();
-        let call = self.call(Method::POST, "/2020-01-01/extension/register", (NAME, &name), &body);
-        let answer = in_time(call).await?;
+        let request = self.connection.request(&Method::POST, "/2020-01-01/extension/register", (NAME, &name), &body);
+        let answer = in_time(self.call(&request)).await?;
         let identifier = answer.identifier.ok_or(ApiError::Unreadable)?;
-        Ok(Registered { api: self, identifier, gets_invocations })
+        let header = (IDENTIFIER, &identifier);
+        let next = self.connection.request(&Method::GET, "/2020-01-01/extension/event/next", header, "");
+        Ok(Registered { api: self, identifier, next, gets_invocations })
     }
 
-    /// Returns an answer of success.
-    async fn call(
-        &self,
-        method: Method,
-        path: &str,
-        header: (&str, &HeaderValue),
-        body: &str,
-    ) -> Result<Answer, ApiError> {
-        let answer = self.connection.send(&method, path, header, body).await.map_err(ApiError::Transport)?;
+    /// Sends a request. Returns an answer of success.
+    async fn call(&self, request: &[u8]) -> Result<Answer, ApiError> {
+        let answer = self.connection.send(request).await.map_err(ApiError::Transport)?;
         if (200..300).contains(&answer.status) {
             return Ok(answer);
         }
@@ -155,15 +155,15 @@ impl Registered<'_> {
             "destination": { "protocol": "HTTP", "URI": format!("http://sandbox.localdomain:{port}/") },
         });
         let (header, body) = ((IDENTIFIER, &self.identifier), body.to_string());
-        let answer = in_time(self.api.call(Method::PUT, "/2022-07-01/telemetry", header, &body)).await?;
+        let request = self.api.connection.request(&Method::PUT, "/2022-07-01/telemetry", header, &body);
+        let answer = in_time(self.api.call(&request)).await?;
         Ok(if answer.status == 202 { Subscribed::NotSupported } else { Subscribed::Yes })
     }
 
     /// Waits for the next event. With this call the extension says that it is done with the event before. The
     /// environment may then be frozen.
     pub(super) async fn next(&self) -> Result<NextEvent, ApiError> {
-        let header = (IDENTIFIER, &self.identifier);
-        let answer = self.api.call(Method::GET, "/2020-01-01/extension/event/next", header, "").await?;
+        let answer = self.api.call(&self.next).await?;
         event(&answer.body).ok_or(ApiError::Unreadable)
     }
 }
@@ -171,7 +171,7 @@ impl Registered<'_> {
 fn event(body: &[u8]) -> Option<NextEvent> {
     let EventBody { event_type, deadline_ms, request_id, shutdown_reason } = serde_json::from_slice(body).ok()?;
     let deadline = Timestamp(deadline_ms);
-    Some(match event_type.as_str() {
+    Some(match event_type.as_ref() {
         "INVOKE" => NextEvent::Invoke { request_id, deadline },
         "SHUTDOWN" => NextEvent::Shutdown { reason: shutdown_reason, deadline },
         _ => NextEvent::Other,

@@ -15,7 +15,7 @@ use crate::telemetry::{
 };
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 /// The longest suffix of a name: `_bucket`.
@@ -27,7 +27,8 @@ const MAX_LOGGED_LINES: u32 = 20;
 #[derive(Debug)]
 pub(super) struct Buffer {
     inner: Mutex<Inner>,
-    seen: watch::Sender<Seen>,
+    /// `seen` has changed.
+    has_seen: Notify,
     rules: Rules,
     layout: Layout,
     /// The records of the initialisation are left out, because each environment that is restored from the snapshot
@@ -41,6 +42,7 @@ struct Inner {
     pending: Pending,
     gauges: Gauges,
     waiting: Waiting,
+    seen: Seen,
     logged_lines: u32,
     /// Metrics that did not reach `pending`.
     dropped: u64,
@@ -64,12 +66,12 @@ pub(super) struct OwnCount {
 }
 
 /// The invocations that were seen last.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
+#[derive(Default, Debug)]
 struct Seen {
     /// The function has answered.
-    answered: Box<str>,
+    answered: String,
     /// Its report is here.
-    reported: Box<str>,
+    reported: String,
 }
 
 impl Buffer {
@@ -81,10 +83,11 @@ impl Buffer {
             pending: Pending::default(),
             gauges: Gauges::default(),
             waiting: Waiting::default(),
+            seen: Seen::default(),
             logged_lines: 0,
             dropped: 0,
         };
-        Self { inner: Mutex::new(inner), seen: watch::Sender::default(), rules, layout, skips_initialisation }
+        Self { inner: Mutex::new(inner), has_seen: Notify::new(), rules, layout, skips_initialisation }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -93,30 +96,20 @@ impl Buffer {
 
     /// Adds the records of a delivery, up to an error in it.
     pub(super) fn add_delivery(&self, body: &[u8], now: Timestamp) -> Result<(), InvalidBatch> {
-        let mut seen = None;
+        let mut has_seen = false;
         let mut guard = self.lock();
-        let Inner { platform, pending, waiting, .. } = &mut *guard;
+        let Inner { platform, pending, waiting, seen, .. } = &mut *guard;
         let read = read_records(body, &mut |kind, record| {
             if self.skips_initialisation && kind.starts_with("platform.init") {
                 return;
             }
-            match &record {
-                Record::RuntimeDone { request_id: Some(id), .. } => {
-                    seen.get_or_insert_with(|| self.seen.borrow().clone()).answered = id.as_ref().into();
-                }
-                Record::Report { request_id: Some(id), .. } => {
-                    let seen = seen.get_or_insert_with(|| self.seen.borrow().clone());
-                    seen.answered = id.as_ref().into();
-                    seen.reported = id.as_ref().into();
-                }
-                _ => {}
-            }
+            has_seen |= seen.note(&record);
             platform.observe(kind, &record, now, pending);
             waiting.add();
         });
         drop(guard);
-        if let Some(seen) = seen {
-            self.seen.send_replace(seen);
+        if has_seen {
+            self.has_seen.notify_waiters();
         }
         read
     }
@@ -227,13 +220,38 @@ impl Buffer {
 
     /// Waits until the function has answered this invocation.
     pub(super) async fn answered(&self, request_id: &str) {
-        // The sender is in this struct.
-        let _seen = self.seen.subscribe().wait_for(|seen| *seen.answered == *request_id).await.is_ok();
+        self.until_seen(|seen| seen.answered == request_id).await;
     }
 
     /// Waits until the report of this invocation is here.
     pub(super) async fn reported(&self, request_id: &str) {
-        let _seen = self.seen.subscribe().wait_for(|seen| *seen.reported == *request_id).await.is_ok();
+        self.until_seen(|seen| seen.reported == request_id).await;
+    }
+
+    async fn until_seen(&self, is_it: impl Fn(&Seen) -> bool) {
+        loop {
+            // It gets every notification from here on.
+            let has_seen = self.has_seen.notified();
+            if is_it(&self.lock().seen) {
+                return;
+            }
+            has_seen.await;
+        }
+    }
+}
+
+impl Seen {
+    /// Reports whether the record tells that an invocation was answered.
+    fn note(&mut self, record: &Record<'_>) -> bool {
+        match record {
+            Record::RuntimeDone { request_id: Some(id), .. } => id.as_ref().clone_into(&mut self.answered),
+            Record::Report { request_id: Some(id), .. } => {
+                id.as_ref().clone_into(&mut self.answered);
+                id.as_ref().clone_into(&mut self.reported);
+            }
+            _ => return false,
+        }
+        true
     }
 }
 

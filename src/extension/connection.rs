@@ -14,6 +14,9 @@ use tokio::net::TcpStream;
 /// The head of the answer is part of it.
 const MAX_ANSWER_BYTES: usize = 256 << 10;
 
+/// The memory for an answer. An event has less than 1,000 bytes.
+const KEPT_BYTES: usize = 4 << 10;
+
 /// An answer of any status.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) struct Answer {
@@ -27,7 +30,14 @@ pub(super) struct Connection {
     /// `127.0.0.1:9001`
     address: String,
     /// Taken during a request, so that one that is dropped leaves no half of an answer to the next.
-    kept: Mutex<Option<TcpStream>>,
+    kept: Mutex<Option<Kept>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stream: TcpStream,
+    /// Memory for the next answer.
+    received: BytesMut,
 }
 
 impl Connection {
@@ -36,33 +46,41 @@ impl Connection {
         Self { address, kept: Mutex::default() }
     }
 
-    /// Sends a request with one header of the caller's and a body of JSON, and waits for the whole answer.
-    pub(super) async fn send(
+    /// Returns a request with one header of the caller's and a body of JSON.
+    pub(super) fn request(
         &self,
         method: &Method,
         path: &str,
         (header, value): (&str, &HeaderValue),
         body: &str,
-    ) -> Result<Answer, TransportError> {
+    ) -> Vec<u8> {
         let (host, length) = (&self.address, body.len());
         let mut request = format!("{method} {path} HTTP/1.1\r\nHost: {host}\r\n{header}: ").into_bytes();
         request.extend_from_slice(value.as_bytes());
         let rest = format!("\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}");
         request.extend_from_slice(rest.as_bytes());
+        request
+    }
+
+    /// Sends a request, and waits for the whole answer.
+    pub(super) async fn send(&self, request: &[u8]) -> Result<Answer, TransportError> {
         let kept = self.lock().take();
-        let mut stream = match kept {
+        let Kept { mut stream, mut received } = match kept {
             Some(kept) => kept,
-            None => TcpStream::connect(host).await.map_err(|error| TransportError::Connect(error.to_string()))?,
+            None => self.connect().await?,
         };
         let broken = |error: std::io::Error| TransportError::Network(error.to_string());
-        stream.write_all(&request).await.map_err(broken)?;
-        let mut received = BytesMut::with_capacity(4_096);
+        stream.write_all(request).await.map_err(broken)?;
         loop {
             let is_closed = stream.read_buf(&mut received).await.map_err(broken)? == 0;
             match whole(&received, is_closed)? {
                 Some((answer, stays_open)) => {
                     if stays_open && !is_closed {
-                        *self.lock() = Some(stream);
+                        if received.capacity() > KEPT_BYTES {
+                            received = BytesMut::with_capacity(KEPT_BYTES);
+                        }
+                        received.clear();
+                        *self.lock() = Some(Kept { stream, received });
                     }
                     return Ok(answer);
                 }
@@ -73,7 +91,13 @@ impl Connection {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<TcpStream>> {
+    async fn connect(&self) -> Result<Kept, TransportError> {
+        let connected = TcpStream::connect(&self.address).await;
+        let stream = connected.map_err(|error| TransportError::Connect(error.to_string()))?;
+        Ok(Kept { stream, received: BytesMut::with_capacity(KEPT_BYTES) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Kept>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

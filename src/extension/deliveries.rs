@@ -97,7 +97,11 @@ impl Taker {
                 return Ok(());
             }
             if received.is_empty() {
-                received = BytesMut::with_capacity(KEPT_BYTES);
+                // This takes the same memory again.
+                received.reserve(KEPT_BYTES);
+                if received.capacity() > 2 * KEPT_BYTES {
+                    received = BytesMut::with_capacity(KEPT_BYTES);
+                }
             }
         }
         Ok(())

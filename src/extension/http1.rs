@@ -1,8 +1,9 @@
 //! Heads and bodies of HTTP/1.1 in the bytes that were received so far, for the two small loops of the extension.
 
 use http::HeaderValue;
-use httparse::{EMPTY_HEADER, Error, Header, InvalidChunkSize, Request, Response, Status};
+use httparse::{Error, Header, InvalidChunkSize, ParserConfig, Request, Response, Status};
 use std::borrow::Cow;
+use std::mem::MaybeUninit;
 
 const MAX_HEADERS: usize = 64;
 
@@ -38,9 +39,10 @@ pub(super) struct Body<'r> {
 
 /// Returns the head of an answer, with its status, once all of it is there.
 pub(super) fn answer(received: &[u8]) -> Result<Option<(u16, Head)>, Error> {
-    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-    let mut found = Response::new(&mut headers);
-    let Status::Complete(bytes) = found.parse(received)? else { return Ok(None) };
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut found = Response::new(&mut []);
+    let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut found, received, &mut headers)?;
+    let Status::Complete(bytes) = parsed else { return Ok(None) };
     let without_body = match found.code {
         // An answer in front of the real one: nobody here asks for it.
         None | Some(..200) => return Err(Error::Status),
@@ -55,9 +57,9 @@ pub(super) fn answer(received: &[u8]) -> Result<Option<(u16, Head)>, Error> {
 
 /// Returns the head of a request once all of it is there.
 pub(super) fn request(received: &[u8]) -> Result<Option<Head>, Error> {
-    let mut headers = [EMPTY_HEADER; MAX_HEADERS];
-    let mut found = Request::new(&mut headers);
-    match found.parse(received)? {
+    let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
+    let mut found = Request::new(&mut []);
+    match found.parse_with_uninit_headers(received, &mut headers)? {
         Status::Complete(bytes) => head(bytes, found.version, found.headers, Framing::Length(0)).map(Some),
         Status::Partial => Ok(None),
     }
@@ -65,17 +67,16 @@ pub(super) fn request(received: &[u8]) -> Result<Option<Head>, Error> {
 
 fn head(bytes: usize, version: Option<u8>, headers: &[Header<'_>], mut body: Framing) -> Result<Head, Error> {
     let (mut stays_open, mut identifier) = (version == Some(1), None);
-    for header in headers {
-        let value = header.value;
-        match header.name.to_ascii_lowercase().as_str() {
-            "connection" => stays_open &= !value.eq_ignore_ascii_case(b"close"),
-            "content-length" if body != Framing::Chunked => {
-                let length = std::str::from_utf8(value).ok().and_then(|length| length.parse().ok());
-                body = Framing::Length(length.ok_or(Error::HeaderValue)?);
-            }
-            "transfer-encoding" if value.eq_ignore_ascii_case(b"chunked") => body = Framing::Chunked,
-            IDENTIFIER => identifier = HeaderValue::from_bytes(value).ok(),
-            _ => {}
+    for Header { name, value } in headers {
+        if name.eq_ignore_ascii_case("content-length") && body != Framing::Chunked {
+            let length = std::str::from_utf8(value).ok().and_then(|length| length.parse().ok());
+            body = Framing::Length(length.ok_or(Error::HeaderValue)?);
+        } else if name.eq_ignore_ascii_case("transfer-encoding") && value.eq_ignore_ascii_case(b"chunked") {
+            body = Framing::Chunked;
+        } else if name.eq_ignore_ascii_case("connection") {
+            stays_open &= !value.eq_ignore_ascii_case(b"close");
+        } else if name.eq_ignore_ascii_case(IDENTIFIER) {
+            identifier = HeaderValue::from_bytes(value).ok();
         }
     }
     Ok(Head { bytes, body, stays_open, identifier })

@@ -4,7 +4,7 @@
 //! * An invocation counts once, by `runtimeDone` or by `report`, whichever comes first. Its spans count once, too: they are
 //!   in either record.
 
-use super::pending::Pending;
+use super::pending::{Pending, Place};
 use super::record::{Record, Span, SpanKind, Status};
 use super::requests::Requests;
 use crate::limits::MAX_TELEMETRY_TYPES;
@@ -33,18 +33,19 @@ pub struct Platform {
     requests: Requests,
     /// The types that were seen: at most [`MAX_TELEMETRY_TYPES`] become values of a label.
     types: HashSet<Box<str>, RandomState>,
+    places: Places,
 }
 
 impl Platform {
     pub fn new(rules: PlatformRules) -> Self {
-        Self { rules, requests: Requests::default(), types: HashSet::default() }
+        Self { rules, requests: Requests::default(), types: HashSet::default(), places: Places::default() }
     }
 
     /// Adds the metrics of a record that came at `now`.
     pub fn observe(&mut self, kind: &str, record: &Record<'_>, now: Timestamp, pending: &mut Pending) {
-        let Self { rules, requests, types } = self;
+        let Self { rules, requests, types, places } = self;
         let kind = known_type(types, kind);
-        let mut out = Out { rules, now, pending };
+        let mut out = Out { rules, now, pending, places };
         out.count("lambda_telemetry_events_total", "Records that the Telemetry API delivered.", ("type", kind), 1);
         match record {
             // SnapStart initialises when a version is published. An environment that starts from it is restored.
@@ -110,11 +111,35 @@ fn known_level(level: &str) -> &'static str {
     LEVELS.into_iter().find(|known| level.eq_ignore_ascii_case(known)).unwrap_or("other")
 }
 
+/// The places of series by the names of their metrics and their own values of labels. An invocation adds to the same ten series as the one
+/// before.
+#[derive(Default, Debug)]
+struct Places(Vec<(&'static str, Box<str>, Place)>);
+
+/// The series of all metrics here, unless AWS adds phases without end.
+const MAX_PLACES: usize = 128;
+
+impl Places {
+    fn of(&mut self, name: &'static str, value: &str) -> Option<&mut Place> {
+        let found = self.0.iter_mut().find(|(known, of, _)| std::ptr::eq(*known, name) && **of == *value);
+        found.map(|(.., place)| place)
+    }
+
+    fn remember(&mut self, name: &'static str, value: &str, place: Place) {
+        if let Some(known) = self.of(name, value) {
+            *known = place;
+        } else if self.0.len() < MAX_PLACES {
+            self.0.push((name, value.into(), place));
+        }
+    }
+}
+
 /// Adds metrics of one record.
 struct Out<'o> {
     rules: &'o PlatformRules,
     now: Timestamp,
     pending: &'o mut Pending,
+    places: &'o mut Places,
 }
 
 impl Out<'_> {
@@ -177,7 +202,14 @@ impl Out<'_> {
     }
 
     fn send(&mut self, name: &'static str, help: &'static str, labels: &[(&str, &str)], update: Update) {
-        let Ok(name) = MetricName::as_is(Cow::Borrowed(name)) else { return };
+        // If there are two labels, the first is the same for all series of a name.
+        let value = labels.last().map_or("", |(_, value)| *value);
+        if let Some(place) = self.places.of(name, value)
+            && self.pending.add_at(*place, &update, self.now).is_some()
+        {
+            return;
+        }
+        let Ok(metric_name) = MetricName::as_is(Cow::Borrowed(name)) else { return };
         let own = labels.iter().filter_map(|(name, value)| {
             let name = LabelName::as_is(Cow::Borrowed(*name)).ok()?;
             Some(Label { name, value: Cow::Borrowed(*value) })
@@ -185,6 +217,9 @@ impl Out<'_> {
         let Ok(mut labels) = LabelSet::new(own.collect()) else { return };
         labels.add_missing(&self.rules.labels);
         let help = Some(Cow::Borrowed(help));
-        self.pending.add(&TypedMetric { name, labels, update, help, time: self.now, id: None });
+        let metric = TypedMetric { name: metric_name, labels, update, help, time: self.now, id: None };
+        if let (_, Some(place)) = self.pending.add_and_place(&metric) {
+            self.places.remember(name, value, place);
+        }
     }
 }

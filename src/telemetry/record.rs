@@ -75,13 +75,27 @@ pub struct InvalidBatch(serde_json::Error);
 const BYTES_OF_MB: f64 = 1_048_576.0;
 
 /// Calls `each` for every record of a delivery, in order, with its type. An element that is no record has the type "".
+///
+/// Nearly all deliveries can be read in one pass. Only one with an element that cannot be read is read again, from that element on.
 pub fn read_records<'a>(body: &'a [u8], each: &mut dyn FnMut(&str, Record<'a>)) -> Result<(), InvalidBatch> {
+    let mut read = 0;
+    // The parser need not check each text if all is UTF-8.
+    if let Ok(text) = std::str::from_utf8(body) {
+        let mut json = serde_json::Deserializer::from_str(text);
+        if json.deserialize_seq(Records { read: &mut read, each: &mut *each }).and_then(|()| json.end()).is_ok() {
+            return Ok(());
+        }
+    }
     let mut json = serde_json::Deserializer::from_slice(body);
-    json.deserialize_seq(Records(each)).map_err(InvalidBatch)?;
+    json.deserialize_seq(Elements { skip: read, each }).map_err(InvalidBatch)?;
     json.end().map_err(InvalidBatch)
 }
 
-struct Records<'f, 'a>(&'f mut dyn FnMut(&str, Record<'a>));
+/// Reads records up to one that cannot be read. Counts those in front of it.
+struct Records<'f, 'a> {
+    read: &'f mut usize,
+    each: &'f mut dyn FnMut(&str, Record<'a>),
+}
 
 impl<'a> Visitor<'a> for Records<'_, 'a> {
     type Value = ();
@@ -91,15 +105,39 @@ impl<'a> Visitor<'a> for Records<'_, 'a> {
     }
 
     fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
-        // An element is delimited first: one that cannot be read must not end the others.
+        while let Some(Envelope { kind, record }) = elements.next_element()? {
+            (self.each)(&kind, record.0.unwrap_or_default().into_record(&kind));
+            *self.read += 1;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the elements after the first `skip`. Each is delimited first, so one that cannot be read does not end the others.
+struct Elements<'f, 'a> {
+    skip: usize,
+    each: &'f mut dyn FnMut(&str, Record<'a>),
+}
+
+impl<'a> Visitor<'a> for Elements<'_, 'a> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of records")
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut elements: A) -> Result<(), A::Error> {
+        for _ in 0..self.skip {
+            elements.next_element::<IgnoredAny>()?;
+        }
         while let Some(element) = elements.next_element::<&'a RawValue>()? {
             let json = element.get();
             if let Ok(Envelope { kind, record }) = serde_json::from_str(json) {
-                (self.0)(&kind, record.0.unwrap_or_default().into_record(&kind));
+                (self.each)(&kind, record.0.unwrap_or_default().into_record(&kind));
             } else if let Ok(TypeAlone { kind, .. }) = serde_json::from_str(json) {
-                (self.0)(&kind, Content::default().into_record(&kind));
+                (self.each)(&kind, Content::default().into_record(&kind));
             } else {
-                (self.0)("", Record::Other);
+                (self.each)("", Record::Other);
             }
         }
         Ok(())

@@ -1,6 +1,8 @@
 //! Remembers the invocations whose records came last.
 
+use foldhash::fast::RandomState;
 use std::collections::VecDeque;
+use std::hash::BuildHasher as _;
 
 /// Records of an invocation follow each other; the report comes with the next invocation at the latest.
 const REMEMBERED: usize = 100;
@@ -14,19 +16,31 @@ pub(super) struct Counted {
 
 /// The last [`REMEMBERED`] invocations.
 #[derive(Default, Debug)]
-pub(super) struct Requests(VecDeque<(Box<str>, Counted)>);
+pub(super) struct Requests {
+    last: VecDeque<Request>,
+    hasher: RandomState,
+}
+
+#[derive(Debug)]
+struct Request {
+    /// It is compared first, because nearly every id is a new one.
+    hash: u64,
+    id: Box<str>,
+    counted: Counted,
+}
 
 impl Requests {
     /// Returns what was counted of this invocation.
     pub(super) fn of(&mut self, request_id: &str) -> &mut Counted {
-        let known = self.0.iter().rposition(|(id, _)| **id == *request_id);
+        let hash = self.hasher.hash_one(request_id);
+        let known = self.last.iter().rposition(|one| one.hash == hash && *one.id == *request_id);
         let index = known.unwrap_or_else(|| {
-            if self.0.len() == REMEMBERED {
-                self.0.pop_front();
+            if self.last.len() == REMEMBERED {
+                self.last.pop_front();
             }
-            self.0.push_back((request_id.into(), Counted::default()));
-            self.0.len() - 1
+            self.last.push_back(Request { hash, id: request_id.into(), counted: Counted::default() });
+            self.last.len() - 1
         });
-        &mut self.0[index].1
+        &mut self.last[index].counted
     }
 }

@@ -88,6 +88,89 @@ fn counts_an_invocation_by_its_first_record_and_each_request_once() {
 }
 
 #[test]
+fn remembers_the_last_hundred_invocations() {
+    let done =
+        |id: u32| format!(r#"[{{"type":"platform.runtimeDone","record":{{"requestId":"r{id}","status":"success"}}}}]"#);
+    let deliveries: Vec<_> = (0..101).chain([1, 100, 0]).map(done).collect();
+    let deliveries: Vec<_> = deliveries.iter().map(String::as_str).collect();
+    // The first one was forgotten when the last one came.
+    assert_eq!(platform(&deliveries), ["lambda_invocations_total{status=success} 102"]);
+}
+
+/// Records of every type as AWS's pages about the schemas 2022-07-01 and 2022-12-13 have them: with other fields, and without some.
+const OLDER_SCHEMAS: &str = r#"[
+    {"time":"2022-10-12T00:00:15.064Z","type":"platform.initStart","record":{"initializationType":"on-demand","phase":"init","runtimeVersion":"nodejs-14.v3","runtimeVersionArn":"arn"}},
+    {"time":"2022-10-12T00:01:15.000Z","type":"platform.initRuntimeDone","record":{"initializationType":"on-demand","status":"success","spans":[{"name":"someTimeSpan","start":"2022-06-02T12:02:33.913Z","durationMs":70.5}]}},
+    {"time":"2022-10-12T00:01:15.000Z","type":"platform.initReport","record":{"initializationType":"on-demand","metrics":{"durationMs":125.33}}},
+    {"time":"2022-10-12T00:00:15.064Z","type":"platform.start","record":{"requestId":"6d68ca91","version":"$LATEST","tracing":{"spanId":"54565fb41ac79632","type":"X-Amzn-Trace-Id","value":"Root=1"}}},
+    {"time":"2022-10-12T00:01:15.000Z","type":"platform.runtimeDone","record":{"requestId":"6d68ca91","status":"success","tracing":{},"spans":[{"name":"responseLatency","start":"x","durationMs":8}],"metrics":{"durationMs":140.0,"producedBytes":16}}},
+    {"time":"2022-10-12T00:01:15.000Z","type":"platform.report","record":{"metrics":{"billedDurationMs":694,"durationMs":500,"initDurationMs":397.68,"maxMemoryUsedMB":84,"memorySizeMB":128},"requestId":"6d68ca91"}},
+    {"time":"2022-10-12T00:01:15.000Z","type":"platform.report","record":{"metrics":{"billedDurationMs":700},"requestId":"another"}},
+    {"time":"2022-10-12T00:02:15.000Z","type":"platform.extension","record":{"events":["INVOKE","SHUTDOWN"],"name":"my-telemetry-extension","state":"Ready"}},
+    {"time":"2022-10-12T00:02:35.000Z","type":"platform.telemetrySubscription","record":{"name":"my-telemetry-extension","state":"Subscribed","types":["platform","function"]}},
+    {"time":"2022-10-12T00:02:35.000Z","type":"platform.logsDropped","record":{"droppedBytes":12345,"droppedRecords":123,"reason":"Some logs were dropped"}},
+    {"time":"2022-10-12T00:02:35.000Z","type":"platform.fault","record":"RequestId: d783b35e Error: Runtime exited with error"},
+    {"time":"2022-10-12T00:02:35.000Z","type":"extension","record":"[extension] Telemetry API: a line of its own"}
+]"#;
+
+#[test]
+fn reads_the_records_of_older_schemas_and_counts_no_line_of_an_extension() {
+    let expected = [
+        "lambda_billed_duration_seconds{} 0.694x1 0.7x1",
+        "lambda_cold_starts_total{type=on-demand} 1",
+        "lambda_duration_seconds{} 0.5x1",
+        "lambda_init_duration_seconds{phase=unknown} 0.12533x1",
+        "lambda_invocations_total{status=success} 1",
+        "lambda_invocations_total{status=unknown} 1",
+        "lambda_max_memory_used_bytes{} 88080384x1",
+        "lambda_memory_size_bytes{} 134217728.0",
+        "lambda_produced_bytes{} 16x1",
+        "lambda_response_latency_seconds{} 0.008x1",
+        "lambda_telemetry_dropped_bytes_total{} 12345",
+        "lambda_telemetry_dropped_records_total{} 123",
+    ];
+    assert_eq!(platform(&[OLDER_SCHEMAS]), expected);
+    let (mut platform, mut pending) = (Platform::new(rules()), Pending::default());
+    read_records(OLDER_SCHEMAS.as_bytes(), &mut |kind, record| {
+        platform.observe(kind, &record, Timestamp(1), &mut pending);
+    })
+    .unwrap();
+    let counts =
+        shown(&mut pending).into_iter().filter(|line| line.starts_with("lambda_telemetry_events_total")).count();
+    assert_eq!(counts, 11, "one for each type");
+}
+
+#[test]
+fn a_series_is_the_same_in_front_of_and_after_each_dispatch() {
+    let (mut platform, mut pending) = (Platform::new(rules()), Pending::default());
+    let invoke = |platform: &mut Platform, pending: &mut Pending, id: &str| {
+        let body = format!("[{RUNTIME_DONE},{REPORT}]").replace("r1", id);
+        read_records(body.as_bytes(), &mut |kind, record| platform.observe(kind, &record, Timestamp(1), pending))
+            .unwrap();
+    };
+    invoke(&mut platform, &mut pending, "a");
+    let one = shown(&mut pending);
+    for (first, second) in [("b", "c"), ("d", "e")] {
+        invoke(&mut platform, &mut pending, first);
+        invoke(&mut platform, &mut pending, second);
+        let two = shown(&mut pending);
+        assert_eq!(two.len(), one.len());
+        assert!(two.contains(&"lambda_invocations_total{status=success} 2".to_owned()), "{two:?}");
+        assert!(two.contains(&"lambda_duration_seconds{} 0.22025x2".to_owned()), "{two:?}");
+    }
+    invoke(&mut platform, &mut pending, "f");
+    assert_eq!(shown(&mut pending), one);
+    // The function itself has a metric of the same name, and another type.
+    let mut own = metric("lambda_produced_bytes", Update::Counter(Value::Integer(1)), 1);
+    own.labels = LabelSet::new(vec![label("function_name", "f")]).unwrap();
+    pending.add(&own);
+    invoke(&mut platform, &mut pending, "g");
+    invoke(&mut platform, &mut pending, "h");
+    assert_eq!(pending.take_dropped(), 2);
+    assert!(shown(&mut pending).contains(&"lambda_produced_bytes{} 1".to_owned()));
+}
+
+#[test]
 fn tells_the_kinds_of_cold_starts_apart() {
     let table = [
         (
@@ -159,6 +242,30 @@ fn counts_and_skips_records_and_fields_that_it_does_not_know() {
     for body in ["", "{}", "[{}", "[1] x", "nonsense"] {
         let error = read_records(body.as_bytes(), &mut |_, _| {}).unwrap_err().to_string();
         assert!(error.starts_with("expected a JSON array of records"), "{error}");
+    }
+}
+
+#[test]
+fn reads_each_record_once_wherever_one_is_that_cannot_be_read() {
+    let good = |id: usize| format!(r#"{{"type":"t{id}","record":{{"a":[{id},"\u00e9"]}}}}"#);
+    let kinds = |body: &str| {
+        let mut kinds = Vec::new();
+        let result = read_records(body.as_bytes(), &mut |kind, _| kinds.push(kind.to_owned()));
+        (kinds, result.is_ok())
+    };
+    for bad in
+        [r#"{"type":"bad","record":{"level":"\ud800"}}"#, r#"{"type":"bad","record":{"metrics":{"durationMs":1e999}}}"#]
+    {
+        for place in 0..4 {
+            let mut elements: Vec<_> = (0..3).map(good).collect();
+            let mut expected: Vec<_> = (0..3).map(|id| format!("t{id}")).collect();
+            elements.insert(place, bad.to_owned());
+            expected.insert(place, "bad".to_owned());
+            let all = elements.join(" , ");
+            assert_eq!(kinds(&format!("[{all}]")), (expected.clone(), true), "{bad} at {place}");
+            assert_eq!(kinds(&format!("[{all}")), (expected.clone(), false), "{bad} at {place}, without an end");
+            assert_eq!(kinds(&format!("[{all}] x")), (expected, false), "{bad} at {place}, with more behind it");
+        }
     }
 }
 

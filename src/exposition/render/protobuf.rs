@@ -9,11 +9,15 @@ use crate::model::write_bound;
 use crate::model::{Counts, FamilySeries, FamilyValue, MetricFamily, NativeHistogram, Span};
 use prost::encoding::encode_varint;
 
+/// A message begins with this room. Most need no more.
+const USUAL_BYTES: usize = 256;
+
 /// Returns the families as delimited messages.
 pub fn render_protobuf(families: Vec<MetricFamily<'_>>) -> Vec<u8> {
-    let mut out = Vec::new();
+    let mut out = Vec::with_capacity(families.len() * USUAL_BYTES);
+    let mut message = Vec::with_capacity(USUAL_BYTES);
     for family in arrange(families, is_whole) {
-        let mut message = Vec::new();
+        message.clear();
         text(1, &family.name, &mut message);
         if let Some(help) = &family.help {
             text(2, help, &mut message);
@@ -69,7 +73,7 @@ fn is_whole(family: &Rendered<'_>) -> bool {
 }
 
 fn of_metric(family: &Rendered<'_>, metric: &[FamilySeries<'_>]) -> Vec<u8> {
-    let mut message = Vec::new();
+    let mut message = Vec::with_capacity(USUAL_BYTES);
     let Some(first) = metric.first() else { return message };
     let bound = family.kind.is_complex().then(|| family.kind.bound_label());
     for (name, value) in labels(first, bound) {
@@ -114,7 +118,7 @@ fn summary(family: &Rendered<'_>, metric: &[FamilySeries<'_>]) -> Vec<u8> {
 }
 
 fn histogram(family: &Rendered<'_>, metric: &[FamilySeries<'_>]) -> Vec<u8> {
-    let mut message = Vec::new();
+    let mut message = Vec::with_capacity(USUAL_BYTES);
     for series in metric {
         let value = float(series);
         match part(&family.name, family.kind, series) {
@@ -175,7 +179,7 @@ fn native(histogram: &NativeHistogram, out: &mut Vec<u8>) {
 }
 
 fn of_span(span: Span) -> Vec<u8> {
-    let mut message = Vec::new();
+    let mut message = Vec::with_capacity(12);
     varint(1, zigzag(i64::from(span.offset)), &mut message);
     varint(2, u64::from(span.length), &mut message);
     message
