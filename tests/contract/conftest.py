@@ -2,6 +2,7 @@
 import pytest
 
 from support.dynamodb import DynamoDb
+from support.environment import Environment
 from support.faults import Stand
 from support.gateway import Gateway
 from support.prometheus import Prometheus
@@ -49,6 +50,33 @@ def sqs():
     """moto's SQS."""
     with Sqs() as server:
         yield server
+
+
+@pytest.fixture
+def queue(sqs):
+    """A standard queue."""
+    return sqs.queue()
+
+
+@pytest.fixture
+def start_environment(request):
+    """Starts environments with the Lambda extension in them: `start_environment(queue, freeze=True, LOGS="on")`. Every record is
+    dispatched at once, to a queue, or to the URL of one, or to a `GATEWAY`."""
+    running = []
+
+    def start_one(queue=None, **settings):
+        if "GATEWAY" not in settings:
+            # A queue needs moto, and a Pushgateway does not.
+            settings = {"AWS_ENDPOINT_URL_SQS": request.getfixturevalue("sqs").endpoint, **settings}
+        if queue:
+            settings["PUSH_QUEUE_URL"] = getattr(queue, "url", queue)
+        one = Environment(**{"DISPATCH_MIN_BATCH_SIZE": "1", **settings})
+        running.append(one)
+        return one
+
+    yield start_one
+    for one in running:
+        one.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,34 +8,13 @@ import pytest
 
 from support.command_line import eventually
 from support.dispatched import Dispatched, events
-from support.environment import EXTENSION_NAME, Environment, record
+from support.environment import EXTENSION_NAME, record
 from support.http_server import HttpServer, closed_port
 from support.sqs import SqsFront
 
 
-@pytest.fixture
-def queue(sqs):
-    return sqs.queue()
-
-
-@pytest.fixture
-def start(sqs):
-    """Starts an environment that sends to a queue: `start(queue, freeze=True, LOGS="on")`. Every record is dispatched at once."""
-    running = []
-
-    def start_one(queue, **more):
-        at_once = {"DISPATCH_MIN_BATCH_SIZE": "1", "PUSH_QUEUE_URL": queue if isinstance(queue, str) else queue.url}
-        one = Environment(**{"AWS_ENDPOINT_URL_SQS": sqs.endpoint, **at_once, **more})
-        running.append(one)
-        return one
-
-    yield start_one
-    for one in running:
-        one.close()
-
-
-def test_registers_listens_subscribes_and_asks_for_events_in_this_order(start, queue):
-    environment = start(queue)
+def test_registers_listens_subscribes_and_asks_for_events_in_this_order(start_environment, queue):
+    environment = start_environment(queue)
     assert environment.api.calls == ["/2020-01-01/extension/register", "/2022-07-01/telemetry", "/2020-01-01/extension/event/next"]
     assert environment.api.registered == (EXTENSION_NAME, ["INVOKE", "SHUTDOWN"])
     subscription = environment.api.subscription
@@ -48,8 +27,8 @@ def test_registers_listens_subscribes_and_asks_for_events_in_this_order(start, q
 
 
 @pytest.mark.parametrize("freeze", [False, True], ids=["warm", "frozen"])
-def test_every_record_of_the_platform_is_counted_once_by_the_end(start, queue, freeze):
-    environment = start(queue, freeze=freeze)
+def test_every_record_of_the_platform_is_counted_once_by_the_end(start_environment, queue, freeze):
+    environment = start_environment(queue, freeze=freeze)
     statuses = ["success"] * 4 + ["error", "failure", "timeout"]
     request_ids = []
     for status in statuses:
@@ -79,8 +58,8 @@ def test_every_record_of_the_platform_is_counted_once_by_the_end(start, queue, f
     assert environment.api.undelivered == 0
 
 
-def test_a_killed_environment_loses_only_what_it_had_not_dispatched(start, queue):
-    environment = start(queue, freeze=True)
+def test_a_killed_environment_loses_only_what_it_had_not_dispatched(start_environment, queue):
+    environment = start_environment(queue, freeze=True)
     for _ in range(5):
         environment.invoke()
     environment.kill()
@@ -90,8 +69,8 @@ def test_a_killed_environment_loses_only_what_it_had_not_dispatched(start, queue
     assert len(sent("lambda_duration_seconds")) == 4
 
 
-def test_records_wait_until_there_are_enough_or_one_is_old(start, queue):
-    environment = start(queue, DISPATCH_MIN_BATCH_SIZE="12", DISPATCH_MAX_AGE="2s")
+def test_records_wait_until_there_are_enough_or_one_is_old(start_environment, queue):
+    environment = start_environment(queue, DISPATCH_MIN_BATCH_SIZE="12", DISPATCH_MAX_AGE="2s")
     environment.invoke()
     environment.invoke()
     assert events(queue) == []
@@ -105,8 +84,8 @@ def test_records_wait_until_there_are_enough_or_one_is_old(start, queue):
     assert Dispatched(events(queue))("lambda_invocations_total", status="success") >= 1
 
 
-def test_labels_and_buckets_are_those_of_the_settings(start, queue):
-    environment = start(queue, VERSION_LABEL="on", HISTOGRAM_BUCKETS="0.01,0.1,+Inf", LOGS="on")
+def test_labels_and_buckets_are_those_of_the_settings(start_environment, queue):
+    environment = start_environment(queue, VERSION_LABEL="on", HISTOGRAM_BUCKETS="0.01,0.1,+Inf", LOGS="on")
     assert environment.api.subscription["types"] == ["platform", "function"]
     environment.api.deliver({"time": "x", "type": "function", "record": {"level": "ERROR", "message": "x"}},
                             {"time": "x", "type": "function", "record": "text"})
@@ -121,8 +100,8 @@ def test_labels_and_buckets_are_those_of_the_settings(start, queue):
     assert sent("lambda_log_records_total", type="function", function_version="$LATEST") == 1
 
 
-def test_a_managed_instance_gives_no_invocations_and_is_dispatched_by_age(start, queue):
-    environment = start(queue, kind="lambda-managed-instances", DISPATCH_MAX_AGE="1s")
+def test_a_managed_instance_gives_no_invocations_and_is_dispatched_by_age(start_environment, queue):
+    environment = start_environment(queue, kind="lambda-managed-instances", DISPATCH_MAX_AGE="1s")
     assert environment.api.registered == (EXTENSION_NAME, ["SHUTDOWN"])
     for _ in range(3):
         environment.invoke()
@@ -136,14 +115,14 @@ def test_a_managed_instance_gives_no_invocations_and_is_dispatched_by_age(start,
     assert len(sent("lambda_response_latency_seconds")) == 4
 
 
-def test_an_environment_that_refuses_invoke_events_is_served_as_a_managed_instance(start, queue):
-    environment = start(queue, kind="lambda-managed-instances", AWS_LAMBDA_INITIALIZATION_TYPE="on-demand")
+def test_an_environment_that_refuses_invoke_events_is_served_as_a_managed_instance(start_environment, queue):
+    environment = start_environment(queue, kind="lambda-managed-instances", AWS_LAMBDA_INITIALIZATION_TYPE="on-demand")
     assert environment.api.registered == (EXTENSION_NAME, ["SHUTDOWN"])
     assert environment.shut_down() < 1
 
 
-def test_restores_of_one_snapshot_count_their_own_start_and_not_that_of_the_snapshot(start, queue):
-    environment = start(queue, kind="snap-start")
+def test_restores_of_one_snapshot_count_their_own_start_and_not_that_of_the_snapshot(start_environment, queue):
+    environment = start_environment(queue, kind="snap-start")
     environment.api.deliver(record("restoreStart", functionName="f"),
                             record("restoreReport", status="success", metrics={"durationMs": 50}))
     environment.invoke()
@@ -154,15 +133,15 @@ def test_restores_of_one_snapshot_count_their_own_start_and_not_that_of_the_snap
     assert sent("lambda_init_duration_seconds", phase="init") is None
 
 
-def test_a_sandbox_without_telemetry_still_gets_every_event(start, queue):
-    environment = start(queue, telemetry=202)
+def test_a_sandbox_without_telemetry_still_gets_every_event(start_environment, queue):
+    environment = start_environment(queue, telemetry=202)
     environment.invoke()
     assert any("no Telemetry API" in line["message"] for line in environment.lines("WARN"))
     assert environment.shut_down() < 1
 
 
-def test_unreadable_and_unknown_deliveries_are_answered_and_logged_or_counted(start, queue):
-    environment = start(queue)
+def test_unreadable_and_unknown_deliveries_are_answered_and_logged_or_counted(start_environment, queue):
+    environment = start_environment(queue)
     port = environment.api.port_of_telemetry
     for body in (b"nonsense", b"{}", b"[" * 100_000):
         with socket.create_connection(("127.0.0.1", port)) as connection:
@@ -203,9 +182,9 @@ def _destination(name, hanging):
 
 
 @pytest.mark.parametrize("name", ["hanging", "refusing", "unreachable"])
-def test_a_destination_that_fails_delays_no_answer_and_the_extension_at_most_its_timeout(start, hanging, name):
+def test_a_destination_that_fails_delays_no_answer_and_the_extension_at_most_its_timeout(start_environment, hanging, name):
     endpoint = _destination(name, hanging)
-    environment = start(f"{endpoint}/123456789012/q", AWS_ENDPOINT_URL_SQS=endpoint, DISPATCH_TIMEOUT="300ms")
+    environment = start_environment(f"{endpoint}/123456789012/q", AWS_ENDPOINT_URL_SQS=endpoint, DISPATCH_TIMEOUT="300ms")
     took = [environment.invoke(seconds=0.05) for _ in range(4)]
     assert max(one.response_s for one in took) < 0.25
     assert max(one.extension_s for one in took) < 0.9
@@ -216,22 +195,22 @@ def test_a_destination_that_fails_delays_no_answer_and_the_extension_at_most_its
     assert environment.extension.returncode == 0
 
 
-def test_a_dispatch_ends_although_nobody_tells_that_the_function_has_answered(start, hanging):
-    environment = start(f"{hanging.url}/123456789012/q", AWS_ENDPOINT_URL_SQS=hanging.url, DISPATCH_TIMEOUT="100ms")
+def test_a_dispatch_ends_although_nobody_tells_that_the_function_has_answered(start_environment, hanging):
+    environment = start_environment(f"{hanging.url}/123456789012/q", AWS_ENDPOINT_URL_SQS=hanging.url, DISPATCH_TIMEOUT="100ms")
     environment.api.hold_back = "platform.runtimeDone"
     begun = time.monotonic()
     environment.invoke()
     assert 2.5 < time.monotonic() - begun < 4
 
 
-def test_a_dispatch_ends_before_the_deadline_of_the_invocation(start, hanging):
-    environment = start(f"{hanging.url}/123456789012/q", AWS_ENDPOINT_URL_SQS=hanging.url, DISPATCH_TIMEOUT="10s")
+def test_a_dispatch_ends_before_the_deadline_of_the_invocation(start_environment, hanging):
+    environment = start_environment(f"{hanging.url}/123456789012/q", AWS_ENDPOINT_URL_SQS=hanging.url, DISPATCH_TIMEOUT="10s")
     begun = time.monotonic()
     environment.invoke(deadline_s=1.0)
     assert time.monotonic() - begun < 1.0
 
 
-def test_the_extension_sends_again_what_the_queue_did_not_confirm_and_it_counts_once(start, sqs, queue):
+def test_the_extension_sends_again_what_the_queue_did_not_confirm_and_it_counts_once(start_environment, sqs, queue):
     broken = threading.Event()
     bodies = []
 
@@ -240,7 +219,7 @@ def test_the_extension_sends_again_what_the_queue_did_not_confirm_and_it_counts_
         return (500, {}, b"") if broken.is_set() else None
 
     with SqsFront(sqs, hook) as front:
-        environment = start(queue, AWS_ENDPOINT_URL_SQS=front.url)
+        environment = start_environment(queue, AWS_ENDPOINT_URL_SQS=front.url)
         broken.set()
         environment.invoke()
         broken.clear()
@@ -256,7 +235,7 @@ def test_the_extension_sends_again_what_the_queue_did_not_confirm_and_it_counts_
     assert sent("lambda_extension_dispatches_total", outcome="failure") == 1
 
 
-def test_an_answer_that_is_lost_makes_a_repetition_that_is_recognised(start, sqs, queue):
+def test_an_answer_that_is_lost_makes_a_repetition_that_is_recognised(start_environment, sqs, queue):
     lost = [True]
 
     def spoil(call, answer):
@@ -266,7 +245,7 @@ def test_an_answer_that_is_lost_makes_a_repetition_that_is_recognised(start, sqs
         return answer
 
     with SqsFront(sqs, spoil=spoil) as front:
-        environment = start(queue, AWS_ENDPOINT_URL_SQS=front.url)
+        environment = start_environment(queue, AWS_ENDPOINT_URL_SQS=front.url)
         environment.invoke()
         environment.shut_down()
     sent = Dispatched(events(queue))
@@ -274,14 +253,14 @@ def test_an_answer_that_is_lost_makes_a_repetition_that_is_recognised(start, sqs
     assert sent("lambda_invocations_total", status="success") == 1
 
 
-def test_a_connection_that_was_reset_while_frozen_costs_one_more_try(start, sqs, queue):
+def test_a_connection_that_was_reset_while_frozen_costs_one_more_try(start_environment, sqs, queue):
     resets = [False, True]
 
     def hook(call):
         return "reset" if resets and resets.pop(0) else None
 
     with SqsFront(sqs, hook) as front:
-        environment = start(queue, freeze=True, AWS_ENDPOINT_URL_SQS=front.url)
+        environment = start_environment(queue, freeze=True, AWS_ENDPOINT_URL_SQS=front.url)
         for _ in range(3):
             environment.invoke()
         environment.shut_down()
@@ -289,8 +268,8 @@ def test_a_connection_that_was_reset_while_frozen_costs_one_more_try(start, sqs,
     assert Dispatched(events(queue))("lambda_invocations_total", status="success") == 3
 
 
-def test_no_queue_is_logged_once_a_try_and_everything_is_kept(start, sqs, queue):
-    environment = start(sqs.missing_queue_url())
+def test_no_queue_is_logged_once_a_try_and_everything_is_kept(start_environment, sqs, queue):
+    environment = start_environment(sqs.missing_queue_url())
     for _ in range(3):
         environment.invoke()
     (line,) = [line for line in environment.lines("WARN") if line["message"] == "a dispatch failed"]
@@ -298,8 +277,8 @@ def test_no_queue_is_logged_once_a_try_and_everything_is_kept(start, sqs, queue)
     assert environment.shut_down() < 2
 
 
-def test_without_credentials_the_extension_goes_on_and_says_so(start, queue):
-    environment = start(queue, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None, AWS_SESSION_TOKEN=None)
+def test_without_credentials_the_extension_goes_on_and_says_so(start_environment, queue):
+    environment = start_environment(queue, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None, AWS_SESSION_TOKEN=None)
     environment.invoke()
     (line,) = [line for line in environment.lines("WARN") if line["message"] == "a dispatch failed"]
     assert "neither AWS_ACCESS_KEY_ID nor AWS_CONTAINER_CREDENTIALS_FULL_URI is set" in line["error"]
@@ -318,12 +297,12 @@ class ContainerCredentials(HttpServer):
         return 200, {}, json.dumps({"AccessKeyId": "AKIDRESTORED", "SecretAccessKey": "s", "Token": "t", "Expiration": "2099-01-01T00:00:00Z"}).encode()
 
 
-def test_a_restored_environment_takes_its_credentials_from_the_endpoint_that_lambda_names(start, sqs, queue):
+def test_a_restored_environment_takes_its_credentials_from_the_endpoint_that_lambda_names(start_environment, sqs, queue):
     signed = []
     with ContainerCredentials() as container, SqsFront(sqs) as front:
         answer = front.respond
         front.respond = lambda request: signed.append(request.header("Authorization")) or answer(request)
-        environment = start(queue, kind="snap-start", AWS_ENDPOINT_URL_SQS=front.url, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None,
+        environment = start_environment(queue, kind="snap-start", AWS_ENDPOINT_URL_SQS=front.url, AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None,
                             AWS_SESSION_TOKEN=None, AWS_CONTAINER_CREDENTIALS_FULL_URI=container.url + "/2021-04-23/credentials",
                             AWS_CONTAINER_AUTHORIZATION_TOKEN="token")
         for _ in range(3):
@@ -336,8 +315,8 @@ def test_a_restored_environment_takes_its_credentials_from_the_endpoint_that_lam
 
 # --- settings --------------------------------------------------------------------------------------------------------
 
-def test_wrong_settings_are_one_line_and_the_extension_stays_harmless(start):
-    environment = start("not a url", LOGS="maybe", DISPATCH_MAX_AGE="10")
+def test_wrong_settings_are_one_line_and_the_extension_stays_harmless(start_environment):
+    environment = start_environment("not a url", LOGS="maybe", DISPATCH_MAX_AGE="10")
     took = environment.invoke()
     assert took.extension_s < 0.2
     assert environment.api.subscription is None
@@ -349,15 +328,15 @@ def test_wrong_settings_are_one_line_and_the_extension_stays_harmless(start):
     assert environment.extension.returncode == 0
 
 
-def test_a_failed_registration_is_tried_again(start, queue):
-    environment = start(queue, register=[500, 429])
+def test_a_failed_registration_is_tried_again(start_environment, queue):
+    environment = start_environment(queue, register=[500, 429])
     assert environment.api.calls[:3] == ["/2020-01-01/extension/register"] * 3
     environment.invoke()
     assert environment.shut_down() < 1
 
 
-def test_no_secret_is_in_the_log(start, hanging, queue):
-    environment = start(queue, EXTENSION_LOG="trace")
+def test_no_secret_is_in_the_log(start_environment, hanging, queue):
+    environment = start_environment(queue, EXTENSION_LOG="trace")
     environment.invoke()
     environment.invoke()
     environment.shut_down()

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from support.dispatched import Dispatched
-from support.environment import Environment
 from support.http_server import Reset, closed_port
 from support.runtime_api import Ingest
 from support.sqs import SqsFront
@@ -43,11 +42,6 @@ class Gateway:
 
 
 @pytest.fixture
-def queue(sqs):
-    return sqs.queue()
-
-
-@pytest.fixture
 def gateway(queue, table, dynamodb, prometheus):
     one = Gateway(queue, table, dynamodb, prometheus)
     yield one
@@ -55,19 +49,9 @@ def gateway(queue, table, dynamodb, prometheus):
 
 
 @pytest.fixture
-def start(sqs, queue):
-    running = []
-
-    def start_one(function_name, **more):
-        settings = {"AWS_ENDPOINT_URL_SQS": sqs.endpoint, "PUSH_QUEUE_URL": queue.url, "DISPATCH_MIN_BATCH_SIZE": "1",
-                    "AWS_LAMBDA_FUNCTION_NAME": function_name, **more}
-        one = Environment(**settings)
-        running.append(one)
-        return one
-
-    yield start_one
-    for one in running:
-        one.close()
+def start(start_environment, queue):
+    """Starts an environment of a function: `start("f", freeze=True)`."""
+    return lambda name, **settings: start_environment(queue, AWS_LAMBDA_FUNCTION_NAME=name, **settings)
 
 
 def _name():

@@ -5,7 +5,6 @@ import re
 
 import pytest
 
-from support.environment import Environment
 from support.http_server import HttpServer
 from support.pushgateway import Pushgateway
 from support.serve import request, serving
@@ -20,17 +19,9 @@ def real():
 
 
 @pytest.fixture
-def start():
-    running = []
-
-    def start_one(gateway, **more):
-        one = Environment(**{"GATEWAY": gateway, "DISPATCH_MIN_BATCH_SIZE": "1", **more})
-        running.append(one)
-        return one
-
-    yield start_one
-    for one in running:
-        one.close()
+def start(start_environment):
+    """Starts an environment that pushes to a gateway: `start(server.url)`."""
+    return lambda gateway, **settings: start_environment(GATEWAY=gateway, **settings)
 
 
 def _shown(port, name):

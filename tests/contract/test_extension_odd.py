@@ -1,7 +1,6 @@
 """The extension meets deliveries, datagrams and destinations of any kind. It harms no invocation, and stays within its bounds."""
 import contextlib
 import json
-import os
 import socket
 import threading
 import time
@@ -9,29 +8,10 @@ import time
 import pytest
 
 from support.dispatched import Dispatched, events
-from support.environment import Environment, record
+from support.environment import record
 from support.http_server import HttpServer, Raw, closed_port
 from support.serve import request
 from support.sqs import SqsFront
-
-
-@pytest.fixture
-def queue(sqs):
-    return sqs.queue()
-
-
-@pytest.fixture
-def start(sqs):
-    running = []
-
-    def start_one(**more):
-        one = Environment(**{"AWS_ENDPOINT_URL_SQS": sqs.endpoint, "DISPATCH_MIN_BATCH_SIZE": "1", "DISPATCH_TIMEOUT": "300ms", **more})
-        running.append(one)
-        return one
-
-    yield start_one
-    for one in running:
-        one.close()
 
 
 # --- destinations ----------------------------------------------------------------------------------------------------
@@ -67,10 +47,10 @@ ANSWERS = {
 
 @pytest.mark.parametrize("setting", ["PUSH_QUEUE_URL", "GATEWAY"])
 @pytest.mark.parametrize("answer", ANSWERS)
-def test_a_destination_that_answers_oddly_harms_no_invocation(start, setting, answer):
+def test_a_destination_that_answers_oddly_harms_no_invocation(start_environment, setting, answer):
     with Odd(ANSWERS[answer]) as odd:
         settings = {"PUSH_QUEUE_URL": f"{odd.url}/123456789012/q", "AWS_ENDPOINT_URL_SQS": odd.url} if setting == "PUSH_QUEUE_URL" else {"GATEWAY": odd.url}
-        environment = start(**settings)
+        environment = start_environment(DISPATCH_TIMEOUT="300ms", **settings)
         memory = environment.peak_memory()
         took = [environment.invoke(seconds=0.02) for _ in range(3)]
         assert max(one.response_s for one in took) < 0.25
@@ -85,11 +65,11 @@ def test_a_destination_that_answers_oddly_harms_no_invocation(start, setting, an
 
 
 @pytest.mark.parametrize("secret, problem", [("hang", "no answer in time"), ("no JSON", "expected a secret of JSON with the keys username and password")])
-def test_a_secret_that_cannot_be_had_delays_no_invocation(start, secret, problem):
+def test_a_secret_that_cannot_be_had_delays_no_invocation(start_environment, secret, problem):
     with Odd((200, {}, json.dumps({"SecretString": secret}).encode())) as secrets, Odd((202, {}, b"")) as gateway:
         if secret == "hang":
             secrets.respond = lambda _: secrets.closed.wait() or (500, {}, b"")
-        environment = start(GATEWAY=gateway.url, AUTH_SECRET="arn:aws:secretsmanager:us-east-1:123456789012:secret:push",
+        environment = start_environment(GATEWAY=gateway.url, DISPATCH_TIMEOUT="300ms", AUTH_SECRET="arn:aws:secretsmanager:us-east-1:123456789012:secret:push",
                             AWS_ENDPOINT_URL_SECRETS_MANAGER=secrets.url)
         took = environment.invoke()
         assert took.extension_s < 0.9
@@ -101,9 +81,9 @@ def test_a_secret_that_cannot_be_had_delays_no_invocation(start, secret, problem
 # --- deliveries ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize("status", [400, 403, 500])
-def test_without_a_subscription_the_functions_own_metrics_are_dispatched(start, queue, status):
+def test_without_a_subscription_the_functions_own_metrics_are_dispatched(start_environment, queue, status):
     own = closed_port()
-    environment = start(PUSH_QUEUE_URL=queue.url, telemetry=status, EVENTS=own)
+    environment = start_environment(queue, telemetry=status, EVENTS=own)
     assert request(own, "POST", "/events", '{"type":"counter","name":"a_total","value":1}')[0] == 200
     environment.invoke()
     assert environment.shut_down() < 1
@@ -112,8 +92,8 @@ def test_without_a_subscription_the_functions_own_metrics_are_dispatched(start, 
     assert Dispatched(events(queue))("a_total") == 1
 
 
-def test_giant_and_countless_records_are_taken_or_refused_within_bounds(start, queue):
-    environment = start(PUSH_QUEUE_URL=queue.url, LOGS="on")
+def test_giant_and_countless_records_are_taken_or_refused_within_bounds(start_environment, queue):
+    environment = start_environment(queue, LOGS="on")
     memory = environment.peak_memory()
     long = {"time": "x", "type": "function", "record": {"level": "INFO", "message": "x" * 1_500_000}}
     environment.api.deliver(long)
@@ -134,8 +114,8 @@ def test_giant_and_countless_records_are_taken_or_refused_within_bounds(start, q
     assert sent("lambda_invocations_total", status="success") == 1
 
 
-def test_deliveries_in_any_framing_are_taken_and_answered(start, queue):
-    environment = start(PUSH_QUEUE_URL=queue.url)
+def test_deliveries_in_any_framing_are_taken_and_answered(start_environment, queue):
+    environment = start_environment(queue)
 
     def delivery(kind, framing="", chunked=False):
         body = json.dumps([{"type": kind}]).encode()
@@ -174,8 +154,8 @@ def test_deliveries_in_any_framing_are_taken_and_answered(start, queue):
 
 
 @pytest.mark.early
-def test_the_connection_of_the_telemetry_api_stays_open_while_nothing_comes(start, queue):
-    environments = [start(PUSH_QUEUE_URL=queue.url, freeze=freeze) for freeze in (False, True)]
+def test_the_connection_of_the_telemetry_api_stays_open_while_nothing_comes(start_environment, queue):
+    environments = [start_environment(queue, freeze=freeze) for freeze in (False, True)]
     for environment in environments:
         environment.invoke()
     # Longer than an HTTP server waits for a head.
@@ -189,27 +169,9 @@ def test_the_connection_of_the_telemetry_api_stays_open_while_nothing_comes(star
 
 # --- the function's own metrics --------------------------------------------------------------------------------------
 
-def _listening(pid):
-    """Returns the kinds of sockets on which a process listens: `tcp` and `udp`, sorted."""
-    own = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
-    kinds = []
-    for kind, states in (("tcp", ["0A"]), ("udp", ["07"])):
-        with open(f"/proc/{pid}/net/{kind}") as file:
-            for fields in map(str.split, list(file)[1:]):
-                if fields[3] in states and f"socket:[{fields[9]}]" in own:
-                    kinds.append(kind)
-    return sorted(kinds)
-
-
-def test_off_means_that_nobody_listens(start, queue):
-    assert _listening(start(PUSH_QUEUE_URL=queue.url).extension.pid) == ["tcp"], "only for the Telemetry API"
-    ports = start(PUSH_QUEUE_URL=queue.url, STATSD=closed_port(), EVENTS=closed_port())
-    assert _listening(ports.extension.pid) == ["tcp", "tcp", "udp"]
-
-
-def test_a_flood_of_datagrams_holds_up_no_invocation(start, queue):
+def test_a_flood_of_datagrams_holds_up_no_invocation(start_environment, queue):
     port = closed_port()
-    environment = start(PUSH_QUEUE_URL=queue.url, STATSD=port)
+    environment = start_environment(queue, STATSD=port)
     memory = environment.peak_memory()
     flooding, sent = threading.Event(), [0]
 
@@ -234,7 +196,7 @@ def test_a_flood_of_datagrams_holds_up_no_invocation(start, queue):
     assert len(environment.lines("WARN")) <= 20, "a flood of wrong lines is no flood of log lines"
 
 
-def test_metrics_that_come_while_the_last_dispatch_is_under_way_are_dispatched_too(start, sqs, queue):
+def test_metrics_that_come_while_the_last_dispatch_is_under_way_are_dispatched_too(start_environment, sqs, queue):
     own, answers = closed_port(), []
 
     def hook(call):
@@ -242,7 +204,7 @@ def test_metrics_that_come_while_the_last_dispatch_is_under_way_are_dispatched_t
             answers.append(request(own, "POST", "/events", '{"type":"counter","name":"late_total","value":1}')[0])
 
     with SqsFront(sqs, hook) as front:
-        environment = start(PUSH_QUEUE_URL=queue.url, AWS_ENDPOINT_URL_SQS=front.url, EVENTS=own)
+        environment = start_environment(queue, AWS_ENDPOINT_URL_SQS=front.url, EVENTS=own)
         environment.invoke()
         request(own, "POST", "/events", '{"type":"counter","name":"shutdown_total","value":1}')
         assert environment.shut_down() < 2
@@ -250,8 +212,8 @@ def test_metrics_that_come_while_the_last_dispatch_is_under_way_are_dispatched_t
     assert Dispatched(events(queue))("late_total") == 1
 
 
-def test_an_api_that_answers_oddly_is_asked_again(start, queue):
-    environment = start(PUSH_QUEUE_URL=queue.url)
+def test_an_api_that_answers_oddly_is_asked_again(start_environment, queue):
+    environment = start_environment(queue)
     for body in (b"<html>", b"", b'{"eventType":"NEW"}', b'{"eventType":"INVOKE","deadlineMs":"soon"}', b"\xff" * 300_000):
         asked = environment.api.asked["extension"]
         environment.api.events.put(({}, body))

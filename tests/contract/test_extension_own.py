@@ -1,5 +1,7 @@
 """A function's own metrics: the examples in Python and Node.js run as functions beside the extension, and clients that it must survive."""
+import http.client
 import json
+import os
 import socket
 import time
 
@@ -9,32 +11,20 @@ from support import components
 from support.clients import node
 from support.components import EXAMPLES
 from support.dispatched import Dispatched, events
-from support.environment import Environment
 from support.http_server import closed_port
 from support.serve import request
 
 
 @pytest.fixture
-def queue(sqs):
-    return sqs.queue()
-
-
-@pytest.fixture
-def start(sqs, queue):
+def start(start_environment, queue):
     """Starts an environment with both ports open. They are `one.statsd` and `one.events`."""
-    running = []
-
-    def start_one(**more):
+    def start_one(**settings):
         statsd, own = closed_port(), closed_port()
-        one = Environment(**{"AWS_ENDPOINT_URL_SQS": sqs.endpoint, "PUSH_QUEUE_URL": queue.url, "DISPATCH_MIN_BATCH_SIZE": "1",
-                             "STATSD": statsd, "EVENTS": own, "STATSD_PORT": statsd, "EVENTS_PORT": own, **more})
+        one = start_environment(queue, **{"STATSD": statsd, "EVENTS": own, "STATSD_PORT": statsd, "EVENTS_PORT": own, **settings})
         one.statsd, one.events = statsd, own
-        running.append(one)
         return one
 
-    yield start_one
-    for one in running:
-        one.close()
+    return start_one
 
 
 @pytest.mark.parametrize("language", ["python", "node"])
@@ -110,19 +100,89 @@ def test_a_port_in_use_is_one_line_of_log(start, queue, setting, kind):
     assert Dispatched(events(queue))("lambda_invocations_total", status="success") == 1
 
 
-def test_the_buffer_is_bounded_and_counts_what_it_drops(start, queue):
+def test_the_buffer_is_bounded_and_counts_exactly_what_it_drops(start, queue):
     environment = start(DISPATCH_MIN_BATCH_SIZE="1000000", DISPATCH_MAX_AGE="1s", DISPATCH_TIMEOUT="10s")
+    values = [{"type": "histogram", "name": "many_values", "value": i / 7} for i in range(1_500)]
+    _, _, answer = request(environment.events, "POST", "/events", json.dumps(values))
+    report = json.loads(answer)
+    assert (report["accepted"], report["rejected_count"]) == (1_000, 500)
+    assert {one["reason"] for one in report["rejected"]} == {"series_limit"}
+    accepted = 0
     for batch in range(12):
         metrics = [{"type": "counter", "name": "many_total", "value": 1, "labels": {"n": str(batch * 1000 + i)}} for i in range(1000)]
-        assert request(environment.events, "POST", "/events", json.dumps(metrics))[0] in (200, 400)
-    values = [{"type": "histogram", "name": "lambda_duration_seconds", "value": i / 7} for i in range(1500)]
-    request(environment.events, "POST", "/events", json.dumps(values))
+        status, _, answer = request(environment.events, "POST", "/events", json.dumps(metrics))
+        accepted += json.loads(answer)["accepted"]
+        assert status == (200 if json.loads(answer)["accepted"] else 400)
+    # Values of series that are there still have room.
+    assert request(environment.events, "POST", "/events", '{"type":"histogram","name":"many_values","value":0}')[0] == 200
     time.sleep(1.1)
     # So many messages may take longer than a shutdown.
     environment.invoke()
+    first = Dispatched(events(queue))
     environment.shut_down()
-    sent = Dispatched(events(queue))
-    kept = [key for key in sent.series if key[0] == "many_total"]
-    assert 9_900 < len(kept) <= 10_000
-    dropped = sent("lambda_extension_dropped_metrics_total")
-    assert dropped >= 12_000 - len(kept)
+    platform = [key for key in first.series if key[0] not in ("many_total", "many_values") and "extension" not in key[0]]
+    assert len([key for key in first.series if key[0] == "many_total"]) == accepted == 10_000 - 1 - len(platform)
+    assert len(first("many_values")) == 1_001 and len(set(first("many_values"))) == 1_000
+    dropped = first("lambda_extension_dropped_metrics_total")
+    # Records that came last found no room, either.
+    assert 0 <= dropped - (12_000 - accepted) - 500 < 10
+
+
+def _addresses(pid):
+    """Returns {port: address} of the sockets on which a process listens."""
+    own = {os.readlink(f"/proc/{pid}/fd/{fd}") for fd in os.listdir(f"/proc/{pid}/fd")}
+    found = {}
+    for kind, state in (("tcp", "0A"), ("udp", "07")):
+        with open(f"/proc/{pid}/net/{kind}") as file:
+            for fields in map(str.split, list(file)[1:]):
+                if fields[3] == state and f"socket:[{fields[9]}]" in own:
+                    address, port = fields[1].split(":")
+                    found[int(port, 16)] = socket.inet_ntoa(bytes.fromhex(address)[::-1])
+    return found
+
+
+def test_only_programs_of_the_environment_reach_the_ports_of_the_function(start):
+    environment = start()
+    addresses = _addresses(environment.extension.pid)
+    assert addresses == {environment.statsd: "127.0.0.1", environment.events: "127.0.0.1", environment.api.port_of_telemetry: "0.0.0.0"}
+
+
+def test_off_means_that_nobody_listens(start):
+    environment = start(STATSD="off", EVENTS="off")
+    assert list(_addresses(environment.extension.pid)) == [environment.api.port_of_telemetry]
+
+
+@pytest.mark.early
+@pytest.mark.parametrize("freeze", [False, True], ids=["warm", "frozen"])
+def test_clients_that_keep_their_connections_lose_no_request_after_a_long_pause(start, queue, freeze):
+    environment = start(freeze=freeze)
+    used, fresh = [http.client.HTTPConnection("127.0.0.1", environment.events, timeout=10) for _ in range(2)]
+
+    def send(client):
+        client.request("POST", "/events", '{"type":"counter","name":"a_total","value":1}')
+        answer = client.getresponse()
+        assert answer.status == 200, answer.read()
+        answer.read()
+
+    fresh.connect()
+    request_id = environment.begin()
+    send(used)
+    environment.finish(request_id)
+    # Longer than an HTTP server usually waits for the next request.
+    time.sleep(31)
+    request_id = environment.begin()
+    send(used)
+    send(fresh)
+    environment.finish(request_id)
+    environment.shut_down()
+    assert Dispatched(events(queue))("a_total") == 3
+
+
+def test_clients_that_keep_connections_without_requests_shut_nobody_out(start, queue):
+    environment = start()
+    idle = [socket.create_connection(("127.0.0.1", environment.events)) for _ in range(300)]
+    assert request(environment.events, "POST", "/events", '{"type":"counter","name":"a_total","value":1}')[0] == 200
+    for one in idle:
+        one.close()
+    environment.shut_down()
+    assert Dispatched(events(queue))("a_total") == 1

@@ -72,6 +72,8 @@ class LambdaApi(HttpServer):
             return 403, {}, b'{"errorType":"Extension.UnknownExtensionIdentifier","errorMessage":"unknown"}'
         if path == "/2022-07-01/telemetry":
             self._note(lambda: setattr(self, "subscription", json.loads(request.body)))
+            # The first delivery may come at once.
+            socket.create_connection(("127.0.0.1", self.port_of_telemetry), timeout=5).close()
             return self.telemetry, {}, b'"OK"'
         if path == "/2020-01-01/extension/event/next":
             self.first_asked = self.first_asked or time.monotonic()
@@ -259,18 +261,27 @@ class Environment:
         time.sleep(seconds)
         return self.finish(request_id, status, metrics)
 
-    def shut_down(self, budget_s=2.0):
+    def shut_down(self, budget_s=2.0, reason="spindown"):
         """Ends the environment in order. Returns the seconds that the extension took; one that takes longer is killed."""
         self._thaw()
         self.peak_before_end = None if self.exited else self.peak_memory()
         begun = time.monotonic()
         if self.function:
             self.function.kill()
-        self.api.events.put(({}, json.dumps({"eventType": "SHUTDOWN", "shutdownReason": "spindown",
+        self.api.events.put(({}, json.dumps({"eventType": "SHUTDOWN", "shutdownReason": reason,
                                              "deadlineMs": int((time.time() + budget_s) * 1000)}).encode()))
         if self._report:
             self.api.deliver(self._report)
         self._report = None
+        return self._ended(begun, budget_s)
+
+    def terminate(self):
+        """Sends SIGTERM to the extension. Returns the seconds until it ended; one that takes longer is killed."""
+        begun = time.monotonic()
+        self.extension.terminate()
+        return self._ended(begun, 2.0)
+
+    def _ended(self, begun, budget_s):
         try:
             self.extension.wait(budget_s + 5)
         except subprocess.TimeoutExpired:
