@@ -1,7 +1,9 @@
 //! A tick: adds the journal to the state of each shard, commits it, and sends everything that is exposed to the receiver.
 //!
 //! ```text
-//! head -> snapshot -> journal -> fold -> blobs -> (replace the head) -> zeros, markers -> values -> dead letters, metadata -> settled
+//! groups of all shards
+//! each shard: head -> snapshot -> journal -> fold -> blobs -> (replace the head) -> zeros, markers -> values -> dead letters, metadata
+//! each shard: markers and values of its groups -> settled -> metadata
 //! ```
 //!
 //! * Nothing is visible before the head is replaced. After that the tick has counted, whatever happens. If two ticks run,
@@ -23,6 +25,7 @@ mod letters;
 mod load;
 mod sending;
 mod summary;
+mod writers;
 
 use super::writer::Writer;
 use super::{Gateway, State, metadata};
@@ -41,6 +44,10 @@ use tokio::time::Instant;
 pub(super) use end::end_series;
 pub(super) use load::{head, settled, snapshot};
 pub use summary::{ShardSummary, TickSummary};
+
+use groups::{Groups, ShardGroups};
+use sending::Progress;
+use writers::Writers;
 
 /// A tick ends this long after its start: before the next one begins.
 const LONGEST: Duration = Duration::from_secs(50);
@@ -132,6 +139,49 @@ struct Turn<'c> {
     request_id: &'c str,
 }
 
+/// One shard of a tick.
+#[derive(Debug)]
+struct ShardTick<'c> {
+    turn: Turn<'c>,
+    summary: ShardSummary,
+    groups: ShardGroups,
+    /// `None`: nothing is sent.
+    progress: Option<Progress>,
+}
+
+impl<'c> ShardTick<'c> {
+    fn new(call: &TickCall<'c>, shard: u16, begun: Instant) -> Self {
+        let turn = Turn {
+            tick: call.tick,
+            shard,
+            started: call.started,
+            begun,
+            deadline: call.deadline.min(begun + LONGEST),
+            request_id: call.request_id,
+        };
+        let summary = ShardSummary { shard, ..ShardSummary::default() };
+        Self { turn, summary, groups: ShardGroups::default(), progress: None }
+    }
+}
+
+/// Runs a step of a shard. A call of the table that hangs must not take the time of the next tick.
+async fn within<O>(turn: &Turn<'_>, step: impl Future<Output = Result<O, TickError>>) -> Result<O, TickError> {
+    tokio::time::timeout_at(turn.deadline + GRACE, Box::pin(step)).await.unwrap_or(Err(TickError::OutOfTime))
+}
+
+impl ShardSummary {
+    /// Notes the error of a step, and returns its result.
+    fn note<O>(&mut self, turn: &Turn<'_>, result: Result<O, TickError>) -> Option<O> {
+        result
+            .inspect_err(|error| {
+                let Turn { request_id, shard, .. } = turn;
+                tracing::error!(request_id, shard, error = error.to_string(), "the tick of a shard failed");
+                self.error = Some(error.clone());
+            })
+            .ok()
+    }
+}
+
 impl TickCall<'_> {
     /// Returns an error if nothing may be read for this call.
     fn check(&self, shards: u16) -> Result<(), TickError> {
@@ -167,31 +217,45 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         let begun = Instant::now();
         call.check(self.rules.shards)?;
         let shards = call.shard.map_or(0..self.rules.shards, |shard| shard..shard + 1);
-        let mut summary = TickSummary { tick: call.tick, ..TickSummary::default() };
-        for shard in shards {
-            let turn = Turn {
-                tick: call.tick,
-                shard,
-                started: call.started,
-                begun,
-                deadline: call.deadline.min(begun + LONGEST),
-                request_id: call.request_id,
-            };
-            let mut of_shard = ShardSummary { shard, ..ShardSummary::default() };
-            // A call of the table that hangs must not take the time of the next tick.
-            let ended = tokio::time::timeout_at(turn.deadline + GRACE, self.turn(&turn, &mut of_shard)).await;
-            if let Err(error) = ended.unwrap_or(Err(TickError::OutOfTime)) {
-                let request_id = call.request_id;
-                tracing::error!(request_id, shard, error = error.to_string(), "the tick of a shard failed");
-                of_shard.error = Some(error);
-            }
-            summary.add(of_shard);
+        let mut shards: Vec<ShardTick<'_>> = shards.map(|shard| ShardTick::new(call, shard, begun)).collect();
+        let mut all = Groups::default();
+        for ShardTick { turn, summary, groups, .. } in &mut shards {
+            let read = within(turn, self.read_groups(turn, &mut all, summary)).await;
+            *groups = summary.note(turn, read).unwrap_or_default();
         }
-        summary.total = begun.elapsed();
-        Ok(summary)
+        for ShardTick { turn, summary, progress, .. } in shards.iter_mut().filter(|shard| shard.summary.error.is_none())
+        {
+            let sent = within(turn, self.typed(turn, &mut all.writers, summary, progress)).await;
+            summary.note(turn, sent);
+        }
+        // A shard that failed now and not before may hold the writer of a series. Then a scrape of all groups is lost. A shard that fails
+        // again and again writes nothing, so the others go on.
+        let is_known = shards.iter().all(|shard| !shard.summary.error.as_ref().is_some_and(TickError::is_passing));
+        for ShardTick { turn, summary, progress, groups } in &mut shards {
+            if let Some(progress) = progress.as_mut().filter(|_| summary.error.is_none()) {
+                let watch = Instant::now();
+                let writers = is_known.then_some(&all.writers);
+                let sent = within(turn, self.send_groups(turn, groups, writers, summary, progress)).await;
+                summary.write += watch.elapsed();
+                summary.note(turn, sent);
+            }
+        }
+        let mut sum = TickSummary { tick: call.tick, ..TickSummary::default() };
+        for shard in shards {
+            sum.add(shard.summary);
+        }
+        sum.total = begun.elapsed();
+        Ok(sum)
     }
 
-    async fn turn(&self, turn: &Turn<'_>, summary: &mut ShardSummary) -> Result<(), TickError> {
+    /// Counts the typed events of a shard, and sends its typed series. There is progress only if this tick sends.
+    async fn typed(
+        &self,
+        turn: &Turn<'_>,
+        writers: &mut Writers,
+        summary: &mut ShardSummary,
+        progress: &mut Option<Progress>,
+    ) -> Result<(), TickError> {
         let mut folds = 0;
         let (state, settled) = loop {
             folds += 1;
@@ -209,9 +273,11 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
             }
         };
         summary.series = state.len() as u64;
+        summary.series_conflicts += writers.mark(&state, turn.tick, self.rules.window);
         let watch = Instant::now();
-        let sent = self.send(turn, &state, settled, summary).await;
-        summary.write = watch.elapsed();
+        let progress = progress.insert(Progress::new(settled));
+        let sent = self.send_typed(turn, &state, writers, summary, progress).await;
+        summary.write += watch.elapsed();
         sent
     }
 
@@ -296,6 +362,11 @@ impl Default for TickRules {
 }
 
 impl TickError {
+    /// Reports whether the next tick may succeed without anybody's help.
+    fn is_passing(&self) -> bool {
+        matches!(self, Self::Store(_) | Self::OutOfTime | Self::Conflicts | Self::NotSent(_))
+    }
+
     fn blob(what: &'static str) -> impl Fn(BlobError) -> Self {
         move |error| Self::Blob { what, error }
     }

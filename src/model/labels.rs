@@ -16,6 +16,12 @@ pub struct Label<'a> {
     pub value: Cow<'a, str>,
 }
 
+impl Label<'_> {
+    pub fn borrowed(&self) -> Label<'_> {
+        Label { name: self.name.borrowed(), value: Cow::Borrowed(&self.value) }
+    }
+}
+
 /// Labels in the bytewise order of their names: each name once, no empty value. The metric's name is not among them.
 #[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
 pub struct LabelSet<'a>(Vec<Label<'a>>);
@@ -45,6 +51,21 @@ impl<'a> LabelSet<'a> {
                 self.0.insert(index, Label { name: name.borrowed(), value: Cow::Borrowed(value) });
             }
         }
+    }
+
+    /// Returns the set with those of `defaults` added whose names are not in it.
+    #[must_use]
+    pub fn with_missing<'s>(&'s self, defaults: &LabelSet<'s>) -> LabelSet<'s> {
+        let mut labels = Vec::with_capacity(self.0.len() + defaults.0.len());
+        let mut own = self.0.iter().map(Label::borrowed).peekable();
+        for default in &defaults.0 {
+            labels.extend(std::iter::from_fn(|| own.next_if(|label| label.name < default.name)));
+            if own.peek().is_none_or(|label| label.name != default.name) {
+                labels.push(default.clone());
+            }
+        }
+        labels.extend(own);
+        LabelSet(labels)
     }
 
     /// Removes a label, and returns it.
@@ -127,9 +148,13 @@ mod tests {
     #[test]
     fn adds_only_the_defaults_that_are_missing() {
         let mut own = set(&[("env", "test"), ("z", "1")]).unwrap();
-        let defaults = set(&[("env", "prod"), ("team", "water")]).unwrap();
+        let defaults = set(&[("app", "a"), ("env", "prod"), ("team", "water"), ("zz", "b")]).unwrap();
+        let expected = set(&[("app", "a"), ("env", "test"), ("team", "water"), ("z", "1"), ("zz", "b")]).unwrap();
+        assert_eq!(own.with_missing(&defaults), expected);
+        assert_eq!(LabelSet::default().with_missing(&defaults), defaults);
+        assert_eq!(defaults.with_missing(&LabelSet::default()), defaults);
         own.add_missing(&defaults);
-        assert_eq!(own, set(&[("env", "test"), ("team", "water"), ("z", "1")]).unwrap());
+        assert_eq!(own, expected);
     }
 
     #[test]

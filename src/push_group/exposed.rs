@@ -2,7 +2,7 @@
 
 use super::Group;
 use crate::model::{
-    FamilySeries, FamilyValue, Label, LabelSet, MetricFamily, MetricName, MetricType, NativeHistogram, Timestamp,
+    FamilySeries, FamilyValue, LabelSet, MetricFamily, MetricName, MetricType, NativeHistogram, Timestamp,
 };
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
@@ -26,10 +26,10 @@ pub fn exposed<'g>(groups: &'g [Group<'g>], external: &'g LabelSet<'g>, at: Time
     let mut exposed = Exposed { families: Vec::new(), conflicts: 0 };
     let mut seen = Seen::default();
     for group in youngest {
-        let common = Common::of(group, external);
+        let common = group.common_labels(external);
         for own in group.own_series() {
             let Ok(name) = MetricName::as_is(Cow::Borrowed(own.name)) else { continue };
-            let (labels, value) = (common.0.clone(), FamilyValue::Float(own.value));
+            let (labels, value) = (common.clone(), FamilyValue::Float(own.value));
             exposed.families.push(MetricFamily {
                 name: name.clone(),
                 metric_type: MetricType::Gauge,
@@ -42,7 +42,7 @@ pub fn exposed<'g>(groups: &'g [Group<'g>], external: &'g LabelSet<'g>, at: Time
         for pushed in group.families() {
             let MetricFamily { name, metric_type, help, unit, series } = &pushed.family;
             let whole = |series: &'g FamilySeries<'g>| {
-                let (name, labels) = (series.name.borrowed(), common.with(&series.labels));
+                let (name, labels) = (series.name.borrowed(), series.labels.with_missing(&common));
                 let value = match &series.value {
                     FamilyValue::Float(value) => FamilyValue::Float(*value),
                     FamilyValue::Histogram(histogram) => {
@@ -92,24 +92,5 @@ impl Seen {
             last.series.push(series);
         }
         true
-    }
-}
-
-/// The labels that all series of a group have.
-struct Common<'g>(LabelSet<'g>);
-
-impl<'g> Common<'g> {
-    fn of(group: &'g Group<'g>, external: &'g LabelSet<'g>) -> Self {
-        Self(group.common_labels(external))
-    }
-
-    /// Returns these labels and `own` ones, which win.
-    fn with(&self, own: &'g LabelSet<'g>) -> LabelSet<'g> {
-        let is_own = |label: &&Label<'g>| own.get(label.name.as_str()).is_some();
-        let common = self.0.as_slice().iter().filter(|label| !is_own(label)).cloned();
-        let own = own.as_slice().iter();
-        let own = own.map(|Label { name, value }| Label { name: name.borrowed(), value: Cow::Borrowed(value) });
-        // No name is in both.
-        LabelSet::new(common.chain(own).collect()).unwrap_or_default()
     }
 }

@@ -82,8 +82,8 @@ impl Plan {
         let has_groups = seed % 3 == 1 && kind != Kind::Fast;
         let mut plan = Self {
             end: BEGIN + length,
-            // Groups of other shards are not compared. A push between two equal ticks changes the value.
-            shards: if has_groups { 1 } else { random.u16(1..=3) },
+            shards: random.u16(1..=3),
+            // A push between two equal ticks changes the value.
             twice: if has_groups { 0.0 } else { 0.2 },
             series_ttl_ms: random.choice(ttls).unwrap(),
             max_series: if random.f64() < 0.2 { 6 } else { 100_000 },

@@ -23,14 +23,14 @@ pub(super) struct Process {
     /// The calls before its death; negative: it does not die.
     left: AtomicI64,
     death: Notify,
-    /// The tick and the shard that it works on.
-    pub(super) tick: Option<(i64, u16)>,
+    /// The tick and the shard that it works on, if it is one.
+    pub(super) tick: Option<(i64, Option<u16>)>,
     /// The identities that it wrote last for each shard, and the beginning of their keys.
     pub(super) identities: Mutex<BTreeMap<u16, (String, Vec<Identity>)>>,
 }
 
 impl Process {
-    pub(super) fn new(world: &Arc<World>, tick: Option<(i64, u16)>) -> Arc<Self> {
+    pub(super) fn new(world: &Arc<World>, tick: Option<(i64, Option<u16>)>) -> Arc<Self> {
         let dies = world.fails(world.plan.kill);
         let left = if dies { world.below(if tick.is_some() { CALLS } else { 8 }) } else { -1 };
         Arc::new(Self {

@@ -85,7 +85,8 @@ impl ReceiverClient {
     /// Notes a tick that sends although it could have seen a newer head long ago.
     fn check_order(&self) {
         let world = &self.0.world;
-        let Some((tick, shard)) = self.0.tick else { return };
+        // A tick of all shards sends on for those that are not behind.
+        let Some((tick, Some(shard))) = self.0.tick else { return };
         let now = world.now();
         let mut record = world.record.lock().unwrap();
         let newer = record.commits.iter().rev().find(|commit| commit.shard == shard && commit.tick > tick);

@@ -203,7 +203,7 @@ async fn push_groups(world: Arc<World>) {
     }
 }
 
-/// Asks for a tick of each shard at equal distances.
+/// Asks for a tick of each shard at equal distances. Ticks of all shards compare the groups of all.
 async fn tick(world: Arc<World>) {
     let mut tick = BEGIN;
     loop {
@@ -212,28 +212,34 @@ async fn tick(world: Arc<World>) {
         if world.is_down(Part::Ticks) {
             continue;
         }
+        if world.plan.has_groups {
+            spawn_local(run_tick(Arc::clone(&world), tick, None));
+            continue;
+        }
         for shard in 0..world.plan.shards {
             for _ in 0..=i32::from(world.fails(world.plan.twice)) {
-                spawn_local(tick_shard(Arc::clone(&world), tick, shard));
+                spawn_local(run_tick(Arc::clone(&world), tick, Some(shard)));
             }
         }
     }
 }
 
-async fn tick_shard(world: Arc<World>, tick: i64, shard: u16) {
+async fn run_tick(world: Arc<World>, tick: i64, shard: Option<u16>) {
     wait(if world.is_calm() { SECOND } else { world.below(world.plan.tick_delay_ms) }).await;
     let started = world.now();
     {
         let mut record = world.record.lock().unwrap();
-        let first = record.started.entry((shard, tick)).or_insert(started);
-        *first = started.min(*first);
+        for shard in shard.map_or(0..world.plan.shards, |shard| shard..shard + 1) {
+            let first = record.started.entry((shard, tick)).or_insert(started);
+            *first = started.min(*first);
+        }
         record.numbers.ticks += 1;
     }
     let process = Process::new(&world, Some((tick, shard)));
     let gateway = process.gateway();
     let call = TickCall {
         tick: Timestamp(tick),
-        shard: Some(shard),
+        shard,
         started: Timestamp(started),
         request_id: "r",
         deadline: Instant::now() + TICK,

@@ -87,9 +87,11 @@ fn late_writes(plan: &mut Plan) {
     plan.late = 0.3;
 }
 
-/// Functions that stand still between two tries of a put, and a queue that waits for them.
+/// Functions that stand still between two tries of a put, and a queue that waits for them. Most ticks fail, too: a series must live longer
+/// than that, so that its values are sent.
 fn still_functions(plan: &mut Plan) {
     plan.stands_still = 0.7;
+    plan.series_ttl_ms = 24 * HOUR;
     plan.faults.without_effect = 0.2;
     plan.function = Duration::from_mins(15);
     plan.visibility_ms = 20 * MINUTE;

@@ -1,90 +1,155 @@
-//! Reads the pushed groups that are exposed. Only one writer may write a series: typed series win over groups, and the
-//! youngest push over older ones.
+//! Reads the pushed groups. Each tick reads them twice: before it sends anything, to find the writer of each series, and to
+//! send them.
 //!
-//! The items of a shard stay packed in memory. They are read twice: to find the writer of each series, and to send it.
+//! The items stay packed in memory up to [`KEPT_BYTES`], and are unpacked in portions. Items beyond that are read from the
+//! table again. So the memory of a tick does not grow with the groups.
 
 use super::blobs::group_partition;
-use super::{TickError, Ticker, Turn};
-use crate::aggregate::{Safeguard, SeriesKey, TypedState};
+use super::writers::{Push, Writers};
+use super::{ShardSummary, TickError, Ticker, Turn};
 use crate::blob::BlobError;
-use crate::model::{FamilyValue, LabelSet, MetricName, MetricType, Timestamp};
-use crate::push_group::{Group, RemovedSeries, unpack};
-use crate::store::{Item, Range, Replaced};
-use foldhash::fast::RandomState;
+use crate::limits::MAX_KNOWN_FAMILIES;
+use crate::model::{FamilySeries, FamilyValue, LabelSet, MetricName, MetricType, Timestamp};
+use crate::push_group::{Group, PushedFamily, RemovedSeries, unpack};
+use crate::store::{Item, Key, Range, Replaced, Store};
+use foldhash::fast::FixedState;
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 
-/// The groups of a shard.
+/// The items of all shards that stay in memory. Tests keep few, so that they read the others again.
+const KEPT_BYTES: usize = if cfg!(test) { 300 } else { 16 << 20 };
+
+/// Bodies are unpacked together until they have so many bytes. The largest has [`crate::limits::MAX_GROUP_BYTES`].
+const PORTION_BYTES: usize = if cfg!(test) { 100 } else { 1 << 20 };
+
+/// Emptied items that one tick deletes in a shard.
+const MAX_EMPTIED: usize = 10_000;
+
+/// The groups of all shards of a tick.
 #[derive(Debug)]
 pub(super) struct Groups {
-    items: Vec<Item>,
-    /// The winner of each series: the time of its push, and the position of its item.
-    writers: HashMap<u64, (Timestamp, usize)>,
-    hasher: RandomState,
-    pub(super) exposed: u64,
-    /// Series that another writer exposes.
-    pub(super) conflicts: u64,
+    pub(super) writers: Writers,
+    kept_bytes_left: usize,
 }
 
-/// A sample of a group.
-pub(super) struct GroupSample<'s> {
-    pub(super) name: MetricName<'s>,
-    pub(super) labels: LabelSet<'s>,
-    pub(super) value: FamilyValue,
+/// The groups of one shard.
+#[derive(Default, Debug)]
+pub(super) struct ShardGroups {
+    kept: Vec<Item>,
+    /// More items follow after the kept ones.
+    has_more: bool,
+    families: HashMap<String, FamilyTexts>,
+    /// The items that are empty when the markers of this tick are settled.
+    emptied: Vec<(Key, u64)>,
 }
 
 /// The metadata of a family of a group.
-pub(super) struct GroupFamily {
-    pub(super) name: String,
+#[derive(Debug)]
+pub(super) struct FamilyTexts {
     pub(super) metric_type: MetricType,
     pub(super) help: String,
     pub(super) unit: String,
 }
 
+/// Reads the groups of a shard again.
+pub(super) struct Portions<'g> {
+    store: &'g dyn Store,
+    range: Range,
+    kept: std::slice::Iter<'g, Item>,
+    page: std::vec::IntoIter<Item>,
+    next: NextPage,
+}
+
+enum NextPage {
+    /// The first page.
+    First,
+    /// The one after this sort key.
+    After(String),
+    None,
+}
+
+/// The unpacked body of a group's item, and the hash of its key.
+pub(super) struct GroupBody {
+    hash: u64,
+    body: Vec<u8>,
+}
+
+/// A group of a tick.
+pub(super) struct ReadGroup<'b> {
+    hash: u64,
+    group: Group<'b>,
+}
+
+impl Default for Groups {
+    fn default() -> Self {
+        Self { writers: Writers::default(), kept_bytes_left: KEPT_BYTES }
+    }
+}
+
 impl<T, D> Ticker<'_, T, D> {
-    pub(super) async fn groups(&self, turn: &Turn<'_>, state: &TypedState) -> Result<Groups, TickError> {
+    /// Reads the groups of a shard, and adds their series to `all`.
+    pub(super) async fn read_groups(
+        &self,
+        turn: &Turn<'_>,
+        all: &mut Groups,
+        summary: &mut ShardSummary,
+    ) -> Result<ShardGroups, TickError> {
         let range = Range::all(group_partition(turn.shard));
-        let mut items = Vec::new();
+        let mut groups = ShardGroups::default();
         let mut after = None;
         loop {
             let page = self.store.query(&range, after.as_deref()).await?;
-            items.extend(page.items);
+            for item in page.items {
+                match self.note(turn, &item, &mut groups, all, summary) {
+                    Ok(()) => groups.keep(item, &mut all.kept_bytes_left),
+                    Err(error @ BlobError::Damaged(_)) => {
+                        let (Turn { request_id, shard, .. }, key) = (turn, &item.key.sort);
+                        tracing::error!(request_id, shard, key, error = error.to_string(), "a group cannot be read");
+                    }
+                    Err(error) => return Err(TickError::Blob { what: "a group", error }),
+                }
+            }
             after = page.next;
             if after.is_none() {
-                break;
+                return Ok(groups);
             }
         }
-        let mut groups = Groups {
-            items: Vec::new(),
-            writers: HashMap::new(),
-            hasher: RandomState::default(),
-            exposed: 0,
-            conflicts: 0,
-        };
-        for item in items {
-            match groups.find_writers(item, turn, state, &self.rules.external_labels) {
-                Ok(()) => {}
-                Err((key, error @ BlobError::Damaged(_))) => {
-                    let Turn { request_id, shard, .. } = turn;
-                    tracing::error!(request_id, shard, key, error = error.to_string(), "a group cannot be read");
-                }
-                Err((_, error)) => return Err(TickError::Blob { what: "a group", error }),
-            }
+    }
+
+    fn note(
+        &self,
+        turn: &Turn<'_>,
+        item: &Item,
+        groups: &mut ShardGroups,
+        all: &mut Groups,
+        summary: &mut ShardSummary,
+    ) -> Result<(), BlobError> {
+        let external = &self.rules.external_labels;
+        let body = GroupBody::of(item)?;
+        let mut group = body.read()?;
+        if group.is_exposed(turn.tick) {
+            summary.groups += 1;
+            group.each_series(external, &mut |name, labels, _, push| {
+                summary.series_conflicts += u64::from(all.writers.add(&name, &labels, push));
+            });
+            groups.add_families(&group.group);
         }
-        Ok(groups)
+        group.each_ended(external, None, turn.tick, &mut |name, labels, _, _| all.writers.add_ended(&name, &labels));
+        group.group.expire(turn.tick);
+        group.group.forget_removed(turn.tick);
+        if group.group.is_empty() && groups.emptied.len() < MAX_EMPTIED {
+            groups.emptied.push((item.key.clone(), item.version));
+        }
+        Ok(())
     }
 
     /// Deletes the items that are empty, because the markers of all their series are settled.
-    pub(super) async fn delete_emptied(&self, groups: &Groups, turn: &Turn<'_>, settled: Timestamp) {
-        for item in &groups.items {
-            let Ok(body) = unpack(&item.body) else { continue };
-            let Ok(mut group) = Group::decode(&body) else { continue };
-            group.expire(turn.tick);
-            group.forget_removed(settled);
-            if !group.is_empty() || turn.is_over() {
-                continue;
+    pub(super) async fn delete_emptied(&self, groups: &ShardGroups, turn: &Turn<'_>) {
+        for (key, version) in &groups.emptied {
+            if turn.is_over() {
+                return;
             }
-            match self.store.delete(&item.key, Some(item.version)).await {
+            match self.store.delete(key, Some(*version)).await {
                 // Somebody pushed to it meanwhile.
                 Ok(Replaced::Done | Replaced::Conflict) => {}
                 Err(error) => {
@@ -97,156 +162,144 @@ impl<T, D> Ticker<'_, T, D> {
     }
 }
 
-impl Groups {
-    fn find_writers(
-        &mut self,
-        item: Item,
-        turn: &Turn<'_>,
-        state: &TypedState,
-        external: &LabelSet<'_>,
-    ) -> Result<(), (String, BlobError)> {
-        let position = self.items.len();
-        let read = unpack(&item.body).and_then(|body| {
-            let group = Group::decode(&body)?;
-            if group.is_exposed(turn.tick) {
-                self.exposed += 1;
-                let hasher = self.hasher.clone();
-                each_series(&group, external, &mut |name, labels, _, pushed| {
-                    let key = key(name, labels);
-                    if Safeguard::OneWriter.is_kept() && state.exposes(SeriesKey::of_written(&key)) {
-                        self.conflicts += 1;
-                        return;
-                    }
-                    let writer = (pushed, position);
-                    let held = self.writers.entry(hasher.hash_one(&key)).or_insert(writer);
-                    if *held != writer {
-                        self.conflicts += 1;
-                        *held = writer.max(*held);
-                    }
-                });
+impl ShardGroups {
+    fn keep(&mut self, item: Item, bytes_left: &mut usize) {
+        match bytes_left.checked_sub(item.body.len()) {
+            Some(left) if !self.has_more => {
+                *bytes_left = left;
+                self.kept.push(item);
             }
-            Ok(())
-        });
-        match read {
-            Ok(()) => {
-                self.items.push(item);
-                Ok(())
-            }
-            Err(error) => Err((item.key.sort, error)),
+            _ => self.has_more = true,
         }
     }
 
-    /// Calls `each` with every exposed sample, one group after another.
-    pub(super) fn each_sample(
-        &self,
-        item: usize,
-        tick: Timestamp,
-        external: &LabelSet<'_>,
-        each: &mut dyn FnMut(GroupSample<'static>),
-    ) {
-        let Some(body) = self.items.get(item).and_then(|item| unpack(&item.body).ok()) else { return };
-        let Ok(group) = Group::decode(&body) else { return };
-        if !group.is_exposed(tick) {
-            return;
+    fn add_families(&mut self, group: &Group<'_>) {
+        for own in group.own_series() {
+            self.add_family(own.name, MetricType::Gauge, own.help, "");
         }
-        each_series(&group, external, &mut |name, labels, value, pushed| {
-            let hash = self.hasher.hash_one(key(name, labels));
-            if self.writers.get(&hash) == Some(&(pushed, item)) || !Safeguard::OneWriter.is_kept() {
-                each(GroupSample {
-                    name: name.clone().into_owned(),
-                    labels: labels.clone().into_owned(),
-                    value: value.clone(),
-                });
-            }
-        });
-    }
-
-    /// Reports whether a group exposes the series.
-    pub(super) fn writes(&self, name: &MetricName<'_>, labels: &LabelSet<'_>) -> bool {
-        !self.writers.is_empty() && self.writers.contains_key(&self.hasher.hash_one(key(name, labels)))
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.items.len()
-    }
-
-    /// Calls `each` with the series that ended after `settled`, unless another writer exposes them.
-    pub(super) fn each_ended(
-        &self,
-        item: usize,
-        state: &TypedState,
-        settled: Option<Timestamp>,
-        tick: Timestamp,
-        external: &LabelSet<'_>,
-        each: &mut dyn FnMut(MetricName<'static>, LabelSet<'static>, bool, Timestamp),
-    ) {
-        let Some(body) = self.items.get(item).and_then(|item| unpack(&item.body).ok()) else { return };
-        let Ok(group) = Group::decode(&body) else { return };
-        let common = group.common_labels(external);
-        for RemovedSeries { name, labels, is_histogram, time } in group.ended(settled, tick) {
-            let mut labels = labels;
-            labels.add_missing(&common);
-            let key = key(&name, &labels);
-            let is_written = self.writers.contains_key(&self.hasher.hash_one(&key));
-            if !is_written && !state.exposes(SeriesKey::of_written(&key)) {
-                each(name.into_owned(), labels.into_owned(), is_histogram, time);
-            }
+        for PushedFamily { family, .. } in group.families() {
+            let (help, unit) = (family.help.as_deref(), family.unit.as_deref());
+            self.add_family(
+                family.name.as_str(),
+                family.metric_type,
+                help.unwrap_or_default(),
+                unit.unwrap_or_default(),
+            );
         }
     }
 
-    /// Calls `each` with the families of every exposed group.
-    pub(super) fn each_family(&self, tick: Timestamp, each: &mut dyn FnMut(GroupFamily)) {
-        for item in &self.items {
-            let Ok(body) = unpack(&item.body) else { continue };
-            let Ok(group) = Group::decode(&body) else { continue };
-            if !group.is_exposed(tick) {
+    /// Notes the metadata of a family, unless another group has it.
+    fn add_family(&mut self, name: &str, metric_type: MetricType, help: &str, unit: &str) {
+        if self.families.len() < MAX_KNOWN_FAMILIES && !self.families.contains_key(name) {
+            let texts = FamilyTexts { metric_type, help: help.to_owned(), unit: unit.to_owned() };
+            self.families.insert(name.to_owned(), texts);
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.is_empty() && !self.has_more
+    }
+
+    /// Returns the families that the groups expose.
+    pub(super) fn families(&self) -> impl Iterator<Item = (&str, &FamilyTexts)> {
+        self.families.iter().map(|(name, texts)| (name.as_str(), texts))
+    }
+
+    /// Reads the groups again.
+    pub(super) fn portions<'g>(&'g self, store: &'g dyn Store, shard: u16) -> Portions<'g> {
+        Portions {
+            store,
+            range: Range::all(group_partition(shard)),
+            kept: self.kept.iter(),
+            page: Vec::new().into_iter(),
+            next: match self.kept.last() {
+                _ if !self.has_more => NextPage::None,
+                Some(last) => NextPage::After(last.key.sort.clone()),
+                None => NextPage::First,
+            },
+        }
+    }
+}
+
+impl Portions<'_> {
+    /// Returns the next groups; an empty list at the end.
+    pub(super) async fn next(&mut self) -> Result<Vec<GroupBody>, TickError> {
+        let (mut bodies, mut bytes) = (Vec::new(), 0);
+        while bytes < PORTION_BYTES {
+            let item = match self.kept.next() {
+                Some(item) => Some(item.clone()),
+                None => self.page.next(),
+            };
+            if let Some(item) = item {
+                // An item that cannot be read is in the log.
+                let body = GroupBody::of(&item).ok();
+                bytes += body.as_ref().map_or(0, |body| body.body.len());
+                bodies.extend(body);
                 continue;
             }
-            for own in group.own_series() {
-                each(GroupFamily {
-                    name: own.name.to_owned(),
-                    metric_type: MetricType::Gauge,
-                    help: own.help.to_owned(),
-                    unit: String::new(),
-                });
-            }
-            for pushed in group.families() {
-                let family = &pushed.family;
-                each(GroupFamily {
-                    name: family.name.as_str().to_owned(),
-                    metric_type: family.metric_type,
-                    help: family.help.as_deref().unwrap_or_default().to_owned(),
-                    unit: family.unit.as_deref().unwrap_or_default().to_owned(),
-                });
-            }
+            let after = match std::mem::replace(&mut self.next, NextPage::None) {
+                NextPage::First => None,
+                NextPage::After(key) => Some(key),
+                NextPage::None => break,
+            };
+            let page = self.store.query(&self.range, after.as_deref()).await?;
+            self.next = page.next.map_or(NextPage::None, NextPage::After);
+            self.page = page.items.into_iter();
         }
+        Ok(bodies)
     }
 }
 
-/// Calls `each` with every series of a group, its labels complete, and the time of its push.
-fn each_series(
-    group: &Group<'_>,
-    external: &LabelSet<'_>,
-    each: &mut dyn FnMut(&MetricName<'_>, &LabelSet<'_>, &FamilyValue, Timestamp),
-) {
-    let common = group.common_labels(external);
-    for pushed in group.families() {
-        for series in &pushed.family.series {
-            let mut labels = series.labels.clone();
+impl GroupBody {
+    fn of(item: &Item) -> Result<Self, BlobError> {
+        // The same in each tick, so that of two equal pushes the same one wins.
+        let hash = FixedState::default().hash_one(&item.key.sort);
+        unpack(&item.body).map(|body| Self { hash, body })
+    }
+
+    pub(super) fn read(&self) -> Result<ReadGroup<'_>, BlobError> {
+        Group::decode(&self.body).map(|group| ReadGroup { hash: self.hash, group })
+    }
+}
+
+impl ReadGroup<'_> {
+    pub(super) fn is_exposed(&self, tick: Timestamp) -> bool {
+        self.group.is_exposed(tick)
+    }
+
+    /// Calls `each` with every series of the group, its labels complete, and the push that brought it.
+    pub(super) fn each_series<'g>(
+        &'g self,
+        external: &'g LabelSet<'_>,
+        each: &mut dyn FnMut(MetricName<'g>, LabelSet<'g>, &FamilyValue, Push),
+    ) {
+        let (common, group) = (self.group.common_labels(external), self.hash);
+        for PushedFamily { family, pushed: time } in self.group.families() {
+            for FamilySeries { name, labels, value } in &family.series {
+                each(name.borrowed(), labels.with_missing(&common), value, Push { time: *time, group });
+            }
+        }
+        let time = self.group.pushed().max(self.group.failed()).unwrap_or(Timestamp(i64::MIN));
+        for own in self.group.own_series() {
+            if let Ok(name) = MetricName::classic(own.name) {
+                each(name, common.clone(), &FamilyValue::Float(own.value), Push { time, group });
+            }
+        }
+    }
+
+    /// Calls `each` with the series that ended after `acknowledged` and by `tick`, whether their last value was a histogram, and
+    /// when they ended.
+    pub(super) fn each_ended(
+        &self,
+        external: &LabelSet<'_>,
+        acknowledged: Option<Timestamp>,
+        tick: Timestamp,
+        each: &mut dyn FnMut(MetricName<'static>, LabelSet<'static>, bool, Timestamp),
+    ) {
+        let common = self.group.common_labels(external);
+        for RemovedSeries { name, mut labels, is_histogram, time } in self.group.ended(acknowledged, tick) {
             labels.add_missing(&common);
-            each(&series.name, &labels, &series.value, pushed.pushed);
+            each(name.into_owned(), labels.into_owned(), is_histogram, time);
         }
     }
-    let pushed = group.pushed().max(group.failed()).unwrap_or(Timestamp(i64::MIN));
-    for own in group.own_series() {
-        if let Ok(name) = MetricName::classic(own.name) {
-            each(&name, &common, &FamilyValue::Float(own.value), pushed);
-        }
-    }
-}
-
-fn key(name: &MetricName<'_>, labels: &LabelSet<'_>) -> Vec<u8> {
-    let mut key = Vec::new();
-    SeriesKey::write(name, labels, &mut key);
-    key
 }

@@ -147,16 +147,24 @@ impl Rig {
 
     /// Journals an event at a time.
     async fn event(&mut self, at: i64, metric: TypedMetric<'_>) {
+        self.event_in(0, at, metric).await;
+    }
+
+    async fn event_in(&mut self, shard: u16, at: i64, metric: TypedMetric<'_>) {
         self.events += 1;
         let identity = Identity::of_event("m", self.events);
-        self.journal(at, identity, metric).await;
+        self.journal_in(shard, at, identity, metric).await;
     }
 
     async fn journal(&mut self, at: i64, identity: Identity, metric: TypedMetric<'_>) {
+        self.journal_in(0, at, identity, metric).await;
+    }
+
+    async fn journal_in(&mut self, shard: u16, at: i64, identity: Identity, metric: TypedMetric<'_>) {
         let mut builder = JournalBuilder::default();
-        builder.add(0, identity, &metric, Timestamp(at)).unwrap();
+        builder.add(shard, identity, &metric, Timestamp(at)).unwrap();
         for item in builder.finish().unwrap() {
-            let key = Key::new("j#0", format!("{at:013}#{:016x}", self.events));
+            let key = Key::new(format!("j#{shard}"), format!("{at:013}#{:016x}", self.events));
             self.put(key, item.blob).await;
         }
     }
@@ -167,8 +175,12 @@ impl Rig {
     }
 
     async fn group(&self, group: &mut Group<'_>) {
+        self.group_in(0, group).await;
+    }
+
+    async fn group_in(&self, shard: u16, group: &mut Group<'_>) {
         let sort = format!("{:?}", group.key().digest());
-        self.put(Key::new("g#0", sort), group.encode().unwrap()).await;
+        self.put(Key::new(format!("g#{shard}"), sort), group.encode().unwrap()).await;
     }
 
     /// Runs a tick at its own time.
@@ -457,40 +469,6 @@ async fn groups_are_exposed_as_pushed_and_get_a_marker_when_they_expire() {
     // Its markers are settled: nothing is left of it.
     let page = rig.store.query(&Range::all("g#0"), None).await.unwrap();
     assert!(page.items.is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn typed_series_win_over_groups_and_the_youngest_push_over_older_ones() {
-    let mut rig = Rig::new();
-    let with_job = |mut metric: TypedMetric<'static>| {
-        let label =
-            crate::model::Label { name: crate::model::LabelName::classic("job").unwrap(), value: Cow::Borrowed("a") };
-        metric.labels = LabelSet::new(vec![label]).unwrap();
-        metric
-    };
-    rig.event(NOW - 9, with_job(gauge("typed", 1))).await;
-    let mut older = group("a", &[("typed", 2.0), ("own", 3.0)], NOW - 10_000, None);
-    rig.group(&mut older).await;
-    // Two groups with one series.
-    let key = |path| GroupingKey::parse(path).unwrap();
-    for (path, value, pushed) in [("job/b/k/v", 7.0, NOW - 2_000), ("job/b", 8.0, NOW - 1_000)] {
-        let mut group = Group::new(key(path));
-        let label =
-            crate::model::Label { name: crate::model::LabelName::classic("k").unwrap(), value: Cow::Borrowed("v") };
-        let labels = if path == "job/b/k/v" { Vec::new() } else { vec![label] };
-        let name = MetricName::classic("shared").unwrap();
-        let labels = LabelSet::new(labels).unwrap();
-        let series = FamilySeries { name: name.clone(), labels, value: FamilyValue::Float(value) };
-        let metric_type = MetricType::Gauge;
-        let family = MetricFamily { name, metric_type, help: None, unit: None, series: vec![series] };
-        group.push(PushMode::Replace, vec![family], Timestamp(pushed), None);
-        rig.group(&mut group).await;
-    }
-    let summary = rig.tick(NOW).await;
-    assert_eq!((summary.sum.groups, summary.sum.series_conflicts), (3, 2));
-    assert_eq!(rig.samples("shared"), ["0: 8"]);
-    assert_eq!((rig.samples("\"typed\""), rig.samples("\"own\"")), (vec!["0: 1".to_owned()], vec!["0: 3".to_owned()]));
-    assert_eq!(rig.receiver.0.lock().unwrap().refused, 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -146,6 +146,29 @@ async fn zeros_that_are_settled_are_not_sent_again_if_the_values_fail() {
     assert_eq!(rig.requests() - before, 2, "values and metadata");
 }
 
+/// A histogram is one series of many samples. A series of a group is one sample.
+#[tokio::test(start_paused = true)]
+async fn a_histogram_and_a_series_of_a_group_that_are_refused_again_and_again_are_alone_too() {
+    let mut rig = Rig::new();
+    let observations = vec![Observation { value: 1.5, count: 1 }];
+    let histogram = Update::Histogram { layout: Layout::Classic(vec![1.0, 2.0]), observations };
+    rig.event(NOW - 9, metric("h", histogram)).await;
+    rig.group(&mut group("a", &[("bad", 1.0), ("good", 1.0)], NOW - 5_000, None)).await;
+    for series in [r#"__name__="bad", job="a""#, r#"__name__="h_bucket", le="2.0""#] {
+        let far_ahead = vec![(NOW + 1_000 * MINUTE, 0)];
+        rig.receiver.0.lock().unwrap().series.insert(series.to_owned(), far_ahead);
+    }
+    let mut refused = Vec::new();
+    for minute in 0..64 {
+        let sum = rig.tick(NOW + minute * MINUTE).await.sum;
+        if sum.refused > 0 {
+            refused.push((minute, sum.refused));
+        }
+    }
+    assert_eq!(refused, [(0, 2), (1, 2), (2, 2), (62, 2)]);
+    assert_eq!(rig.samples("\"good\"").len(), 64);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_series_that_is_refused_now_and_then_stays_among_the_others() {
     let mut rig = Rig::new();
