@@ -147,17 +147,20 @@ async fn a_shard_that_cannot_be_read_at_all_stops_the_groups_of_no_other() {
 /// More groups than stay in memory are read from the table again.
 #[tokio::test(start_paused = true)]
 async fn many_groups_are_sent_once_each_with_markers_before_their_values() {
-    let rig = Rig::new();
+    let mut rig = Rig::new();
+    rig.rules.shards = 2;
     let mut groups: Vec<_> =
         (0..500).map(|i| group(&format!("g{i}"), &[("old", f64::from(i))], NOW - 5_000, None)).collect();
-    for group in &mut groups {
-        rig.group(group).await;
+    // The first shard has more than stays in memory, so nothing of the second one stays.
+    let shard = |i: usize| u16::from(i >= 300);
+    for (i, group) in groups.iter_mut().enumerate() {
+        rig.group_in(shard(i), group).await;
     }
     let sum = rig.tick(NOW).await.sum;
     assert_eq!((sum.groups, sum.samples, sum.acknowledged), (500, 3 * 500, true));
-    for group in groups.iter_mut().step_by(2) {
+    for (i, group) in groups.iter_mut().enumerate().step_by(2) {
         push(group, &[("new", 1.0)], NOW + 5, None);
-        rig.group(group).await;
+        rig.group_in(shard(i), group).await;
     }
     let sum = rig.tick(NOW + MINUTE).await.sum;
     assert_eq!((sum.stale, sum.samples, sum.refused), (250, 250 + 3 * 500, 0));
