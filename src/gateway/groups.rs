@@ -168,16 +168,19 @@ impl Groups {
         Ok(Some(Item { key: item_key.clone(), version, expires, body }))
     }
 
-    /// Returns all groups, also those that are deleted or have expired and wait for their tick.
+    /// Returns all groups, also those that are deleted or have expired and wait for their tick. It returns an error if a newer release
+    /// wrote one of them.
     pub async fn list(&self, deadline: Instant) -> Result<Listing, GroupsError> {
         let mut listing = Listing::default();
         let mut bytes_left = MAX_LISTED_GROUP_BYTES;
+        let mut newer = None;
         let mut take = |item: Item| match unpack(&item.body) {
             Ok(body) if body.len() <= bytes_left => {
                 bytes_left -= body.len();
                 listing.bodies.push(body);
             }
             Ok(_) => listing.left_out += 1,
+            Err(error @ BlobError::NewerVersion { .. }) => newer = Some(error),
             Err(error) => {
                 tracing::error!(key = %item.key, error = %error, "a group cannot be read");
                 listing.unreadable += 1;
@@ -187,21 +190,25 @@ impl Groups {
             take(item);
         })
         .await?;
-        Ok(listing)
+        newer.map_or(Ok(listing), |error| Err(GroupsError::Blob(error)))
     }
 
-    /// Deletes all groups.
+    /// Deletes all groups, unless a newer release wrote one of them.
     pub async fn wipe(&self, now: Timestamp, deadline: Instant) -> Result<(), GroupsError> {
         let mut keys = Vec::new();
-        let mut unreadable = Vec::new();
+        let (mut unreadable, mut newer) = (Vec::new(), None);
         self.each(deadline, &mut |item| {
             let body = unpack(&item.body);
             match body.as_deref().map(Group::decode) {
                 Ok(Ok(group)) => keys.push(group.key().clone()),
+                Err(error @ BlobError::NewerVersion { .. }) => newer = Some(*error),
                 _ => unreadable.push(item.key),
             }
         })
         .await?;
+        if let Some(error) = newer {
+            return Err(GroupsError::Blob(error));
+        }
         for key in &unreadable {
             within(deadline, self.store.delete(key, None)).await?;
         }

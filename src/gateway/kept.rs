@@ -9,6 +9,7 @@ use super::State;
 use super::groups::{Change, Groups, GroupsError, each_of_shard};
 use super::tick::{TickError, end_series, head, snapshot};
 use crate::aggregate::{Bound, ExposedValue, Series, SummaryWindow};
+use crate::blob::BlobError;
 use crate::config::MAX_SHARDS;
 use crate::model::{METRIC_NAME_LABEL, MetricType, Timestamp};
 use crate::push_group::{Group, GroupingKey, unpack};
@@ -186,11 +187,13 @@ impl KeptState {
         kept: &mut Kept,
     ) -> Result<(), GroupsError> {
         let name = selection.and_then(Selection::metric_name);
+        let mut newer = None;
         each_of_shard(self.store.as_ref(), shard, deadline, &mut |item| {
             let body = unpack(&item.body);
-            let Ok(Ok(group)) = body.as_deref().map(Group::decode) else {
-                kept.unreadable += 1;
-                return;
+            let group = match body.as_deref().map(Group::decode) {
+                Ok(Ok(group)) => group,
+                Err(error @ BlobError::NewerVersion { .. }) => return newer = Some(*error),
+                _ => return kept.unreadable += 1,
             };
             if !group.is_exposed(now) {
                 return;
@@ -216,7 +219,8 @@ impl KeptState {
                 kept.hint.get_or_insert_with(|| Hint::InGroup(labels().collect()));
             }
         })
-        .await
+        .await?;
+        newer.map_or(Ok(()), |error| Err(GroupsError::Blob(error)))
     }
 
     /// Deletes what a list found. The stale markers of the series are sent by the next tick.

@@ -73,7 +73,7 @@ pub(super) async fn show<T, D>(door: &Door<T, D>, request: &Request<'_>, call: C
     let facts = Facts { now: call.started, started: door.started, max_bytes };
     let typed = match &listed {
         Some(Ok(_)) => door.gateway.typed(call.started, call.deadline).await,
-        // The page says already that there is no table, or that it does not answer.
+        // The page says already that there is no table, or that it cannot be read.
         _ => Ok(None),
     };
     let last = match &listed {
@@ -129,7 +129,7 @@ pub(super) fn page(groups: &Groups<'_>, typed: &Typed, last: &Last, facts: &Fact
              <code>STATE_TABLE</code> to keep groups, as Pushgateway does.</p></section>",
         ),
         Groups::Failed(error) => {
-            out.push_str("<section class=\"note bad\" role=alert><h2>The table does not answer</h2><p>");
+            out.push_str("<section class=\"note bad\" role=alert><h2>The table cannot be read</h2><p>");
             push_text(&mut out, &error.to_string());
             out.push_str("</p></section>");
         }

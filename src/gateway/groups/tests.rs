@@ -114,3 +114,17 @@ async fn a_damaged_group_is_replaced_by_put_and_kept_by_post() {
     let error = groups.change(&key("a"), put, Timestamp(1), soon()).await.unwrap_err();
     assert!(matches!(error, GroupsError::Blob(BlobError::NewerVersion { .. })), "nobody overwrites it: {error:?}");
 }
+
+#[tokio::test]
+async fn a_group_of_a_newer_release_is_neither_left_out_of_a_list_nor_wiped() {
+    let store = Arc::new(MemoryStore::new());
+    let groups = Groups::new(store.clone(), 1, None);
+    push(&groups, "a", "x", 1).await.unwrap();
+    let key = groups.key(&key("b"));
+    let newer = Item { key: key.clone(), version: 7, expires: None, body: Bytes::from_static(b"\xffnewer") };
+    store.put(newer.clone(), Duration::from_secs(1)).await.unwrap();
+    for result in [groups.list(soon()).await.map(drop), groups.wipe(Timestamp(2), soon()).await] {
+        assert!(matches!(result, Err(GroupsError::Blob(BlobError::NewerVersion { .. }))), "{result:?}");
+    }
+    assert_eq!(store.get(&key).await.unwrap(), Some(newer));
+}
