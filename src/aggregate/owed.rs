@@ -145,13 +145,13 @@ fn json(entry: &Entry<'_, '_>) -> String {
         Update::Gauge(value) => ("gauge", number(*value)),
         Update::GaugeIncrement(value) => ("gauge_increment", number(*value)),
         Update::ClassicCounts(counts) => {
-            event.insert("buckets".to_owned(), json!(counts.bounds));
+            event.insert("buckets".to_owned(), bounds(&counts.bounds));
             ("histogram", measured(&Histogram::observations(counts), &mut event))
         }
         Update::NativeCounts(counts) => ("histogram", measured(&Native::observations(counts), &mut event)),
         Update::Histogram { layout, observations } => {
-            if let Layout::Classic(bounds) = layout {
-                event.insert("buckets".to_owned(), json!(bounds));
+            if let Layout::Classic(of_layout) = layout {
+                event.insert("buckets".to_owned(), bounds(of_layout));
             }
             ("histogram", measured(observations, &mut event))
         }
@@ -179,6 +179,11 @@ fn number(value: Value) -> Json {
         Value::Float(float) => Number::from_f64(float).map_or(Json::Null, Json::Number),
         Value::StaleMarker => Json::Null,
     }
+}
+
+/// Returns the bounds of a classic histogram. An empty list would make it a native one.
+fn bounds(bounds: &[f64]) -> Json {
+    if bounds.is_empty() { json!(["+Inf"]) } else { json!(bounds) }
 }
 
 fn measured(observations: &[Observation], event: &mut Map<String, Json>) -> Json {
@@ -213,6 +218,12 @@ mod tests {
         }
         let none = ClassicCounts { bounds: Vec::new(), counts: vec![3], sum: Some(6.0) };
         assert_eq!(Histogram::observations(&none), [Observation { value: 2.0, count: 3 }]);
+    }
+
+    /// A list without bounds would make it a native histogram.
+    #[test]
+    fn a_classic_histogram_without_finite_bounds_stays_classic() {
+        assert_eq!((bounds(&[]), bounds(&[0.5, 1.0])), (json!(["+Inf"]), json!([0.5, 1.0])));
     }
 
     #[test]
