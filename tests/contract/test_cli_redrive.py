@@ -173,6 +173,18 @@ def test_redrive_appends_one_line_per_dead_letter_to_a_file(dead_letters, redriv
     assert dead_letters.letters() == []
 
 
+def test_redrive_counts_the_lines_of_a_file_whose_typed_metrics_may_be_counted(dead_letters, redrive, tmp_path):
+    """A line has no identity, so they would count twice."""
+    typed, plain = {"type": "counter", "name": "c", "value": 1}, {"metrics": {"a": "x"}}
+    counted = {**ours("invalid_value"), "counted": "true"}
+    for body, attributes in ([typed, plain], counted), ([plain], counted), ([typed, plain], ours("invalid_value")), ([typed, plain], {}):
+        dead_letters.send(body, attributes)
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to-file", tmp_path / "first", "--reason", "max_receives")
+    assert "1 dead letter have typed metrics that may be counted already" in done.stdout, done.stdout
+    shown, status = redrive("--to-file", tmp_path / "letters.jsonl", "--all")
+    assert status == 0 and (shown["filed"], shown["filed_counted"]) == (3, 1)
+
+
 def test_redrive_loses_no_dead_letter_if_the_file_cannot_be_written(dead_letters, tmp_path):
     dead_letters.send(BROKEN_TEXT, ours("invalid_value"))
     done = pushgw("redrive", "--queue-url", dead_letters.url, "--to-file", tmp_path / "no" / "folder", "--all")

@@ -47,6 +47,8 @@ use url::Url;
 ///
 /// --to-file writes one line for each dead letter: the body if it is JSON, else the body as a JSON string. A line has
 /// no sent_timestamp. With --to and --to-file the file takes those that cannot go to the queue (too old, no event).
+/// A line has no source_message_id, so typed metrics that are already counted would count twice. The report says how
+/// many lines may have some. Remove them before you send the file.
 ///
 /// A dead letter is deleted only after it was written. Ctrl-C and SIGTERM end the program after the batch in flight,
 /// and nothing is lost. You can run it again at any time. If a run was killed before it deleted a dead letter, or an

@@ -77,6 +77,13 @@ impl Report<'_> {
             let without = dead_letters(tally.filed_without_time);
             writeln!(f, "           {without} have events without a time: in the file they have none")?;
         }
+        if tally.filed_counted > 0 {
+            let counted = dead_letters(tally.filed_counted);
+            writeln!(
+                f,
+                "           {counted} have typed metrics that may be counted already: in the file they would count twice"
+            )?;
+        }
         for (why, number) in &tally.stays {
             writeln!(f, "left       {}: {}", dead_letters(*number), why.text())?;
         }

@@ -7,7 +7,7 @@
 
 use super::age::Ages;
 use super::attributes;
-use super::dead_letter::{DeadLetter, Message};
+use super::dead_letter::{DeadLetter, Message, Origin};
 use super::file::JsonLines;
 use super::queue;
 use super::route::{Route, Selection};
@@ -47,8 +47,16 @@ pub(super) struct Run<'a> {
 #[derive(Default)]
 struct Leaving {
     to_queue: Vec<(ReceivedMessage, OutgoingMessage)>,
-    /// Each with its text, and whether it has events without a time.
-    to_file: Vec<(ReceivedMessage, String, bool)>,
+    to_file: Vec<(ReceivedMessage, Filed)>,
+}
+
+/// A message for the file.
+struct Filed {
+    text: String,
+    /// It has events without a time.
+    is_without_time: bool,
+    /// Typed metrics of it are, or may be, in the table.
+    may_be_counted: bool,
 }
 
 impl Run<'_> {
@@ -124,7 +132,13 @@ impl Run<'_> {
                     leaving.to_queue.push((received, outgoing));
                 }
                 (Route::ToFile, Message::Whole(text) | Message::ForAFile(text), _) => {
-                    leaving.to_file.push((received, text, ages.is_some_and(|ages| ages.any_without_time)));
+                    let may_be_counted = dead_letter.origin != Origin::Gateway || dead_letter.counted;
+                    let filed = Filed {
+                        text,
+                        is_without_time: ages.is_some_and(|ages| ages.any_without_time),
+                        may_be_counted: may_be_counted && ages.is_some_and(|ages| ages.any_typed),
+                    };
+                    leaving.to_file.push((received, filed));
                 }
                 // `Selection::route` sends only messages that exist, and only events to a queue.
                 (route, ..) => {
@@ -163,10 +177,12 @@ impl Run<'_> {
     }
 
     /// Appends to the file, then deletes what was appended. Returns false if that failed.
-    async fn append(&mut self, messages: Vec<(ReceivedMessage, String, bool)>) -> bool {
+    async fn append(&mut self, messages: Vec<(ReceivedMessage, Filed)>) -> bool {
         let Some(file) = self.file.as_mut().filter(|_| !messages.is_empty()) else { return true };
-        let without_time = messages.iter().filter(|(.., is_without_time)| *is_without_time).count() as u64;
-        let (batch, texts): (Vec<_>, Vec<_>) = messages.into_iter().map(|(received, text, _)| (received, text)).unzip();
+        let count = |is: fn(&Filed) -> bool| messages.iter().filter(|(_, filed)| is(filed)).count() as u64;
+        let (without_time, counted) = (count(|filed| filed.is_without_time), count(|filed| filed.may_be_counted));
+        let (batch, texts): (Vec<_>, Vec<_>) =
+            messages.into_iter().map(|(received, filed)| (received, filed.text)).unzip();
         if let Err(error) = file.append(&texts) {
             self.tally.failed += batch.len() as u64;
             self.tally.fail(error.to_string());
@@ -175,6 +191,7 @@ impl Run<'_> {
         }
         self.tally.filed += batch.len() as u64;
         self.tally.filed_without_time += without_time;
+        self.tally.filed_counted += counted;
         self.delete(&batch).await;
         true
     }

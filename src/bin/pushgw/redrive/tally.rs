@@ -28,6 +28,8 @@ pub(super) struct Tally {
     pub(super) filed: u64,
     /// Messages in the file with events without a time.
     pub(super) filed_without_time: u64,
+    /// Messages in the file with typed metrics that are, or may be, in the table.
+    pub(super) filed_counted: u64,
     #[serde(rename = "left")]
     pub(super) stays: BTreeMap<StayReason, u64>,
     /// They could not be written, and stay.
