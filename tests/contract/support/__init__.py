@@ -13,6 +13,7 @@
 | `moto_server`    | moto's SQS as a process of its own, made safe for several pollers at a time      |
 | `sqs`            | moto's SQS, queues of both kinds, Lambda's SQS events, dead letters              |
 | `dynamodb`       | DynamoDB in memory, and tables of the state                                      |
+| `state`          | typed events, ticks, and a receiver that takes stale markers and native histograms |
 | `gateway`        | one `ingest` and one receiver for many invocations, and what each sent            |
 | `event_values`   | JSON values that are accepted or rejected, and the bits that are sent             |
 | `command_line`   | `pushgw` and other programs, run as a user does                                  |
