@@ -21,6 +21,9 @@ pub const MARGIN_MS: i64 = 120_000;
 /// Identities are kept for `MAX_SAMPLE_AGE` and this much.
 pub const IDS_BEYOND_AGE_MS: i64 = 20 * 60_000;
 
+/// The ticks whose identities a head names. Its item has room for as many.
+const MAX_IDS: i64 = 20_400;
+
 /// A new base is written after this time, if there are deltas.
 const BASE_MS: i64 = 3_600_000;
 
@@ -123,6 +126,11 @@ impl Head {
     /// Returns how long identities are kept before the cursor.
     pub fn ids_kept_for(max_sample_age_ms: i64) -> i64 {
         max_sample_age_ms.saturating_add(IDS_BEYOND_AGE_MS)
+    }
+
+    /// Returns the shortest time between ticks, in milliseconds, whose identities a head can name.
+    pub fn shortest_period_ms(max_sample_age_ms: i64) -> i64 {
+        Self::ids_kept_for(max_sample_age_ms) / MAX_IDS + 1
     }
 
     /// Returns the identities that a tick with this cursor must know.
@@ -328,6 +336,21 @@ mod tests {
         for (head, tick, bytes, expected) in table {
             assert_eq!(head.needs_base(Timestamp(tick), bytes), expected, "{head:?} {tick} {bytes}");
         }
+    }
+
+    #[test]
+    fn a_head_has_room_for_the_identities_of_as_many_ticks_as_may_be_remembered() {
+        let day = 86_400_000;
+        // Names are random, and times grow.
+        let ids =
+            |i: i64| IdsName { name: fastrand::u64(..), parts: 3, newest: Timestamp(1_700_000_000_000 + i * 999) };
+        let deltas = (0..60).map(|i| blob(1 << 20, 1_700_000_000_000 + i * 60_000)).collect();
+        let blob = Head { deltas, ids: (0..MAX_IDS).map(ids).collect(), ..head() }.to_blob().unwrap();
+        assert!(blob.len() + 1_000 < crate::limits::MAX_STORE_ITEM_BYTES, "{}", blob.len());
+        assert!(Head::from_blob(&blob).is_ok());
+        // The table of a stack forgets after 14 days, and has a tick each minute.
+        assert!((59_000..60_000).contains(&Head::shortest_period_ms(14 * day)));
+        assert_eq!(Head::shortest_period_ms(i64::MAX), i64::MAX / MAX_IDS + 1);
     }
 
     #[test]

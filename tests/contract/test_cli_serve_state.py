@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from support import components
 from support.command_line import environment, eventually
+from support.door import door
 from support.serve import invoke, request, serving
 
 COUNTER = {"type": "counter", "name": "orders_total", "value": 1, "labels": {"shop": "a"}}
@@ -20,12 +21,17 @@ def _reports(server, event):
     return [report for report in map(json.loads, lines) if report["event"] == event]
 
 
-def _sum_at_the_end(server):
-    """Waits for a tick that begins after this call, stops the server and returns the last value of the counter."""
+def _ticked(server, count):
+    """Waits for so many ticks."""
     begun, end = len(_reports(server, "tick")), time.monotonic() + 30
-    while len(_reports(server, "tick")) < begun + 2:
+    while len(_reports(server, "tick")) < begun + count:
         assert time.monotonic() < end and server.process.poll() is None, server.output()
         time.sleep(0.05)
+
+
+def _sum_at_the_end(server):
+    """Waits for a tick that begins after this call, stops the server and returns the last value of the counter."""
+    _ticked(server, 2)
     server.process.terminate()
     assert server.process.wait(20) == 0, server.output()
     (stopped,) = _reports(server, "stopped")
@@ -56,6 +62,33 @@ def test_keeps_every_answered_increment_when_it_is_killed(tmp_path):
     assert answered
     with serving(*_arguments(path)) as server:
         assert len(answered) <= _sum_at_the_end(server) <= len(sent)
+
+
+def test_keeps_every_answered_push_and_deletion_when_it_is_killed(tmp_path):
+    path, sent = tmp_path / "state", {}
+    for turn in range(3):
+        with serving("--http", "127.0.0.1:0", *_arguments(path)) as server:
+            shown = _door(server, "GET", "/metrics")[1]
+            assert {line for line in shown.splitlines() if line.startswith("rows{")} == set(sent.values())
+            for job in range(40):
+                key = f"job-{job}"
+                if turn and job % 5 == turn:
+                    assert _door(server, "DELETE", f"/metrics/job/{key}")[0] == 202
+                    sent.pop(key, None)
+                elif turn == 0 or job % 2:
+                    assert _door(server, "PUT", f"/metrics/job/{key}", f"rows {turn}\n")[0] == 202
+                    sent[key] = f'rows{{instance="",job="{key}"}} {turn}'
+            server.process.kill()
+            server.process.wait()
+
+
+def test_ticks_at_multiples_of_its_period_on_the_wall_clock(tmp_path):
+    with door("--state", str(tmp_path / "state"), "--tick", "2s") as one:
+        assert one.put("/metrics/job/backup", "rows 7\n").status == 202
+        rows = ("rows", (("job", "backup"),))
+        eventually(lambda: len(one.receiver.samples().get(rows, [])) >= 2)
+        times = [when for when, _ in one.receiver.samples()[rows]]
+    assert [when % 2_000 for when in times] == [0] * len(times) and times == list(range(times[0], times[-1] + 1, 2_000))
 
 
 def test_refuses_a_file_that_another_process_uses_and_one_that_is_none(tmp_path):
