@@ -12,6 +12,7 @@ mod state;
 use crate::amp;
 use crate::aws::credentials_of;
 use crate::event::Rules;
+use crate::wire::Version;
 use aws_credential_types::Credentials;
 use std::collections::BTreeMap;
 use tracing_subscriber::filter::Targets;
@@ -36,6 +37,8 @@ pub const ENV_REMOTE_WRITE_URL: &str = "REMOTE_WRITE_URL";
 pub const ENV_AWS_PROMETHEUS_ENDPOINT: &str = "AWS_PROMETHEUS_ENDPOINT";
 /// `sigv4` (default) or `none`.
 pub const ENV_REMOTE_WRITE_AUTH: &str = "REMOTE_WRITE_AUTH";
+/// `1.0` (default) or `2.0`: the version of remote write that is sent. If the receiver takes no 2.0, 1.0 is sent.
+pub const ENV_REMOTE_WRITE_VERSION: &str = "REMOTE_WRITE_VERSION";
 /// The region to sign for. Default: the one in the AMP host's name, else [`ENV_AWS_REGION`], else
 /// [`ENV_AWS_DEFAULT_REGION`].
 pub const ENV_SIGV4_REGION: &str = "SIGV4_REGION";
@@ -87,6 +90,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct RemoteWriteSettings {
     pub url: Url,
+    pub version: Version,
     /// The region to sign for; `None` if requests are not signed.
     pub signing_region: Option<String>,
     /// Credentials in the environment. Without them, the usual sources are asked when they are needed.
@@ -195,6 +199,7 @@ impl<'v, V: Vars> Reader<'v, V> {
             None => Some(true),
             Some(_) => self.read(ENV_REMOTE_WRITE_AUTH, parse::is_sigv4),
         };
+        let version = self.read(ENV_REMOTE_WRITE_VERSION, parse::remote_write_version).unwrap_or_default();
         let url = self.remote_write_url();
         let set_region = self.read(ENV_SIGV4_REGION, parse::region);
         let url = url?;
@@ -202,7 +207,7 @@ impl<'v, V: Vars> Reader<'v, V> {
             Some(true) => set_region.or_else(|| self.default_region(&url)),
             _ => None,
         };
-        Some(RemoteWriteSettings { url, signing_region, credentials: self.credentials() })
+        Some(RemoteWriteSettings { url, version, signing_region, credentials: self.credentials() })
     }
 
     /// Returns `None` if there is no URL to read from, or an error about it.

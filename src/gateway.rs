@@ -36,6 +36,8 @@ mod relay;
 mod report;
 mod state;
 mod summary;
+#[cfg(test)]
+mod tests;
 mod tick;
 mod typed;
 mod watch;
@@ -51,7 +53,7 @@ pub use message_action::MessageAction;
 pub use otlp::{Otlp, OtlpDone, OtlpEncoding, OtlpError, OtlpResult};
 pub use push::{Push, PushError, PushResult, Pushed};
 pub use read::{ReadCall, ReadDone, ReadError, RemoteReader, reader_from_settings};
-pub use relay::{Counts, Relay, RelayError, RelayResult, Relayed, Version};
+pub use relay::{Counts, Relay, RelayError, RelayResult, Relayed};
 pub use report::{ListedEvent, Report};
 pub use state::State;
 pub use summary::{Stages, Summary};

@@ -164,8 +164,14 @@ pub const MAX_SERIES_HISTOGRAM_BYTES: usize = 1_000_000;
 /// <https://github.com/prometheus/compliance/tree/main/remotewrite>.
 pub const MAX_REQUEST_SERIES: usize = 10_000;
 
-/// Families whose metadata was sent lately, and is not sent again.
+/// A request of 2.0 of a sender is split after a 413, unless it is shorter: such a receiver takes nothing.
+pub const MIN_SPLIT_BYTES: usize = 16_000;
+
+/// Families whose metadata was sent lately, and is not sent again. With 2.0: families whose metadata is remembered for their samples.
 pub const MAX_KNOWN_FAMILIES: usize = 10_000;
+
+/// The texts of these families that are remembered with 2.0.
+pub const MAX_KNOWN_METADATA_BYTES: usize = 4 << 20;
 
 /// HTTP requests of one invocation. Events that are not settled by then are returned.
 pub const MAX_REQUESTS: u64 = 500;

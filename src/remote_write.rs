@@ -19,9 +19,9 @@ mod sender;
 
 pub use backoff::Backoff;
 pub use client::RemoteWriteClient;
-pub use deliver::deliver;
-pub use delivery::{Delivery, ItemOutcome, Outcomes};
-pub use http_status::{Disposition, describe, may_be_stored, retry_after};
+pub use deliver::{Manner, Origin, deliver};
+pub use delivery::{Counted, Delivery, ItemOutcome, Outcomes};
+pub use http_status::{Disposition, asks_for_version_1, describe, may_be_stored, retry_after, written};
 pub use sender::{Gate, IsOpen, OutOf, Sender, Sent};
 
 use crate::aws::{Answer, TransportError};

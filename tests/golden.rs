@@ -14,7 +14,7 @@ use amp_push_gateway::model::{ItemId, MetricType, STALE_MARKER, Timestamp};
 use amp_push_gateway::series::{Contradiction, SampleTableBuilder};
 use amp_push_gateway::store::MemoryStore;
 use amp_push_gateway::wire::messages::{TimeSeries, WriteRequest};
-use amp_push_gateway::wire::{Encoder, Limits, encode};
+use amp_push_gateway::wire::{Encoder, Form, Limits, encode};
 use bytes::Bytes;
 use prost::Message as _;
 use std::collections::BTreeMap;
@@ -80,7 +80,7 @@ fn run(message: &str) -> Stages {
         .unwrap();
     }
     stages.series.push_str(&contradictions);
-    for request in encode(&table, &Limits::default(), &mut Encoder::default()) {
+    for request in encode(&table, &Limits::default(), Form::V1, &mut Encoder::default()) {
         let protobuf = snap::raw::Decoder::new().decompress_vec(&request.body).unwrap();
         writeln!(stages.write_request, "{:#?}", WriteRequest::decode(protobuf.as_slice()).unwrap()).unwrap();
         for line in request.body.chunks(32) {

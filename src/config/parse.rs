@@ -5,6 +5,7 @@ use crate::amp;
 use crate::aws::is_region;
 use crate::limits::MAX_LABEL_VALUE_BYTES;
 use crate::model::{Label, LabelName, LabelSet};
+use crate::wire::Version;
 use std::borrow::Cow;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use url::Url;
@@ -20,6 +21,14 @@ pub(super) fn is_sigv4(text: &str) -> Result<bool, Problem> {
         "sigv4" => Ok(true),
         "none" => Ok(false),
         _ => Err(Problem::NotOneOf(&["sigv4", "none"])),
+    }
+}
+
+pub(super) fn remote_write_version(text: &str) -> Result<Version, Problem> {
+    match text {
+        "1.0" => Ok(Version::V1),
+        "2.0" => Ok(Version::V2),
+        _ => Err(Problem::NotOneOf(&["1.0", "2.0"])),
     }
 }
 

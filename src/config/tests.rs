@@ -50,6 +50,7 @@ fn requires_only_a_url_and_a_region_and_takes_empty_for_unset() {
     assert!(errors.to_string().starts_with("SIGV4_REGION: no region to sign for"));
     let empty = [
         "REMOTE_WRITE_AUTH",
+        "REMOTE_WRITE_VERSION",
         "SIGV4_REGION",
         "READ_URL",
         "DEAD_LETTER_QUEUE_URL",
@@ -61,10 +62,21 @@ fn requires_only_a_url_and_a_region_and_takes_empty_for_unset() {
     ];
     let settings = read_with(&empty.map(|name| (name, ""))).unwrap();
     assert_eq!(settings.remote_write.signing_region.as_deref(), Some("eu-west-1"));
+    assert_eq!(settings.remote_write.version, Version::V1);
     assert_eq!(settings.rules.max_sample_age_ms, 3_600_000);
     assert_eq!(settings.rules.max_sample_lead_ms, 10_000);
     assert_eq!(settings.dead_letters.late_samples, LateSamples::DeadLetter);
     assert!(settings.dead_letters.queue_url.is_none());
+}
+
+#[test]
+fn takes_only_the_two_versions_of_remote_write() {
+    let version = |text| read_with(&[("REMOTE_WRITE_VERSION", text)]).map(|settings| settings.remote_write.version);
+    assert_eq!((version("1.0").unwrap(), version("2.0").unwrap()), (Version::V1, Version::V2));
+    for text in ["1", "2", "0.1.0", "2.0.0", "v2", " 2.0"] {
+        let error = version(text).unwrap_err().to_string();
+        assert_eq!(error, format!("REMOTE_WRITE_VERSION={text}: expected 1.0 or 2.0"));
+    }
 }
 
 #[test]

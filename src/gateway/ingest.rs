@@ -4,7 +4,7 @@ use super::event_texts::EventTexts;
 use super::journal::{self, Journal};
 use super::watch::Watch;
 use super::writer::Writer;
-use super::{Batch, Groups, Ledger, Message, Stages, State, Summary, Trigger, message_action, metadata};
+use super::{Batch, Groups, Ledger, Message, Stages, State, Summary, Trigger, message_action};
 use crate::amp::SIGNING_NAME;
 use crate::aws::{CredentialsSource, HttpTransport, Signed, Signer, Transport};
 use crate::config::{LateSamples, RemoteWriteSettings, Settings, StateSettings};
@@ -40,7 +40,6 @@ pub struct Gateway<T, D> {
     late_samples: LateSamples,
     pub(super) writer: Writer<T>,
     pub(super) dead_letters: Option<D>,
-    pub(super) known_metadata: metadata::Known,
     /// The table, if there is one.
     pub(super) state: Option<State>,
     /// Its pushed groups.
@@ -112,9 +111,8 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         Ok(Self {
             rules: settings.rules.clone(),
             late_samples: settings.dead_letters.late_samples,
-            writer: Writer::new(&settings.remote_write.url, transport)?,
+            writer: Writer::new(&settings.remote_write, transport)?,
             dead_letters,
-            known_metadata: metadata::Known::default(),
             state: None,
             groups: None,
         })
@@ -294,7 +292,7 @@ fn rejection(contradiction: &Contradiction<'_>) -> Rejection {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 #[cfg(test)]
 mod tests_of_sending;
 #[cfg(test)]

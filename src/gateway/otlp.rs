@@ -84,6 +84,7 @@ impl<T: Transport, D> Gateway<T, D> {
             done.summary.stages.read += watch.lap();
             done.summary.received = done.summary.received.max(part.items);
             next = part.end;
+            metadata::remember(&self.writer, part.families.iter().map(metadata_of));
             families.append(&mut part.families);
             // A future of this size has no place in those of all routes.
             Box::pin(self.write_part(request, part, &mut done, &mut watch)).await;
@@ -99,14 +100,8 @@ impl<T: Transport, D> Gateway<T, D> {
             OtlpResult::Failed { failure, retry_after }
         } else {
             let Otlp { now, request_id, deadline, .. } = *request;
-            let families = families.iter().map(|Family { name, metric_type, help, unit }| Metadata {
-                family: name.as_str(),
-                metric_type: *metric_type,
-                help,
-                unit,
-            });
-            summary.sent.requests +=
-                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await.requests;
+            let families = families.iter().map(metadata_of);
+            summary.sent.requests += metadata::send(&self.writer, families, now, request_id, deadline).await.requests;
             OtlpResult::Stored { rejected_points, first: first.or(warning) }
         };
         summary.messages = 1;
@@ -176,6 +171,10 @@ impl<T: Transport, D> Gateway<T, D> {
         done.summary.errored += journalled.events.len() as u64 - typed;
         done.failure = journal::joined(outcomes.failure, journalled.failure);
     }
+}
+
+fn metadata_of<'f>(Family { name, metric_type, help, unit }: &'f Family<'_>) -> Metadata<'f> {
+    Metadata { family: name.as_str(), metric_type: *metric_type, help, unit }
 }
 
 /// The outcomes of the parts that are written.

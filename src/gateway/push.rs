@@ -169,15 +169,9 @@ impl<T: Transport, D> Gateway<T, D> {
         };
         if !matches!(result, PushResult::Failed { .. }) {
             let Push { body, now, request_id, deadline, .. } = *push;
-            let named: Vec<_> = body.families().filter_map(|family| Some((metadata_name(family)?, family))).collect();
-            let families = named.iter().map(|(name, family)| Metadata {
-                family: name.as_str(),
-                metric_type: family.metric_type(),
-                help: family.help().unwrap_or_default(),
-                unit: family.unit().unwrap_or_default(),
-            });
-            summary.sent.requests +=
-                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await.requests;
+            let named = names_of_metadata(body);
+            let families = named.iter().map(metadata_of);
+            summary.sent.requests += metadata::send(&self.writer, families, now, request_id, deadline).await.requests;
         }
         summary.stages.total = watch.total();
         Ok(Pushed { result, summary })
@@ -222,6 +216,20 @@ fn families<'p>(push: &Push<'p>, repeated: &Repeated) -> Vec<MetricFamily<'p>> {
         families.extend(name.map(|name| MetricFamily { name, metric_type, help, unit, series: kept }));
     }
     families
+}
+
+/// Returns the families that have metadata, with their names.
+fn names_of_metadata<'x>(body: &'x Exposition<'_>) -> Vec<(MetricName<'x>, Family<'x>)> {
+    body.families().filter_map(|family| Some((metadata_name(family)?, family))).collect()
+}
+
+fn metadata_of<'n>((name, family): &'n (MetricName<'_>, Family<'_>)) -> Metadata<'n> {
+    Metadata {
+        family: name.as_str(),
+        metric_type: family.metric_type(),
+        help: family.help().unwrap_or_default(),
+        unit: family.unit().unwrap_or_default(),
+    }
 }
 
 /// Returns the name of a family that has metadata, as its series are named.

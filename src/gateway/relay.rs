@@ -7,6 +7,7 @@
 //!   written.
 //! * The receiver decides about ages. Stale markers and native histograms stay as they are, and exemplars are left out.
 //! * A request of which nothing would change is sent as it came ([`forward`]). It is taken apart only if the receiver refuses it.
+//! * If 2.0 is sent, the sender gets the receiver's answer and counts, as if the gateway were not there ([`Origin::Sender`]).
 
 mod forward;
 
@@ -19,9 +20,10 @@ use crate::model::{
     ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, Reason, Rejection, STALE_MARKER, Timestamp,
     Value,
 };
+use crate::remote_write::Origin;
 use crate::series::SampleTableBuilder;
-use crate::wire::Metadata;
 use crate::wire::incoming::{Part, ReadError, Series, read_v1, read_v2};
+use crate::wire::{Metadata, Version};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -40,13 +42,6 @@ pub struct Relay<'r> {
     pub request_id: &'r str,
     /// When all requests must be answered.
     pub deadline: Instant,
-}
-
-/// The version of remote write.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Version {
-    V1,
-    V2,
 }
 
 /// The result of a request that can be read.
@@ -93,7 +88,7 @@ pub enum RelayError {
 impl<T: Transport, D> Gateway<T, D> {
     /// Writes a request of a sender, and returns when every sample has an outcome or the deadline is near.
     pub async fn relay<'r>(&'r self, relay: &Relay<'r>) -> Result<Relayed, RelayError> {
-        let mut sender = self.writer.sender(relay.request_id, relay.deadline);
+        let mut sender = self.writer.sender(relay.request_id, relay.deadline).passing_on();
         let answers = match self.forward(relay, &mut sender).await {
             Ok(relayed) => return Ok(relayed),
             Err(answers) => answers,
@@ -114,7 +109,8 @@ impl<T: Transport, D> Gateway<T, D> {
         });
         stages.merge = watch.lap();
         let messages = [ItemId(0)];
-        let written = self.writer.write_with(sender, &answers, &table, &messages).await;
+        metadata::remember(&self.writer, families.iter().copied());
+        let written = self.writer.write_with(sender, Origin::Sender, &answers, &table, &messages).await;
         let outcomes = written.delivery.outcomes(|_| false);
         stages.encode = written.encoding;
         stages.send = watch.lap().saturating_sub(written.encoding);
@@ -139,6 +135,11 @@ impl<T: Transport, D> Gateway<T, D> {
                 Kind::Histogram => counts.histograms += 1,
             },
         );
+        for counted in &outcomes.counted {
+            counts.samples += counted.samples;
+            counts.histograms += counted.histograms;
+            summary.accept(counted.reason, counted.samples + counted.histograms);
+        }
         let first = first.or_else(|| refused.map(|(_, rejection)| rejection.detail.to_string()));
         let result = if summary.errored > 0 {
             let failure = outcomes.failure.clone().unwrap_or_else(|| "it could not be sent".to_owned());
@@ -146,8 +147,7 @@ impl<T: Transport, D> Gateway<T, D> {
         } else {
             let Relay { now, request_id, deadline, .. } = *relay;
             let families = families.into_iter();
-            summary.sent.requests +=
-                metadata::send(&self.writer, &self.known_metadata, families, now, request_id, deadline).await.requests;
+            summary.sent.requests += metadata::send(&self.writer, families, now, request_id, deadline).await.requests;
             match first {
                 Some(first) => RelayResult::Rejected { rejected: summary.rejected, of: summary.received, first },
                 None => RelayResult::Stored,

@@ -124,6 +124,16 @@ impl Summary {
         first
     }
 
+    /// Counts as delivered what the receiver has written of items that count as rejected for `reason`.
+    pub(super) fn accept(&mut self, reason: Reason, written: u64) {
+        let rejected = &mut self.rejected_by[reason as usize];
+        let written = written.min(*rejected);
+        *rejected -= written;
+        self.rejected -= written;
+        self.delivered += written;
+        self.samples += written;
+    }
+
     /// The numbers of an invocation that failed by a defect: every message is returned. The number of events is not
     /// known, so each message counts as one.
     pub fn all_returned(messages: u64) -> Self {

@@ -28,7 +28,7 @@ mod summary;
 mod writers;
 
 use super::writer::Writer;
-use super::{Gateway, State, metadata};
+use super::{Gateway, State};
 use crate::aggregate::{SummaryWindow, TypedState};
 use crate::aws::Transport;
 use crate::blob::BlobError;
@@ -124,7 +124,6 @@ pub(super) struct Ticker<'g, T, D> {
     pub(super) store: &'g Arc<dyn Store>,
     pub(super) writer: &'g Writer<T>,
     pub(super) dead_letters: Option<&'g D>,
-    pub(super) known: &'g metadata::Known,
     pub(super) rules: &'g TickRules,
 }
 
@@ -342,8 +341,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         rules: &TickRules,
         call: &TickCall<'_>,
     ) -> Result<TickSummary, TickError> {
-        let (writer, known) = (&self.writer, &self.known_metadata);
-        Ticker { store, writer, dead_letters: self.dead_letters.as_ref(), known, rules }.tick(call).await
+        Ticker { store, writer: &self.writer, dead_letters: self.dead_letters.as_ref(), rules }.tick(call).await
     }
 }
 

@@ -1,9 +1,11 @@
 //! Writes sample tables to the receiver. Every use case with samples ends here.
 
+use super::metadata::Known;
 use crate::aws::Transport;
+use crate::config::RemoteWriteSettings;
 use crate::limits::MAX_REQUESTS;
 use crate::model::ItemId;
-use crate::remote_write::{Answered, Delivery, Gate, RemoteWriteClient, Sender, Sent, deliver};
+use crate::remote_write::{Answered, Delivery, Gate, Manner, Origin, RemoteWriteClient, Sender, Sent, deliver};
 use crate::series::SampleTable;
 use crate::wire;
 use bytes::Bytes;
@@ -16,6 +18,8 @@ use tokio::time::Instant;
 pub(super) struct Writer<T> {
     client: RemoteWriteClient<T>,
     limits: wire::Limits,
+    /// The metadata of families.
+    pub(super) known: Known,
     /// The encoder of the last invocation, so that its memory is used again.
     encoder: Mutex<wire::Encoder>,
 }
@@ -32,9 +36,14 @@ pub(super) struct Written<'t, 'a> {
 }
 
 impl<T: Transport> Writer<T> {
-    pub(super) fn new(url: &url::Url, transport: T) -> Result<Self, http::uri::InvalidUri> {
-        let client = RemoteWriteClient::new(url, transport)?;
-        Ok(Self { client, limits: wire::Limits::default(), encoder: Mutex::default() })
+    pub(super) fn new(settings: &RemoteWriteSettings, transport: T) -> Result<Self, http::uri::InvalidUri> {
+        let client = RemoteWriteClient::new(&settings.url, transport)?.with_version(settings.version);
+        Ok(Self { client, limits: wire::Limits::default(), known: Known::default(), encoder: Mutex::default() })
+    }
+
+    /// Returns the version that the receiver takes, as far as it is known.
+    pub(super) fn version(&self) -> wire::Version {
+        self.client.version()
     }
 
     /// Sends all samples of `table` before `deadline`. `messages` has the first item of each message.
@@ -59,7 +68,7 @@ impl<T: Transport> Writer<T> {
         deadline: Instant,
     ) -> Written<'t, 'a> {
         let sender = self.sender(request_id, deadline).with_max_requests(max_requests).with_gate(gate);
-        self.write_with(sender, &[], table, messages).await
+        self.write_with(sender, Origin::Items, &[], table, messages).await
     }
 
     /// Returns a sender of its own for one invocation.
@@ -71,19 +80,23 @@ impl<T: Transport> Writer<T> {
     pub(super) async fn write_with<'t, 'a>(
         &self,
         mut sender: Sender<'_, T>,
+        origin: Origin,
         answers: &[Answered],
         table: &'t SampleTable<'a>,
         messages: &'t [ItemId],
     ) -> Written<'t, 'a> {
         let mut encoder = std::mem::take(&mut *self.encoder.lock().unwrap_or_else(PoisonError::into_inner));
-        let (delivery, encoding) = deliver(&mut sender, table, messages, &self.limits, &mut encoder, answers).await;
+        let Self { limits, known, .. } = self;
+        let manner = Manner { limits, encoder: &mut encoder, families: known, origin, answers };
+        // Boxed: every future that waits for it would hold its kilobytes.
+        let (delivery, encoding) = Box::pin(deliver(&mut sender, table, messages, manner)).await;
         *self.encoder.lock().unwrap_or_else(PoisonError::into_inner) = encoder.trimmed();
         Written { delivery, sent: sender.sent(), retry_after: sender.retry_after(), encoding }
     }
 
-    /// Sends one block, once.
+    /// Sends one block of 1.0, once.
     pub(super) async fn send(&self, block: Bytes, timeout: Duration) -> Answered {
-        self.client.send(block, timeout).await
+        self.client.send(block, wire::Version::V1, timeout).await
     }
 
     pub(super) async fn warm(&self) {

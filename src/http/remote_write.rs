@@ -8,7 +8,8 @@ use super::media_type::MediaType;
 use super::{Request, Response};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
-use crate::gateway::{Counts, Relay, RelayResult, Relayed, Version};
+use crate::gateway::{Counts, Relay, RelayResult, Relayed};
+use crate::wire::Version;
 use crate::wire::incoming::decode_block;
 
 const WRITTEN: [&str; 3] = [

@@ -33,7 +33,7 @@ mod shares;
 use super::bisect::{Bisection, PartAnswer, Step, Suspect};
 use super::error_text::{self, NamedSample, names_a_limit, reason};
 use super::sender::OutOf;
-use super::{Answered, Disposition, describe, may_be_stored};
+use super::{Answered, Disposition, describe, may_be_stored, written};
 use crate::model::{ItemId, Reason, Rejection};
 use crate::series::{Sample, SampleTable};
 use items::Items;
@@ -53,8 +53,18 @@ pub struct Delivery<'t, 'a> {
     /// One for each answer that refused something.
     refusals: Vec<Rejection>,
     refused: BTreeMap<ItemId, Refused>,
+    counted: Vec<Counted>,
     failure: Option<String>,
     shares: Shares<'t>,
+}
+
+/// Counts of what a receiver has written of a request that it refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counted {
+    /// All samples of the request are refused for this reason, because nobody knows which are written.
+    pub reason: Reason,
+    pub samples: u64,
+    pub histograms: u64,
 }
 
 /// The request that is under way.
@@ -88,6 +98,7 @@ impl<'t, 'a> Delivery<'t, 'a> {
             current: None,
             refusals: Vec::new(),
             refused: BTreeMap::new(),
+            counted: Vec::new(),
             failure: None,
         }
     }
@@ -158,6 +169,54 @@ impl<'t, 'a> Delivery<'t, 'a> {
         let settles = self.part_answered(answer, &part, &items, &mut bisection);
         self.current = Some(Current { request, part, bisection: Some((items, bisection)) });
         settles
+    }
+
+    /// Takes the last answer to the part if nothing of it is sent again. The receiver of 2.0 has written what it takes, and counts it.
+    pub fn refused_as_counted(&mut self, answer: &Answered) {
+        self.shares.requests += 1;
+        let Some(mut current) = self.current.take() else { return };
+        let part = std::mem::take(&mut current.part);
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        let text = answer.as_ref().map(error_text::judged).unwrap_or_default();
+        let may_pass = status != 413 && names_a_limit(&text);
+        if may_pass {
+            self.fail(describe(answer));
+        } else {
+            let reason = if status == 413 { Reason::TooLarge } else { reason(&text) };
+            let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
+            self.refusals.push(Rejection::new(reason, describe(answer)));
+            let (sent, written) = (self.counts_of(&part), written(answer));
+            let [samples, histograms] = [0, 1].map(|kind| written[kind].min(sent[kind]));
+            self.counted.push(Counted { reason, samples, histograms });
+            let samples = self.table.samples();
+            for sample in with_equals(samples, &part) {
+                self.states[sample].set_refused();
+                self.refuse(samples[sample].item, refusal, false);
+            }
+        }
+        let Some((items, bisection)) = &mut current.bisection else { return };
+        let answer = if may_pass { PartAnswer::Failed } else { PartAnswer::Stored };
+        if let Step::Settled(settled) = bisection.answer(answer)
+            && may_pass
+        {
+            bisection.withhold(&items.behind(&settled, self.table.samples()));
+        }
+        self.current = Some(current);
+    }
+
+    /// Returns how many samples and native histograms the part has that is sent now.
+    pub fn counts_of_part(&self) -> [u64; 2] {
+        self.current.as_ref().map_or([0; 2], |current| self.counts_of(&current.part))
+    }
+
+    fn counts_of(&self, part: &[usize]) -> [u64; 2] {
+        let samples = self.table.samples();
+        let distinct = part.chunk_by(|&a, &b| samples[a].is_same_sample(&samples[b]));
+        let mut counts = [0; 2];
+        for equals in distinct {
+            counts[usize::from(samples[equals[0]].is_histogram())] += 1;
+        }
+        counts
     }
 
     /// Notes that no further request may begin: messages with a refused item are given up.

@@ -25,6 +25,8 @@ const ERROR_TEXT_PATIENCE: Duration = Duration::from_millis(500);
 /// | 401, 403 | `Unauthorized` | reload credentials and sign again, once | errored |
 /// | 408, 429, 5xx, no answer in time, network error, not HTTP | `Recoverable` | wait longer each time; `Retry-After` up to 30 s | errored |
 /// | anything else (3xx, 404, 405, 415), no credentials | `Unrecoverable` | no retry, and no further request now | errored |
+///
+/// To a request of 2.0 a 415 has another meaning, and so has a 2xx without counts: see [`asks_for_version_1`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Disposition {
     /// All samples are stored.
@@ -63,6 +65,31 @@ impl Disposition {
             Ok(_) | Err(TransportError::Credentials(_)) => Self::Unrecoverable,
         }
     }
+}
+
+/// The headers of 2.0 that count what a receiver has written: samples, native histograms and exemplars.
+const WRITTEN: [&str; 3] = [
+    "x-prometheus-remote-write-samples-written",
+    "x-prometheus-remote-write-histograms-written",
+    "x-prometheus-remote-write-exemplars-written",
+];
+
+/// Reports whether the answer to a request of 2.0 with samples comes from a receiver that takes only 1.0. It refuses the type
+/// of the body. Or it does not look at the type, and finds nothing in the body. Then it answers 2xx without the counts that 2.0
+/// demands. In both cases nothing is stored.
+pub fn asks_for_version_1(answer: &Answered) -> bool {
+    match answer {
+        Ok(Answer { status: 415, .. }) => true,
+        Ok(Answer { status: 200..=299, headers, .. }) => !WRITTEN.iter().any(|name| headers.contains_key(*name)),
+        _ => false,
+    }
+}
+
+/// Returns how many samples and native histograms the receiver has written of a request of 2.0. A missing count is 0.
+pub fn written(answer: &Answered) -> [u64; 2] {
+    let Ok(Answer { headers, .. }) = answer else { return [0; 2] };
+    let count = |name| headers.get(name)?.to_str().ok()?.trim().parse().ok();
+    [WRITTEN[0], WRITTEN[1]].map(|name| count(name).unwrap_or(0))
 }
 
 /// Returns how much of a body is read. The error text of 400, 409 and 422 decides the outcome of items, so it must arrive whole. A 429
@@ -114,7 +141,7 @@ pub fn describe(answer: &Answered) -> String {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use http::HeaderValue;
+    use http::{HeaderName, HeaderValue};
 
     const NOW: u64 = 1_676_398_020;
 
@@ -184,6 +211,29 @@ mod tests {
         assert!(may_be_stored(&Err(TransportError::Timeout)));
         assert!(!may_be_stored(&Err(TransportError::Connect(String::new()))));
     }
+
+    #[test]
+    fn takes_a_receiver_without_counts_for_one_of_version_1() {
+        let with = |status, names: &[&'static str]| {
+            let headers = names.iter().map(|name| (HeaderName::from_static(name), HeaderValue::from_static("3")));
+            Ok(Answer { status, headers: headers.collect(), body: Bytes::new() })
+        };
+        for status in [415, 200, 202, 204] {
+            assert!(asks_for_version_1(&with(status, &[])), "{status}");
+        }
+        for status in [400, 404, 406, 500] {
+            assert!(!asks_for_version_1(&with(status, &[])), "{status}");
+        }
+        for name in WRITTEN {
+            assert!(!asks_for_version_1(&with(204, &[name])), "{name}");
+            assert!(asks_for_version_1(&with(415, &[name])), "{name}");
+        }
+        assert!(!asks_for_version_1(&Err(TransportError::Timeout)));
+        assert_eq!(written(&with(400, &WRITTEN)), [3, 3]);
+        assert_eq!(written(&with(400, &[WRITTEN[1]])), [0, 3]);
+        assert_eq!(written(&Err(TransportError::Timeout)), [0, 0]);
+    }
+
     #[test]
     fn requires_the_text_of_an_answer_only_if_the_text_decides() {
         for status in [200, 204, 299] {

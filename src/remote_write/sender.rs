@@ -1,8 +1,9 @@
 //! Sends one body until it has its last answer, with retries, within the time and the requests of an invocation.
 
-use super::{Answered, Backoff, Disposition, RemoteWriteClient, describe, retry_after};
+use super::{Answered, Backoff, Disposition, RemoteWriteClient, asks_for_version_1, describe, retry_after, written};
 use crate::aws::{Transport, TransportError};
 use crate::limits::{MAX_LOGGED_FAILURES, MAX_REQUESTS};
+use crate::wire::Version;
 use bytes::Bytes;
 use std::fmt;
 use std::pin::Pin;
@@ -14,6 +15,9 @@ const SHORTEST_TRY: Duration = Duration::from_millis(50);
 
 /// The longest wait for one answer: a receiver that hangs leaves time for another try.
 const LONGEST_TRY: Duration = Duration::from_secs(10);
+
+/// A sender of remote write is asked to wait so long if a retry cannot help before an operator acts.
+const OPERATOR_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Decides before each request, retries included, whether it may still be sent.
 pub trait Gate: Sync + fmt::Debug {
@@ -39,6 +43,8 @@ pub struct Sender<'c, T> {
     logged: u32,
     /// The receiver failed at every try of a request, so others are tried only once.
     exhausted: bool,
+    /// The samples are those of a sender of remote write. So requests of 2.0 are tried only once.
+    is_passed_on: bool,
     /// Credentials were reloaded after a 401 or 403.
     reloaded: bool,
     /// Why no further request begins.
@@ -80,6 +86,7 @@ impl<'c, T: Transport> Sender<'c, T> {
             retry_after: None,
             logged: 0,
             exhausted: false,
+            is_passed_on: false,
             reloaded: false,
             stopped: None,
         }
@@ -97,6 +104,12 @@ impl<'c, T: Transport> Sender<'c, T> {
         Self { gate, ..self }
     }
 
+    /// Leaves it to a sender of remote write to send requests of 2.0 again. Its backoff would have no effect, if there were another one.
+    #[must_use]
+    pub fn passing_on(self) -> Self {
+        Self { is_passed_on: true, ..self }
+    }
+
     pub fn sent(&self) -> Sent {
         self.sent
     }
@@ -104,6 +117,11 @@ impl<'c, T: Transport> Sender<'c, T> {
     /// Returns the last `Retry-After` of the receiver.
     pub fn retry_after(&self) -> Option<Duration> {
         self.retry_after
+    }
+
+    /// Returns the version that the receiver takes, as far as it is known.
+    pub fn version(&self) -> Version {
+        self.client.version()
     }
 
     /// Returns an error if no further request may begin.
@@ -122,25 +140,37 @@ impl<'c, T: Transport> Sender<'c, T> {
     }
 
     /// Sends `body` until an answer decides something, or the tries, requests or time are used up. `retrying` gets every answer but
-    /// the last, which is returned.
+    /// the last, which is returned. If that one [`asks_for_version_1`], all later requests should be of 1.0.
     ///
     /// # Errors
     /// [`OutOf`] if nothing was sent.
-    pub async fn send(&mut self, body: &Bytes, mut retrying: impl FnMut(&Answered)) -> Result<Answered, OutOf> {
+    pub async fn send(
+        &mut self,
+        body: &Bytes,
+        version: Version,
+        mut retrying: impl FnMut(&Answered),
+    ) -> Result<Answered, OutOf> {
         self.may_send()?;
         self.pass_gate().await?;
         let mut tries = 0;
         loop {
             let timeout = self.deadline.saturating_duration_since(Instant::now()).min(LONGEST_TRY);
-            let answer = self.client.send(body.clone(), timeout).await;
+            let answer = self.client.send(body.clone(), version, timeout).await;
             tries += 1;
             if !matches!(answer, Err(TransportError::Credentials(_))) {
                 self.sent.requests += 1;
                 self.sent.retries += u64::from(tries > 1);
                 self.sent.bytes += body.len() as u64;
             }
-            let Some(wait) = self.wait_before_retry(&answer, tries) else {
+            if version == Version::V2 && asks_for_version_1(&answer) {
+                self.client.fall_back(&answer);
+                return Ok(answer);
+            }
+            let Some(wait) = self.wait_before_retry(&answer, version, tries) else {
                 let is_unrecoverable = Disposition::of(&answer) == Disposition::Unrecoverable;
+                if self.is_passed_on && version == Version::V2 && needs_an_operator(&answer) {
+                    self.retry_after = Some(OPERATOR_PATIENCE);
+                }
                 self.stopped = is_unrecoverable.then_some(OutOf::SameAnswer);
                 return Ok(answer);
             };
@@ -166,7 +196,7 @@ impl<'c, T: Transport> Sender<'c, T> {
     }
 
     /// Returns how long to wait before the same body is sent again; `None` if this answer is the last.
-    fn wait_before_retry(&mut self, answer: &Answered, tries: u32) -> Option<Duration> {
+    fn wait_before_retry(&mut self, answer: &Answered, version: Version, tries: u32) -> Option<Duration> {
         let disposition = Disposition::of(answer);
         if disposition == Disposition::Stored {
             return None;
@@ -180,6 +210,7 @@ impl<'c, T: Transport> Sender<'c, T> {
             }
             Disposition::Recoverable { .. } if self.exhausted => return None,
             Disposition::Recoverable { at_once: true } if tries == 1 => Duration::ZERO,
+            Disposition::Recoverable { .. } if self.is_passed_on && version == Version::V2 => return None,
             Disposition::Recoverable { .. } => {
                 let backoff = self.backoff.wait(tries, fastrand::f64());
                 // Jittered upward: senders that were sent away together must not come back together.
@@ -194,6 +225,28 @@ impl<'c, T: Transport> Sender<'c, T> {
         self.may_send_after(wait).is_ok().then_some(wait)
     }
 
+    /// Logs a success that counts fewer than the `sent` samples and native histograms. The status decides about outcomes, because a
+    /// receiver of 2.0 may answer 2xx only if all is written. But one that removes duplicates may count only what it stores.
+    pub(super) fn check_counts(&mut self, answer: &Answered, sent: [u64; 2]) {
+        let [samples, histograms] = written(answer);
+        if Disposition::of(answer) != Disposition::Stored || (samples >= sent[0] && histograms >= sent[1]) {
+            return;
+        }
+        self.logged += 1;
+        if self.logged <= MAX_LOGGED_FAILURES {
+            let request_id = self.request_id;
+            let [sent_samples, sent_histograms] = sent;
+            tracing::warn!(
+                request_id,
+                sent_samples,
+                samples,
+                sent_histograms,
+                histograms,
+                "the receiver took a request, and counts fewer samples than it has"
+            );
+        }
+    }
+
     /// Logs an answer that did not store its request.
     pub fn log(&mut self, answer: &Answered) {
         self.logged += 1;
@@ -201,6 +254,11 @@ impl<'c, T: Transport> Sender<'c, T> {
             tracing::warn!(request_id = self.request_id, answer = describe(answer), "request failed");
         }
     }
+}
+
+/// Reports whether settings, credentials or permissions are wrong, or something before the receiver is.
+fn needs_an_operator(answer: &Answered) -> bool {
+    matches!(Disposition::of(answer), Disposition::Unauthorized | Disposition::Unrecoverable | Disposition::Foreign)
 }
 
 impl fmt::Display for OutOf {

@@ -8,8 +8,8 @@
 //! * If a series does not fit into one request, it continues in the next one. So requests must be sent one after another.
 //! * Equal samples of several items are never in two requests.
 
-use super::histogram;
 use super::write_request::Writer;
+use super::{Form, Version, histogram, request_v2};
 use crate::limits::{
     MAX_REQUEST_BLOCK_BYTES, MAX_REQUEST_PROTOBUF_BYTES, MAX_REQUEST_SERIES, MAX_SERIES_HISTOGRAM_BYTES,
     MAX_SERIES_SAMPLES,
@@ -38,6 +38,7 @@ pub struct Limits {
 pub struct EncodedRequest {
     /// The snappy block.
     pub body: Bytes,
+    pub version: Version,
     /// The length of the protobuf in bytes.
     pub decoded_len: usize,
     /// Positions in [`SampleTable::samples`].
@@ -49,6 +50,8 @@ pub struct EncodedRequest {
 pub struct Encoder {
     snappy: snap::raw::Encoder,
     protobuf: Vec<u8>,
+    /// The series of a request of 2.0, which stand behind its symbols.
+    series: Vec<u8>,
     block: Vec<u8>,
 }
 
@@ -56,6 +59,7 @@ pub struct Encoder {
 pub struct Requests<'e, 'a> {
     table: &'e SampleTable<'a>,
     limits: &'e Limits,
+    form: Form<'e>,
     /// The first sample that is in no request yet.
     next: usize,
     /// Requests that were too long and were cut, the earliest last.
@@ -64,16 +68,21 @@ pub struct Requests<'e, 'a> {
 }
 
 /// Cuts the table into requests.
-pub fn encode<'e, 'a>(table: &'e SampleTable<'a>, limits: &'e Limits, encoder: &'e mut Encoder) -> Requests<'e, 'a> {
-    Requests { table, limits, next: 0, halves: Vec::new(), encoder }
+pub fn encode<'e, 'a>(
+    table: &'e SampleTable<'a>,
+    limits: &'e Limits,
+    form: Form<'e>,
+    encoder: &'e mut Encoder,
+) -> Requests<'e, 'a> {
+    Requests { table, limits, form, next: 0, halves: Vec::new(), encoder }
 }
 
 /// Encodes a selection of the samples of one request, in their order, into one request of any size.
 ///
 /// Returns `None` only if snappy refuses the input, which it does above 4 GiB, or if a series does not fit. A series that was in one
 /// request fits.
-pub fn encode_selection(table: &SampleTable<'_>, samples: &[Sample]) -> Option<Bytes> {
-    let (taken, body) = Encoder::default().block(table, samples, usize::MAX);
+pub fn encode_selection(table: &SampleTable<'_>, samples: &[Sample], form: Form<'_>) -> Option<Bytes> {
+    let (taken, body) = Encoder::default().block(table, samples, usize::MAX, form);
     body.filter(|_| taken == samples.len())
 }
 
@@ -87,7 +96,7 @@ impl Encoder {
     /// Frees the memory of a large request, because few invocations need it.
     #[must_use]
     pub fn trimmed(mut self) -> Self {
-        for buffer in [&mut self.protobuf, &mut self.block] {
+        for buffer in [&mut self.protobuf, &mut self.series, &mut self.block] {
             if buffer.capacity() > MAX_KEPT_BYTES {
                 *buffer = Vec::new();
             }
@@ -97,19 +106,29 @@ impl Encoder {
 
     /// Returns the snappy block of the first of `samples`, and how many are in it. As many are taken as fit into `decoded` bytes and
     /// contain no series twice. Leaves their protobuf in `self.protobuf`. The block is `None` only if snappy refuses the input.
-    fn block(&mut self, table: &SampleTable<'_>, samples: &[Sample], decoded: usize) -> (usize, Option<Bytes>) {
+    fn block(
+        &mut self,
+        table: &SampleTable<'_>,
+        samples: &[Sample],
+        decoded: usize,
+        form: Form<'_>,
+    ) -> (usize, Option<Bytes>) {
         // In one piece: a buffer that grows by doubling leaves holes of the same size.
         self.protobuf.clear();
         self.protobuf.reserve(decoded.min(samples.len() * SAMPLE_BYTES).min(MAX_REQUEST_PROTOBUF_BYTES));
-        let mut writer = Writer::new(table, &mut self.protobuf);
-        let (mut taken, mut last_series) = (0, None);
-        for piece in pieces(table, samples).take(MAX_REQUEST_SERIES) {
-            let series = samples[piece.start].series;
-            if last_series == Some(series) || !writer.series(&samples[piece.clone()], decoded) {
-                break;
+        let taken = match form {
+            Form::V1 => {
+                let mut writer = Writer::new(table, &mut self.protobuf);
+                take(table, samples, |piece| writer.series(piece, decoded))
             }
-            (taken, last_series) = (piece.end, Some(series));
-        }
+            Form::V2 { families, apart } => {
+                let mut writer = request_v2::Writer::new(table, families, &mut self.protobuf, &mut self.series);
+                writer.is_apart = apart;
+                let taken = take(table, samples, |piece| writer.series(piece, decoded));
+                self.protobuf.extend_from_slice(&self.series);
+                taken
+            }
+        };
         let longest = snap::raw::max_compress_len(self.protobuf.len());
         if self.block.len() < longest {
             // The kernel gives zeroed pages and touches only those that are written.
@@ -122,13 +141,22 @@ impl Encoder {
 
 impl Default for Encoder {
     fn default() -> Self {
-        Self { snappy: snap::raw::Encoder::new(), protobuf: Vec::new(), block: Vec::new() }
+        Self { snappy: snap::raw::Encoder::new(), protobuf: Vec::new(), series: Vec::new(), block: Vec::new() }
     }
 }
 
 impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Encoder").finish_non_exhaustive()
+    }
+}
+
+impl Requests<'_, '_> {
+    /// Goes back to the request that begins with the sample `first`. This and all later requests are of 1.0, and of its sizes.
+    pub fn fall_back(&mut self, first: usize) {
+        self.form = Form::V1;
+        self.next = first;
+        self.halves.clear();
     }
 }
 
@@ -142,7 +170,7 @@ impl Iterator for Requests<'_, '_> {
             if range.is_empty() {
                 return None;
             }
-            let (taken, body) = self.encoder.block(self.table, &all[range.clone()], self.limits.decoded);
+            let (taken, body) = self.encoder.block(self.table, &all[range.clone()], self.limits.decoded, self.form);
             let samples = range.start..range.start + taken;
             self.next = self.next.max(samples.end);
             // Without a block nothing is sent: the items of these samples stay errored.
@@ -150,7 +178,7 @@ impl Iterator for Requests<'_, '_> {
             let too_long = body.len() > self.limits.compressed;
             let Some(middle) = too_long.then(|| halve(all, &samples)).flatten() else {
                 let decoded_len = self.encoder.protobuf.len();
-                return Some(EncodedRequest { body, decoded_len, samples });
+                return Some(EncodedRequest { body, version: self.form.version(), decoded_len, samples });
             };
             self.halves.extend([middle..samples.end, samples.start..middle]);
         }
@@ -161,6 +189,19 @@ impl std::fmt::Debug for Requests<'_, '_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Requests").field("next", &self.next).field("halves", &self.halves).finish_non_exhaustive()
     }
+}
+
+/// Passes on pieces, none of a series twice, until `write` says that one does not fit. Returns how many samples they have.
+fn take(table: &SampleTable<'_>, samples: &[Sample], mut write: impl FnMut(&[Sample]) -> bool) -> usize {
+    let (mut taken, mut last_series) = (0, None);
+    for piece in pieces(table, samples).take(MAX_REQUEST_SERIES) {
+        let series = samples[piece.start].series;
+        if last_series == Some(series) || !write(&samples[piece.clone()]) {
+            break;
+        }
+        (taken, last_series) = (piece.end, Some(series));
+    }
+    taken
 }
 
 /// Returns the runs of samples of one series, cut at [`MAX_SERIES_SAMPLES`] and [`MAX_SERIES_HISTOGRAM_BYTES`] but never between equal

@@ -12,7 +12,7 @@ use prost::Message as _;
 use std::borrow::Cow;
 
 fn encode(table: &SampleTable<'_>, limits: &Limits) -> Vec<EncodedRequest> {
-    super::encode(table, limits, &mut super::Encoder::default()).collect()
+    super::encode(table, limits, super::Form::V1, &mut super::Encoder::default()).collect()
 }
 
 fn labels(pairs: &[(String, String)]) -> LabelSet<'static> {

@@ -13,7 +13,7 @@ use std::ops::Range;
 // Keys of the protobuf fields: (number << 3) | wire type.
 const TIMESERIES: u8 = 0x0A; // WriteRequest.timeseries = 1
 const LABELS: u8 = 0x0A; // TimeSeries.labels = 1
-const SAMPLES: u8 = 0x12; // TimeSeries.samples = 2
+const SAMPLES: u8 = 0x12; // TimeSeries.samples = 2, also in 2.0
 const HISTOGRAMS: u8 = 0x22; // TimeSeries.histograms = 4
 const NAME: u8 = 0x0A; // Label.name = 1
 const VALUE: u8 = 0x12; // Label.value = 2
@@ -114,7 +114,7 @@ impl<'w, 'a> Writer<'w, 'a> {
 }
 
 /// Returns each sample once, however many items brought it.
-fn distinct(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
+pub(super) fn distinct(samples: &[Sample]) -> impl Iterator<Item = &Sample> {
     let repeats = |i: usize, sample: &Sample| i > 0 && samples[i - 1].is_same_sample(sample);
     samples.iter().enumerate().filter(move |(i, sample)| !repeats(*i, sample)).map(|(_, sample)| sample)
 }
@@ -172,7 +172,7 @@ fn write_label(name: &str, value: &str, out: &mut Vec<u8>) {
 }
 
 /// Returns the histograms, each once.
-fn histograms<'t>(
+pub(super) fn histograms<'t>(
     table: &'t SampleTable<'_>,
     samples: &'t [Sample],
 ) -> impl Iterator<Item = (Timestamp, &'t NativeHistogram)> {
@@ -184,7 +184,7 @@ fn histograms<'t>(
 
 /// Returns the length of a sample with its key and length, and 0 for a histogram. Proto3 leaves out fields that are zero; -0.0 is not
 /// zero, although `prost` leaves it out.
-fn sample_len(sample: &Sample) -> usize {
+pub(super) fn sample_len(sample: &Sample) -> usize {
     sample.number().map_or(0, |number| framed(sample_body_len(sample, number)))
 }
 
@@ -194,7 +194,7 @@ fn sample_body_len(sample: &Sample, number: Value) -> usize {
     value + timestamp
 }
 
-fn write_sample(sample: &Sample, out: &mut Vec<u8>) {
+pub(super) fn write_sample(sample: &Sample, out: &mut Vec<u8>) {
     let Some(number) = sample.number() else { return };
     out.push(SAMPLES);
     varint(sample_body_len(sample, number), out);

@@ -10,7 +10,7 @@ use amp_push_gateway::aws::{BodyPolicy, Transport as _};
 use amp_push_gateway::event::{Event, EventTimes, PlainEvent, Rules, read_message};
 use amp_push_gateway::model::{ItemId, Timestamp};
 use amp_push_gateway::series::{SampleTable, SampleTableBuilder};
-use amp_push_gateway::wire::{Encoder, Limits, encode};
+use amp_push_gateway::wire::{Encoder, Form, Limits, encode};
 use bytes::Bytes;
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use std::sync::LazyLock;
@@ -67,7 +67,8 @@ fn stages(criterion: &mut Criterion) {
         group.bench_function("events to series", |b| {
             b.iter_batched(|| events(&bodies), table, BatchSize::LargeInput);
         });
-        group.bench_function("series to requests", |b| b.iter(|| encode(&all, &limits, &mut encoder).count()));
+        group
+            .bench_function("series to requests", |b| b.iter(|| encode(&all, &limits, Form::V1, &mut encoder).count()));
         let mut snappy = Snappy::new();
         group.bench_function("snappy alone", |b| b.iter(|| snappy.compress(&requests)));
         group.bench_function("signatures", |b| {

@@ -20,6 +20,8 @@ WRONG = [
     ("REMOTE_WRITE_AUTH", "basic", "sigv4"),
     ("REMOTE_WRITE_AUTH", "basic", "none"),
     ("REMOTE_WRITE_AUTH", "SigV4 ", "sigv4"),
+    ("REMOTE_WRITE_VERSION", "2", "1.0"),
+    ("REMOTE_WRITE_VERSION", "0.1.0", "2.0"),
     ("DEAD_LETTER_QUEUE_URL", "not a url", "http"),
     ("DEAD_LETTER_QUEUE_URL", "arn:aws:sqs:us-east-1:123456789012:q", "http"),
     ("EXTERNAL_LABELS", "env", "name=value"),
@@ -168,7 +170,7 @@ def test_accepts_the_right_path_of_a_workspace_and_any_path_elsewhere(url):
 # --- empty variables -------------------------------------------------------------------------------------------------
 
 def test_takes_every_empty_variable_as_unset(receiver):
-    empty = dict.fromkeys(["AWS_PROMETHEUS_ENDPOINT", "REMOTE_WRITE_AUTH", "SIGV4_REGION", "DEAD_LETTER_QUEUE_URL",
+    empty = dict.fromkeys(["AWS_PROMETHEUS_ENDPOINT", "REMOTE_WRITE_AUTH", "REMOTE_WRITE_VERSION", "SIGV4_REGION", "DEAD_LETTER_QUEUE_URL",
                            "EXTERNAL_LABELS", "MAX_SAMPLE_AGE", "MAX_SAMPLE_LEAD", "LATE_SAMPLES", "METRICS", "RUST_LOG"], "")
     with Ingest({"REMOTE_WRITE_URL": receiver.remote_write_url, **empty}) as ingest:
         result = ingest.invoke([event({"ph": 1}), too_old(), event(timestamp=now_ms() + 60_000)])
@@ -180,7 +182,7 @@ def test_takes_every_empty_variable_as_unset(receiver):
 
 @pytest.mark.parametrize("variable, value", [
     ("REMOTE_WRITE_AUTH", "sigv4"), ("LATE_SAMPLES", "dead-letter"), ("LATE_SAMPLES", "drop"), ("MAX_SAMPLE_AGE", "1ms"),
-    ("METRICS", "alarms"), ("METRICS", "all"),
+    ("METRICS", "alarms"), ("METRICS", "all"), ("REMOTE_WRITE_VERSION", "1.0"), ("REMOTE_WRITE_VERSION", "2.0"),
     ("MAX_SAMPLE_AGE", "30s"), ("MAX_SAMPLE_AGE", "5m"), ("MAX_SAMPLE_AGE", "24h"), ("MAX_SAMPLE_AGE", "7d"),
     ("MAX_SAMPLE_LEAD", "500ms"), ("RUST_LOG", "off"), ("RUST_LOG", "debug"), ("RUST_LOG", "trace"),
     ("EXTERNAL_LABELS", "env=prod"), ("EXTERNAL_LABELS", "env=prod,team=water"), ("EXTERNAL_LABELS", "_x9=a b:c/d é"),

@@ -253,6 +253,7 @@ def test_aws_cli_accepts_the_command_for_the_out_of_order_window(parameters, reg
 NOT_OFFERED = {
     "AWS_PROMETHEUS_ENDPOINT": "the ancestor's name for REMOTE_WRITE_URL",
     "REMOTE_WRITE_AUTH": "only sigv4 makes sense in AWS",
+    "REMOTE_WRITE_VERSION": "AMP takes only 1.0",
     "HTTP_DEADLINE": "the default suits the shortest timeout of a client",
     "READ_URL": "follows from the workspace",
 }

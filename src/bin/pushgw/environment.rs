@@ -57,6 +57,7 @@ impl Overrides {
     pub(crate) fn embedded(self, embedded: &LocalWorkspace) -> Self {
         let (id, secret) = ACCESS_KEY;
         self.set(config::ENV_REMOTE_WRITE_URL, embedded.url.as_str())
+            .set(config::ENV_REMOTE_WRITE_VERSION, "1.0")
             .set(config::ENV_REMOTE_WRITE_AUTH, "sigv4")
             .set(config::ENV_SIGV4_REGION, REGION)
             .set("AWS_ACCESS_KEY_ID", id)

@@ -18,7 +18,7 @@ use tracing_subscriber::filter::LevelFilter;
 ///
 /// If they are not, it says what to do. Nothing is stored. Settings come from the environment as for the Lambda
 /// function: REMOTE_WRITE_URL (or AWS_PROMETHEUS_ENDPOINT), REMOTE_WRITE_AUTH (sigv4, the default, or none),
-/// SIGV4_REGION, and the usual AWS variables.
+/// SIGV4_REGION, and the usual AWS variables. REMOTE_WRITE_VERSION is 1.0, the default, or 2.0.
 ///
 /// Exit code 1 if the write is not accepted, 2 if settings are wrong.
 #[derive(clap::Args, Debug)]
@@ -40,7 +40,8 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
     let http = HttpTransport::new().map_err(CommandError::failed)?;
     let transport = signed_transport(&settings, &http);
     let client = RemoteWriteClient::new(&settings.remote_write.url, transport)
-        .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write.url)))?;
+        .map_err(|error| CommandError::usage(format!("{}: {error}", settings.remote_write.url)))?
+        .with_version(settings.remote_write.version);
     let started = Instant::now();
     let answer = client.ping(Duration::from_secs(arguments.timeout)).await;
     let took = started.elapsed();

@@ -33,7 +33,7 @@ use tracing_subscriber::filter::LevelFilter;
 ///
 /// Events go to a workspace in this process, which applies AMP's rules. `serve` shows its contents at the end, and
 /// then they are gone. With --remote-write-url events go to that receiver, with settings from the environment as for
-/// the Lambda function (REMOTE_WRITE_AUTH, SIGV4_REGION and so on).
+/// the Lambda function (REMOTE_WRITE_AUTH, REMOTE_WRITE_VERSION, SIGV4_REGION and so on).
 ///
 /// Rejected messages go to DEAD_LETTER_QUEUE_URL if it is set, else to memory with --keep-dead-letters. Without both
 /// `serve` returns them, as the function does without a queue.

@@ -5,15 +5,16 @@
 //! * After a part that failed no further one is sent: the sender sends all of them again.
 
 use super::judge::{Judge, Judged, Repeated, shown};
-use super::{Gateway, PUSH_TIME, Push, PushError, has_time, taken};
+use super::{Gateway, PUSH_TIME, Push, PushError, has_time, metadata_of, names_of_metadata, taken};
 use crate::aws::Transport;
 use crate::exposition::{Family, Place, SampleValue, Series};
-use crate::gateway::Summary;
 use crate::gateway::watch::Watch;
 use crate::gateway::writer::Written;
+use crate::gateway::{Summary, metadata};
 use crate::limits::MAX_REQUESTS;
 use crate::model::{ItemId, LabelSet, MetricName, Reason, Rejection, Timestamp, Value};
 use crate::series::{SampleTable, SampleTableBuilder};
+use crate::wire::Version;
 use std::borrow::Cow;
 use std::iter::Peekable;
 use std::time::Duration;
@@ -61,6 +62,9 @@ impl<T: Transport, D> Gateway<T, D> {
             None if !is_one_part() => Judge::new(push, &self.rules, common).all()?,
             _ => Repeated::default(),
         };
+        if self.writer.version() == Version::V2 {
+            metadata::remember(&self.writer, names_of_metadata(push.body).iter().map(metadata_of));
+        }
         let repeated = judged.unwrap_or(&own);
         let mut wanted = wanted(push, which, repeated);
         let mut judge = Judge::new(push, &self.rules, common);

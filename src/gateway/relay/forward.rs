@@ -1,11 +1,12 @@
-//! Sends a request of a sender as it came. Only if the receiver refuses it does somebody have to know its samples one by one.
+//! Sends a request of 1.0 as it came, if 1.0 is sent. Only if the receiver refuses it does somebody have to know its samples one by one.
 
-use super::{Counts, Relay, RelayResult, Relayed, Version};
+use super::{Counts, Relay, RelayResult, Relayed};
 use crate::aws::Transport;
 use crate::gateway::watch::Watch;
 use crate::gateway::{Gateway, Stages, Summary};
 use crate::limits::MAX_REQUEST_BLOCK_BYTES;
 use crate::remote_write::{Answered, Disposition, Sender, describe};
+use crate::wire::Version;
 use crate::wire::incoming::unchanged;
 use bytes::Bytes;
 
@@ -20,14 +21,14 @@ impl<T: Transport, D> Gateway<T, D> {
         sender: &mut Sender<'_, T>,
     ) -> Result<Relayed, Vec<Answered>> {
         let mut watch = Watch::start();
-        let may_stay = relay.version == Version::V1
+        let may_stay = [relay.version, sender.version()] == [Version::V1; 2]
             && self.rules.external_labels.as_slice().is_empty()
             && relay.block.len() <= MAX_REQUEST_BLOCK_BYTES;
         let Some(found) = may_stay.then(|| unchanged(relay.protobuf)).flatten() else { return Err(Vec::new()) };
         let mut stages = Stages { read: watch.lap(), ..Stages::default() };
         let mut answers = Vec::new();
         let block = Bytes::copy_from_slice(relay.block);
-        let last = sender.send(&block, |answer| answers.push(answer.clone())).await;
+        let last = sender.send(&block, Version::V1, |answer| answers.push(answer.clone())).await;
         stages.send = watch.lap();
         stages.total = watch.total();
         let count = found.samples + found.histograms;

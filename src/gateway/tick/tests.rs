@@ -509,9 +509,8 @@ async fn a_large_journal_is_read_by_several_ticks_and_nothing_is_read_for_ever()
         rig.event(NOW + i, count("a", 1)).await;
     }
     let store = &rig.store;
-    let (writer, known) = (&rig.gateway.writer, &rig.gateway.known_metadata);
-    let letters = Some(&rig.letters);
-    let ticker = Ticker { store, writer, dead_letters: letters, known, rules: &rig.rules };
+    let (writer, letters) = (&rig.gateway.writer, Some(&rig.letters));
+    let ticker = Ticker { store, writer, dead_letters: letters, rules: &rig.rules };
     let mut head = None;
     let mut entries = Vec::new();
     for minute in 0..16 {

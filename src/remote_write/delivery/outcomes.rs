@@ -1,7 +1,7 @@
 //! Decides one outcome for each item by the states of its samples.
 
-use super::Delivery;
 use super::sample_state::Settled;
+use super::{Counted, Delivery};
 use crate::model::{ItemId, Outcome, Rejection, Value};
 use crate::series::Sample;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +20,8 @@ pub struct Outcomes {
     pub series: u64,
     /// Integers of delivered items that no double holds exactly.
     pub inexact: u64,
+    /// Counts of what the receiver has written of requests whose items are all refused.
+    pub counted: Vec<Counted>,
     /// Why items are errored: the first answer that failed, or what ran out.
     pub failure: Option<String>,
 }
@@ -83,6 +85,7 @@ impl Delivery<'_, '_> {
             samples: distinct,
             series,
             inexact,
+            counted: self.counted,
             failure: self.failure,
         }
     }

@@ -36,7 +36,8 @@ class Door:
     def __init__(self, *arguments, **env):
         if "STATE_TABLE" not in env and "--state" not in arguments:
             arguments = "--state", "none", *arguments
-        self.receiver = Receiver(auth="none", takes_metadata=True)
+        versions = ("1.0", "2.0") if env.get("REMOTE_WRITE_VERSION") == "2.0" else ("1.0",)
+        self.receiver = Receiver(auth="none", takes_metadata=True, versions=versions)
         self.server = Server("--http", "127.0.0.1:0", "--remote-write-url", self.receiver.remote_write_url, *arguments,
                              **{"REMOTE_WRITE_AUTH": "none", **env})
         self.url = self.server.door

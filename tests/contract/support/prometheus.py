@@ -35,11 +35,22 @@ remote_read:
 """
 
 
+_FORWARD = """\
+remote_write:
+  - url: {url}
+    protobuf_message: io.prometheus.write.v2.Request
+    send_native_histograms: true
+    queue_config:
+      batch_send_deadline: 100ms
+"""
+
+
 class Prometheus:
     """One server with its own empty storage. `remote_write_url` is the URL of its receiver. It reads from the URL `remote_read`, too,
-    and scrapes the Pushgateway at `scrape`, if they are given."""
+    and scrapes the Pushgateway at `scrape`, if they are given. It sends all that it gets to `forward`, as 2.0 with metadata."""
 
-    def __init__(self, out_of_order_window="2h", remote_read=None, scrape=None):
+    def __init__(self, out_of_order_window="2h", remote_read=None, scrape=None, forward=None):
+        self._features = "native-histograms" + (",metadata-wal-records" if forward else "")
         self.directory = tempfile.mkdtemp(prefix="prometheus-")
         config = os.path.join(self.directory, "prometheus.yml")
         with open(config, "w") as file:
@@ -48,6 +59,8 @@ class Prometheus:
                 file.write(_REMOTE_READ.format(url=remote_read))
             if scrape:
                 file.write(_SCRAPE.format(target=scrape))
+            if forward:
+                file.write(_FORWARD.format(url=forward))
         for _ in range(5):  # another process may take the port between the choice and the bind
             self._start(config, closed_port())
             if self._ready():
@@ -64,7 +77,7 @@ class Prometheus:
             self.process = subprocess.Popen(
                 [components.prometheus(), f"--config.file={config}", f"--storage.tsdb.path={self.directory}/tsdb",
                  f"--web.listen-address=127.0.0.1:{port}", "--web.enable-remote-write-receiver", "--log.level=warn",
-                 "--enable-feature=native-histograms"],
+                 f"--enable-feature={self._features}"],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=self.directory)
 
     def _ready(self, timeout=20):

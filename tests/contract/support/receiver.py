@@ -22,14 +22,19 @@ from .runtime_api import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
 PATH = "/workspaces/ws-00000000-0000-0000-0000-000000000001/api/v1/remote_write"
 _USER_AGENT = re.compile(r"amp-push-gateway/\d+\.\d+\.\d+\S*( .*)?")
 
+#: The type of the body and the version that a request of a version has.
+_HEADERS = {"1.0": ("application/x-protobuf", "0.1.0"),
+            "2.0": ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0")}
+
 
 class Answer:
     """An answer of the receiver: a status with body and headers, after a delay. `reset=True` cuts the connection instead.
-    `raw=b"..."` sends bytes that need not be HTTP; with `hold=True` the connection then stays open."""
+    `raw=b"..."` sends bytes that need not be HTTP; with `hold=True` the connection then stays open. A success of a request of 2.0 has
+    the counts of what it holds, unless `counts=False`."""
 
-    def __init__(self, status=204, body=b"", headers=None, delay=0.0, reset=False, raw=None, hold=False):
+    def __init__(self, status=204, body=b"", headers=None, delay=0.0, reset=False, raw=None, hold=False, counts=True):
         self.status, self.headers, self.delay, self.reset, self.raw = status, headers or {}, delay, reset, raw
-        self.hold = hold
+        self.hold, self.counts = hold, counts
         self.body = body.encode() if isinstance(body, str) else body
 
 
@@ -41,7 +46,9 @@ class Write:
         self.compressed_size = len(request.body)
         self.decoded_size = None
         self.series = []
-        #: The undecoded messages of `metadata`.
+        #: The version of remote write, by the headers.
+        self.version = None
+        #: The undecoded messages of `metadata`; in 2.0 (type, help, unit) or None for each series.
         self.metadata = []
         self.status = None
         self.faults = []
@@ -61,6 +68,17 @@ class Write:
         return [(tuple(series.labels), when, value) for series in self.series for when, value in series.samples]
 
     @property
+    def described(self):
+        """Returns {metric: (type, help, unit)} of a request of 2.0."""
+        return {dict(series.labels)["__name__"]: one for series, one in zip(self.series, self.metadata)}
+
+    @property
+    def counts(self):
+        """Returns the headers that count what the request holds."""
+        counts = sum(len(one.samples) for one in self.series), sum(one.histograms for one in self.series)
+        return {f"X-Prometheus-Remote-Write-{kind}-Written": str(count) for kind, count in zip(("Samples", "Histograms"), counts)}
+
+    @property
     def access_key(self):
         """Returns the access key of the signature."""
         return (self.header("Authorization") or "").partition("Credential=")[2].partition("/")[0]
@@ -74,11 +92,12 @@ class Write:
 
 
 class Receiver(HttpServer):
-    """The receiver: see the module. `auth="none"` expects unsigned requests. `several_senders=True` allows a series in two requests
-    at the same time. `know` adds credentials."""
+    """The receiver: see the module. It takes requests of `versions`. `auth="none"` expects unsigned requests. `several_senders=True`
+    allows a series in two requests at the same time. `know` adds credentials."""
 
     def __init__(self, auth="sigv4", region="us-east-1", session_token=SESSION_TOKEN, path=PATH,
-                 access_key=ACCESS_KEY, secret_key=SECRET_KEY, several_senders=False, takes_metadata=False):
+                 access_key=ACCESS_KEY, secret_key=SECRET_KEY, several_senders=False, takes_metadata=False, versions=("1.0",)):
+        self.versions = versions
         self.auth, self.region, self.session_token, self.path = auth, region, session_token, path
         self.secrets = {access_key: secret_key}
         self._tokens = {}
@@ -126,7 +145,7 @@ class Receiver(HttpServer):
                 self.faults.append(f"a request to {request.method} {request.path}")
             return 404, {}, b""
         write.faults = self._faults_of(write)
-        keys = [tuple(series.labels) for series in write.series]
+        keys = {tuple(series.labels) for series in write.series}
         with self._lock:
             for key in keys:
                 if self._in_flight[key] and not self._several_senders:
@@ -149,7 +168,8 @@ class Receiver(HttpServer):
             if answer.raw is not None:
                 write.status = None
                 raise Raw(answer.raw, answer.hold)
-            return answer.status, answer.headers, answer.body
+            has_counts = write.version == "2.0" and write.acknowledged and answer.counts
+            return answer.status, {**(write.counts if has_counts else {}), **answer.headers}, answer.body
         finally:
             with self._lock:
                 for key in keys:
@@ -161,8 +181,12 @@ class Receiver(HttpServer):
             found.append(f"{request.method}, not POST")
         if request.version != "HTTP/1.1":
             found.append(f"{request.version}, not HTTP/1.1")
-        for name, wanted in (("Content-Encoding", "snappy"), ("Content-Type", "application/x-protobuf"),
-                             ("X-Prometheus-Remote-Write-Version", "0.1.0")):
+        write.version = "2.0" if ";" in (request.header("Content-Type") or "") else "1.0"
+        if write.version not in self.versions:
+            found.append(f"a request of {write.version}, not of {self.versions}")
+        content_type, number = _HEADERS[write.version]
+        for name, wanted in (("Content-Encoding", "snappy"), ("Content-Type", content_type),
+                             ("X-Prometheus-Remote-Write-Version", number)):
             if request.header(name) != wanted:
                 found.append(f"{name} is {request.header(name)!r}, not {wanted!r}")
         if not _USER_AGENT.fullmatch(request.header("User-Agent") or ""):
@@ -181,7 +205,7 @@ class Receiver(HttpServer):
         try:
             raw = remote_write.snappy_block_decode(request.body)
             write.decoded_size = len(raw)
-            decoded = remote_write.decode(raw)
+            decoded = (remote_write.decode if write.version == "1.0" else remote_write.decode_v2)(raw)
             write.series, write.metadata = decoded.series, decoded.metadata
             found += remote_write.faults(decoded, len(raw), len(request.body), self.takes_metadata)
         except remote_write.Malformed as why:

@@ -1,11 +1,13 @@
-"""Readers of remote write 1.0 that share no code with the gateway: snappy's block format, the protobuf of WriteRequest, and the
-specification's rules for senders. Doubles are kept as their 64 bits, so that tests can compare every one exactly."""
+"""Readers of remote write 1.0 and 2.0 that share no code with the gateway. They know snappy's block format, the protobuf of both
+messages, and the rules for senders. Doubles are kept as their 64 bits, so that tests can compare every one exactly."""
 import re
 import struct
 from collections import namedtuple
 
 Series = namedtuple("Series", "labels samples exemplars histograms")  # labels: [(name, value)], samples: [(ts, bits)]
 WriteRequest = namedtuple("WriteRequest", "series metadata unknown")
+#: Here `metadata` has (type, help, unit) or None for each series. `wrong` has sentences about symbols and references.
+RequestV2 = namedtuple("RequestV2", "series metadata unknown wrong")
 
 CANONICAL_NAN = 0x7FF8000000000001
 COMPRESSED_LIMIT = 900_000
@@ -96,12 +98,24 @@ def decode(raw):
 
 
 def decode_v2(raw):
-    """Reads an `io.prometheus.write.v2.Request` into the same, without metadata."""
+    """Reads an `io.prometheus.write.v2.Request`."""
     fields = list(_fields(raw))
     symbols = [value.decode() for number, _, value in fields if number == 4]
-    series = []
+    wrong, series, metadata, used = [], [], [], {0}
+    if symbols[:1] != [""]:
+        wrong.append(f"the first symbol of {symbols[:3]} is not empty")
+    if len(set(symbols)) != len(symbols):
+        wrong.append("a symbol twice")
+
+    def symbol(ref):
+        used.add(ref)
+        if ref >= len(symbols):
+            wrong.append(f"a reference to symbol {ref} of {len(symbols)}")
+            return ""
+        return symbols[ref]
+
     for message in (value for number, _, value in fields if number == 5):
-        refs, rest = [], b""
+        refs, rest, described = [], b"", None
         for number, kind, value in _fields(message):
             if number == 1 and kind == 2:
                 at = 0
@@ -112,26 +126,60 @@ def decode_v2(raw):
                 # Fields 2 to 4 of 1.0 are the samples, the exemplars and the histograms.
                 number = {2: 2, 3: 4, 4: 3}[number]
                 rest += _as_varint(number << 3 | 2) + _as_varint(len(value)) + value
-        labels = [(symbols[name], symbols[value]) for name, value in zip(refs[::2], refs[1::2])]
+            elif number == 5:
+                found = {number: part for number, _, part in _fields(value)}
+                described = found.get(1, 0), symbol(found.get(3, 0)), symbol(found.get(4, 0))
+            else:
+                wrong.append(f"field {number} in a series")
+        if len(refs) % 2:
+            wrong.append(f"{len(refs)} references to labels")
+        labels = [(symbol(name), symbol(value)) for name, value in zip(refs[::2], refs[1::2])]
         series.append(_series(rest)._replace(labels=labels))
-    return WriteRequest(series, [], [])
+        metadata.append(described)
+    if used != set(range(len(symbols))):
+        wrong.append("a symbol that nothing refers to")
+    return RequestV2(series, metadata, [(number, kind) for number, kind, _ in fields if number not in (4, 5)], wrong)
 
 
 def encode(series):
     """Encodes a WriteRequest, for tests of the readers themselves, and to fill a receiver before a test. `series` is a list of
     ([(name, value)], [(timestamp, bits)])."""
-    def field(number, data):
-        return _as_varint(number << 3 | 2) + _as_varint(len(data)) + data
-
     out = bytearray()
     for labels, samples in series:
         inner = bytearray()
         for name, value in labels:
-            inner += field(1, field(1, name.encode()) + field(2, value.encode()))
+            inner += _field(1, _field(1, name.encode()) + _field(2, value.encode()))
         for time, raw in samples:
-            inner += field(2, b"\x09" + raw.to_bytes(8, "little") + b"\x10" + _as_varint(time % (1 << 64)))
-        out += field(1, bytes(inner))
+            inner += _field(2, b"\x09" + raw.to_bytes(8, "little") + b"\x10" + _as_varint(time % (1 << 64)))
+        out += _field(1, bytes(inner))
     return bytes(out)
+
+
+def encode_v2(samples):
+    """Encodes an `io.prometheus.write.v2.Request`, a series for each of [(labels, timestamp in ms, value, exemplar, metadata)]. An exemplar is
+    (labels, value, timestamp), and metadata (type, help, unit); both may be None."""
+    numbers = {"": 0}
+
+    def refs(pairs):
+        found = b"".join(_as_varint(numbers.setdefault(text, len(numbers))) for pair in pairs for text in pair)
+        return _field(1, found)
+
+    out = bytearray()
+    for labels, time, value, exemplar, metadata in samples:
+        one = refs(labels) + _field(2, b"\x09" + struct.pack("<d", value) + b"\x10" + _as_varint(time % (1 << 64)))
+        if exemplar:
+            pairs, value, time = exemplar
+            one += _field(4, refs(pairs) + b"\x11" + struct.pack("<d", value) + b"\x18" + _as_varint(time % (1 << 64)))
+        if metadata:
+            kind, *texts = metadata
+            help_ref, unit_ref = (_as_varint(numbers.setdefault(text, len(numbers))) for text in texts)
+            one += _field(5, b"\x08" + _as_varint(kind) + b"\x18" + help_ref + b"\x20" + unit_ref)
+        out += _field(5, one)
+    return b"".join(_field(4, symbol.encode()) for symbol in numbers) + bytes(out)
+
+
+def _field(number, data):
+    return _as_varint(number << 3 | 2) + _as_varint(len(data)) + data
 
 
 def _as_varint(number):
@@ -144,27 +192,58 @@ def _as_varint(number):
 
 
 def faults(request, raw_size=None, compressed_size=None, takes_metadata=False):
-    """Returns a sentence for each rule of the specification and of the contract that a decoded request breaks. Metadata has a request
-    of its own."""
+    """Returns a sentence for each rule of the specification and of the contract that a decoded request breaks. In 1.0 metadata has a
+    request of its own."""
     found = []
     if compressed_size is not None and compressed_size > COMPRESSED_LIMIT:
         found.append(f"{compressed_size} bytes compressed, over {COMPRESSED_LIMIT}")
     if raw_size is not None and raw_size > DECODED_LIMIT:
         found.append(f"{raw_size} bytes decoded, over {DECODED_LIMIT}")
+    if request.unknown:
+        found.append(f"unknown fields {request.unknown[:5]}")
+    if isinstance(request, RequestV2):
+        return found + request.wrong + _faults_of_v2(request) + _faults_of_series(request)
     if request.metadata and not takes_metadata:
         found.append("metadata in the request")
     if request.metadata and request.series:
         found.append("metadata beside series")
-    if request.unknown:
-        found.append(f"unknown fields {request.unknown[:5]}")
     if not request.series and not request.metadata:
         found.append("a request without series")
+    for one in request.series:
+        if not one.samples:
+            found.append(f"series {one.labels}: no sample")
+        if one.histograms:
+            found.append(f"series {one.labels}: histograms")
+    return found + _faults_of_series(request)
+
+
+def _faults_of_v2(request):
+    found = []
+    if not request.series:
+        found.append("a request without series")
+    newest = {}
+    for one, described in zip(request.series, request.metadata):
+        if bool(one.samples) == bool(one.histograms):
+            found.append(f"series {one.labels}: {len(one.samples)} samples and {one.histograms} histograms")
+        if described == (0, "", ""):
+            found.append(f"series {one.labels}: metadata that says nothing")
+        # A relay has a message for each sample of a series.
+        key = tuple(one.labels)
+        for time, _ in one.samples:
+            if newest.get(key, time - 1) >= time:
+                found.append(f"series {one.labels}: {time} after {newest[key]}")
+            newest[key] = time
+    return found
+
+
+def _faults_of_series(request):
+    found = []
     seen = set()
     for one in request.series:
         key = tuple(one.labels)
         name = dict(one.labels).get("__name__")
         where = f"series {name}{dict(one.labels)}"[:300]
-        if key in seen:
+        if key in seen and not isinstance(request, RequestV2):
             found.append(f"{where}: twice in one request")
         seen.add(key)
         names = [label.encode() for label, _ in one.labels]
@@ -182,8 +261,6 @@ def faults(request, raw_size=None, compressed_size=None, takes_metadata=False):
             if not value:
                 found.append(f"{where}: an empty value for {label!r}")
         times = [time for time, _ in one.samples]
-        if not times:
-            found.append(f"{where}: no sample")
         if any(later <= earlier for earlier, later in zip(times, times[1:])):
             found.append(f"{where}: samples not in time order, or a time twice")
         for _, raw in one.samples:
@@ -191,8 +268,6 @@ def faults(request, raw_size=None, compressed_size=None, takes_metadata=False):
                 found.append(f"{where}: NaN as {raw:#x}")
         if one.exemplars:
             found.append(f"{where}: exemplars")
-        if one.histograms:
-            found.append(f"{where}: histograms")
     return found
 
 

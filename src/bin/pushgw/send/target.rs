@@ -40,7 +40,7 @@ pub(super) struct Arguments {
     #[arg(long, conflicts_with_all = ["queue_url", "remote_write_url"])]
     asynchronous: bool,
     /// Write to this receiver, through the function's code in this process. Settings come from the environment as for
-    /// the Lambda function (REMOTE_WRITE_AUTH, SIGV4_REGION and so on).
+    /// the Lambda function (REMOTE_WRITE_AUTH, REMOTE_WRITE_VERSION, SIGV4_REGION and so on).
     #[arg(long, value_name = "URL", group = "target")]
     remote_write_url: Option<String>,
     /// The time that one invocation, or one call of the queue, may take, in seconds.

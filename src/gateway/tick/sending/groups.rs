@@ -5,6 +5,7 @@ use super::{MAX_ALONE, Progress, Sending, last_tick, remembered};
 use crate::aggregate::{ExposedValue, SeriesKey};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
+use crate::gateway::metadata;
 use crate::gateway::tick::groups::{GroupBody, ReadGroup, ShardGroups};
 use crate::gateway::tick::writers::Writers;
 use crate::gateway::tick::{ShardSummary, TickError, Ticker, Turn};
@@ -22,6 +23,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         summary: &mut ShardSummary,
         progress: &mut Progress,
     ) -> Result<(), TickError> {
+        metadata::remember(self.writer, families(groups));
         let acknowledged = progress.settled.settled.tick;
         if let Some(writers) = writers {
             Sending::new(self, turn, summary, progress).groups(groups, writers, acknowledged).await?;
@@ -44,13 +46,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         if is_sent {
             summary.acknowledged = true;
             self.delete_emptied(groups, turn).await;
-            let families = groups.families().map(|(family, texts)| Metadata {
-                family,
-                metric_type: texts.metric_type,
-                help: &texts.help,
-                unit: &texts.unit,
-            });
-            self.send_metadata(turn, families, summary).await;
+            self.send_metadata(turn, families(groups), summary).await;
             return Ok(());
         }
         match failure.take() {
@@ -58,6 +54,15 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
             _ => Ok(()),
         }
     }
+}
+
+fn families(groups: &ShardGroups) -> impl Iterator<Item = Metadata<'_>> {
+    groups.families().map(|(family, texts)| Metadata {
+        family,
+        metric_type: texts.metric_type,
+        help: &texts.help,
+        unit: &texts.unit,
+    })
 }
 
 impl<T: Transport, D> Sending<'_, '_, T, D> {

@@ -22,6 +22,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         summary: &mut ShardSummary,
         progress: &mut Progress,
     ) -> Result<(), TickError> {
+        metadata::remember(self.writer, families(state));
         summary.owed = state.owed().len() as u64;
         let before = progress.settled.settled.zeros;
         let mut sending = Sending::new(self, turn, summary, progress);
@@ -47,13 +48,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
             progress.settled.settled.letters = sent;
         }
         if progress.unsettled == 0 {
-            let families = state.families().map(|(name, family)| Metadata {
-                family: name,
-                metric_type: family.metric_type,
-                help: &family.help,
-                unit: "",
-            });
-            self.send_metadata(turn, families, summary).await;
+            self.send_metadata(turn, families(state), summary).await;
         }
         Ok(())
     }
@@ -64,11 +59,19 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         families: impl Iterator<Item = Metadata<'_>>,
         summary: &mut ShardSummary,
     ) {
-        let (writer, known) = (self.writer, self.known);
-        let sent = metadata::send(writer, known, families, turn.tick, turn.request_id, turn.deadline).await;
+        let sent = metadata::send(self.writer, families, turn.tick, turn.request_id, turn.deadline).await;
         summary.sent.requests += sent.requests;
         summary.metadata_failed += sent.failed;
     }
+}
+
+fn families(state: &TypedState) -> impl Iterator<Item = Metadata<'_>> {
+    state.families().map(|(name, family)| Metadata {
+        family: name,
+        metric_type: family.metric_type,
+        help: &family.help,
+        unit: "",
+    })
 }
 
 impl<T: Transport, D> Sending<'_, '_, T, D> {
