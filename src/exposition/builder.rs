@@ -11,6 +11,7 @@ use super::families::{
 use super::{Labels, SampleValue};
 use crate::limits::{MAX_LABELS, MAX_PUSHED_NAMES, MAX_PUSHED_SERIES, MAX_UNPACKED_BYTES};
 use crate::model::{MetricType, NativeHistogram, Timestamp, Value};
+use crate::order::sort_by;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -190,7 +191,7 @@ impl<'a> Builder<'a> {
         let family = |series: &SeriesRecord| names[series.name as usize].family;
         // Nearly always the families follow each other.
         if !series.is_sorted_by_key(family) {
-            series.sort_by_key(family);
+            sort_by(series, |a, b| family(a).cmp(&family(b)));
         }
         let mut start = 0;
         for series in series.chunk_by(|a, b| family(a) == family(b)) {

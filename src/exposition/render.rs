@@ -12,6 +12,7 @@ mod text;
 use crate::model::{
     Counts, FamilySeries, FamilyValue, Label, LabelName, MetricFamily, MetricName, MetricType, NativeHistogram,
 };
+use crate::order::sort_by;
 use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -212,7 +213,7 @@ fn arrange<'f>(families: Vec<MetricFamily<'f>>, is_whole: impl Fn(&Rendered<'f>)
     }
     let mut all: Vec<_> = by_name.into_values().collect();
     for rendered in all.iter_mut().filter(|rendered| !rendered.kind.is_complex()) {
-        rendered.series.sort_by(|a, b| compare(&labels(a, None), &labels(b, None)));
+        sort_by(&mut rendered.series, |a, b| compare(&labels(a, None), &labels(b, None)));
         rendered.series.dedup_by(|later, first| later.labels == first.labels);
     }
     all
@@ -220,7 +221,7 @@ fn arrange<'f>(families: Vec<MetricFamily<'f>>, is_whole: impl Fn(&Rendered<'f>)
 
 /// Joins families of the same name. If their types differ, the result has none.
 fn unified(mut families: Vec<MetricFamily<'_>>) -> Vec<MetricFamily<'_>> {
-    families.sort_by(|a, b| a.name.cmp(&b.name));
+    sort_by(&mut families, |a, b| a.name.cmp(&b.name));
     families.dedup_by(|later, first| {
         let is_same = later.name == first.name;
         if is_same {
@@ -287,7 +288,7 @@ fn sort(rendered: &mut Rendered<'_>) {
     let Rendered { name, kind, series, .. } = rendered;
     let rank = |series: &FamilySeries<'_>| part(name, *kind, series).unwrap_or(Part::Whole).rank();
     let bound = Some(kind.bound_label());
-    series.sort_by(|a, b| {
+    sort_by(series, |a, b| {
         let ((a_part, a_bound), (b_part, b_bound)) = (rank(a), rank(b));
         compare(&labels(a, bound), &labels(b, bound)).then(a_part.cmp(&b_part)).then(a_bound.total_cmp(&b_bound))
     });

@@ -11,12 +11,12 @@ use super::time_text::rfc3339;
 use super::{Request, Response};
 use crate::exposition::{Kind, Metric, MetricValue, Rendered, number_text};
 use crate::model::{Counts, LabelSet, Timestamp};
+use crate::order::sort_by;
 use crate::push_group::{Group, exposed};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use native::native_buckets;
-use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use serde_json::{Map, Value, json};
 use std::io::{self, Write};
 
 const JSON: &str = "application/json";
@@ -101,7 +101,7 @@ fn write_groups(bodies: &[Vec<u8>], external: &LabelSet<'_>, now: Timestamp, out
     let decoded = bodies.iter().filter_map(|body| Some((Group::decode(body).ok()?, body)));
     let mut shown: Vec<_> =
         decoded.filter(|(group, _)| group.is_exposed(now)).map(|(group, body)| (group.key().clone(), body)).collect();
-    shown.sort_by(|(a, _), (b, _)| a.cmp(b));
+    sort_by(&mut shown, |(a, _), (b, _)| a.cmp(b));
     out.write_all(b"{\"status\":\"success\",\"data\":[")?;
     let mut comma = "";
     for (_, body) in shown {
@@ -114,15 +114,18 @@ fn write_groups(bodies: &[Vec<u8>], external: &LabelSet<'_>, now: Timestamp, out
 }
 
 fn write_group(group: &Group<'_>, external: &LabelSet<'_>, now: Timestamp, out: &mut impl Write) -> io::Result<()> {
-    let labels: BTreeMap<_, _> = group.key().iter().map(|(name, value)| (name.as_str(), value)).collect();
+    let labels = object(group.key().iter().map(|(name, value)| (name.as_str(), value)));
     let succeeded = group.last_push_succeeded();
-    write!(out, "{{\"{LABELS}\":{},\"{LAST_PUSH}\":{succeeded}", json!(labels))?;
+    write!(out, "{{\"{LABELS}\":{},\"{LAST_PUSH}\":{succeeded}", Value::Object(labels))?;
     let families = exposed(std::slice::from_ref(group), external, now).families;
-    let pushed: BTreeMap<_, _> =
-        group.families().iter().map(|pushed| (pushed.family.name.as_str(), pushed.pushed)).collect();
+    // The families of a group are in the order of their names.
+    let pushed = |name: &str| {
+        let position = group.families().binary_search_by(|pushed| pushed.family.name.as_str().cmp(name)).ok()?;
+        Some(group.families().get(position)?.pushed)
+    };
     for family in Rendered::of(families).iter().filter(|family| ![LABELS, LAST_PUSH].contains(&family.name())) {
         // Families of the gateway itself have the time of the last push.
-        let time = pushed.get(family.name()).copied().or(group.pushed()).or(group.failed()).unwrap_or(now);
+        let time = pushed(family.name()).or(group.pushed()).or(group.failed()).unwrap_or(now);
         let kind = family.kind();
         write!(out, ",{}:{{\"time_stamp\":{}", json!(family.name()), json!(rfc3339(time)))?;
         write!(out, ",\"type\":\"{}\"", type_name(kind))?;
@@ -146,13 +149,18 @@ fn type_name(kind: Kind) -> String {
     }
 }
 
+/// Returns a JSON object, its members in the order of their names.
+fn object<'m, V: Into<Value>>(members: impl Iterator<Item = (&'m str, V)>) -> Map<String, Value> {
+    members.map(|(name, value)| (name.to_owned(), value.into())).collect()
+}
+
 fn of_metric(metric: &Metric<'_>, kind: Kind) -> Value {
-    let labels: BTreeMap<_, _> = metric.labels.iter().copied().collect();
+    let labels = object(metric.labels.iter().copied());
     let text = |value: Option<f64>| number_text(value.unwrap_or_default());
     match &metric.value {
         MetricValue::Number(value) => json!({"labels": labels, "value": number_text(*value)}),
         MetricValue::Parts { bounds, sum, count } => {
-            let bounds: BTreeMap<_, _> = bounds.iter().map(|(bound, value)| (*bound, number_text(*value))).collect();
+            let bounds = object(bounds.iter().map(|(bound, value)| (*bound, number_text(*value))));
             let name = if kind == Kind::Summary { "quantiles" } else { "buckets" };
             json!({"labels": labels, name: bounds, "count": text(*count), "sum": text(*sum)})
         }

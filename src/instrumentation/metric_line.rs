@@ -86,7 +86,8 @@ struct Metadata<'n> {
 
 /// Returns the numbers of a tick alone, as a JSON object: the answer to whoever invokes it directly.
 pub fn tick_report(tick: &TickSummary) -> String {
-    let numbers: BTreeMap<_, _> = numbers_of_tick(tick).into_iter().collect();
+    let mut numbers = BTreeMap::new();
+    numbers.extend(numbers_of_tick(tick));
     serde_json::to_string(&numbers).unwrap_or_default()
 }
 

@@ -3,6 +3,7 @@
 //! If a text is longer than any label's value may be, it is cut somewhere after that length. Its label is rejected anyway.
 
 use crate::limits::MAX_LABEL_VALUE_BYTES;
+use crate::order::sort_by;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::fmt::Write as _;
@@ -97,7 +98,7 @@ impl Object {
     /// the text stays too long.
     pub(super) fn write(mut self, json: &mut String) {
         self.members.reverse();
-        self.members.sort_by(|(a, _), (b, _)| a.cmp(b));
+        sort_by(&mut self.members, |(a, _), (b, _)| a.cmp(b));
         if !self.is_full() {
             self.members.dedup_by(|(later, _), (earlier, _)| later == earlier);
         }

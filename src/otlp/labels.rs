@@ -11,6 +11,7 @@ use super::texts::{Appender, Texts};
 use super::translate::{Promoted, Rules};
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::model::{Label, LabelName, LabelSet, METRIC_NAME_LABEL, NameError, Reason, Rejection};
+use crate::order::sort_by;
 use foldhash::fast::RandomState;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -198,9 +199,7 @@ fn set<'a>(labels: &mut Vec<Label<'a>>, label: Label<'a>) {
 /// Returns the labels of attributes in the order of their names, each name once.
 fn joined<'a>(names: &mut LabelNames<'a>, attributes: &mut Vec<Attribute<'a>>) -> Result<Vec<Label<'a>>, Rejection> {
     attributes.retain(|(key, _)| key != METRIC_NAME_LABEL);
-    if !attributes.is_sorted_by(|(a, _), (b, _)| a <= b) {
-        attributes.sort_by(|(a, _), (b, _)| a.cmp(b));
-    }
+    sort_by(attributes, |(a, _), (b, _)| a.cmp(b));
     let mut labels = Vec::with_capacity(attributes.len() + 4);
     for (key, value) in attributes.drain(..) {
         let name = names.of(&key)?;
@@ -209,7 +208,7 @@ fn joined<'a>(names: &mut LabelNames<'a>, attributes: &mut Vec<Attribute<'a>>) -
         }
     }
     if !labels.is_sorted_by(|a, b| a.name < b.name) {
-        labels.sort_by(|a, b| a.name.cmp(&b.name));
+        sort_by(&mut labels, |a, b| a.name.cmp(&b.name));
         labels.dedup_by(|later, earlier| {
             let is_same = later.name == earlier.name;
             if is_same && earlier.value.is_empty() {

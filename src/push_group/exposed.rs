@@ -4,6 +4,7 @@ use super::Group;
 use crate::model::{
     FamilySeries, FamilyValue, LabelSet, MetricFamily, MetricName, MetricType, NativeHistogram, Timestamp,
 };
+use crate::order::sort_by;
 use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 use hashbrown::hash_table::Entry;
@@ -22,7 +23,7 @@ pub struct Exposed<'g> {
 /// push counts.
 pub fn exposed<'g>(groups: &'g [Group<'g>], external: &'g LabelSet<'g>, at: Timestamp) -> Exposed<'g> {
     let mut youngest: Vec<_> = groups.iter().filter(|group| group.is_exposed(at)).collect();
-    youngest.sort_by_key(|group| std::cmp::Reverse(group.pushed()));
+    sort_by(&mut youngest, |a, b| b.pushed().cmp(&a.pushed()));
     let mut exposed = Exposed { families: Vec::new(), conflicts: 0 };
     let mut seen = Seen::default();
     for group in youngest {

@@ -9,6 +9,7 @@
 
 use super::GroupingKey;
 use crate::model::{FamilySeries, Label, LabelSet, MetricFamily, MetricName, Timestamp};
+use crate::order::sort_by;
 use std::borrow::Cow;
 use std::collections::HashSet;
 
@@ -179,7 +180,7 @@ impl<'a> Group<'a> {
         drop(pushed);
         self.families.retain(|pushed| !pushed.family.series.is_empty());
         self.families.extend(families.into_iter().filter(|pushed| !pushed.family.series.is_empty()));
-        self.families.sort_by(|a, b| a.family.name.cmp(&b.family.name));
+        sort_by(&mut self.families, |a, b| a.family.name.cmp(&b.family.name));
         self.remove(ended, now);
         self.pushed = Some(now);
         self.set_ttl(ttl, now);
@@ -287,7 +288,7 @@ fn own<'s>(time: Timestamp) -> impl Iterator<Item = RemovedSeries<'s>> {
 
 /// Returns the families in the order of their names. A later one of the same name is appended to the first.
 fn ordered(mut families: Vec<MetricFamily<'_>>, now: Timestamp) -> Vec<PushedFamily<'_>> {
-    families.sort_by(|a, b| a.name.cmp(&b.name));
+    sort_by(&mut families, |a, b| a.name.cmp(&b.name));
     families.dedup_by(|later, first| {
         let is_same = later.name == first.name;
         if is_same {

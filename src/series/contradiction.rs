@@ -2,6 +2,7 @@
 
 use super::table::{Sample, SampleTable, SampleValue};
 use crate::model::{ItemId, MetricName, Timestamp};
+use crate::order::sort_by;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 
@@ -33,7 +34,7 @@ pub(super) fn contradictions(table: &SampleTable<'_>, report: &mut dyn FnMut(&Co
     let disputed = same_sample.filter(|samples| samples[1..].iter().any(|sample| differ(sample, &samples[0])));
     let mut disputed: Vec<(usize, &Sample)> =
         disputed.enumerate().flat_map(|(id, samples)| samples.iter().map(move |sample| (id, sample))).collect();
-    disputed.sort_by_key(|(_, sample)| sample.item);
+    sort_by(&mut disputed, |(_, a), (_, b)| a.item.cmp(&b.item));
     let mut settled: HashMap<usize, &Sample> = HashMap::new();
     let mut rejected = HashSet::new();
     for item in disputed.chunk_by(|(_, a), (_, b)| a.item == b.item) {

@@ -7,6 +7,7 @@ use crate::aggregate::head::{BlobName, Head, IdsName, Settled};
 use crate::aggregate::journal::Journal;
 use crate::aggregate::{Fold, FoldRules, Safeguard, TypedState, write_ids};
 use crate::model::Timestamp;
+use crate::order::sort_by;
 use crate::store::{Item, Key, Replaced, Store};
 use bytes::Bytes;
 use std::time::Duration;
@@ -134,7 +135,7 @@ impl<T, D> Ticker<'_, T, D> {
         let ids = IdsName { name: fastrand::u64(..), parts: number(parts.len()), newest: counted.newest };
         self.writing(turn).parts(&ids_prefix(&ids), parts).await?;
         head.ids.push(ids);
-        head.ids.sort_by_key(|ids| (ids.newest, ids.name));
+        sort_by(&mut head.ids, |a, b| (a.newest, a.name).cmp(&(b.newest, b.name)));
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ use crate::model::{ItemId, Reason, Rejection, Timestamp};
 use crate::remote_write::{Gate as _, ItemOutcome};
 use crate::series::SampleTable;
 use crate::store::{Item, Replaced};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
 use table::Table;
 
 /// Samples of one table. Few have more.
@@ -70,7 +70,7 @@ pub(super) struct Progress {
     /// Series that were refused in this tick.
     refused: BTreeSet<u64>,
     /// Series that are sent alone, and the tick that tried each last.
-    alone: BTreeMap<u64, Timestamp>,
+    alone: HashMap<u64, Timestamp>,
 }
 
 /// The sending of one shard.
@@ -91,9 +91,9 @@ struct TableResult {
 
 impl Progress {
     pub(super) fn new(settled: SettledItem) -> Self {
-        let alone = settled.settled.refused.iter().filter(|series| series.ticks >= REFUSED_TICKS);
+        let refused = settled.settled.refused.iter().filter(|series| series.ticks >= REFUSED_TICKS);
         Self {
-            alone: alone.map(|series| (series.hash, series.tried)).collect(),
+            alone: refused.map(|series| (series.hash, series.tried)).collect(),
             settled,
             bisection: MAX_BISECTION,
             unsettled: 0,
@@ -267,10 +267,10 @@ fn last_tick(tick: Timestamp, summary: &ShardSummary, failure: &str) -> LastTick
 
 /// Returns the refused series to remember: `old` are those of the ticks before, `new` those of this one.
 fn remembered(old: &[RefusedSeries], new: &BTreeSet<u64>, tick: Timestamp) -> Vec<RefusedSeries> {
-    let before: BTreeMap<u64, &RefusedSeries> = old.iter().map(|series| (series.hash, series)).collect();
     let refused = new.iter().map(|&hash| RefusedSeries {
         hash,
-        ticks: before.get(&hash).map_or(1, |series| series.ticks.saturating_add(1)),
+        // Both lists are short.
+        ticks: old.iter().find(|series| series.hash == hash).map_or(1, |series| series.ticks.saturating_add(1)),
         tried: tick,
     });
     // Not tried in this tick.

@@ -6,6 +6,7 @@ use super::html::push_text;
 use crate::exposition::{Metric, MetricValue, Rendered, number_text};
 use crate::gateway::Listing;
 use crate::model::{Counts, MetricFamily, Timestamp};
+use crate::order::sort_by;
 use crate::push_group::Group;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,7 +19,7 @@ const MAX_METRICS: usize = 200;
 const MAX_TEXT_CHARS: usize = 300;
 
 pub(super) fn push_groups(out: &mut String, mut groups: Vec<Group<'_>>, listing: &Listing, facts: &Facts) {
-    groups.sort_by(|a, b| {
+    sort_by(&mut groups, |a, b| {
         let by_success = a.last_push_succeeded().cmp(&b.last_push_succeeded());
         by_success.then_with(|| a.key().cmp(b.key()))
     });

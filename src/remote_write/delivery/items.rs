@@ -1,6 +1,7 @@
 //! The items of one request, oldest first, and the samples of each item.
 
 use crate::model::ItemId;
+use crate::order::sort_by;
 use crate::series::{Sample, SeriesId};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -70,7 +71,7 @@ impl Items {
         let mut waiting: HashSet<SeriesId> =
             self.samples_of(failed, |_| true).into_iter().map(|sample| samples[sample].series).collect();
         let mut later: Vec<_> = self.samples.iter().filter(|(number, _)| number > last).collect();
-        later.sort_by_key(|(number, _)| number);
+        sort_by(&mut later, |(a, _), (b, _)| a.cmp(b));
         let mut behind = HashSet::new();
         for item in later.chunk_by(|(a, _), (b, _)| a == b) {
             if item.iter().any(|(_, sample)| waiting.contains(&samples[*sample].series)) {

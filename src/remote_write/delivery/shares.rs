@@ -2,7 +2,7 @@
 
 use crate::limits::MAX_REQUESTS;
 use crate::model::ItemId;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 #[derive(Debug)]
 pub(super) struct Shares<'t> {
@@ -38,7 +38,7 @@ impl<'t> Shares<'t> {
     /// not settled; it is called once for each message.
     pub(super) fn spend<I: Iterator<Item = ItemId>>(&mut self, message: u32, waiting: impl Fn() -> I) -> bool {
         if !self.by_message.contains_key(&message) {
-            let messages: BTreeSet<u32> = waiting().map(|item| self.message_of(item)).collect();
+            let messages: HashSet<u32> = waiting().map(|item| self.message_of(item)).collect();
             let own = waiting().filter(|&item| self.message_of(item) == message).count() as u64;
             let left = MAX_REQUESTS.saturating_sub(self.requests);
             let fair = left / (messages.len() as u64).max(1);

@@ -4,6 +4,7 @@
 use super::TimeRange;
 use super::matrix::{self, MatrixError};
 use crate::model::{CANONICAL_NAN, Timestamp};
+use crate::order::sort_by;
 use crate::wire::varint::{framed, varint, write_varint};
 use prost::encoding::encoded_len_varint;
 use std::collections::BTreeMap;
@@ -128,7 +129,7 @@ impl Samples {
     /// Sorts the samples by time, and keeps one for each time. A receiver that keeps its own rules sends them so.
     fn order(&mut self) {
         if !self.0.is_sorted_by(|earlier, later| earlier.0 < later.0) {
-            self.0.sort_by_key(|(time, _)| *time);
+            sort_by(&mut self.0, |(a, _), (b, _)| a.cmp(b));
             self.0.dedup_by_key(|(time, _)| *time);
         }
     }
