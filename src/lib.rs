@@ -17,7 +17,8 @@
 //! * [`model`]: names, label sets, values, timestamps, outcomes and rejections.
 //! * [`protobuf`]: reads the fields of a protobuf message.
 //! * [`blob`]: the envelope of everything in the table: version, checksum, snappy block.
-//! * [`index`]: finds positions in a vector by hash; [`order`]: sorts with little code.
+//! * [`index`]: finds positions in a vector by hash.
+//! * [`order`]: sorts with little code.
 //! * [`event`]: parses the JSON of producers into [`event::Event`]s.
 //! * [`aggregate`]: typed metrics in the journal, and the state that adds them up.
 //! * [`exposition`]: parses the formats of Prometheus into metric families, and writes them.
