@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the lowest room to the highest.
-const LADDER: [&str; 26] = [
+const LADDER: [&str; 27] = [
     "limits",
     "model",
     "protobuf",
@@ -38,7 +38,7 @@ const LADDER: [&str; 26] = [
     "local",
 ];
 
-const PURE: [&str; 13] = [
+const PURE: [&str; 14] = [
     "limits",
     "model",
     "protobuf",
