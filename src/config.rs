@@ -171,7 +171,6 @@ impl Settings {
         let dead_letters = reader.dead_letters();
         let rules = reader.rules();
         let state = reader.state(remote_write.as_ref().and_then(|settings| settings.credentials.clone()));
-        reader.check_age(&rules, &state);
         let log_filter = reader.log_filter();
         let embedded_metrics = reader.embedded_metrics();
         let more = more(&mut reader);

@@ -6,7 +6,8 @@
 //! * A tick reads the journal from [`MARGIN_MS`] before the cursor. The gateway gives up a Put after 5 s, so no item
 //!   appears before that point.
 //! * A tick keeps identities back to the cursor - ([`Head::ids_kept_for`]). The gateway journals a repetition at most
-//!   `MAX_SAMPLE_AGE` and the function's timeout of 15 minutes after the event itself.
+//!   `MAX_SAMPLE_AGE` and the function's timeout of 15 minutes after the event itself. A head has room for the identities of
+//!   [`MAX_IDS`] ticks: 14 days, if there is one each minute. The table deletes older ones anyway.
 
 use crate::blob::codec::{put_bytes, put_i64, put_u64, take_count, take_i64, take_text, take_u8, take_u32, take_u64};
 use crate::blob::{BlobError, open, seal};
@@ -21,11 +22,14 @@ pub const MARGIN_MS: i64 = 120_000;
 /// Identities are kept for `MAX_SAMPLE_AGE` and this much.
 pub const IDS_BEYOND_AGE_MS: i64 = 20 * 60_000;
 
-/// The ticks whose identities a head names. Its item has room for as many.
-const MAX_IDS: i64 = 20_400;
+/// The ticks whose identities a head names.
+const MAX_IDS: usize = 20_160;
 
 /// A new base is written after this time, if there are deltas.
 const BASE_MS: i64 = 3_600_000;
+
+/// Deltas of one base. More would not fit into the item of the head.
+const MAX_DELTAS: usize = 1_000;
 
 /// A base without deltas is written again after this time, because the table deletes it after 14 days.
 const RENEW_MS: i64 = 7 * 86_400_000;
@@ -128,15 +132,11 @@ impl Head {
         max_sample_age_ms.saturating_add(IDS_BEYOND_AGE_MS)
     }
 
-    /// Returns the shortest time between ticks, in milliseconds, whose identities a head can name.
-    pub fn shortest_period_ms(max_sample_age_ms: i64) -> i64 {
-        Self::ids_kept_for(max_sample_age_ms) / MAX_IDS + 1
-    }
-
-    /// Returns the identities that a tick with this cursor must know.
+    /// Keeps the identities that a tick with this cursor must know.
     pub fn forget_ids(&mut self, max_sample_age_ms: i64) {
         let oldest = self.cursor.0.saturating_sub(Self::ids_kept_for(max_sample_age_ms));
         self.ids.retain(|ids| ids.newest.0 >= oldest);
+        self.ids.drain(..self.ids.len().saturating_sub(MAX_IDS));
     }
 
     /// Reports whether the next snapshot must be a base. `bytes` are those of the delta that would be written instead.
@@ -144,7 +144,8 @@ impl Head {
         let Some(base) = self.base else { return true };
         let deltas: u64 = self.deltas.iter().map(|delta| delta.bytes).sum::<u64>().saturating_add(bytes);
         let age = tick.since(base.tick);
-        deltas > base.bytes / 2 || (deltas > 0 && age >= BASE_MS) || age >= RENEW_MS
+        let is_full = self.deltas.len() >= MAX_DELTAS;
+        is_full || deltas > base.bytes / 2 || (deltas > 0 && age >= BASE_MS) || age >= RENEW_MS
     }
 
     pub fn to_blob(&self) -> Result<Bytes, BlobError> {
@@ -318,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_base_is_due_when_deltas_exceed_half_of_it_or_after_an_hour_or_a_week() {
+    fn a_base_is_due_when_deltas_are_many_or_exceed_half_of_it_or_after_an_hour_or_a_week() {
         let with = |deltas: &[u64]| Head { deltas: deltas.iter().map(|&bytes| blob(bytes, 0)).collect(), ..head() };
         let (minute, hour, day) = (60_000, 3_600_000, 86_400_000);
         let table = [
@@ -332,6 +333,8 @@ mod tests {
             (head(), hour, 0, false),
             (head(), 7 * day - 1, 0, false),
             (head(), 7 * day, 0, true),
+            (with(&[0; 999]), minute, 0, false),
+            (with(&[0; 1_000]), minute, 0, true),
         ];
         for (head, tick, bytes, expected) in table {
             assert_eq!(head.needs_base(Timestamp(tick), bytes), expected, "{head:?} {tick} {bytes}");
@@ -339,18 +342,18 @@ mod tests {
     }
 
     #[test]
-    fn a_head_has_room_for_the_identities_of_as_many_ticks_as_may_be_remembered() {
-        let day = 86_400_000;
+    fn a_head_names_the_identities_of_the_last_ticks_that_fit_into_its_item() {
         // Names are random, and times grow.
         let ids =
             |i: i64| IdsName { name: fastrand::u64(..), parts: 3, newest: Timestamp(1_700_000_000_000 + i * 999) };
-        let deltas = (0..60).map(|i| blob(1 << 20, 1_700_000_000_000 + i * 60_000)).collect();
-        let blob = Head { deltas, ids: (0..MAX_IDS).map(ids).collect(), ..head() }.to_blob().unwrap();
+        let deltas = (0..1_000).map(|i| blob(1 << 20, 1_700_000_000_000 + i * 1_000)).collect();
+        let mut head = Head { deltas, ids: (0..30_000).map(ids).collect(), ..head() };
+        assert!(head.needs_base(Timestamp(1_700_001_000_000), 0));
+        head.forget_ids(i64::MAX);
+        assert_eq!((head.ids.len(), head.ids[MAX_IDS - 1].newest), (MAX_IDS, ids(29_999).newest));
+        let blob = head.to_blob().unwrap();
         assert!(blob.len() + 1_000 < crate::limits::MAX_STORE_ITEM_BYTES, "{}", blob.len());
-        assert!(Head::from_blob(&blob).is_ok());
-        // The table of a stack forgets after 14 days, and has a tick each minute.
-        assert!((59_000..60_000).contains(&Head::shortest_period_ms(14 * day)));
-        assert_eq!(Head::shortest_period_ms(i64::MAX), i64::MAX / MAX_IDS + 1);
+        assert_eq!(Head::from_blob(&blob), Ok(head));
     }
 
     #[test]

@@ -58,8 +58,6 @@ pub enum Problem {
     /// Not a whole number from 1 to this one.
     NotANumberUpTo(u32),
     NotATimeToLive,
-    /// The table forgets earlier which events are counted.
-    LongerThanTheTable,
     NotASummaryWindow,
     /// The name of an attribute that can be no label.
     NotAnAttribute(String),
@@ -155,9 +153,6 @@ impl fmt::Display for Problem {
             Self::NotANumberUpTo(most) => write!(f, "expected a whole number from 1 to {most}"),
             Self::NotATimeToLive => f.write_str(
                 "expected a whole number and one unit of ms, s, m, h, d, such as 90s, at most 36500d; or 0 for never",
-            ),
-            Self::LongerThanTheTable => f.write_str(
-                "expected at most 14d with STATE_TABLE, because the table then forgets which typed metrics are counted",
             ),
             Self::NotASummaryWindow => f.write_str("expected a time from 1s to 1d, such as 10m"),
             Self::NotAnAttribute(name) => {

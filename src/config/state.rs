@@ -1,7 +1,6 @@
 //! The settings of the state: typed metrics and pushed groups.
 
-use super::{ENV_AWS_DEFAULT_REGION, ENV_AWS_REGION, ENV_MAX_SAMPLE_AGE, Problem, Reader, Vars, parse};
-use crate::event::Rules;
+use super::{ENV_AWS_DEFAULT_REGION, ENV_AWS_REGION, Problem, Reader, Vars, parse};
 use aws_credential_types::Credentials;
 
 /// The name of the DynamoDB table. Default: none; then typed metrics are rejected as `needs_state`, and each push is written once.
@@ -16,9 +15,6 @@ pub const ENV_SERIES_TTL: &str = "SERIES_TTL";
 pub const ENV_MAX_SERIES: &str = "MAX_SERIES";
 /// The quantiles of a summary are those of its observations within this time. Default: `10m`.
 pub const ENV_SUMMARY_WINDOW: &str = "SUMMARY_WINDOW";
-
-/// A table keeps the identities of counted events for 14 days.
-const MAX_AGE_WITH_TABLE_MS: i64 = 14 * 86_400_000;
 
 /// The most shards of a state.
 pub const MAX_SHARDS: u16 = 16;
@@ -83,13 +79,6 @@ impl<V: Vars> Reader<'_, V> {
             series_ttl_ms: self.read(ENV_SERIES_TTL, time_to_live).unwrap_or(default.series_ttl_ms),
             max_series: self.read(ENV_MAX_SERIES, max_series).unwrap_or(default.max_series),
             summary_window_ms: self.read(ENV_SUMMARY_WINDOW, summary_window).unwrap_or(default.summary_window_ms),
-        }
-    }
-
-    /// Reports an age that is longer than a table remembers which events are counted.
-    pub(super) fn check_age(&mut self, rules: &Rules, state: &StateSettings) {
-        if state.table.is_some() && rules.max_sample_age_ms > MAX_AGE_WITH_TABLE_MS {
-            self.error(ENV_MAX_SAMPLE_AGE, self.vars.get(ENV_MAX_SAMPLE_AGE), Problem::LongerThanTheTable);
         }
     }
 

@@ -408,14 +408,6 @@ fn reads_the_settings_of_the_state_and_has_a_default_for_each() {
 }
 
 #[test]
-fn takes_no_age_that_a_table_does_not_remember() {
-    let age = |age, table| read_with(&[("MAX_SAMPLE_AGE", age), ("STATE_TABLE", table)]);
-    assert!(age("14d", "state").is_ok() && age("15d", "").is_ok());
-    let error = age("337h", "state").unwrap_err().to_string();
-    assert!(error.starts_with("MAX_SAMPLE_AGE=337h: expected at most 14d with STATE_TABLE"), "{error}");
-}
-
-#[test]
 fn takes_a_time_to_live_of_zero_for_never() {
     for never in ["0", "0s", "0ms", "00d"] {
         assert_eq!(time_to_live(never), Ok(None), "{never}");

@@ -106,7 +106,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
         None => (None, "nowhere: rejected messages are returned (--keep-dead-letters keeps them)"),
     };
     let keeps_letters = settings.dead_letters.queue_url.is_none() && arguments.keep_dead_letters;
-    let kept = ticking::open(&arguments.ticking, &settings.state, settings.rules.max_sample_age_ms)?;
+    let kept = ticking::open(&arguments.ticking, &settings.state)?;
     let gateway = Arc::new(kept.given_to(in_process::gateway(&settings, queue)?, &settings));
     let client = HttpTransport::new().map_err(CommandError::failed)?;
     let door =

@@ -3,7 +3,6 @@
 use super::log::Log;
 use crate::exit::CommandError;
 use crate::in_process::{LocalDoor, LocalGateway};
-use amp_push_gateway::aggregate::head::Head;
 use amp_push_gateway::config::{Settings, StateSettings, milliseconds};
 use amp_push_gateway::gateway::State;
 use amp_push_gateway::lambda::{Invocation, handle};
@@ -82,19 +81,6 @@ fn period(text: &str) -> Result<Duration, NotAPeriod> {
     }
 }
 
-/// Returns an error if so many ticks cannot be remembered for `MAX_SAMPLE_AGE`.
-fn check_period(period: Duration, max_sample_age_ms: i64) -> Result<(), CommandError> {
-    let shortest = Duration::from_millis(Head::shortest_period_ms(max_sample_age_ms).unsigned_abs());
-    if period >= shortest {
-        return Ok(());
-    }
-    let (period, expected) = (period.as_secs_f64(), shortest.as_secs() + 1);
-    Err(CommandError::usage(format!(
-        "--tick {period}s is too short for MAX_SAMPLE_AGE, because the state remembers each tick for so long: expected at \
-         least {expected}s, or a smaller MAX_SAMPLE_AGE"
-    )))
-}
-
 /// The state of this process, and how often it ticks.
 pub(super) struct Kept {
     table: Table,
@@ -111,17 +97,9 @@ enum Table {
 }
 
 /// Opens the state that the arguments and the settings ask for.
-pub(super) fn open(
-    arguments: &Arguments,
-    settings: &StateSettings,
-    max_sample_age_ms: i64,
-) -> Result<Kept, CommandError> {
+pub(super) fn open(arguments: &Arguments, settings: &StateSettings) -> Result<Kept, CommandError> {
     let Arguments { state, tick } = arguments;
-    let period = tick.unwrap_or(DEFAULT_PERIOD);
-    if *state != Some(Place::None) {
-        check_period(period, max_sample_age_ms)?;
-    }
-    let period = Some(period);
+    let period = Some(tick.unwrap_or(DEFAULT_PERIOD));
     let open = |path| LocalTable::open(path).map_err(CommandError::failed);
     Ok(match (state, &settings.table) {
         (Some(Place::None), _) if tick.is_some() => {
@@ -220,7 +198,7 @@ mod tests {
         let tick = tick.map(|text| period(text).unwrap());
         let table = TableSettings { name: "pushed".to_owned(), region: "eu-central-1".to_owned(), credentials: None };
         let settings = StateSettings { table: has_table.then_some(table), ..StateSettings::default() };
-        let kept = open(&Arguments { state, tick }, &settings, 3_600_000);
+        let kept = open(&Arguments { state, tick }, &settings);
         kept.map(|kept| kept.to_string()).map_err(|error| error.to_string())
     }
 
@@ -241,17 +219,5 @@ mod tests {
         }
         assert!(shown(Some("none"), Some("15s"), false).unwrap_err().contains("--tick needs a state"));
         assert_eq!("./none".parse(), Ok(Place::File("./none".into())));
-    }
-
-    #[test]
-    fn a_tick_is_not_so_short_that_the_state_cannot_remember_all_ticks() {
-        let hour = 3_600_000;
-        for (seconds, age_ms, expected) in
-            [(1, 5 * hour, None), (1, 6 * hour, Some("at least 2s")), (2, 10 * hour, None), (60, 14 * 24 * hour, None)]
-        {
-            let error = check_period(Duration::from_secs(seconds), age_ms).err().map(|error| error.to_string());
-            assert_eq!(error.is_some(), expected.is_some(), "{seconds} {age_ms} {error:?}");
-            assert!(error.unwrap_or_default().contains(expected.unwrap_or_default()), "{seconds} {age_ms}");
-        }
     }
 }
