@@ -419,7 +419,7 @@ fn the_least_time_is_not_taken_for_none() {
 }
 
 proptest! {
-    /// No bytes make a panic, and each error has its sentence.
+    /// No bytes make a panic, and each error has its sentence. A shorter length makes two families of one.
     #[test]
     fn property_test_broken_bodies_are_errors(position: proptest::sample::Index, byte: u8, cut: bool) {
         let metric = histogram(Histogram { bucket: vec![bucket_of(1.0, 2)], ..native() });
@@ -429,7 +429,7 @@ proptest! {
         if cut { bytes.truncate(position) } else { bytes[position] = byte }
         match parse_protobuf(&bytes) {
             Ok(exposition) => prop_assert!(lines(&exposition).len() <= 5),
-            Err(error) => prop_assert!(error.to_string().starts_with("family 1: "), "{error}"),
+            Err(error) => prop_assert!(error.to_string().starts_with("family "), "{error}"),
         }
     }
 }
