@@ -3,10 +3,25 @@
 use amp_push_gateway::config::extension::{ExtensionSettings, LambdaEnvironment};
 use amp_push_gateway::{extension, instrumentation};
 use std::process::ExitCode;
+use tokio::runtime::Builder;
 
-/// One thread: the extension shares the processor with the function.
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // One thread: the extension shares the processor with the function.
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            instrumentation::init(instrumentation::errors_only());
+            tracing::error!(%error, "the system gives the extension no event queue");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(run());
+    // The system may still look up the name of a host, in another thread. To wait for that would take seconds.
+    runtime.shutdown_background();
+    code
+}
+
+async fn run() -> ExitCode {
     let Some(lambda) = LambdaEnvironment::from_env() else {
         instrumentation::init(instrumentation::errors_only());
         tracing::error!("AWS_LAMBDA_RUNTIME_API is not set: Lambda starts this program from /opt/extensions");

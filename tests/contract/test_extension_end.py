@@ -1,9 +1,12 @@
 """How an environment ends: SHUTDOWN of every kind, and SIGTERM. The extension dispatches what it has, in its time, and exits with 0."""
+import socket
 import time
 
 import pytest
 
+from support import components, rie
 from support.dispatched import Dispatched, events
+from support.environment import EXTENSION_NAME
 from support.http_server import Accepting, HttpServer
 
 
@@ -50,6 +53,30 @@ def test_a_report_that_never_comes_is_waited_for_half_a_second_at_most(start_env
     environment.api.hold_back = "platform.report"
     assert environment.shut_down() < 1
     assert Dispatched(events(queue))("lambda_invocations_total", status="success") == 1
+
+
+@pytest.fixture
+def silent_dns(tmp_path):
+    """An extension for which the server of names never answers. It needs to be root with the right to make a mount namespace."""
+    if reason := rie.why_not():
+        pytest.fail(reason)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.1.2.3", 53))
+        settings, program = tmp_path / "resolv.conf", tmp_path / EXTENSION_NAME
+        settings.write_text("nameserver 127.1.2.3\n")
+        program.write_text(f"#!/bin/sh\nexec unshare -m sh -c 'mount --bind {settings} /etc/resolv.conf && exec {components.extension()}'\n")
+        program.chmod(0o755)
+        yield str(program)
+
+
+def test_a_server_of_names_that_hangs_delays_neither_an_invocation_nor_the_end(start_environment, silent_dns):
+    queue = "http://queue.example/123456789012/q"
+    environment = start_environment(queue, binary=silent_dns, AWS_ENDPOINT_URL_SQS="http://queue.example", DISPATCH_TIMEOUT="200ms")
+    took = environment.invoke()
+    assert took.response_s < 0.25 and took.extension_s < 0.6
+    assert environment.lines("WARN")[0]["error"] == "no answer in time"
+    assert environment.shut_down() < 2
+    assert environment.extension.returncode == 0
 
 
 # --- SIGTERM ---------------------------------------------------------------------------------------------------------
