@@ -38,6 +38,7 @@ mod pushgateway;
 mod queue;
 mod terminated;
 mod totals;
+mod unread;
 
 use crate::aws::HttpTransport;
 use crate::config::SettingsErrors;
@@ -94,24 +95,24 @@ pub async fn run(
     let http = HttpTransport::new()?;
     let api = Api::new(lambda.runtime_api.clone(), file_name());
     let registered = register(&api, !lambda.is_managed_instance).await?;
-    let mut terminated = Terminated::new();
+    let terminated = Terminated::new();
     match settings {
         // The panic itself is logged.
-        Ok(settings) => match unless_panics(serve(&lambda, settings, &http, &registered, &mut terminated)).await {
+        Ok(settings) => match unless_panics(serve(&lambda, settings, &http, &registered, &terminated)).await {
             Some(served) => served?,
-            None => only_ask(&registered, &mut terminated).await?,
+            None => only_ask(&registered, &terminated).await?,
         },
         Err(errors) => {
             let errors: Vec<_> = errors.0.iter().map(ToString::to_string).collect();
             tracing::error!(errors = errors.join("; "), "wrong settings: the extension does nothing");
-            only_ask(&registered, &mut terminated).await?;
+            only_ask(&registered, &terminated).await?;
         }
     }
     Ok(())
 }
 
 /// Asks for events until SHUTDOWN or SIGTERM, and does nothing else.
-async fn only_ask(registered: &Registered<'_>, terminated: &mut Terminated) -> Result<(), ApiError> {
+async fn only_ask(registered: &Registered<'_>, terminated: &Terminated) -> Result<(), ApiError> {
     let asked = async {
         while !matches!(next(registered).await?, NextEvent::Shutdown { .. }) {}
         Ok(())
@@ -145,7 +146,7 @@ async fn serve(
     settings: ExtensionSettings,
     http: &HttpTransport,
     registered: &Registered<'_>,
-    terminated: &mut Terminated,
+    terminated: &Terminated,
 ) -> Result<(), ApiError> {
     let logs = settings.platform.logs;
     let buffer = Arc::new(Buffer::new(settings.platform, lambda.is_snap_start));

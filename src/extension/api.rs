@@ -169,7 +169,8 @@ impl Registered<'_> {
 }
 
 fn event(body: &[u8]) -> Option<NextEvent> {
-    let EventBody { event_type, deadline_ms, request_id, shutdown_reason } = serde_json::from_slice(body).ok()?;
+    let EventBody { event_type, deadline_ms, request_id, shutdown_reason } =
+        serde_json::from_str(std::str::from_utf8(body).ok()?).ok()?;
     let deadline = Timestamp(deadline_ms);
     Some(match event_type.as_ref() {
         "INVOKE" => NextEvent::Invoke { request_id, deadline },

@@ -3,6 +3,7 @@
 //! Listeners fill it, and the loop of the extension empties it. While it is locked, nothing waits.
 
 use super::gauges::Gauges;
+use super::unread::Unread;
 use crate::event::{Event, EventTimes, Rules, read_message};
 use crate::gateway::{ListedEvent, Report};
 use crate::limits::{MAX_LISTED_REJECTIONS, MAX_NAME_BYTES};
@@ -10,8 +11,7 @@ use crate::model::{
     Label, LabelName, LabelSet, Layout, MetricName, Reason, Rejection, Timestamp, TypedMetric, Update, Value,
 };
 use crate::telemetry::{
-    Added, InvalidBatch, Line, LineUpdate, Pending, PendingSeries, Platform, PlatformRules, Record, read_lines,
-    read_records,
+    Added, Line, LineUpdate, Pending, PendingSeries, Platform, PlatformRules, Record, read_lines, read_records,
 };
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,9 @@ const LONGEST_SUFFIX: usize = 7;
 
 /// Lines of `StatsD` that are dropped and logged, in the life of an environment. The others are only counted.
 const MAX_LOGGED_LINES: u32 = 20;
+
+/// Deliveries that cannot be read and are logged, in the life of an environment.
+const MAX_LOGGED_DELIVERIES: u32 = 20;
 
 #[derive(Debug)]
 pub(super) struct Buffer {
@@ -42,8 +45,12 @@ struct Inner {
     pending: Pending,
     gauges: Gauges,
     waiting: Waiting,
+    unread: Unread,
     seen: Seen,
+    /// Who waits for a record.
+    watchers: u32,
     logged_lines: u32,
+    logged_deliveries: u32,
     /// Metrics that did not reach `pending`.
     dropped: u64,
 }
@@ -83,8 +90,11 @@ impl Buffer {
             pending: Pending::default(),
             gauges: Gauges::default(),
             waiting: Waiting::default(),
+            unread: Unread::default(),
             seen: Seen::default(),
+            watchers: 0,
             logged_lines: 0,
+            logged_deliveries: 0,
             dropped: 0,
         };
         Self { inner: Mutex::new(inner), has_seen: Notify::new(), rules, layout, skips_initialisation }
@@ -94,24 +104,52 @@ impl Buffer {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds the records of a delivery, up to an error in it.
-    pub(super) fn add_delivery(&self, body: &[u8], now: Timestamp) -> Result<(), InvalidBatch> {
+    /// Adds the records of a delivery, up to an error in it. They are read later if nobody waits for them.
+    pub(super) fn add_delivery(&self, body: &[u8], now: Timestamp) {
+        let mut inner = self.lock();
+        let is_kept = inner.unread.keep(body, now);
+        inner.waiting.since.get_or_insert_with(Instant::now);
+        if !is_kept || inner.watchers > 0 {
+            self.read_deliveries(&mut inner);
+        }
+        if !is_kept {
+            self.read_delivery(&mut inner, body, now);
+        }
+    }
+
+    /// Reads the deliveries that were kept.
+    fn read_deliveries(&self, inner: &mut Inner) {
+        let mut unread = std::mem::take(&mut inner.unread);
+        unread.read(|body, came| self.read_delivery(inner, body, came));
+        // With its memory.
+        inner.unread = unread;
+        if inner.waiting.records == 0 {
+            inner.waiting.since = None;
+        }
+    }
+
+    fn read_delivery(&self, inner: &mut Inner, body: &[u8], came: Timestamp) {
         let mut has_seen = false;
-        let mut guard = self.lock();
-        let Inner { platform, pending, waiting, seen, .. } = &mut *guard;
+        let Inner { platform, pending, waiting, seen, .. } = &mut *inner;
         let read = read_records(body, &mut |kind, record| {
             if self.skips_initialisation && kind.starts_with("platform.init") {
                 return;
             }
             has_seen |= seen.note(&record);
-            platform.observe(kind, &record, now, pending);
+            platform.observe(kind, &record, came, pending);
             waiting.add();
         });
-        drop(guard);
         if has_seen {
             self.has_seen.notify_waiters();
         }
-        read
+        if let Err(error) = read {
+            inner.log_delivery(&error.to_string());
+        }
+    }
+
+    /// Logs that a delivery could not be taken.
+    pub(super) fn log_delivery(&self, problem: &str) {
+        self.lock().log_delivery(problem);
     }
 
     /// Adds the lines of a datagram.
@@ -172,13 +210,24 @@ impl Buffer {
         report
     }
 
+    /// Returns what waits.
     pub(super) fn waiting(&self) -> Waiting {
-        self.lock().waiting
+        let mut inner = self.lock();
+        self.read_deliveries(&mut inner);
+        inner.waiting
+    }
+
+    /// Returns what waits, or a few records more. For this no delivery is read.
+    pub(super) fn most_waiting(&self) -> Waiting {
+        let inner = self.lock();
+        let Waiting { records, since } = inner.waiting;
+        Waiting { records: records.saturating_add(inner.unread.most_records()), since }
     }
 
     /// Returns everything that waits, with metrics of the extension itself among them. Returns nothing if nothing else waits.
     pub(super) fn take(&self, own: &[OwnCount], now: Timestamp) -> Vec<PendingSeries> {
         let mut inner = self.lock();
+        self.read_deliveries(&mut inner);
         inner.waiting = Waiting::default();
         let dropped = inner.pending.take_dropped() + std::mem::take(&mut inner.dropped);
         if inner.pending.is_empty() && dropped == 0 {
@@ -229,6 +278,7 @@ impl Buffer {
     }
 
     async fn until_seen(&self, is_it: impl Fn(&Seen) -> bool) {
+        let _watcher = Watcher::new(self);
         loop {
             // It gets every notification from here on.
             let has_seen = self.has_seen.notified();
@@ -237,6 +287,24 @@ impl Buffer {
             }
             has_seen.await;
         }
+    }
+}
+
+/// Somebody who waits for a record. Meanwhile each delivery is read when it comes.
+struct Watcher<'b>(&'b Buffer);
+
+impl<'b> Watcher<'b> {
+    fn new(buffer: &'b Buffer) -> Self {
+        let mut inner = buffer.lock();
+        inner.watchers += 1;
+        buffer.read_deliveries(&mut inner);
+        Self(buffer)
+    }
+}
+
+impl Drop for Watcher<'_> {
+    fn drop(&mut self) {
+        self.0.lock().watchers -= 1;
     }
 }
 
@@ -263,6 +331,13 @@ impl Waiting {
 }
 
 impl Inner {
+    fn log_delivery(&mut self, problem: &str) {
+        if self.logged_deliveries < MAX_LOGGED_DELIVERIES {
+            self.logged_deliveries += 1;
+            tracing::warn!(error = problem, "a delivery of the Telemetry API cannot be read");
+        }
+    }
+
     fn add_line(&mut self, line: Line<'_>, function: &LabelSet<'static>, now: Timestamp) {
         let Line { name, labels, update } = line;
         let mut labels = labels.into_owned();

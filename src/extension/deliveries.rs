@@ -14,7 +14,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -29,9 +28,6 @@ const MAX_HEAD_BYTES: usize = 16 << 10;
 /// The memory that a connection keeps between deliveries.
 const KEPT_BYTES: usize = 8 << 10;
 
-/// Deliveries that cannot be read and are logged, in the life of an environment.
-const MAX_LOGGED: u32 = 20;
-
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 /// Takes deliveries on any free port, and returns the port. `sandbox.localdomain`, where Lambda sends them, need not be a loopback
@@ -39,11 +35,11 @@ const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 pub(super) async fn take(buffer: Arc<Buffer>) -> io::Result<u16> {
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))).await?;
     let port = listener.local_addr()?.port();
-    tokio::spawn(accept(listener, Arc::new(Taker { buffer, unreadable: AtomicU32::new(0) })));
+    tokio::spawn(accept(listener, buffer));
     Ok(port)
 }
 
-async fn accept(listener: TcpListener, taker: Arc<Taker>) {
+async fn accept(listener: TcpListener, buffer: Arc<Buffer>) {
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = match listener.accept().await {
@@ -60,9 +56,9 @@ async fn accept(listener: TcpListener, taker: Arc<Taker>) {
         {
             oldest.abort();
         }
-        let taker = Arc::clone(&taker);
+        let buffer = Arc::clone(&buffer);
         let connection = tokio::spawn(async move {
-            if let Err(error) = taker.serve(stream).await {
+            if let Err(error) = serve(stream, &buffer).await {
                 tracing::debug!(%error, "a connection of the Telemetry API ended");
             }
         });
@@ -70,65 +66,55 @@ async fn accept(listener: TcpListener, taker: Arc<Taker>) {
     }
 }
 
-struct Taker {
-    buffer: Arc<Buffer>,
-    unreadable: AtomicU32,
+/// Takes deliveries until the connection ends.
+async fn serve(mut stream: TcpStream, buffer: &Buffer) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let mut received = BytesMut::with_capacity(KEPT_BYTES);
+    while let Some(head) = next_head(&mut stream, &mut received).await? {
+        received.advance(head.bytes);
+        match head.body {
+            Framing::Length(length) if length > MAX_TELEMETRY_BODY_BYTES => {
+                buffer.log_delivery(&format!("it has more than {MAX_TELEMETRY_BODY_BYTES} bytes"));
+                skip(&mut stream, &mut received, length).await?;
+            }
+            framing => {
+                let bytes = take_body(framing, &mut stream, &mut received, buffer).await?;
+                received.advance(bytes);
+            }
+        }
+        stream.write_all(ANSWER).await?;
+        if !head.stays_open {
+            return Ok(());
+        }
+        if received.is_empty() {
+            // This takes the same memory again.
+            received.reserve(KEPT_BYTES);
+            if received.capacity() > 2 * KEPT_BYTES {
+                received = BytesMut::with_capacity(KEPT_BYTES);
+            }
+        }
+    }
+    Ok(())
 }
 
-impl Taker {
-    /// Takes deliveries until the connection ends.
-    async fn serve(&self, mut stream: TcpStream) -> io::Result<()> {
-        stream.set_nodelay(true)?;
-        let mut received = BytesMut::with_capacity(KEPT_BYTES);
-        while let Some(head) = next_head(&mut stream, &mut received).await? {
-            received.advance(head.bytes);
-            match head.body {
-                Framing::Length(length) if length > MAX_TELEMETRY_BODY_BYTES => {
-                    self.log(&format!("it has more than {MAX_TELEMETRY_BODY_BYTES} bytes"));
-                    skip(&mut stream, &mut received, length).await?;
-                }
-                framing => {
-                    let bytes = self.body(framing, &mut stream, &mut received).await?;
-                    received.advance(bytes);
-                }
-            }
-            stream.write_all(ANSWER).await?;
-            if !head.stays_open {
-                return Ok(());
-            }
-            if received.is_empty() {
-                // This takes the same memory again.
-                received.reserve(KEPT_BYTES);
-                if received.capacity() > 2 * KEPT_BYTES {
-                    received = BytesMut::with_capacity(KEPT_BYTES);
-                }
-            }
-        }
-        Ok(())
+/// Takes the records of a body. Returns the bytes that it has in `received`.
+async fn take_body(
+    framing: Framing,
+    stream: &mut TcpStream,
+    received: &mut BytesMut,
+    buffer: &Buffer,
+) -> io::Result<usize> {
+    if let Framing::Length(length) = framing {
+        received.reserve(length.saturating_sub(received.len()));
     }
-
-    /// Takes the records of a body. Returns the bytes that it has in `received`.
-    async fn body(&self, framing: Framing, stream: &mut TcpStream, received: &mut BytesMut) -> io::Result<usize> {
-        if let Framing::Length(length) = framing {
-            received.reserve(length.saturating_sub(received.len()));
-        }
-        loop {
-            match http1::body(framing, received, false).map_err(io::Error::other)? {
-                Some(Body { content, bytes }) => {
-                    if let Err(error) = self.buffer.add_delivery(&content, wall_clock()) {
-                        self.log(&error.to_string());
-                    }
-                    return Ok(bytes);
-                }
-                None if received.len() > 2 * MAX_TELEMETRY_BODY_BYTES => return Err(io::ErrorKind::InvalidData.into()),
-                None => more(stream, received).await?,
+    loop {
+        match http1::body(framing, received, false).map_err(io::Error::other)? {
+            Some(Body { content, bytes }) => {
+                buffer.add_delivery(&content, wall_clock());
+                return Ok(bytes);
             }
-        }
-    }
-
-    fn log(&self, problem: &str) {
-        if self.unreadable.fetch_add(1, Ordering::Relaxed) < MAX_LOGGED {
-            tracing::warn!(error = problem, "a delivery of the Telemetry API cannot be read");
+            None if received.len() > 2 * MAX_TELEMETRY_BODY_BYTES => return Err(io::ErrorKind::InvalidData.into()),
+            None => more(stream, received).await?,
         }
     }
 }

@@ -69,7 +69,9 @@ impl Dispatcher {
 
     /// Reports whether to dispatch now. `by_age_alone`: however many records wait.
     pub(super) fn is_due(&self, by_age_alone: bool) -> bool {
-        is_due(self.settings, self.buffer.waiting(), self.has_unsent(), self.pause_until, by_age_alone, Instant::now())
+        let (has_unsent, now) = (self.has_unsent(), Instant::now());
+        let is_due = |waiting| is_due(self.settings, waiting, has_unsent, self.pause_until, by_age_alone, now);
+        is_due(self.buffer.most_waiting()) && is_due(self.buffer.waiting())
     }
 
     /// Dispatches until `given_up` is ready at the latest.

@@ -1,25 +1,33 @@
 //! SIGTERM, which ends the extension as SHUTDOWN does.
 
-use std::future::pending;
-use std::io;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Notify;
 
 /// SIGTERM, which kills the process no more once this exists.
-pub(super) struct Terminated(io::Result<Signal>);
+///
+/// The signal has a task of its own, because the loop of the extension looks here with each event, and that must cost nothing.
+pub(super) struct Terminated(Arc<Notify>);
 
 impl Terminated {
     pub(super) fn new() -> Self {
-        Self(signal(SignalKind::terminate()))
+        let received = Arc::new(Notify::new());
+        match signal(SignalKind::terminate()) {
+            Ok(mut signal) => {
+                let notified = Arc::clone(&received);
+                tokio::spawn(async move {
+                    while signal.recv().await.is_some() {
+                        notified.notify_one();
+                    }
+                });
+            }
+            Err(error) => tracing::warn!(%error, "SIGTERM cannot be caught"),
+        }
+        Self(received)
     }
 
     /// Waits for SIGTERM.
-    pub(super) async fn received(&mut self) {
-        match &mut self.0 {
-            Ok(signal) => _ = signal.recv().await,
-            Err(error) => {
-                tracing::warn!(%error, "SIGTERM cannot be caught");
-                pending::<()>().await;
-            }
-        }
+    pub(super) async fn received(&self) {
+        self.0.notified().await;
     }
 }

@@ -22,25 +22,28 @@ pub struct TypedMessage {
     /// The number of its first event.
     first: u64,
     series: Vec<PendingSeries>,
+    /// The length of its body.
+    bytes: usize,
 }
 
 /// Cuts `series` into messages of at most [`MAX_DISPATCH_MESSAGE_BYTES`]; an event that is longer is alone. `next` is
 /// the number of the next event, and is increased.
 pub fn cut(series: Vec<PendingSeries>, environment: &str, next: &mut u64) -> Vec<TypedMessage> {
     let mut messages: Vec<TypedMessage> = Vec::new();
-    let mut bytes = 0;
+    let mut events = String::new();
     for one in series {
-        let mut events = String::new();
+        events.clear();
         let first = *next;
         *next += push_events(&mut events, &one, environment, first, ANY_TIME);
-        match messages.last_mut() {
-            Some(message) if bytes + events.len() < MAX_DISPATCH_MESSAGE_BYTES => message.series.push(one),
-            _ => {
-                bytes = 1;
-                messages.push(TypedMessage { first, series: vec![one] });
+        // A comma or a bracket follows.
+        let bytes = events.len() + 1;
+        match messages.last_mut().filter(|message| message.bytes + bytes <= MAX_DISPATCH_MESSAGE_BYTES) {
+            Some(message) => {
+                message.bytes += bytes;
+                message.series.push(one);
             }
+            None => messages.push(TypedMessage { first, series: vec![one], bytes: bytes + 1 }),
         }
-        bytes += events.len() + 1;
     }
     messages
 }
@@ -48,7 +51,8 @@ pub fn cut(series: Vec<PendingSeries>, environment: &str, next: &mut u64) -> Vec
 impl TypedMessage {
     /// Returns the JSON array of its events, as of `time`.
     pub fn body(&self, environment: &str, time: Timestamp) -> String {
-        let (mut out, mut next) = (String::from("["), self.first);
+        let (mut out, mut next) = (String::with_capacity(self.bytes), self.first);
+        out.push('[');
         for series in &self.series {
             if out.len() > 1 {
                 out.push(',');
@@ -167,7 +171,14 @@ fn push(out: &mut String, key: &str, value: impl std::fmt::Display) {
 
 /// Appends a JSON string that SQS takes.
 fn push_text(out: &mut String, text: &str) {
-    out.push_str(&escape_noncharacters(serde_json::Value::from(text).to_string()));
+    // Nearly all names and values are such.
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    } else {
+        out.push_str(&escape_noncharacters(serde_json::Value::from(text).to_string()));
+    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,5 @@
 use super::*;
+use crate::limits::MAX_UNREAD_BYTES;
 
 const NOW: Timestamp = Timestamp(1_764_436_088_000);
 
@@ -35,7 +36,7 @@ const DONE: &str = r#"{"type":"platform.runtimeDone","record":{"requestId":"r1",
 #[test]
 fn counts_records_and_leaves_those_of_a_snapshot_to_nobody() {
     let own = buffer(false);
-    own.add_delivery(format!("[{INIT},{DONE}]").as_bytes(), NOW).unwrap();
+    own.add_delivery(format!("[{INIT},{DONE}]").as_bytes(), NOW);
     assert_eq!(own.waiting().records, 2);
     let events = "lambda_telemetry_events_total";
     let expected = [
@@ -47,14 +48,50 @@ fn counts_records_and_leaves_those_of_a_snapshot_to_nobody() {
     assert_eq!(taken(&own), expected);
     assert!(own.waiting().records == 0 && own.waiting().since.is_none() && taken(&own).is_empty());
     let restored = buffer(true);
-    restored.add_delivery(format!("[{INIT},{DONE}]").as_bytes(), NOW).unwrap();
+    restored.add_delivery(format!("[{INIT},{DONE}]").as_bytes(), NOW);
     assert_eq!(taken(&restored), [expected[1].clone(), expected[3].clone()]);
+}
+
+#[test]
+fn reads_deliveries_together_and_none_late() {
+    let buffer = buffer(false);
+    let body = format!("[{DONE},{INIT}]");
+    let came = Timestamp(NOW.0 - 60_000);
+    buffer.add_delivery(body.as_bytes(), came);
+    let unread = |buffer: &Buffer| buffer.lock().unread.most_records();
+    assert_eq!((unread(&buffer), buffer.most_waiting().records), (2, 2));
+    let since = buffer.most_waiting().since;
+    assert!(since.is_some(), "its age counts from its arrival");
+    assert_eq!((buffer.waiting().records, unread(&buffer)), (2, 0));
+    // Up to the bound they wait. Then all are read, also one that is larger.
+    for _ in 0..1_000 {
+        buffer.add_delivery(body.as_bytes(), came);
+        assert!(buffer.lock().unread.most_records() as usize * body.len() / 2 <= MAX_UNREAD_BYTES);
+    }
+    buffer.add_delivery(format!("[{DONE}{}]", " ".repeat(MAX_UNREAD_BYTES)).as_bytes(), came);
+    assert_eq!((unread(&buffer), buffer.most_waiting().records), (0, 2_003));
+    assert_eq!(buffer.most_waiting().since, since);
+    buffer.add_delivery(body.as_bytes(), NOW);
+    let taken = buffer.take(&[], NOW);
+    let duration = taken.iter().find(|series| series.name.as_str() == "lambda_init_duration_seconds").unwrap();
+    assert_eq!(duration.time, NOW, "the time is that of the delivery");
+    let updates = duration.total.updates();
+    let [Update::Histogram { observations, .. }] = updates.as_slice() else { panic!("{updates:?}") };
+    assert_eq!(observations[0].count, 1_002);
+}
+
+#[test]
+fn a_delivery_of_which_nothing_is_counted_does_not_wait() {
+    let restored = buffer(true);
+    restored.add_delivery(format!("[{INIT}]").as_bytes(), NOW);
+    let waiting = restored.waiting();
+    assert!(waiting.records == 0 && waiting.since.is_none());
 }
 
 #[test]
 fn keeps_the_records_in_front_of_an_error() {
     let buffer = buffer(false);
-    assert!(buffer.add_delivery(format!("[{DONE},{{").as_bytes(), NOW).is_err());
+    buffer.add_delivery(format!("[{DONE},{{").as_bytes(), NOW);
     assert!(taken(&buffer).contains(&"lambda_invocations_total{status=success} 1".to_owned()));
 }
 
@@ -113,14 +150,14 @@ fn sends_its_own_counts_only_beside_others() {
 async fn tells_when_the_function_has_answered_and_when_its_report_is_here() {
     let buffer = buffer(false);
     let within = std::time::Duration::from_millis(50);
-    buffer.add_delivery(format!("[{DONE}]").as_bytes(), NOW).unwrap();
+    buffer.add_delivery(format!("[{DONE}]").as_bytes(), NOW);
     assert!(tokio::time::timeout(within, buffer.answered("r1")).await.is_ok());
     assert!(tokio::time::timeout(within, buffer.answered("r2")).await.is_err());
     assert!(tokio::time::timeout(within, buffer.reported("r1")).await.is_err());
     let later = async {
         tokio::task::yield_now().await;
         let report = r#"[{"type":"platform.report","record":{"requestId":"r2","status":"timeout"}}]"#;
-        buffer.add_delivery(report.as_bytes(), NOW).unwrap();
+        buffer.add_delivery(report.as_bytes(), NOW);
     };
     let waited = async { tokio::join!(buffer.answered("r2"), buffer.reported("r2"), later) };
     assert!(tokio::time::timeout(within, waited).await.is_ok());

@@ -65,6 +65,7 @@ fn writes_events_with_ids_and_times_that_the_gateway_reads() {
     let body = messages[0].body("env", NOW);
     let expected = r#"[{"type":"counter","name":"a_total","labels":{"l":"x\"\uffff\n"},"value":3,"help":"what it is","id":"env-7","timestamp":1764436088000},{"type":"counter","name":"a_total","labels":{"l":"x\"\uffff\n"},"value":0.5,"help":"what it is","id":"env-8","timestamp":1764436088000},{"type":"gauge","name":"b","value":-1.5e-7,"help":"what it is","id":"env-9","timestamp":1764436083000},{"type":"histogram","name":"c","labels":{"l":"y"},"value":[0.25],"help":"what it is","id":"env-10","timestamp":1764436088000},{"type":"histogram","name":"d","labels":{"l":"y"},"buckets":[0.1,1.0],"value":[2.0],"counts":[7],"help":"what it is","id":"env-11","timestamp":1764436088000},{"type":"summary","name":"e","labels":{"l":"y"},"quantiles":[0.5],"value":[2.0,3.0],"help":"what it is","id":"env-12","timestamp":1764436088000}]"#;
     assert_eq!(body, expected);
+    assert_eq!(body.len(), messages[0].bytes);
     let read: Vec<_> = read(&body).into_iter().map(|metric| (metric.id.unwrap().into_owned(), metric.time)).collect();
     assert_eq!(read[2], ("env-9".to_owned(), Timestamp(NOW.0 - 5_000)));
     assert_eq!(read[5], ("env-12".to_owned(), NOW));
@@ -89,6 +90,7 @@ fn cuts_many_series_into_messages_that_the_queue_takes() {
     for message in &messages {
         let body = message.body("env", NOW);
         assert!(body.len() <= MAX_DISPATCH_MESSAGE_BYTES, "{}", body.len());
+        assert_eq!(body.len(), message.bytes);
         ids.extend(read(&body).into_iter().map(|metric| metric.id.unwrap().into_owned()));
     }
     let expected: Vec<_> = (1..=3_000).map(|number| format!("env-{number}")).collect();
