@@ -2,9 +2,11 @@
 import base64
 import json
 import re
+from datetime import datetime, timedelta
 
 import pytest
 
+from support.command_line import pushgw
 from support.http_server import HttpServer
 from support.pushgateway import Pushgateway
 from support.serve import request, serving
@@ -57,7 +59,8 @@ def test_a_real_pushgateway_shows_the_totals_of_each_environment_until_its_end(r
 
 
 def test_our_gateway_shows_them_too_and_forgets_a_killed_environment_after_an_hour(start, tmp_path):
-    with serving("--http", "127.0.0.1:0", "--state", str(tmp_path / "state"), "--tick", "60s",
+    state = str(tmp_path / "state")
+    with serving("--http", "127.0.0.1:0", "--state", state, "--tick", "60s",
                  "--remote-write-url", "http://127.0.0.1:9/api/v1/write") as server:
         port = int(server.door.rsplit(":", 1)[1])
         killed, ended = start(server.door), start(server.door)
@@ -67,10 +70,13 @@ def test_our_gateway_shows_them_too_and_forgets_a_killed_environment_after_an_ho
         assert list(_shown(port, "lambda_invocations_total").values()) == [2, 2]
         killed.kill()
         ended.shut_down()
-        status, _, body = request(port, "GET", "/api/v1/metrics")
-        assert status == 200
-        assert len(_shown(port, "lambda_invocations_total")) == 1
-        assert "expire" in request(port, "GET", "/")[2].decode().lower()
+        assert list(_shown(port, "lambda_invocations_total").values()) == [2]
+        server.process.terminate()
+        server.process.wait(20)
+    (group,) = json.loads(pushgw("state", "list", "--json", "--state", state).stdout)["groups"]
+    assert re.fullmatch(r"[0-9a-f]{32}", group["labels"].pop("instance")) and group["labels"] == {"job": "water-metrics"}
+    pushed, expires = (datetime.fromisoformat(group[key]) for key in ("pushed", "expires"))
+    assert expires - pushed == timedelta(hours=1)
 
 
 class Recording(HttpServer):

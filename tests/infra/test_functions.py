@@ -97,9 +97,11 @@ def test_the_dashboard_shows_the_numbers_of_a_function(functions, title, value):
 
 # As soon as the extension of this repository sends metrics.
 if (ROOT / "src/telemetry/platform.rs").exists() and (ROOT / "src/extension").is_dir():
-    def test_the_dashboard_shows_every_metric_of_the_extension():
+    def test_the_dashboard_and_the_readme_show_every_metric_of_the_extension():
         source = "".join(file.read_text() for folder in ("telemetry", "extension") for file in (ROOT / "src" / folder).rglob("*.rs"))
         names = set(re.findall(r'"(lambda_[a-z_]+_(?:total|seconds|bytes))"', source))
         assert names == set(SENT)
         asked = {name for _, target in QUERIES for name in re.findall(r"lambda_[a-z_]+", target["expr"])}
         assert {re.sub(r"_(bucket|sum)$", "", name) for name in asked} == names
+        table = (ROOT / "README.md").read_text().partition("\n## Telemetry of functions\n")[2].partition("\n## ")[0]
+        assert set(re.findall(r"`(lambda_[a-z_]+)`", table)) == names, "the table in README"
