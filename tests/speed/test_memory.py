@@ -5,7 +5,7 @@ import pytest
 
 from door_memory import BODIES, memory_of_groups, memory_of_push
 from measure import PAYLOADS, Sink, growth, memory, memory_of_pushgw
-from ticks import ticks
+from ticks import tick_of_groups, ticks
 
 SMALL, LARGE = 10_000_000, 40_000_000
 CEILINGS = {name: SMALL if name in ("nothing (at rest)", "SQS batches of 50 events") else LARGE for name in PAYLOADS}
@@ -20,6 +20,14 @@ def test_a_tick_over_100_000_series_stays_below_its_ceiling():
     birth, later = ticks(100_000, rounds=2)
     assert birth.report["births"] == 100_000 and all(tick.report["samples"] == 100_000 for tick in later)
     assert max(tick.peak for tick in (birth, *later)) <= 64_000_000
+
+
+@pytest.mark.parametrize(("groups", "series"), [(100, 1_000), (5_000, 20)])
+def test_a_tick_over_groups_of_100_000_series_stays_below_its_ceiling(groups, series):
+    tick = tick_of_groups(groups, series)
+    # Each group has two push times of its own.
+    assert tick.report["samples"] == groups * (series + 2)
+    assert tick.peak <= 64_000_000
 
 
 #: A function has 128 MB, and Lambda takes some of it for its own runtime.

@@ -5,6 +5,7 @@ import json
 
 from measure import Sink, cpu_seconds, now_ms
 from support.dynamodb import DynamoDb
+from support.function_url import event
 from support.runtime_api import Ingest
 
 MINUTE = 60_000
@@ -60,3 +61,23 @@ def ticks(series, updated=1_000, rounds=5):
                 # All this takes less than two minutes: later ticks would read these events again.
                 table.clear("j#0")
         return found[0], found[1:]
+
+
+def tick_of_groups(groups, series=1_000):
+    """Returns a tick over so many groups of so many counters."""
+    with Sink() as sink, DynamoDb() as dynamodb:
+        settings = {"REMOTE_WRITE_URL": sink.url, "STATE_TABLE": dynamodb.table().name, "HTTP_AUTH": "none",
+                    "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.endpoint}
+        time = now_ms() // MINUTE * MINUTE
+        lines = [f'http_requests_total{{method="{("GET", "POST")[number % 2]}",path="/api/v1/orders/{number}",'
+                 f'status="{("200", "404", "500")[number % 3]}"}} {number}\n' for number in range(series)]
+        body = "".join(["# TYPE http_requests_total counter\n", *lines]).encode()
+        with Ingest(settings) as ingest:
+            for number in range(groups):
+                path = f"/metrics/job/batch/instance/10.24.{number // 256}.{number % 256}:8080"
+                answer = ingest.invoke(event("PUT", path, [], body))
+                assert answer.json["statusCode"] == 202, repr(answer)
+        with Ingest(settings) as ingest:
+            # The first invocation of a process is its start. The groups may have been pushed after `time`.
+            ingest.invoke([])
+            return run_tick(ingest, time)

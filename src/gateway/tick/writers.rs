@@ -17,8 +17,8 @@ const SUFFIXES: [&str; 4] = ["", "_bucket", "_sum", "_count"];
 /// The series that groups expose, or that ended in a group.
 #[derive(Default, Debug)]
 pub(super) struct Writers {
-    series: HashMap<u64, Writer>,
-    names: HashSet<u64>,
+    series: HashMap<u64, Writer, RandomState>,
+    names: HashSet<u64, RandomState>,
     hasher: RandomState,
 }
 
