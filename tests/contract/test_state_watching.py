@@ -72,7 +72,11 @@ def test_every_number_of_a_tick_is_right_and_the_answer_is_that_of_its_line(func
         "refused": 1, "errored": 0, "failed_shards": 0, "remembered": 0, "retries": 0, "metadata_failed": 0, "samples": typed_values + zeros + of_groups}
     assert report["requests"] == len(receiver.writes) and report["bytes"] == sum(len(write.request.body) for write in receiver.writes if write.series)
     assert 0 < report["journal_age_ms"] <= at - began + 1_000 and report["total_ms"] >= report["read_ms"] + report["fold_ms"] + report["write_ms"] - 1
-    assert report["snapshot_bytes"] == sum(len(item["b"]) for item in table.items("s#0") if item["sk"].startswith("b#"))
+    def blobs():
+        return sum(len(item["b"]) for item in table.items("s#0") if item["sk"].startswith("b#"))
+
+    written = blobs()
+    assert report["snapshot_bytes"] == written
     embedded = line["_aws"]["CloudWatchMetrics"][0]
     assert sorted(metric["Name"] for metric in embedded["Metrics"]) == ["dropped", "journal_age_ms", "owed"] and embedded["Dimensions"] == [["FunctionName"]]
     # The next tick, and one that finds nothing new.
@@ -81,7 +85,7 @@ def test_every_number_of_a_tick_is_right_and_the_answer_is_that_of_its_line(func
     assert function.invoke(batch(record(typed("counter", 1, "c", help="New."), "m-1"), record(typed("gauge", 1, "g"), "m-2"))).failures == []
     report = tick(function, 1_000)
     expected = {"series": 4, "births": 0, "groups": 3, "stale": 4, "increments": 1, "duplicates": 1, "refused": 0, "series_conflicts": 1}
-    assert {name: report[name] for name in expected} == expected, report
+    assert {name: report[name] for name in expected} == expected and report["snapshot_bytes"] == blobs() - written, report
     report = tick(function, 2_000)
     assert (report["increments"], report["journal_age_ms"], report["remembered"] > 0) == (0, 0, True), report
 
