@@ -11,7 +11,8 @@ use super::entries::{self, Key};
 use super::fields;
 use super::path::{excerpt, kind};
 use super::unknown_key::{self, Known};
-use super::{EventTimes, Rules, timestamp, value};
+use super::value::{self, ValueError};
+use super::{EventTimes, Rules, timestamp};
 use crate::limits::{
     MAX_ID_BYTES, MAX_LABELS, MAX_METADATA_BYTES, MAX_NAME_BYTES, MAX_TYPED_BUCKETS, MAX_TYPED_QUANTILES,
 };
@@ -369,27 +370,21 @@ fn number(part: Part, literal: &str) -> Result<Value, Rejection> {
 
 /// Returns a bound or a quantile; `None` if it is null.
 fn parameter(literal: &str) -> Result<Option<Value>, Rejection> {
-    not_a_boolean(literal).and_then(|()| value::parse(literal)).map_err(invalid_event)
+    not_a_boolean(literal).and_then(|()| value::parse(literal)).map_err(|error| invalid_event(error.to_string()))
 }
 
 /// Returns an error for a boolean, which is 1 or 0 only in an event without a type.
-fn not_a_boolean(literal: &str) -> Result<(), String> {
-    match literal.as_bytes().first() {
-        Some(b't' | b'f') => Err(format!("{} is not a number, it is {}", excerpt(literal), kind(literal))),
-        _ => Ok(()),
-    }
+fn not_a_boolean(literal: &str) -> Result<(), ValueError<'_>> {
+    if literal.starts_with(['t', 'f']) { Err(ValueError::OtherKind(literal)) } else { Ok(()) }
 }
 
 fn finite(literal: &str) -> Result<Value, Rejection> {
-    let invalid = |problem: String| Rejection::new(Reason::InvalidValue, problem);
-    not_a_boolean(literal).map_err(invalid)?;
-    if literal.starts_with('n') {
-        return Err(invalid(format!("{} is not a number, it is {}", excerpt(literal), kind(literal))));
-    }
-    match value::parse(literal).map_err(invalid)? {
+    let read = not_a_boolean(literal).and_then(|()| match value::parse(literal)? {
         Some(value) if as_double(value).is_finite() => Ok(value),
-        _ => Err(invalid(format!("{} is not finite", excerpt(literal)))),
-    }
+        Some(_) => Err(ValueError::NotFinite(literal)),
+        None => Err(ValueError::OtherKind(literal)),
+    });
+    read.map_err(|error| Rejection::new(Reason::InvalidValue, error.to_string()))
 }
 
 /// Returns a whole number of at least 1. It may be written with a fraction of zeros, if a double holds it exactly.

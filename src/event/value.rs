@@ -3,6 +3,17 @@
 use super::entries::unquote;
 use super::path::{at, excerpt, kind};
 use crate::model::{Reason, Rejection, Value};
+use std::fmt;
+
+/// What is wrong with a literal.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum ValueError<'l> {
+    /// A string without a number, and what may be the matter.
+    NotANumber(&'l str, &'static str),
+    OtherKind(&'l str),
+    BeyondDouble(&'l str),
+    NotFinite(&'l str),
+}
 
 /// Returns the value of the metric `name`; `None` if it is null, which says that nothing was measured.
 ///
@@ -10,33 +21,30 @@ use crate::model::{Reason, Rejection, Value};
 /// in any case with an optional sign; blanks around it are ignored. Anything else, and a number beyond the largest double, is
 /// `invalid_value`.
 pub(super) fn read(name: &str, literal: &str) -> Result<Option<Value>, Rejection> {
-    parse(literal).map_err(|problem| Rejection::new(Reason::InvalidValue, at("metrics", name, problem)))
+    parse(literal).map_err(|error| Rejection::new(Reason::InvalidValue, at("metrics", name, error)))
 }
 
-/// Returns what [`read`] returns, or what is wrong with the literal.
-pub(super) fn parse(literal: &str) -> Result<Option<Value>, String> {
+/// Returns what [`read`] returns.
+pub(super) fn parse(literal: &str) -> Result<Option<Value>, ValueError<'_>> {
     let value = match literal.as_bytes().first() {
         Some(b'"') => {
-            let text = unquote(literal).ok_or_else(|| format!("{} is not a number", excerpt(literal)))?;
+            let text = unquote(literal).ok_or(ValueError::NotANumber(literal, ""))?;
             let text = text.trim_ascii();
             if is_decimal(text.as_bytes()) {
                 number(text)
             } else if let Some(float) = not_finite(text) {
                 return Ok(Some(Value::Float(float)));
             } else {
-                return Err(format!("{} is not a number{}", excerpt(literal), hint(text)));
+                return Err(ValueError::NotANumber(literal, hint(text)));
             }
         }
         Some(b'-' | b'0'..=b'9') => number(literal),
         Some(b't') => Some(Value::Integer(1)),
         Some(b'f') => Some(Value::Integer(0)),
         Some(b'n') => return Ok(None),
-        _ => return Err(format!("{} is not a number, it is {}", excerpt(literal), kind(literal))),
+        _ => return Err(ValueError::OtherKind(literal)),
     };
-    match value {
-        Some(value) => Ok(Some(value)),
-        None => Err(format!("{} is beyond the range of a double (about 1.8e308)", excerpt(literal))),
-    }
+    value.map(Some).ok_or(ValueError::BeyondDouble(literal))
 }
 
 /// Returns NaN or an infinity from its name, as Python, C, Java and firmware write it.
@@ -110,6 +118,19 @@ pub(super) fn is_decimal(text: &[u8]) -> bool {
 fn digits(text: &[u8]) -> (usize, &[u8]) {
     let count = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     (count, &text[count..])
+}
+
+impl fmt::Display for ValueError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::NotANumber(literal, hint) => write!(f, "{} is not a number{hint}", excerpt(literal)),
+            Self::OtherKind(literal) => write!(f, "{} is not a number, it is {}", excerpt(literal), kind(literal)),
+            Self::BeyondDouble(literal) => {
+                write!(f, "{} is beyond the range of a double (about 1.8e308)", excerpt(literal))
+            }
+            Self::NotFinite(literal) => write!(f, "{} is not finite", excerpt(literal)),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -97,9 +97,9 @@ pub fn unpack<'a>(body: Cow<'a, [u8]>, header: Option<&str>, taken: &[Encoding])
 
 /// Returns the encoding that the header names; `None` for identity.
 pub(super) fn check_encoding(header: Option<&str>, taken: &[Encoding]) -> Result<Option<Encoding>, BodyError> {
-    match encoding_of(header) {
-        Ok(Some(encoding)) if !taken.contains(&encoding) => Err(BodyError::UnknownEncoding(encoding.to_string())),
-        other => other.map_err(BodyError::UnknownEncoding),
+    match encoding_of(header)? {
+        Some(encoding) if !taken.contains(&encoding) => Err(BodyError::UnknownEncoding(encoding.to_string())),
+        encoding => Ok(encoding),
     }
 }
 
@@ -116,8 +116,8 @@ fn gunzip(mut packed: &[u8]) -> Result<Vec<u8>, BodyError> {
     Err(BodyError::TooManyMembers)
 }
 
-/// Returns `None` for identity, and the beginning of a name that is unknown.
-fn encoding_of(header: Option<&str>) -> Result<Option<Encoding>, String> {
+/// Returns `None` for identity.
+fn encoding_of(header: Option<&str>) -> Result<Option<Encoding>, BodyError> {
     let name = header.unwrap_or_default().trim();
     let is = |names: &[&str]| names.iter().any(|other| name.eq_ignore_ascii_case(other));
     if is(&["", "identity"]) {
@@ -127,7 +127,7 @@ fn encoding_of(header: Option<&str>) -> Result<Option<Encoding>, String> {
     } else if is(&["snappy"]) {
         Ok(Some(Encoding::Snappy))
     } else {
-        Err(name.chars().take(MAX_EXCERPT_CHARS).collect())
+        Err(BodyError::UnknownEncoding(name.chars().take(MAX_EXCERPT_CHARS).collect()))
     }
 }
 

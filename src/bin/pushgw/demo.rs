@@ -86,7 +86,7 @@ pub(crate) async fn run(arguments: &Arguments) -> Result<ExitCode, CommandError>
         }
         progress.inc(1);
     }
-    if let Err(why) = push::push(&gateway, TIMEOUT).await {
+    if let Err(why) = push::push_calibration(&gateway, TIMEOUT).await {
         ledger.tally.surprise(format!("the push to /metrics/{}: {why}", push::PATH));
     }
     // Another receiver keeps the series of earlier demos.

@@ -4,17 +4,16 @@
 //! The ticks have the times of the last three minutes, so that nobody has to wait. All other parts are real: the handler, a
 //! table in memory, and the workspace.
 
+use super::push::{DemoPush, NotStored, push};
 use super::sensors::record;
 use crate::exit::CommandError;
 use crate::in_process::{self, LocalGateway};
 use amp_push_gateway::config::{Settings, StateSettings};
-use amp_push_gateway::exposition::parse_text;
-use amp_push_gateway::gateway::{Push, PushResult, State, TickCall};
+use amp_push_gateway::gateway::{State, TickCall};
 use amp_push_gateway::local::invoke_endpoint::request_id;
 use amp_push_gateway::local::tsdb::StoredSeries;
 use amp_push_gateway::local::wall_clock;
 use amp_push_gateway::model::{METRIC_NAME_LABEL, STALE_MARKER, Timestamp};
-use amp_push_gateway::push_group::{GroupingKey, PushMode};
 use amp_push_gateway::store::MemoryStore;
 use serde_json::json;
 use std::sync::Arc;
@@ -81,7 +80,7 @@ pub(super) async fn play(
             story.problems.push(format!("a batch of {} typed metrics: {:?}", messages.len(), handled.answer));
         }
         if number == 0
-            && let Err(why) = push(&gateway, Timestamp(tick.0 - PUSHED_BEFORE_MS), run, timeout).await
+            && let Err(why) = push_import(&gateway, Timestamp(tick.0 - PUSHED_BEFORE_MS), run, timeout).await
         {
             story.problems.push(format!("the push to /metrics/job/{JOB}: {why}"));
         }
@@ -130,19 +129,11 @@ fn with_run(mut labels: serde_json::Value, run: &str) -> serde_json::Value {
     labels
 }
 
-async fn push(gateway: &LocalGateway, now: Timestamp, run: &str, timeout: Duration) -> Result<(), String> {
+/// Pushes the group that expires.
+async fn push_import(gateway: &LocalGateway, now: Timestamp, run: &str, timeout: Duration) -> Result<(), NotStored> {
     let path = if run.is_empty() { format!("job/{JOB}") } else { format!("job/{JOB}/run/{run}") };
-    let key = GroupingKey::parse(&path).map_err(|error| error.to_string())?;
     let text = format!("# TYPE {GAUGE} gauge\n{GAUGE} {ROWS}\n");
-    let body = parse_text(text.as_bytes()).map_err(|error| error.to_string())?;
-    let (request_id, deadline) = (request_id(), Instant::now() + timeout);
-    let mode = PushMode::Replace;
-    let push = Push { key: &key, body: &body, mode, ttl: Some(TTL_MS), now, request_id: &request_id, deadline };
-    match gateway.push(&push).await.map_err(|error| error.to_string())?.result {
-        PushResult::Stored => Ok(()),
-        PushResult::Refused { first, .. } => Err(first),
-        PushResult::Failed { failure, .. } => Err(failure),
-    }
+    push(gateway, DemoPush { path: &path, text: &text, ttl_ms: Some(TTL_MS), now }, timeout).await
 }
 
 /// Reports whether a series is of the story.

@@ -12,6 +12,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -120,6 +121,26 @@ impl Settled {
     }
 }
 
+/// Why a line of a file is not taken over.
+#[derive(Debug)]
+enum LineError {
+    NoHeader(serde_json::Error),
+    OtherEvents,
+    OtherTarget { own: String, found: String },
+    NoLine(String),
+}
+
+impl fmt::Display for LineError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHeader(error) => write!(f, "{NO_PROGRESS}: {error}"),
+            Self::OtherEvents => f.write_str("it belongs to other events"),
+            Self::OtherTarget { own, found } => write!(f, "it belongs to a sending to {found}, not to {own}"),
+            Self::NoLine(line) => write!(f, "{line:?} is no line of a progress of `send`"),
+        }
+    }
+}
+
 impl Progress {
     /// Reads the file at `path` if it exists; else nothing is settled.
     pub(super) fn open(path: Option<&Path>, inputs: &[InputFile], target: &str) -> Result<Self, CommandError> {
@@ -154,7 +175,7 @@ impl Progress {
             }
             let text = str::from_utf8(&line).map_err(|_| usage(NO_PROGRESS))?.trim_end();
             let resumed = if whole == 0 { progress.resume_run(text, &header) } else { progress.resume_line(text) };
-            resumed.map_err(|what| usage(&what))?;
+            resumed.map_err(|error| usage(&error.to_string()))?;
             whole += read;
         }
         let mut journal = Journal { path: path.to_owned(), file, lines: String::new(), synced: Instant::now() };
@@ -175,26 +196,26 @@ impl Progress {
         Ok(progress)
     }
 
-    /// Takes over the run of a file's first line. Returns an error text if the line is wrong.
-    fn resume_run(&mut self, line: &str, own: &Header) -> Result<(), String> {
-        let header: Header = serde_json::from_str(line).map_err(|error| format!("{NO_PROGRESS}: {error}"))?;
+    /// Takes over the run of a file's first line.
+    fn resume_run(&mut self, line: &str, own: &Header) -> Result<(), LineError> {
+        let header: Header = serde_json::from_str(line).map_err(LineError::NoHeader)?;
         if header.input != own.input {
-            return Err("it belongs to other events".to_owned());
+            return Err(LineError::OtherEvents);
         }
         if header.target != own.target {
-            return Err(format!("it belongs to a sending to {}, not to {}", header.target, own.target));
+            return Err(LineError::OtherTarget { own: own.target.clone(), found: header.target });
         }
         self.run = header.run;
         Ok(())
     }
 
     /// Takes over what another line has settled.
-    fn resume_line(&mut self, line: &str) -> Result<(), String> {
+    fn resume_line(&mut self, line: &str) -> Result<(), LineError> {
         let read = line.split_once(' ').and_then(|(name, number)| {
             let kind = Kind::ALL.into_iter().find(|kind| kind.as_str() == name)?;
             Some((kind, number.parse().ok()?))
         });
-        let (kind, number) = read.ok_or_else(|| format!("{line:?} is no line of a progress of `send`"))?;
+        let (kind, number) = read.ok_or_else(|| LineError::NoLine(line.to_owned()))?;
         self.count(number, kind);
         Ok(())
     }
