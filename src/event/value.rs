@@ -5,7 +5,7 @@ use super::path::{at, excerpt, kind};
 use crate::model::{Reason, Rejection, Value};
 use std::fmt;
 
-/// What is wrong with a literal.
+/// Why a literal is no value.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum ValueError<'l> {
     /// A string without a number, and what may be the matter.
