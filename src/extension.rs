@@ -40,7 +40,6 @@ mod terminated;
 mod totals;
 mod unread;
 
-use crate::aws::HttpTransport;
 use crate::config::SettingsErrors;
 use crate::config::extension::{ExtensionSettings, LambdaEnvironment};
 use crate::lambda::runtime::now as wall_clock;
@@ -92,13 +91,12 @@ pub async fn run(
     lambda: LambdaEnvironment,
     settings: Result<ExtensionSettings, SettingsErrors>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let http = HttpTransport::new()?;
     let api = Api::new(lambda.runtime_api.clone(), file_name());
     let registered = register(&api, !lambda.is_managed_instance).await?;
     let terminated = Terminated::new();
     match settings {
         // The panic itself is logged.
-        Ok(settings) => match unless_panics(serve(&lambda, settings, &http, &registered, &terminated)).await {
+        Ok(settings) => match unless_panics(serve(&lambda, settings, &registered, &terminated)).await {
             Some(served) => served?,
             None => only_ask(&registered, &terminated).await?,
         },
@@ -144,7 +142,6 @@ fn file_name() -> String {
 async fn serve(
     lambda: &LambdaEnvironment,
     settings: ExtensionSettings,
-    http: &HttpTransport,
     registered: &Registered<'_>,
     terminated: &Terminated,
 ) -> Result<(), ApiError> {
@@ -165,7 +162,7 @@ async fn serve(
     }
     let function_name = &lambda.function_name;
     let (destination, dispatch) = (settings.destination, settings.dispatch);
-    let dispatcher = Dispatcher::new(destination, dispatch, function_name, Arc::clone(&buffer), http);
+    let dispatcher = Dispatcher::new(destination, dispatch, function_name, Arc::clone(&buffer));
     let mut work = Work { registered, buffer, dispatcher, has_telemetry, timeout: dispatch.timeout, last: None };
     let shutdown = tokio::select! {
         biased;

@@ -12,6 +12,7 @@ use super::wall_clock;
 use crate::aws::HttpTransport;
 use crate::aws::sqs::SendError;
 use crate::config::extension::{Destination, DispatchSettings};
+use std::error::Error;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,11 +25,12 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 #[derive(Debug)]
 pub(super) struct Dispatcher {
-    place: Place,
+    destination: Destination,
+    function_name: String,
     buffer: Arc<Buffer>,
     settings: DispatchSettings,
-    /// The first dispatch makes it, because it must not be in a snapshot.
-    environment: Option<String>,
+    /// The first dispatch makes it. Most of it is not needed before, and its id must not be in a snapshot.
+    sender: Option<Sender>,
     failures: u32,
     /// No dispatch begins earlier.
     pause_until: Option<Instant>,
@@ -37,13 +39,22 @@ pub(super) struct Dispatcher {
 }
 
 #[derive(Debug)]
+struct Sender {
+    /// The id of this environment.
+    environment: String,
+    place: Place,
+}
+
+#[derive(Debug)]
 enum Place {
     Queue(Box<Queue>),
     Gateway(Box<Pushgateway>),
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 enum DispatchError {
+    /// There is no HTTP client. No input decides this.
+    Client(Arc<dyn Error + Send + Sync>),
     Send(SendError),
     Push(PushError),
     OutOfTime,
@@ -55,16 +66,10 @@ impl Dispatcher {
         settings: DispatchSettings,
         function_name: &str,
         buffer: Arc<Buffer>,
-        http: &HttpTransport,
     ) -> Self {
-        let place = match destination {
-            Destination::Queue(url) => Place::Queue(Box::new(Queue::new(&url, http))),
-            Destination::Gateway { url, secret } => {
-                Place::Gateway(Box::new(Pushgateway::new(&url, secret, function_name, http)))
-            }
-        };
-        let (environment, pause_until) = (None, None);
-        Self { place, buffer, settings, environment, failures: 0, pause_until, succeeded: 0, failed: 0 }
+        let (function_name, sender, pause_until) = (function_name.to_owned(), None, None);
+        let (failures, succeeded, failed) = (0, 0, 0);
+        Self { destination, function_name, buffer, settings, sender, failures, pause_until, succeeded, failed }
     }
 
     /// Reports whether to dispatch now. `by_age_alone`: however many records wait.
@@ -94,7 +99,7 @@ impl Dispatcher {
                 break;
             }
         }
-        if let (Place::Gateway(gateway), Some(environment)) = (&mut self.place, &self.environment) {
+        if let Some(Sender { place: Place::Gateway(gateway), environment }) = &mut self.sender {
             let deleted = timeout_at(deadline, gateway.delete(environment, LONGEST_REQUEST)).await;
             match deleted {
                 Ok(Ok(())) => {}
@@ -130,49 +135,61 @@ impl Dispatcher {
     }
 
     fn has_unsent(&self) -> bool {
-        match &self.place {
-            Place::Queue(queue) => queue.has_unsent(),
-            Place::Gateway(gateway) => gateway.has_unsent(),
+        match &self.sender {
+            Some(Sender { place: Place::Queue(queue), .. }) => queue.has_unsent(),
+            Some(Sender { place: Place::Gateway(gateway), .. }) => gateway.has_unsent(),
+            None => false,
         }
     }
 
     async fn send_all(&mut self) -> Result<(), DispatchError> {
-        let environment = self.environment.get_or_insert_with(random_id).clone();
-        if let Place::Queue(queue) = &mut self.place {
-            let dropped = queue.send(&environment, LONGEST_REQUEST).await.map_err(DispatchError::Send)?;
+        let sender = match &mut self.sender {
+            Some(sender) => sender,
+            none => none.insert(Sender::new(&self.destination, &self.function_name)?),
+        };
+        let Sender { environment, place } = sender;
+        if let Place::Queue(queue) = place {
+            let dropped = queue.send(environment, LONGEST_REQUEST).await.map_err(DispatchError::Send)?;
             self.buffer.count_dropped(dropped);
         }
-        self.load(&environment);
-        match &mut self.place {
-            Place::Queue(queue) => {
-                let dropped = queue.send(&environment, LONGEST_REQUEST).await.map_err(DispatchError::Send)?;
-                self.buffer.count_dropped(dropped);
-                Ok(())
-            }
-            Place::Gateway(gateway) => gateway.push(&environment, LONGEST_REQUEST).await.map_err(DispatchError::Push),
-        }
-    }
-
-    /// Takes what waits from the buffer.
-    fn load(&mut self, environment: &str) {
         let own = |outcome, count| OwnCount {
             name: "lambda_extension_dispatches_total",
             help: "Dispatches of the extension.",
             outcome: Some(outcome),
             count,
         };
+        // What waits is taken from the buffer.
         let series = self.buffer.take(&[own("success", self.succeeded), own("failure", self.failed)], wall_clock());
-        if series.is_empty() {
-            return;
+        if !series.is_empty() {
+            (self.succeeded, self.failed) = (0, 0);
         }
-        (self.succeeded, self.failed) = (0, 0);
-        match &mut self.place {
-            Place::Queue(queue) => queue.load(series, environment),
-            Place::Gateway(gateway) => {
-                let dropped = gateway.load(series);
+        match place {
+            Place::Queue(queue) => {
+                queue.load(series, environment);
+                let dropped = queue.send(environment, LONGEST_REQUEST).await.map_err(DispatchError::Send)?;
                 self.buffer.count_dropped(dropped);
+                Ok(())
+            }
+            Place::Gateway(gateway) => {
+                if !series.is_empty() {
+                    self.buffer.count_dropped(gateway.load(series));
+                }
+                gateway.push(environment, LONGEST_REQUEST).await.map_err(DispatchError::Push)
             }
         }
+    }
+}
+
+impl Sender {
+    fn new(destination: &Destination, function_name: &str) -> Result<Self, DispatchError> {
+        let http = HttpTransport::new().map_err(|error| DispatchError::Client(error.into()))?;
+        let place = match destination {
+            Destination::Queue(url) => Place::Queue(Box::new(Queue::new(url, &http))),
+            Destination::Gateway { url, secret } => {
+                Place::Gateway(Box::new(Pushgateway::new(url, secret.clone(), function_name, &http)))
+            }
+        };
+        Ok(Self { environment: random_id(), place })
     }
 }
 
@@ -209,6 +226,7 @@ fn random_id() -> String {
 impl fmt::Display for DispatchError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Client(error) => write!(f, "the HTTP client: {error}"),
             Self::Send(error) => error.fmt(f),
             Self::Push(error) => error.fmt(f),
             Self::OutOfTime => f.write_str("no answer in time"),
@@ -216,9 +234,10 @@ impl fmt::Display for DispatchError {
     }
 }
 
-impl std::error::Error for DispatchError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for DispatchError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
+            Self::Client(error) => Some(&**error),
             Self::Send(error) => Some(error),
             Self::Push(error) => Some(error),
             Self::OutOfTime => None,
