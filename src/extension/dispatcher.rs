@@ -158,7 +158,7 @@ impl Dispatcher {
             outcome: Some(outcome),
             count,
         };
-        // What waits is taken from the buffer.
+        // Everything that waits leaves the buffer here.
         let series = self.buffer.take(&[own("success", self.succeeded), own("failure", self.failed)], wall_clock());
         if !series.is_empty() {
             (self.succeeded, self.failed) = (0, 0);
