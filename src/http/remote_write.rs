@@ -11,12 +11,23 @@ use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::{Counts, Relay, RelayResult, Relayed};
 use crate::wire::Version;
 use crate::wire::incoming::decode_block;
+use std::fmt;
+
+/// The longest header that an answer repeats, in characters.
+const MAX_SHOWN_CHARS: usize = 100;
 
 const WRITTEN: [&str; 3] = [
     "x-prometheus-remote-write-samples-written",
     "x-prometheus-remote-write-histograms-written",
     "x-prometheus-remote-write-exemplars-written",
 ];
+
+/// A header that is not taken, as it came.
+#[derive(Debug)]
+enum NotTaken {
+    ContentType(String),
+    Encoding(String),
+}
 
 pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
     door: &Door<T, D>,
@@ -25,7 +36,7 @@ pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
 ) -> Answered {
     let version = match version(request) {
         Ok(version) => version,
-        Err(sentence) => return Response::text(415, sentence).into(),
+        Err(error) => return Response::text(415, error.to_string()).into(),
     };
     let protobuf = match decode_block(&request.body) {
         Ok(protobuf) => protobuf,
@@ -47,30 +58,34 @@ pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
 
 /// Answers a body that is longer than its front takes. vmagent would send what gets a 413 for ever.
 pub(super) fn too_large(request: &Request<'_>, sentence: String) -> Response {
-    version(request).map_or_else(|sentence| Response::text(415, sentence), |_| Response::text(400, sentence))
+    version(request).map_or_else(|error| Response::text(415, error.to_string()), |_| Response::text(400, sentence))
 }
 
 /// Returns the version of the protobuf, or what is not taken: <https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/#protocol>.
-fn version(request: &Request<'_>) -> Result<Version, String> {
+fn version(request: &Request<'_>) -> Result<Version, NotTaken> {
     let content_type = request.header("content-type").unwrap_or_default();
     let media = MediaType::parse(content_type);
     let version = match (media.essence.as_str(), media.parameter("proto")) {
         ("", _) | ("application/x-protobuf", None | Some("prometheus.WriteRequest")) => Version::V1,
         ("application/x-protobuf", Some("io.prometheus.write.v2.Request")) => Version::V2,
-        _ => {
-            let got: String = content_type.chars().take(100).collect();
-            return Err(format!(
-                "the content type {got:?} is not taken; expected application/x-protobuf, with proto=prometheus.WriteRequest or \
-                 proto=io.prometheus.write.v2.Request"
-            ));
-        }
+        _ => return Err(NotTaken::ContentType(content_type.chars().take(MAX_SHOWN_CHARS).collect())),
     };
     match request.header("content-encoding").map(str::trim) {
         None | Some("") => Ok(version),
         Some(encoding) if encoding.eq_ignore_ascii_case("snappy") => Ok(version),
-        Some(encoding) => {
-            let got: String = encoding.chars().take(100).collect();
-            Err(format!("the content encoding {got:?} is not taken; expected snappy"))
+        Some(encoding) => Err(NotTaken::Encoding(encoding.chars().take(MAX_SHOWN_CHARS).collect())),
+    }
+}
+
+impl fmt::Display for NotTaken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ContentType(got) => write!(
+                f,
+                "the content type {got:?} is not taken; expected application/x-protobuf, with proto=prometheus.WriteRequest or \
+                 proto=io.prometheus.write.v2.Request"
+            ),
+            Self::Encoding(got) => write!(f, "the content encoding {got:?} is not taken; expected snappy"),
         }
     }
 }
