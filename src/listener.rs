@@ -8,7 +8,7 @@
 //! rebinding). On any other address it also answers web pages.
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, X_CONTENT_TYPE_OPTIONS};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, ORIGIN, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
@@ -159,6 +159,11 @@ where
         return refusal;
     }
     let (parts, body) = request.into_parts();
+    if !is_only_chunked(&parts.headers) {
+        let mut refusal = plain(501, "the transfer coding is not supported; expected chunked (RFC 9112, section 6.1)");
+        refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return refusal;
+    }
     if !has_one_host(parts.version, &parts.headers) {
         return plain(400, "expected the header Host once (RFC 9112, section 3.2)");
     }
@@ -170,6 +175,14 @@ where
         Ok(None) => plain(400, "the body breaks off, or its chunks are damaged (RFC 9112, section 7.1)"),
         Err(_) => plain(408, "the body did not arrive whole within 30 seconds"),
     }
+}
+
+/// Reports whether nobody else has to decode the body, such as of `gzip, chunked`.
+fn is_only_chunked(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .all(|coding| coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked"))
 }
 
 /// HTTP/1.0 knows no `Host`.

@@ -10,6 +10,7 @@
 //! * [`messages`]: the same messages as types of `prost`, for reading.
 //! * [`read`]: remote read: decodes the request, makes queries, and encodes the response.
 
+mod exemplar;
 mod histogram;
 pub mod incoming;
 pub mod messages;
@@ -21,6 +22,7 @@ mod varint;
 mod version;
 mod write_request;
 
+pub use exemplar::{Exemplar, Exemplars};
 pub use metadata::{Metadata, metadata};
 pub use request::{EncodedRequest, Encoder, Limits, Requests, encode, encode_selection};
 pub use version::{EMPTY_REQUEST_V2, Families, Form, Version};

@@ -5,7 +5,8 @@
 //!   ever.
 //! * An item of the delivery is a sample, in the order of the request. So a sender of 2.0 learns how many samples were
 //!   written.
-//! * The receiver decides about ages. Stale markers and native histograms stay as they are, and exemplars are left out.
+//! * The receiver decides about ages. Stale markers and native histograms stay as they are. Exemplars are left out, because AMP takes none;
+//!   from 2.0 to 2.0 they stay.
 //! * A request of which nothing would change is sent as it came ([`forward`]). It is taken apart only if the receiver refuses it.
 //! * If 2.0 is sent, the sender gets the receiver's answer and counts, as if the gateway were not there ([`Origin::Sender`]).
 
@@ -21,9 +22,9 @@ use crate::model::{
     Value,
 };
 use crate::remote_write::Origin;
-use crate::series::SampleTableBuilder;
-use crate::wire::incoming::{Part, ReadError, Series, read_v1, read_v2};
-use crate::wire::{Metadata, Version};
+use crate::series::{SampleTableBuilder, SeriesId};
+use crate::wire::incoming::{Part, ReadError, Series, read_v1, read_v2, read_v2_with_exemplars};
+use crate::wire::{Exemplar, Exemplars, Metadata, Version};
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -96,12 +97,12 @@ impl<T: Transport, D> Gateway<T, D> {
         let mut stages = Stages::default();
         let mut watch = Watch::start();
         let mut incoming = Incoming::new(&self.rules.external_labels);
-        read(relay, &mut incoming).map_err(RelayError::Read)?;
+        read(relay, sender.version(), &mut incoming).map_err(RelayError::Read)?;
         if incoming.is_too_large {
             return Err(RelayError::TooLarge);
         }
         stages.read = watch.lap();
-        let Incoming { table, kinds, mut rejected, mut first, families, exemplars, .. } = incoming;
+        let Incoming { table, kinds, mut rejected, mut first, families, exemplars, read_exemplars, .. } = incoming;
         let table = table.finish(&mut |contradiction| {
             let (reason, name) = (Reason::DuplicateTimestamp, contradiction.name.as_str());
             first.get_or_insert_with(|| format!("{}: {contradiction}", excerpt(name)));
@@ -110,7 +111,8 @@ impl<T: Transport, D> Gateway<T, D> {
         stages.merge = watch.lap();
         let messages = [ItemId(0)];
         metadata::remember(&self.writer, families.iter().copied());
-        let written = self.writer.write_with(sender, Origin::Sender, &answers, &table, &messages).await;
+        let origin = Exemplars::new(read_exemplars);
+        let written = self.writer.write_with(sender, Origin::Sender(&origin), &answers, &table, &messages).await;
         let outcomes = written.delivery.outcomes(|_| false);
         stages.encode = written.encoding;
         stages.send = watch.lap().saturating_sub(written.encoding);
@@ -158,11 +160,13 @@ impl<T: Transport, D> Gateway<T, D> {
     }
 }
 
-fn read<'r>(relay: &Relay<'r>, incoming: &mut Incoming<'r>) -> Result<(), ReadError> {
+/// Reads a request. Only 2.0 can pass exemplars on.
+fn read<'r>(relay: &Relay<'r>, sent: Version, incoming: &mut Incoming<'r>) -> Result<(), ReadError> {
     let each: &mut dyn FnMut(Part<'_, 'r>) = &mut |part| incoming.take(part);
-    match relay.version {
-        Version::V1 => read_v1(relay.protobuf, each),
-        Version::V2 => read_v2(relay.protobuf, each),
+    match (relay.version, sent) {
+        (Version::V1, _) => read_v1(relay.protobuf, each),
+        (Version::V2, Version::V1) => read_v2(relay.protobuf, each),
+        (Version::V2, Version::V2) => read_v2_with_exemplars(relay.protobuf, each),
     }
 }
 
@@ -200,6 +204,7 @@ struct Incoming<'a> {
     first: Option<String>,
     families: Vec<Metadata<'a>>,
     exemplars: u64,
+    read_exemplars: Vec<(SeriesId, Exemplar<'a>)>,
     bytes: usize,
     is_too_large: bool,
 }
@@ -214,6 +219,7 @@ impl<'a> Incoming<'a> {
             first: None,
             families: Vec::new(),
             exemplars: 0,
+            read_exemplars: Vec::new(),
             bytes: 0,
             is_too_large: false,
         }
@@ -229,19 +235,24 @@ impl<'a> Incoming<'a> {
     fn series(&mut self, series: &mut Series<'a>) {
         self.exemplars += series.exemplars as u64;
         let count = series.samples.len() + series.histograms.len();
-        if count == 0 || self.is_too_large {
+        if count + series.read_exemplars.len() == 0 || self.is_too_large {
             return;
         }
         let labels: usize = series.labels.iter().map(|(name, value)| label_len(name, value)).sum();
         let external: usize =
             self.external.as_slice().iter().map(|label| label_len(label.name.as_str(), &label.value)).sum();
-        self.bytes = self.bytes.saturating_add(24 * count + labels + external);
+        let of_exemplar = |exemplar: &Exemplar<'_>| -> usize {
+            24 + exemplar.labels.iter().map(|(name, value)| label_len(name, value)).sum::<usize>()
+        };
+        let of_exemplars: usize = series.read_exemplars.iter().map(of_exemplar).sum();
+        self.bytes = self.bytes.saturating_add(24 * count + labels + external + of_exemplars);
         self.is_too_large = self.bytes > MAX_DOOR_PROTOBUF_BYTES || self.kinds.len() + count > MAX_DOOR_SAMPLES;
         if self.is_too_large {
             return;
         }
         let (name, labels) = match named(&series.labels, self.external) {
             Ok(named) => named,
+            Err(_) if count == 0 => return,
             Err(Rejection { reason, detail }) => {
                 for _ in 0..count {
                     self.rejected.add(reason);
@@ -267,7 +278,8 @@ impl<'a> Incoming<'a> {
         let behind = series.samples.len();
         let histograms = series.histograms.drain(..).enumerate();
         let histograms = histograms.map(|(i, (time, histogram))| (item(behind + i), time, histogram));
-        self.table.add_series(&name, labels, samples, histograms);
+        let id = self.table.add_series(&name, labels, samples, histograms);
+        self.read_exemplars.extend(series.read_exemplars.drain(..).map(|exemplar| (id, exemplar)));
         self.kinds.resize(first + behind, Kind::Sample);
         self.kinds.resize(first + count, Kind::Histogram);
     }

@@ -80,7 +80,7 @@ impl<T: Transport> Writer<T> {
     pub(super) async fn write_with<'t, 'a>(
         &self,
         mut sender: Sender<'_, T>,
-        origin: Origin,
+        origin: Origin<'_>,
         answers: &[Answered],
         table: &'t SampleTable<'a>,
         messages: &'t [ItemId],

@@ -213,7 +213,7 @@ fn too_large(resource: Resource<'_>, request: &Request<'_>) -> Response {
         Resource::Metrics | Resource::Group(_) => pushgateway::ENCODINGS,
         _ => events::ENCODINGS,
     };
-    match body::check_encoding(request.header("content-encoding"), encodings) {
+    match body::check_encoding(request.list("content-encoding").as_deref(), encodings) {
         Ok(_) => Response::text(413, sentence),
         Err(error) => Response::of_body_error(&error),
     }

@@ -18,8 +18,8 @@ pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
     request: &Request<'_>,
     call: Call<'_>,
 ) -> Answered {
-    let encoding = request.header("content-encoding");
-    let body = match unpack(Cow::Borrowed(&request.body), encoding, ENCODINGS) {
+    let encoding = request.list("content-encoding");
+    let body = match unpack(Cow::Borrowed(&request.body), encoding.as_deref(), ENCODINGS) {
         Ok(body) => body,
         Err(error) => return Response::of_body_error(&error).into(),
     };

@@ -33,7 +33,8 @@ pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
         let sentence = format!("the content type {got:?} is not taken; expected {PROTOBUF} or application/json");
         return status(OtlpEncoding::Json, 415, &sentence).into();
     };
-    let body = match unpack(Cow::Borrowed(&request.body), request.header("content-encoding"), &[Encoding::Gzip]) {
+    let content_encoding = request.list("content-encoding");
+    let body = match unpack(Cow::Borrowed(&request.body), content_encoding.as_deref(), &[Encoding::Gzip]) {
         Ok(body) => body,
         Err(error) => {
             let code = match error {

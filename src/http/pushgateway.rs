@@ -46,8 +46,8 @@ pub(super) async fn push<T: Transport, D: DeadLetterQueue>(
             Err(error) => Response::unavailable(error.to_string(), None).into(),
         };
     }
-    let encoding = request.header("content-encoding");
-    let body = match unpack(Cow::Borrowed(&request.body), encoding, ENCODINGS) {
+    let encoding = request.list("content-encoding");
+    let body = match unpack(Cow::Borrowed(&request.body), encoding.as_deref(), ENCODINGS) {
         Ok(body) => body,
         Err(error) => return Response::of_body_error(&error).into(),
     };

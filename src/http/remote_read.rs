@@ -17,7 +17,8 @@ const NOT_SET_UP: &str = "remote read is not set up: it needs HTTP_READ=on, and 
 /// Answers with the samples of all queries, or with none.
 pub(super) async fn read<T: Transport, D>(door: &Door<T, D>, request: &Request<'_>, call: Call<'_>) -> Answered {
     let Some(reader) = &door.reader else { return not_set_up().into() };
-    let encoding = request.header("content-encoding").unwrap_or(SNAPPY).trim();
+    let encodings = request.list("content-encoding");
+    let encoding = encodings.as_deref().unwrap_or(SNAPPY).trim();
     if !encoding.eq_ignore_ascii_case(SNAPPY) {
         let excerpt: String = encoding.chars().take(MAX_EXCERPT_CHARS).collect();
         return Response::text(415, format!("the encoding {excerpt:?} is not supported; expected snappy")).into();

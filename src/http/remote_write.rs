@@ -70,7 +70,7 @@ fn version(request: &Request<'_>) -> Result<Version, NotTaken> {
         ("application/x-protobuf", Some("io.prometheus.write.v2.Request")) => Version::V2,
         _ => return Err(NotTaken::ContentType(content_type.chars().take(MAX_SHOWN_CHARS).collect())),
     };
-    match request.header("content-encoding").map(str::trim) {
+    match request.list("content-encoding").as_deref().map(str::trim) {
         None | Some("") => Ok(version),
         Some(encoding) if encoding.eq_ignore_ascii_case("snappy") => Ok(version),
         Some(encoding) => Err(NotTaken::Encoding(encoding.chars().take(MAX_SHOWN_CHARS).collect())),

@@ -6,7 +6,7 @@ use crate::aws::Transport;
 use crate::limits::MIN_SPLIT_BYTES;
 use crate::model::{DEFECT, ItemId};
 use crate::series::{Sample, SampleTable};
-use crate::wire::{Encoder, Families, Form, Limits, Version, encode, encode_selection};
+use crate::wire::{Encoder, Exemplars, Families, Form, Limits, Version, encode, encode_selection};
 use bytes::Bytes;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
@@ -19,14 +19,14 @@ pub struct Manner<'m> {
     pub encoder: &'m mut Encoder,
     /// The metadata that requests of 2.0 have.
     pub families: &'m dyn Families,
-    pub origin: Origin,
+    pub origin: Origin<'m>,
     /// The answers to one request with all samples, which was sent before; the last of them settled nothing.
     pub answers: &'m [Answered],
 }
 
 /// The origin of samples. It changes requests of 2.0 only.
-#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
-pub enum Origin {
+#[derive(Clone, Copy, Default, Debug)]
+pub enum Origin<'m> {
     /// Items that need an outcome each. The bisection finds the samples that the receiver refuses, and sends the others again.
     #[default]
     Items,
@@ -35,8 +35,8 @@ pub enum Origin {
     /// * A refused request is not sent again. The receiver has written what it takes, and counts it.
     /// * A request that is too large is split, unless it is short.
     /// * A request that the receiver cannot store now is not sent again.
-    /// * Each sample has a message of its own, as senders send them.
-    Sender,
+    /// * Each sample has a message of its own, as senders send them, and exemplars stay.
+    Sender(&'m Exemplars<'m>),
 }
 
 /// Sends all samples of `table`, one request after another, each encoded at its turn. Requests that cannot be answered in time are not
@@ -52,9 +52,13 @@ pub async fn deliver<'t, 'a, T: Transport>(
     let Manner { limits, encoder, families, origin, answers } = manner;
     let mut delivery = Delivery::new(table, messages);
     let mut encoding = Duration::ZERO;
+    let relayed = match origin {
+        Origin::Items => None,
+        Origin::Sender(exemplars) => Some(exemplars),
+    };
     let form = |version| match version {
         Version::V1 => Form::V1,
-        Version::V2 => Form::V2 { families, apart: origin == Origin::Sender },
+        Version::V2 => Form::V2 { families, relayed },
     };
     let mut requests = encode(table, limits, form(sender.version()), encoder);
     loop {
@@ -127,8 +131,8 @@ pub async fn deliver<'t, 'a, T: Transport>(
 }
 
 /// Reports whether this answer to a request of 2.0 is the last one about its samples.
-fn ends_with(answer: &Answered, origin: Origin, body: &Bytes) -> bool {
-    origin == Origin::Sender
+fn ends_with(answer: &Answered, origin: Origin<'_>, body: &Bytes) -> bool {
+    matches!(origin, Origin::Sender(_))
         && match Disposition::of(answer) {
             Disposition::Refused => true,
             Disposition::TooLarge => body.len() < MIN_SPLIT_BYTES,

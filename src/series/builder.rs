@@ -110,7 +110,7 @@ impl<'a> SampleTableBuilder<'a> {
         labels: LabelSet<'a>,
         samples: impl IntoIterator<Item = (ItemId, Timestamp, Value)>,
         histograms: impl IntoIterator<Item = (ItemId, Timestamp, NativeHistogram)>,
-    ) {
+    ) -> SeriesId {
         let LabelsId(labels) = self.labels_id(labels);
         let series = SeriesId { labels, name: self.name_number(0, name) };
         let SampleTable { samples: all, histograms: all_histograms, .. } = &mut self.table;
@@ -119,6 +119,7 @@ impl<'a> SampleTableBuilder<'a> {
             all.push(Sample::of_histogram(timestamp, number(all_histograms.len()), series, item));
             all_histograms.push(histogram);
         }
+        series
     }
 
     /// Sorts the samples, reports the first contradiction of each item that has one, and leaves those items out.

@@ -15,7 +15,7 @@ mod unchanged;
 mod v1;
 mod v2;
 
-use super::Metadata;
+use super::{Exemplar, Metadata};
 use crate::model::{NativeHistogram, Timestamp};
 use budget::Budget;
 
@@ -23,7 +23,7 @@ pub use block::{BlockError, decode_block};
 pub use error::{ReadError, ReadProblem};
 pub use unchanged::{Unchanged, unchanged};
 pub use v1::read_v1;
-pub use v2::read_v2;
+pub use v2::{read_v2, read_v2_with_exemplars};
 
 #[cfg(doc)]
 use crate::limits::MAX_INCOMING_MEMORY;
@@ -44,8 +44,10 @@ pub struct Series<'a> {
     /// The bits of the double of each.
     pub samples: Vec<(Timestamp, u64)>,
     pub histograms: Vec<(Timestamp, NativeHistogram)>,
-    /// The number of exemplars, which nobody reads.
+    /// The number of exemplars.
     pub exemplars: usize,
+    /// The exemplars themselves, only of [`read_v2_with_exemplars`].
+    pub read_exemplars: Vec<Exemplar<'a>>,
 }
 
 impl Series<'_> {
@@ -55,6 +57,7 @@ impl Series<'_> {
         self.samples.clear();
         self.histograms.clear();
         self.exemplars = 0;
+        self.read_exemplars.clear();
     }
 }
 

@@ -121,9 +121,9 @@ impl Encoder {
                 let mut writer = Writer::new(table, &mut self.protobuf);
                 take(table, samples, |piece| writer.series(piece, decoded))
             }
-            Form::V2 { families, apart } => {
+            Form::V2 { families, relayed } => {
                 let mut writer = request_v2::Writer::new(table, families, &mut self.protobuf, &mut self.series);
-                writer.is_apart = apart;
+                writer.relayed = relayed;
                 let taken = take(table, samples, |piece| writer.series(piece, decoded));
                 self.protobuf.extend_from_slice(&self.series);
                 taken

@@ -4,12 +4,12 @@
 //! * A `TimeSeries` has numbers or histograms, never both. If a series has both, it becomes several messages in the order of
 //!   time.
 //! * Symbols stand before the series, because some receivers read in one pass.
-//! * The samples of 2.0 have the fields of 1.0, and the histograms, too. Start timestamps and exemplars are not sent.
+//! * The samples of 2.0 have the fields of 1.0, and the histograms, too. Start timestamps are not sent.
 
-use super::Families;
 use super::histogram;
 use super::varint::{framed, varint, write_varint};
 use super::write_request::{distinct, histograms, sample_len, write_sample};
+use super::{Exemplar, Exemplars, Families};
 use crate::index::Index;
 use crate::limits::MAX_REQUEST_SERIES;
 use crate::model::{BOUND_LABEL, METRIC_NAME_LABEL, MetricType};
@@ -22,12 +22,15 @@ use std::ops::Range;
 // Keys of the protobuf fields: (number << 3) | wire type.
 const SYMBOLS: u8 = 0x22; // Request.symbols = 4
 const TIMESERIES: u8 = 0x2A; // Request.timeseries = 5
-const LABELS_REFS: u8 = 0x0A; // TimeSeries.labels_refs = 1, packed
+const LABELS_REFS: u8 = 0x0A; // TimeSeries.labels_refs and Exemplar.labels_refs = 1, packed
 const HISTOGRAMS: u8 = 0x1A; // TimeSeries.histograms = 3
+const EXEMPLARS: u8 = 0x22; // TimeSeries.exemplars = 4
 const METADATA: u8 = 0x2A; // TimeSeries.metadata = 5
 const TYPE: u8 = 0x08; // Metadata.type = 1, an enum
 const HELP_REF: u8 = 0x18; // Metadata.help_ref = 3, a varint
 const UNIT_REF: u8 = 0x20; // Metadata.unit_ref = 4, a varint
+const EXEMPLAR_VALUE: u8 = 0x11; // Exemplar.value = 2, a double
+const EXEMPLAR_TIMESTAMP: u8 = 0x18; // Exemplar.timestamp = 3, a varint
 
 /// Writes one series after another.
 pub(super) struct Writer<'w, 'a> {
@@ -36,8 +39,8 @@ pub(super) struct Writer<'w, 'a> {
     symbols: Symbols<'w>,
     series: &'w mut Vec<u8>,
     messages: usize,
-    /// Each sample has a message of its own.
-    pub(super) is_apart: bool,
+    /// The exemplars of a sender's request. Then each sample has a message of its own.
+    pub(super) relayed: Option<&'w Exemplars<'w>>,
     /// By the symbol of a metric's name.
     described: Vec<Option<Described>>,
     last: Option<LabelRefs<'w, 'a>>,
@@ -71,7 +74,7 @@ impl<'w, 'a> Writer<'w, 'a> {
     ) -> Self {
         series.clear();
         let symbols = Symbols::new(symbols);
-        Self { table, families, symbols, series, messages: 0, is_apart: false, described: Vec::new(), last: None }
+        Self { table, families, symbols, series, messages: 0, relayed: None, described: Vec::new(), last: None }
     }
 
     /// Writes the messages of `samples`, which are all of one series. Returns `false` and writes nothing if the output would
@@ -79,13 +82,14 @@ impl<'w, 'a> Writer<'w, 'a> {
     /// size. After `false` the writer must not be used again.
     pub(super) fn series(&mut self, samples: &[Sample], limit: usize) -> bool {
         let (before, symbols) = (self.series.len(), self.symbols.len());
-        let is_apart = self.is_apart;
+        let is_apart = self.relayed.is_some();
         let belong = |a: &Sample, b: &Sample| {
             if is_apart { a.is_same_sample(b) } else { a.is_histogram() == b.is_histogram() }
         };
+        let mut exemplars = self.exemplars(samples);
         for together in samples.chunk_by(belong) {
             self.messages += 1;
-            self.message(together);
+            self.message(together, &std::mem::take(&mut exemplars));
         }
         let is_over = self.messages > MAX_REQUEST_SERIES || self.symbols.bytes.len() + self.series.len() > limit;
         if before > 0 && is_over {
@@ -96,26 +100,42 @@ impl<'w, 'a> Writer<'w, 'a> {
         true
     }
 
-    fn message(&mut self, samples: &[Sample]) {
+    /// Returns the protobuf of the exemplars of a series: they are in its first message.
+    fn exemplars(&mut self, samples: &[Sample]) -> Vec<u8> {
+        let Some((relayed, first)) = self.relayed.zip(samples.first()) else { return Vec::new() };
+        let (mut all, mut one) = (Vec::new(), Vec::new());
+        for (_, Exemplar { labels, bits, timestamp }) in relayed.of(first.series) {
+            let symbols = labels.iter().flat_map(|(name, value)| [*name, *value]);
+            let refs: Vec<u32> = symbols.map(|text| self.symbols.number(text)).collect();
+            one.clear();
+            write_refs(&refs, &mut one);
+            one.push(EXEMPLAR_VALUE);
+            one.extend_from_slice(&bits.to_le_bytes());
+            one.push(EXEMPLAR_TIMESTAMP);
+            write_varint(timestamp.0.cast_unsigned(), &mut one);
+            all.push(EXEMPLARS);
+            varint(one.len(), &mut all);
+            all.extend_from_slice(&one);
+        }
+        all
+    }
+
+    fn message(&mut self, samples: &[Sample], exemplars: &[u8]) {
         let Some(first) = samples.first() else { return };
         let (name, labels) = self.table.series(first.series);
         let name_symbol = self.symbols.number(name.as_str());
         let described = self.described(name.as_str(), name_symbol);
         let refs = self.label_refs(name_symbol, labels);
 
-        let refs_len: usize = refs.iter().map(|symbol| encoded_len_varint(u64::from(*symbol))).sum();
+        let refs_len = refs_len(&refs);
         let numbers: usize = distinct(samples).map(sample_len).sum();
         let len_of_histogram = |(timestamp, value)| framed(histogram::len(timestamp, value));
         let of_histograms: usize = histograms(self.table, samples).map(len_of_histogram).sum();
         let metadata_len = described.map_or(0, |described| framed(described.len()));
         let out = &mut *self.series;
         out.push(TIMESERIES);
-        varint(framed(refs_len) + numbers + of_histograms + metadata_len, out);
-        out.push(LABELS_REFS);
-        varint(refs_len, out);
-        for symbol in refs {
-            write_varint(u64::from(symbol), out);
-        }
+        varint(framed(refs_len) + numbers + of_histograms + exemplars.len() + metadata_len, out);
+        write_refs(&refs, out);
         for sample in distinct(samples) {
             write_sample(sample, out);
         }
@@ -124,6 +144,7 @@ impl<'w, 'a> Writer<'w, 'a> {
             varint(histogram::len(timestamp, value), out);
             histogram::write(timestamp, value, out);
         }
+        out.extend_from_slice(exemplars);
         if let Some(described) = described {
             described.write(out);
         }
@@ -164,6 +185,19 @@ impl<'w, 'a> Writer<'w, 'a> {
             found
         });
         Some(*found).filter(|found| found.len() > 0)
+    }
+}
+
+fn refs_len(refs: &[u32]) -> usize {
+    refs.iter().map(|symbol| encoded_len_varint(u64::from(*symbol))).sum()
+}
+
+/// Writes the references of a series or of an exemplar.
+fn write_refs(refs: &[u32], out: &mut Vec<u8>) {
+    out.push(LABELS_REFS);
+    varint(refs_len(refs), out);
+    for symbol in refs {
+        write_varint(u64::from(*symbol), out);
     }
 }
 

@@ -1,6 +1,6 @@
 //! The versions of remote write.
 
-use super::Metadata;
+use super::{Exemplars, Metadata};
 use std::fmt;
 
 /// A snappy block of the smallest `Request` of 2.0: the empty symbol, and no series.
@@ -21,8 +21,8 @@ pub enum Form<'f> {
     V1,
     V2 {
         families: &'f dyn Families,
-        /// Each sample has a message of its own.
-        apart: bool,
+        /// The exemplars of a sender's request. Then each sample has a message of its own.
+        relayed: Option<&'f Exemplars<'f>>,
     },
 }
 

@@ -1,9 +1,11 @@
-"""The official suite for receivers of remote write, of prometheus/compliance, against the door.
+"""The official suites of prometheus/compliance: the one for receivers against the door, the one for senders against what the door relays.
 
-The suite passes most cases for any 400, and reads nothing back. So each case that it calls valid must be answered 204, apart from
+The suite for receivers passes most cases for any 400, and reads nothing back. So each case that it calls valid must be answered 204, apart from
 `REJECTED` and `TOO_OLD`, and what was answered 204 is queried.
 """
 import json
+import os
+import platform
 import re
 import signal
 import struct
@@ -11,6 +13,7 @@ import subprocess
 
 import pytest
 
+from support import components
 from support.clients import BUILT, needed
 from support.command_line import environment
 from support.function_url import FunctionUrl
@@ -141,3 +144,29 @@ def test_the_workspace_of_serve_stores_what_the_suite_writes(tmp_path):
     stored = {tuple(sorted(one["labels"].items())): one["samples"] for one in stopped["series"]}
     for labels, expected in samples.items():
         assert len(expected) <= stored[labels], labels
+
+
+# --- senders ---------------------------------------------------------------------------------------------------------
+
+SENDER_SUITE = BUILT.parent / "compliance/sender.test"
+SENDER_CASES = 157
+#: Cases in which nothing is relayed to the end. Five scrapes have no samples or a wrong line. One receiver has no URL of HTTP, and one
+#: does not answer.
+SENDER_CASES_WITHOUT_A_REQUEST = 7
+
+
+@pytest.mark.sender_suite
+def test_the_relay_of_the_door_passes_the_suite_for_senders(tmp_path):
+    machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    program, logs = tmp_path / f"bin/prometheus-3.8.0.linux-{machine}", tmp_path / "logs"
+    program.parent.mkdir()
+    logs.mkdir()
+    os.symlink(components.ROOT / "tests/contract/compliance/adapter.py", program)
+    done = subprocess.run([needed(SENDER_SUITE), "-test.v", "-test.parallel=8", "-test.timeout=25m"], cwd=tmp_path, capture_output=True,
+                          text=True, timeout=1600, env=environment(PUSHGW_BIN=components.pushgw(), ADAPTER_LOGS=logs))
+    passed = {case: word == "PASS" for word, case in re.findall(r"^ *--- (PASS|FAIL|SKIP): (\S+/prometheus) ", done.stdout, re.M)}
+    assert [case for case, is_passed in passed.items() if not is_passed] == [], done.stdout
+    assert len(passed) == SENDER_CASES
+    # The suite passes a case in which it gets no request.
+    silent = [log for log in logs.glob("*.log") if '"event":"request"' not in log.read_text()]
+    assert len(silent) <= SENDER_CASES_WITHOUT_A_REQUEST

@@ -5,6 +5,7 @@ import socket
 import pytest
 
 from support.door import PROTOBUF, door
+from support.function_url import call
 
 PUSH = b"PUT /metrics/job/x HTTP/1.1\r\nHost: localhost\r\n"
 LARGE = 17 << 20
@@ -64,6 +65,15 @@ def test_a_scrape_has_the_format_that_all_its_headers_ask_for(gateway, headers, 
     assert ("\r\ncontent-encoding: gzip" in head) == packed
 
 
+@pytest.mark.parametrize("method, path", [("PUT", "/metrics/job/x"), ("POST", "/api/v1/write"), ("POST", "/v1/metrics"), ("POST", "/events")])
+def test_two_content_encodings_are_415_on_every_front(gateway, start, method, path):
+    encodings = [("Content-Encoding", "snappy"), ("Content-Encoding", "gzip")]
+    for both in (encodings, encodings[::-1]):
+        lines = "".join(f"{name}: {value}\r\n" for name, value in [*both, ("Content-Type", "application/x-protobuf"), ("Content-Length", "0")])
+        assert statuses(exchange(gateway, f"{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{lines}\r\n".encode())) == [415]
+        assert call(start(HTTP_AUTH="none"), method, path, headers=[*both, ("Content-Type", "application/x-protobuf")]).status == 415
+
+
 def test_asks_for_a_body_that_its_client_announces(gateway):
     with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as connection:
         connection.sendall(PUSH + b"Expect: 100-continue\r\nContent-Length: 4\r\n\r\n")
@@ -75,12 +85,14 @@ def test_asks_for_a_body_that_its_client_announces(gateway):
 @pytest.mark.parametrize("sent, sentence", [
     (b"Transfer-Encoding: chunked\r\n\r\nzz\r\na 1\n\r\n0\r\n\r\n", b"its chunks are damaged"),
     (b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n0\r\n\r\n", b"found both"),
+    (b"Transfer-Encoding: gzip, chunked\r\n\r\n4\r\na 1\n\r\n0\r\n\r\n", b"the transfer coding is not supported"),
+    (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n4\r\na 1\n\r\n0\r\n\r\n", b"the transfer coding is not supported"),
     (b"Content-Length: 4\r\nOrigin: https://evil.example\r\n\r\na 1\n", b"Origin"),
 ])
 def test_an_error_of_the_server_itself_has_the_form_of_the_door(gateway, sent, sentence):
     received = exchange(gateway, PUSH + b"Connection: close\r\n" + sent)
     head, _, body = received.partition(b"\r\n\r\n")
-    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 403 "))
+    assert head.startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 403 ", b"HTTP/1.1 501 "))
     for header in (b"cache-control: no-store", b"x-content-type-options: nosniff", b"content-type: text/plain; charset=utf-8"):
         assert header in head.lower()
     assert sentence in body and body.count(b"\n") == 1 and body.endswith(b"\n")

@@ -10,7 +10,7 @@ from support.events import now_ms
 from support.function_url import FunctionUrl
 from support.prometheus import Prometheus
 from support.receiver import Answer, Receiver, acknowledged_values
-from support.remote_write import bits, snappy_block_encode
+from support.remote_write import bits, encode_v2, snappy_block_encode
 from support.runtime_api import Ingest
 from support.serve import invoke, request, serving
 from test_door_remote_write import V1, V2, WRITTEN, field, named, request_v2, series_v1, varint
@@ -105,6 +105,23 @@ def test_a_relayed_sample_has_a_message_of_its_own_in_the_order_of_time():
     (one,) = receiver.writes
     assert [(dict(series.labels)["__name__"], len(series.samples)) for series in one.series] == [("b", 1), ("b", 1), ("a", 1)]
     assert receiver.metric("b") == [(when, bits(1.0)), (when + 1, bits(2.0))]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_passes_exemplars_on_from_2_0_and_leaves_them_out_of_1_0(kind):
+    when = now_ms()
+    exemplar = [("trace_id", "abc"), ("span", "é")], 0.5, when - 5
+    samples = [(named("a", job="x"), when, 1.0, exemplar, (COUNTER, "Help.", "")), (named("b"), when, 2.0, None, None)]
+    with receiver_of("2.0") as receiver, gateway_to(kind, receiver.remote_write_url) as port:
+        status, headers, _ = write(port, encode_v2(samples), V2)
+        assert (status, [headers[name] for name in WRITTEN]) == (204, ["2", "0", "1"])
+        first, second = receiver.writes[0].series
+        assert (first.exemplars, second.exemplars) == ([([("trace_id", "abc"), ("span", "é")], bits(0.5), when - 5)], [])
+        assert receiver.writes[0].described == {"a": (COUNTER, "Help.", ""), "b": None}
+    with receiver_of("1.0", takes_metadata=True) as receiver, \
+            gateway_to(kind, receiver.remote_write_url, REMOTE_WRITE_VERSION="1.0") as port:
+        assert write(port, encode_v2(samples), V2)[0] == 204
+        assert [one.exemplars for one in receiver.writes[0].series] == [0, 0]
 
 
 def test_typed_metrics_and_groups_have_their_types_in_each_tick():

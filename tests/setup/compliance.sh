@@ -1,4 +1,4 @@
-# The official suite for receivers of remote write, from prometheus/compliance. For tests/run.
+# The official suites for receivers and senders of remote write, from prometheus/compliance. For tests/run.
 
 # need_compliance: a program of the suite's tests, which the Go module proxy has; a minute of CPU.
 need_compliance() {
@@ -13,4 +13,14 @@ need_compliance() {
     module=$(cd "$source" && go list -m -f '{{.Dir}}' github.com/prometheus/complicance/remotewrite2) || return 1
     (cd "$module" && go test -c -trimpath -o "$folder/receiver.test" .) < /dev/null || return 1
     printf '%s' "$wanted" > "$stamp"
+}
+
+# need_sender_suite: the same of the checkout of `remotewrite/sender` in the folder $SENDER_SUITE; the Go module proxy does not have it.
+need_sender_suite() {
+    local folder=$env_dir/compliance
+    need_go || return 1
+    say "building the suite of $SENDER_SUITE into tests/.env/compliance"
+    rm -f "$folder/sender.test"
+    mkdir -p "$folder"
+    (cd "$SENDER_SUITE" && go test -c -trimpath -o "$folder/sender.test" .) < /dev/null
 }

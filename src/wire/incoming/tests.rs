@@ -16,7 +16,7 @@ enum Owned {
 
 fn owned(part: &Part<'_, '_>) -> Owned {
     match part {
-        Part::Series(Series { labels, samples, histograms, exemplars }) => Owned::Series {
+        Part::Series(Series { labels, samples, histograms, exemplars, .. }) => Owned::Series {
             labels: labels.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
             samples: samples.iter().map(|(timestamp, bits)| (timestamp.0, *bits)).collect(),
             histograms: histograms.iter().map(shown).collect(),

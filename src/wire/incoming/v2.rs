@@ -1,14 +1,23 @@
 //! Remote write 2.0: `io.prometheus.write.v2.Request`. Labels are references to a table of symbols.
 
-use super::budget::{LABEL, SAMPLE, SYMBOL};
+use super::budget::{EXEMPLAR, LABEL, SAMPLE, SYMBOL};
 use super::v1::sample;
 use super::{Budget, Part, ReadError, ReadProblem, Series, histogram};
-use crate::model::{METRIC_NAME_LABEL, MetricType};
+use crate::model::{METRIC_NAME_LABEL, MetricType, Timestamp};
 use crate::protobuf::{Field, Message};
-use crate::wire::Metadata;
+use crate::wire::{Exemplar, Metadata};
 
 /// Calls `each` for each part of a `Request`. If there is an error, the parts before it were already passed on.
 pub fn read_v2<'a>(request: &'a [u8], each: &mut dyn FnMut(Part<'_, 'a>)) -> Result<(), ReadError> {
+    read(request, false, each)
+}
+
+/// Reads exemplars, too.
+pub fn read_v2_with_exemplars<'a>(request: &'a [u8], each: &mut dyn FnMut(Part<'_, 'a>)) -> Result<(), ReadError> {
+    read(request, true, each)
+}
+
+fn read<'a>(request: &'a [u8], exemplars: bool, each: &mut dyn FnMut(Part<'_, 'a>)) -> Result<(), ReadError> {
     let mut budget = Budget::new();
     let symbols = Symbols::read(request, &mut budget)?;
     let mut series = Series::default();
@@ -19,7 +28,7 @@ pub fn read_v2<'a>(request: &'a [u8], each: &mut dyn FnMut(Part<'_, 'a>)) -> Res
         }
         if field.number == 5 {
             series.clear();
-            let metadata = read_series(field, &symbols, &mut series, &mut budget)?;
+            let metadata = read_series(field, &symbols, exemplars, &mut series, &mut budget)?;
             let name = series.labels.iter().find(|(name, _)| *name == METRIC_NAME_LABEL).map(|(_, value)| *value);
             each(Part::Series(&mut series));
             if let (Some(metadata), Some(name)) = (metadata, name) {
@@ -97,6 +106,7 @@ impl<'a> Pairs<'a> {
 fn read_series<'a>(
     series_field: Field<'a>,
     symbols: &Symbols<'a>,
+    exemplars: bool,
     series: &mut Series<'a>,
     budget: &mut Budget,
 ) -> Result<Option<Metadata<'a>>, ReadError> {
@@ -115,8 +125,13 @@ fn read_series<'a>(
             }
             3 => series.histograms.push(histogram::read(field, budget)?),
             4 => {
-                exemplar(field, symbols)?;
                 series.exemplars += 1;
+                if exemplars {
+                    budget.take(EXEMPLAR, field.offset)?;
+                    series.read_exemplars.push(exemplar(field, symbols, budget)?);
+                } else {
+                    check_exemplar(field, symbols)?;
+                }
             }
             5 => found = metadata(field, symbols)?,
             _ => {}
@@ -126,8 +141,27 @@ fn read_series<'a>(
     Ok(found)
 }
 
+fn exemplar<'a>(field: Field<'_>, symbols: &Symbols<'a>, budget: &mut Budget) -> Result<Exemplar<'a>, ReadError> {
+    let (mut exemplar, mut labels) = (Exemplar::default(), Pairs::default());
+    let mut message = field.message()?;
+    while let Some(field) = message.field()? {
+        match field.number {
+            1 => labels.read(field, symbols, |label| {
+                budget.take(LABEL, field.offset)?;
+                exemplar.labels.push(label);
+                Ok(())
+            })?,
+            2 => exemplar.bits = field.double_bits()?,
+            3 => exemplar.timestamp = Timestamp(field.int64()?),
+            _ => {}
+        }
+    }
+    labels.end(field.offset)?;
+    Ok(exemplar)
+}
+
 /// Checks the references of an exemplar.
-fn exemplar(exemplar: Field<'_>, symbols: &Symbols<'_>) -> Result<(), ReadError> {
+fn check_exemplar(exemplar: Field<'_>, symbols: &Symbols<'_>) -> Result<(), ReadError> {
     let mut message = exemplar.message()?;
     let mut labels = Pairs::default();
     while let Some(field) = message.field()? {

@@ -1,12 +1,14 @@
 use super::super::messages::v2::{Metadata as MetadataMessage, Request, Sample as SampleMessage, TimeSeries};
 use super::super::messages::{BucketSpan, Count, Histogram, ZeroCount};
-use super::super::{EMPTY_REQUEST_V2, EncodedRequest, Encoder, Families, Form, Limits, Metadata, Version, encode};
+use super::super::{
+    EMPTY_REQUEST_V2, EncodedRequest, Encoder, Exemplar, Exemplars, Families, Form, Limits, Metadata, Version, encode,
+};
 use crate::model::{
     Counts, ItemId, Label, LabelName, LabelSet, MetricName, MetricType, NativeHistogram, ResetHint, STALE_MARKER, Span,
     Timestamp, Value,
 };
 use crate::series::{SampleTable, SampleTableBuilder, SampleValue};
-use crate::wire::incoming::{Part, read_v2};
+use crate::wire::incoming::{Part, read_v2, read_v2_with_exemplars};
 use proptest::prelude::*;
 use prost::Message as _;
 use std::borrow::Cow;
@@ -25,7 +27,7 @@ impl Families for ByMetric {
 }
 
 fn requests(table: &SampleTable<'_>, families: &ByMetric, limits: &Limits) -> Vec<EncodedRequest> {
-    let form = Form::V2 { families, apart: false };
+    let form = Form::V2 { families, relayed: None };
     encode(table, limits, form, &mut Encoder::default()).collect()
 }
 
@@ -148,7 +150,8 @@ fn gives_each_sample_a_message_of_its_own_and_a_request_at_most_10_000_of_them()
         builder.add(ItemId(i), labels(&[("l", &i.to_string())]), [number(3), number(1), number(2), number(3)]);
     }
     let (table, families) = (finish(builder), ByMetric::default());
-    let form = Form::V2 { families: &families, apart: true };
+    let exemplars = Exemplars::default();
+    let form = Form::V2 { families: &families, relayed: Some(&exemplars) };
     let (mut encoder, mut times) = (Encoder::default(), Vec::new());
     for request in encode(&table, &Limits::default(), form, &mut encoder) {
         let message = Request::decode(protobuf(&request).as_slice()).unwrap();
@@ -157,6 +160,35 @@ fn gives_each_sample_a_message_of_its_own_and_a_request_at_most_10_000_of_them()
         times.extend(message.timeseries.iter().map(|series| series.samples[0].timestamp));
     }
     assert_eq!(times, [1, 2, 3].repeat(4_000));
+}
+
+#[test]
+fn writes_the_exemplars_of_a_series_into_its_first_message() {
+    let mut builder = SampleTableBuilder::default();
+    let number = |time| (ItemId(0), Timestamp(time), Value::Integer(time));
+    let series = ["a", "b"].map(|metric| builder.add_series(&name(metric), labels(&[]), [number(1), number(2)], []));
+    let exemplar = |timestamp, value: &'static str| Exemplar {
+        labels: vec![("trace_id", value), ("b", "")],
+        bits: 0.5_f64.to_bits(),
+        timestamp: Timestamp(timestamp),
+    };
+    let given = vec![(series[1], exemplar(3, "x")), (series[1], exemplar(-1, "a")), (series[0], exemplar(0, "y"))];
+    let (table, families, exemplars) = (finish(builder), ByMetric::default(), Exemplars::new(given.clone()));
+    let form = Form::V2 { families: &families, relayed: Some(&exemplars) };
+    let mut encoder = Encoder::default();
+    let requests: Vec<_> = encode(&table, &Limits::default(), form, &mut encoder).collect();
+    let mut found = Vec::new();
+    read_v2_with_exemplars(&protobuf(&requests[0]), &mut |part| {
+        let Part::Series(series) = part else { panic!("{part:?}") };
+        found.push((series.labels[0].1.to_owned(), series.samples[0].0.0, format!("{:?}", series.read_exemplars)));
+    })
+    .unwrap();
+    let shown = |exemplars: &[(_, Exemplar<'_>)]| {
+        format!("{:?}", exemplars.iter().map(|(_, exemplar)| exemplar).collect::<Vec<_>>())
+    };
+    let expected =
+        [("a", 1, shown(&given[2..])), ("a", 2, shown(&[])), ("b", 1, shown(&given[..2])), ("b", 2, shown(&[]))];
+    assert_eq!(found, expected.map(|(metric, time, exemplars)| (metric.to_owned(), time, exemplars)));
 }
 
 #[test]
@@ -169,7 +201,7 @@ fn goes_back_to_version_1_at_the_request_that_was_refused() {
     let table = finish(builder);
     let (limits, mut encoder, families) =
         (Limits { decoded: 100, compressed: 90 }, Encoder::default(), ByMetric::default());
-    let mut requests = encode(&table, &limits, Form::V2 { families: &families, apart: false }, &mut encoder);
+    let mut requests = encode(&table, &limits, Form::V2 { families: &families, relayed: None }, &mut encoder);
     let (first, second) = (requests.next().unwrap(), requests.next().unwrap());
     assert_eq!((first.version, second.version), (Version::V2, Version::V2));
     requests.fall_back(second.samples.start);

@@ -6,7 +6,8 @@ from collections import namedtuple
 
 Series = namedtuple("Series", "labels samples exemplars histograms")  # labels: [(name, value)], samples: [(ts, bits)]
 WriteRequest = namedtuple("WriteRequest", "series metadata unknown")
-#: Here `metadata` has (type, help, unit) or None for each series. `wrong` has sentences about symbols and references.
+#: Here `metadata` has (type, help, unit) or None for each series, and `exemplars` are [(labels, bits, timestamp)]. `wrong` has sentences
+#: about symbols and references.
 RequestV2 = namedtuple("RequestV2", "series metadata unknown wrong")
 
 CANONICAL_NAN = 0x7FF8000000000001
@@ -114,27 +115,33 @@ def decode_v2(raw):
             return ""
         return symbols[ref]
 
+    def pairs(packed):
+        refs, at = [], 0
+        while at < len(packed):
+            ref, at = _varint(packed, at)
+            refs.append(ref)
+        if len(refs) % 2:
+            wrong.append(f"{len(refs)} references to labels")
+        return [(symbol(name), symbol(value)) for name, value in zip(refs[::2], refs[1::2])]
+
     for message in (value for number, _, value in fields if number == 5):
-        refs, rest, described = [], b"", None
+        labels, exemplars, rest, described = [], [], b"", None
         for number, kind, value in _fields(message):
             if number == 1 and kind == 2:
-                at = 0
-                while at < len(value):
-                    ref, at = _varint(value, at)
-                    refs.append(ref)
-            elif number in (2, 3, 4):
-                # Fields 2 to 4 of 1.0 are the samples, the exemplars and the histograms.
-                number = {2: 2, 3: 4, 4: 3}[number]
+                labels = pairs(value)
+            elif number == 4:
+                found = {number: part for number, _, part in _fields(value)}
+                exemplars.append((pairs(found.get(1, b"")), int.from_bytes(found.get(2, b""), "little"), found.get(3, 0)))
+            elif number in (2, 3):
+                # In 1.0 the histograms are field 4.
+                number = {2: 2, 3: 4}[number]
                 rest += _as_varint(number << 3 | 2) + _as_varint(len(value)) + value
             elif number == 5:
                 found = {number: part for number, _, part in _fields(value)}
                 described = found.get(1, 0), symbol(found.get(3, 0)), symbol(found.get(4, 0))
             else:
                 wrong.append(f"field {number} in a series")
-        if len(refs) % 2:
-            wrong.append(f"{len(refs)} references to labels")
-        labels = [(symbol(name), symbol(value)) for name, value in zip(refs[::2], refs[1::2])]
-        series.append(_series(rest)._replace(labels=labels))
+        series.append(_series(rest)._replace(labels=labels, exemplars=exemplars))
         metadata.append(described)
     if used != set(range(len(symbols))):
         wrong.append("a symbol that nothing refers to")
@@ -266,7 +273,7 @@ def _faults_of_series(request):
         for _, raw in one.samples:
             if raw & 0x7FF0000000000000 == 0x7FF0000000000000 and raw & 0xFFFFFFFFFFFFF and raw != CANONICAL_NAN:
                 found.append(f"{where}: NaN as {raw:#x}")
-        if one.exemplars:
+        if one.exemplars and not isinstance(request, RequestV2):
             found.append(f"{where}: exemplars")
     return found
 
