@@ -191,3 +191,19 @@ def test_a_message_with_a_rejected_event_is_mended_and_counts_what_was_not_count
     summary = tick(function)
     assert (summary["increments"], summary["duplicates"]) == (2, 1)
     assert receiver.last("c") == {(): 6.0} and receiver.last("ph") == {(): 7.0}
+
+
+def test_a_payload_that_is_one_dead_letter_says_that_it_is_counted_and_counts_once(function, receiver, dead_letters, sqs):
+    """More than 5,000 of its events are rejected. The message that comes back has the identity of the invocation."""
+    result = function.invoke([ONE, *[{**ONE, "value": "x"}] * 5_001, ONE])
+    assert result.json["typed"] == 2 and result.json["rejected_count"] == 5_001
+    source = sqs.queue()
+    done = pushgw("redrive", "--queue-url", dead_letters.url, "--to", source.url, "--all", "--include-invalid", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout)["sent"] == 1, done.stdout + done.stderr
+    again = source.lambda_event()
+    (one,) = again["Records"]
+    attributes = {name: attribute["stringValue"] for name, attribute in one["messageAttributes"].items()}
+    assert (attributes["counted"], attributes["source_message_id"]) == ("true", result.request_id)
+    assert function.invoke(again).failures == []
+    summary = tick(function)
+    assert (summary["increments"], summary["duplicates"], receiver.last("c")) == (2, 2, {(): 2.0})

@@ -4,6 +4,7 @@ import json
 import pytest
 
 from support.events import now_ms
+from support.remote_write import _fields
 from support.sqs import event as batch
 from support.sqs import record
 from support.state import TickReceiver, tick, typed
@@ -205,3 +206,15 @@ def test_plain_and_typed_events_may_stand_in_one_array_and_in_any_wrapper(functi
     assert function.invoke(batch(record(lines, "m-1"), record(json.dumps(json.dumps(typed("counter", 1, "c"))), "m-2"))).failures == []
     tick(function)
     assert receiver.last("c") == {(): 5.0} and receiver.last("p") == {(): 5.0}
+
+
+def test_metadata_has_the_type_and_the_newest_help_in_requests_behind_the_values(function, receiver):
+    events = [typed("counter", 1, "c", help="Old."), typed("gauge", 1, "g"), typed("histogram", 1, "h", buckets=[1], help="H."),
+              typed("histogram", 1, "n", help=text(1_024)), typed("summary", 1, "s", help="S."), typed("counter", 1, "c", help="New.", unit="bytes"), typed("counter", 1, "c")]
+    assert function.invoke(events).json["typed"] == len(events)
+    tick(function)
+    # Zeros, values, metadata.
+    assert [(bool(write.series), bool(write.metadata)) for write in receiver.writes] == [(True, False), (True, False), (False, True)]
+    read = [{number: value for number, _, value in _fields(one)} for one in receiver.writes[-1].metadata]
+    found = {one[2].decode(): (one[1], one.get(4, b"").decode(), one.get(5, b"")) for one in read}
+    assert found == {"c": (1, "New.", b""), "g": (2, "", b""), "h": (3, "H.", b""), "n": (3, text(1_024), b""), "s": (5, "S.", b"")}

@@ -17,10 +17,10 @@ class TickReceiver(Receiver):
         super().__init__(takes_metadata=True)
 
     def _faults_of(self, write):
-        found = super()._faults_of(write)
-        native = {f"series {dict(one.labels).get('__name__')}{dict(one.labels)}"[:300] for one in write.series if one.histograms}
-        return [fault for fault in found if f"NaN as {STALE:#x}" not in fault
-                and not any(fault in (f"{where}: histograms", f"{where}: no sample") for where in native)]
+        faults = [fault for fault in super()._faults_of(write) if f"NaN as {STALE:#x}" not in fault]
+        if all(bool(one.histograms) != bool(one.samples) for one in write.series):
+            faults = [fault for fault in faults if not fault.endswith((": histograms", ": no sample"))]
+        return faults
 
     def all_values(self, name):
         """Returns {labels: [(time, value)]} of a metric. The value of a stale marker is `stale`."""
