@@ -227,8 +227,8 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
             let sent = within(turn, self.typed(turn, &mut all.writers, summary, progress)).await;
             summary.note(turn, sent);
         }
-        // A shard that failed now and not before may hold the writer of a series. Then a scrape of all groups is lost. A shard that fails
-        // again and again writes nothing, so the others go on.
+        // A shard that fails for a moment may have the writer of a series of another shard. So this tick sends no groups. A shard that
+        // nobody can read writes nothing, so the others go on.
         let is_known = shards.iter().all(|shard| !shard.summary.error.as_ref().is_some_and(TickError::is_passing));
         for ShardTick { turn, summary, progress, groups } in &mut shards {
             if let Some(progress) = progress.as_mut().filter(|_| summary.error.is_none()) {
