@@ -27,6 +27,7 @@ use watched::Watched;
 
 mod lengths;
 mod places;
+mod refusal;
 mod watched;
 
 const MAX_CONNECTIONS: usize = 128;

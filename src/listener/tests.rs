@@ -237,6 +237,31 @@ async fn wants_the_header_host_once_in_http_1_1() {
     }
 }
 
+#[tokio::test]
+async fn a_head_that_cannot_be_read_is_refused_with_a_sentence() {
+    let long = "a".repeat(70_000);
+    let many: String = (0..101).map(|i| format!("h{i}: 1\r\n")).collect();
+    let get = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
+    let table = [
+        ("nonsense\r\n\r\n".to_owned(), "400", "cannot be read"),
+        ("GET / HTTP/3.0\r\n\r\n".to_owned(), "400", "expected HTTP/1.1"),
+        ("GET / HTTP/1.1\r\nno header\r\n\r\n".to_owned(), "400", "cannot be read"),
+        (format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n"), "414", "65,534 bytes"),
+        (format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n"), "431", "100 headers"),
+        (format!("{get}nonsense\r\n\r\n"), "400", "cannot be read"),
+    ];
+    for (request, status, sentence) in table {
+        let answer = exchange(request.as_bytes()).await;
+        let refusal = &answer[answer.rfind("HTTP/1.1 4").unwrap()..];
+        let (head, body) = refusal.split_once("\r\n\r\n").unwrap();
+        assert_eq!(head.get(9..12), Some(status), "{answer}");
+        assert!(body.contains(sentence) && body.ends_with('\n') && body.lines().count() == 1, "{answer}");
+        for header in ["nosniff", "no-store", "text/plain; charset=utf-8", &format!("content-length: {}", body.len())] {
+            assert!(head.contains(header), "{header}: {answer}");
+        }
+    }
+}
+
 #[test]
 fn answers_programs_of_this_machine_and_no_web_page() {
     let table: [(&[(&str, &str)], bool); 19] = [

@@ -1,4 +1,4 @@
-//! A connection as hyper reads and writes it, with its [`Lengths`] and two limits of time.
+//! A connection as hyper reads and writes it, with its [`Lengths`], sentences for hyper's own answers, and two limits of time.
 //!
 //! * A head that has begun must end within [`STALL_TIMEOUT`]. A connection between two requests has no limit: a client keeps it for
 //!   its next request, and a Lambda environment may be frozen meanwhile.
@@ -7,6 +7,7 @@
 //! Both look at the connection first. So bytes that came while the process was frozen count.
 
 use super::lengths::Lengths;
+use super::refusal;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -24,11 +25,13 @@ pub(super) struct Watched<S> {
     head: Option<(u64, Pin<Box<Sleep>>)>,
     /// The end of the time for the next bytes of an answer.
     write: Option<Pin<Box<Sleep>>>,
+    /// The rest of what is written instead of an answer of hyper's own.
+    refusal: Option<Vec<u8>>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, lengths: Arc<Mutex<Lengths>>) -> Self {
-        Self { stream, lengths, head: None, write: None }
+        Self { stream, lengths, head: None, write: None, refusal: None }
     }
 
     /// Returns an error once the head that has begun takes too long.
@@ -75,9 +78,33 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    /// Writes the whole refusal, and keeps what could not be written yet.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>, mut refusal: Vec<u8>) -> Poll<io::Result<()>> {
+        while !refusal.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &refusal) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(written)) => drop(refusal.drain(..written)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    self.refusal = Some(refusal);
+                    return Poll::Pending;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if self.refusal.is_none() {
+            self.refusal = refusal::instead_of(bytes);
+        }
+        let written = match self.refusal.take() {
+            Some(refusal) => self.poll_refusal(cx, refusal).map_ok(|()| bytes.len()),
+            None => Pin::new(&mut self.stream).poll_write(cx, bytes),
+        };
         self.check_write(written, cx)
     }
 
@@ -86,6 +113,10 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
         cx: &mut Context<'_>,
         parts: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        // An answer of hyper's own is one part.
+        if let [answer] = parts {
+            return self.poll_write(cx, answer);
+        }
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, parts);
         self.check_write(written, cx)
     }
