@@ -26,8 +26,8 @@ use tokio::task::{Id, JoinError, JoinSet};
 use watched::Watched;
 
 mod lengths;
+mod own_answer;
 mod places;
-mod refusal;
 mod watched;
 
 const MAX_CONNECTIONS: usize = 128;

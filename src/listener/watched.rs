@@ -7,7 +7,7 @@
 //! Both look at the connection first. So bytes that came while the process was frozen count.
 
 use super::lengths::Lengths;
-use super::refusal;
+use super::own_answer;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -26,12 +26,12 @@ pub(super) struct Watched<S> {
     /// The end of the time for the next bytes of an answer.
     write: Option<Pin<Box<Sleep>>>,
     /// The rest of what is written instead of an answer of hyper's own.
-    refusal: Option<Vec<u8>>,
+    instead: Option<Vec<u8>>,
 }
 
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, lengths: Arc<Mutex<Lengths>>) -> Self {
-        Self { stream, lengths, head: None, write: None, refusal: None }
+        Self { stream, lengths, head: None, write: None, instead: None }
     }
 
     /// Returns an error once the head that has begun takes too long.
@@ -79,15 +79,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
-    /// Writes the whole refusal, and keeps what could not be written yet.
-    fn poll_refusal(&mut self, cx: &mut Context<'_>, mut refusal: Vec<u8>) -> Poll<io::Result<()>> {
-        while !refusal.is_empty() {
-            match Pin::new(&mut self.stream).poll_write(cx, &refusal) {
+    /// Writes all of `instead`, and keeps what could not be written yet.
+    fn poll_instead(&mut self, cx: &mut Context<'_>, mut instead: Vec<u8>) -> Poll<io::Result<()>> {
+        while !instead.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &instead) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(written)) => drop(refusal.drain(..written)),
+                Poll::Ready(Ok(written)) => drop(instead.drain(..written)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    self.refusal = Some(refusal);
+                    self.instead = Some(instead);
                     return Poll::Pending;
                 }
             }
@@ -98,11 +98,11 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.refusal.is_none() {
-            self.refusal = refusal::instead_of(bytes);
+        if self.instead.is_none() {
+            self.instead = own_answer::instead_of(bytes);
         }
-        let written = match self.refusal.take() {
-            Some(refusal) => self.poll_refusal(cx, refusal).map_ok(|()| bytes.len()),
+        let written = match self.instead.take() {
+            Some(instead) => self.poll_instead(cx, instead).map_ok(|()| bytes.len()),
             None => Pin::new(&mut self.stream).poll_write(cx, bytes),
         };
         self.check_write(written, cx)

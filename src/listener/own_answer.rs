@@ -1,5 +1,4 @@
-//! The answers of hyper itself. If it cannot read the head of a request, it answers 400, 414 or 431 without a body. These get the
-//! sentence and the headers that every other answer has.
+//! Gives hyper's own answers a sentence. If hyper cannot read the head of a request, it answers 400, 414 or 431 without a body.
 
 use super::PLAIN_HEADERS;
 use std::fmt::Write as _;
