@@ -17,9 +17,9 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture
-def receiver():
-    """A receiver that answers 204 by default. A request that breaks a rule fails the test."""
-    with Receiver() as one:
+def receiver(request):
+    """A receiver that answers 204 by default. A request that breaks a rule fails the test. `RECEIVER` of a test's module is its class."""
+    with getattr(request.module, "RECEIVER", Receiver)() as one:
         yield one
         one.check()
 
@@ -92,6 +92,12 @@ def table(dynamodb):
     one = dynamodb.table()
     yield one
     one.delete()
+
+
+@pytest.fixture
+def state(dynamodb, table):
+    """The settings of the table."""
+    return {"STATE_TABLE": table.name, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.endpoint}
 
 
 @pytest.fixture

@@ -9,11 +9,10 @@ import pytest
 from support.command_line import eventually, on_a_terminal, pushgw
 from support.door import Door
 from support.events import now_ms
-from support.receiver import Receiver
 from support.serve import request, serving
+from support.state import STALE, TickReceiver
 
-#: The bits of a stale marker.
-STALE = 0x7FF0000000000002
+RECEIVER = TickReceiver
 
 EVENTS = [
     {"type": "counter", "name": "http_requests_total", "value": 5, "labels": {"method": "GET"}, "help": "Requests."},
@@ -211,23 +210,6 @@ def test_delete_says_what_it_deletes_asks_and_the_next_tick_ends_the_series(tmp_
         assert times == sorted(times) and len(set(times)) == len(times)
     finally:
         one.close()
-
-
-class MarkedReceiver(Receiver):
-    """A receiver that takes stale markers, which no event has."""
-
-    def __init__(self):
-        super().__init__(takes_metadata=True)
-
-    def check(self):
-        assert [fault for fault in self.faults if f"NaN as {STALE:#x}" not in fault] == []
-
-
-@pytest.fixture
-def receiver():
-    with MarkedReceiver() as one:
-        yield one
-        one.check()
 
 
 def test_lists_and_deletes_in_a_table_whatever_its_number_of_shards(start, dynamodb, table, receiver):

@@ -16,22 +16,12 @@ TEXT = ("Content-Type", "text/plain")
 OWN = {"push_time_seconds", "push_failure_time_seconds"}
 
 
-@pytest.fixture
-def receiver():
-    with TickReceiver() as one:
-        yield one
-        one.check()
-
-
-@pytest.fixture
-def state(dynamodb, table):
-    """The environment of whatever uses the table."""
-    return {"STATE_TABLE": table.name, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.endpoint, "HTTP_AUTH": "none"}
+RECEIVER = TickReceiver
 
 
 @pytest.fixture
 def function(start, state):
-    return start(**state)
+    return start(**state, HTTP_AUTH="none")
 
 
 def push(function, body, path="/metrics/job/x", method="PUT", **headers):
@@ -112,9 +102,9 @@ def test_the_tick_deletes_the_item_of_a_group_that_is_gone_once_its_markers_are_
     ("2h", "/ttl/1h", "0", None), ("2h", "/ttl/0", None, None), ("2h", "/ttl/0", "1h", 1), ("2h", "", "0s", None), (None, "/ttl/90m", None, 1.5), (None, "", "1d", 24),
 ])
 def test_the_expiry_of_a_push_is_that_of_its_header_else_of_its_prefix_else_the_default(start, state, default, path, header, expires):
-    function = start(**state, GROUP_TTL=default)
+    function = start(**state, HTTP_AUTH="none", GROUP_TTL=default)
     push(function, "a 1\n", path + "/metrics/job/x", **({"X_Push_TTL": header} if header else {}))
-    done = pushgw("state", "list", "--json", **{name: value for name, value in state.items() if name != "HTTP_AUTH"})
+    done = pushgw("state", "list", "--json", **state)
     (group,) = json.loads(done.stdout)["groups"]
     pushed, end = (group[name] and datetime.fromisoformat(group[name].replace("Z", "+00:00")) for name in ("pushed", "expires"))
     assert (end and end - pushed) == (expires and timedelta(hours=expires))
@@ -122,7 +112,7 @@ def test_the_expiry_of_a_push_is_that_of_its_header_else_of_its_prefix_else_the_
 
 def test_every_push_renews_the_expiry_and_a_failed_one_does_not(function, state):
     def kept():
-        done = pushgw("state", "list", "--json", **{name: value for name, value in state.items() if name != "HTTP_AUTH"})
+        done = pushgw("state", "list", "--json", **state)
         return json.loads(done.stdout)["groups"][0]
 
     push(function, "a 1\n", X_Push_TTL="1h")
@@ -169,7 +159,7 @@ def test_a_typed_series_is_counted_beside_an_equal_series_of_a_group_and_wins(fu
 
 def test_groups_that_a_push_changes_at_the_same_time_lose_nothing(start, state, table):
     """Sixteen pushes from four functions to one group: each is a compare-and-swap that is repeated."""
-    functions = [start(**state) for _ in range(4)]
+    functions = [start(**state, HTTP_AUTH="none") for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         list(pool.map(lambda i: [push(functions[i], f"a{i}_{turn} 1\n", method="POST") for turn in range(4)], range(4)))
     shown = call(functions[0], "GET", "/metrics").text

@@ -18,17 +18,7 @@ HOUR = 3_600_000
 ONE = typed("counter", 1, "c")
 
 
-@pytest.fixture
-def receiver():
-    with TickReceiver() as one:
-        yield one
-        one.check()
-
-
-@pytest.fixture
-def state(dynamodb, table):
-    """The environment of whatever uses the table."""
-    return {"STATE_TABLE": table.name, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.endpoint}
+RECEIVER = TickReceiver
 
 
 @pytest.fixture

@@ -10,17 +10,7 @@ from support.sqs import record
 from support.state import TickReceiver, tick, typed
 
 
-@pytest.fixture
-def receiver():
-    with TickReceiver() as one:
-        yield one
-        one.check()
-
-
-@pytest.fixture
-def state(dynamodb, table):
-    """The environment of whatever uses the table."""
-    return {"STATE_TABLE": table.name, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.endpoint}
+RECEIVER = TickReceiver
 
 
 @pytest.fixture

@@ -21,17 +21,7 @@ ONE = typed("counter", 1, "c")
 MEASURED = {"read_ms", "fold_ms", "write_ms", "total_ms", "bytes", "snapshot_bytes", "journal_age_ms"}
 
 
-@pytest.fixture
-def receiver():
-    with TickReceiver() as one:
-        yield one
-        one.check()
-
-
-@pytest.fixture
-def state(dynamodb, table):
-    """The environment of whatever uses the table."""
-    return {"STATE_TABLE": table.name, "AWS_ENDPOINT_URL_DYNAMODB": dynamodb.endpoint}
+RECEIVER = TickReceiver
 
 
 @pytest.fixture
