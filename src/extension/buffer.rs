@@ -47,7 +47,7 @@ struct Inner {
     waiting: Waiting,
     unread: Unread,
     seen: Seen,
-    /// Who waits for a record.
+    /// Tasks that wait for a record.
     watchers: u32,
     logged_lines: u32,
     logged_deliveries: u32,
@@ -121,7 +121,7 @@ impl Buffer {
     fn read_deliveries(&self, inner: &mut Inner) {
         let mut unread = std::mem::take(&mut inner.unread);
         unread.read(|body, came| self.read_delivery(inner, body, came));
-        // With its memory.
+        // Its memory is used again.
         inner.unread = unread;
         if inner.waiting.records == 0 {
             inner.waiting.since = None;
@@ -217,7 +217,7 @@ impl Buffer {
         inner.waiting
     }
 
-    /// Returns what waits, or a few records more. For this no delivery is read.
+    /// Returns what waits without reading a delivery. It may be a few records too many.
     pub(super) fn most_waiting(&self) -> Waiting {
         let inner = self.lock();
         let Waiting { records, since } = inner.waiting;
@@ -280,7 +280,7 @@ impl Buffer {
     async fn until_seen(&self, is_it: impl Fn(&Seen) -> bool) {
         let _watcher = Watcher::new(self);
         loop {
-            // It gets every notification from here on.
+            // No notification is lost between here and the wait.
             let has_seen = self.has_seen.notified();
             if is_it(&self.lock().seen) {
                 return;
@@ -290,7 +290,7 @@ impl Buffer {
     }
 }
 
-/// Somebody who waits for a record. Meanwhile each delivery is read when it comes.
+/// A task that waits for a record. While there is one, each delivery is read when it comes.
 struct Watcher<'b>(&'b Buffer);
 
 impl<'b> Watcher<'b> {

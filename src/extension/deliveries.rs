@@ -87,7 +87,7 @@ async fn serve(mut stream: TcpStream, buffer: &Buffer) -> io::Result<()> {
             return Ok(());
         }
         if received.is_empty() {
-            // This takes the same memory again.
+            // The memory of the request before is used again.
             received.reserve(KEPT_BYTES);
             if received.capacity() > 2 * KEPT_BYTES {
                 received = BytesMut::with_capacity(KEPT_BYTES);

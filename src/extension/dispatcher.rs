@@ -53,7 +53,7 @@ enum Place {
 
 #[derive(Clone, Debug)]
 enum DispatchError {
-    /// There is no HTTP client. No input decides this.
+    /// The HTTP client could not be made. Settings cannot cause this.
     Client(Arc<dyn Error + Send + Sync>),
     Send(SendError),
     Push(PushError),

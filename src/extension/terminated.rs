@@ -4,7 +4,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 
-/// SIGTERM, which kills the process no more once this exists.
+/// SIGTERM. While this exists, the signal does not kill the process.
 ///
 /// The signal has a task of its own, because the loop of the extension looks here with each event, and that must cost nothing.
 pub(super) struct Terminated(Arc<Notify>);

@@ -171,7 +171,7 @@ fn push(out: &mut String, key: &str, value: impl std::fmt::Display) {
 
 /// Appends a JSON string that SQS takes.
 fn push_text(out: &mut String, text: &str) {
-    // Nearly all names and values are such.
+    // Nearly all names and values need no escape.
     if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\') {
         out.push('"');
         out.push_str(text);

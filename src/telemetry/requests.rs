@@ -23,7 +23,7 @@ pub(super) struct Requests {
 
 #[derive(Debug)]
 struct Request {
-    /// It is compared first, because nearly every id is a new one.
+    /// Hashes are compared before ids: nearly every id is a new one, and differs in its hash.
     hash: u64,
     id: Box<str>,
     counted: Counted,

@@ -93,7 +93,7 @@ fn remembers_the_last_hundred_invocations() {
         |id: u32| format!(r#"[{{"type":"platform.runtimeDone","record":{{"requestId":"r{id}","status":"success"}}}}]"#);
     let deliveries: Vec<_> = (0..101).chain([1, 100, 0]).map(done).collect();
     let deliveries: Vec<_> = deliveries.iter().map(String::as_str).collect();
-    // The first one was forgotten when the last one came.
+    // The 101st id took the place of the first, which then counts again.
     assert_eq!(platform(&deliveries), ["lambda_invocations_total{status=success} 102"]);
 }
 

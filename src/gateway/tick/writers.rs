@@ -1,4 +1,4 @@
-//! Who writes a series: only one writer may. Typed series win over groups, and the youngest push over older ones (state.md,
+//! Finds the one writer of each series. Typed series win over groups, and the youngest push over older ones (state.md,
 //! ruling 17).
 //!
 //! The series of the groups of all shards come first. Then each shard marks those that its typed series expose. After that it
