@@ -52,6 +52,9 @@ use writers::Writers;
 /// A tick ends this long after its start: before the next one begins.
 const LONGEST: Duration = Duration::from_secs(50);
 
+/// The groups of all shards must be read this long after the start. Typed series do not wait longer for them.
+const GROUPS_READ: Duration = Duration::from_secs(20);
+
 /// The time for the last answer after the deadline.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -143,7 +146,8 @@ struct Turn<'c> {
 struct ShardTick<'c> {
     turn: Turn<'c>,
     summary: ShardSummary,
-    groups: ShardGroups,
+    /// `None`: they are not read.
+    groups: Option<ShardGroups>,
     /// `None`: nothing is sent.
     progress: Option<Progress>,
 }
@@ -159,7 +163,7 @@ impl<'c> ShardTick<'c> {
             request_id: call.request_id,
         };
         let summary = ShardSummary { shard, ..ShardSummary::default() };
-        Self { turn, summary, groups: ShardGroups::default(), progress: None }
+        Self { turn, summary, groups: None, progress: None }
     }
 }
 
@@ -219,8 +223,13 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         let mut shards: Vec<ShardTick<'_>> = shards.map(|shard| ShardTick::new(call, shard, begun)).collect();
         let mut all = Groups::default();
         for ShardTick { turn, summary, groups, .. } in &mut shards {
-            let read = within(turn, self.read_groups(turn, &mut all, summary)).await;
-            *groups = summary.note(turn, read).unwrap_or_default();
+            let read = Box::pin(self.read_groups(turn, &mut all, summary));
+            if let Ok(read) = tokio::time::timeout_at(turn.deadline.min(begun + GROUPS_READ), read).await {
+                *groups = summary.note(turn, read);
+            } else {
+                let Turn { request_id, shard, .. } = turn;
+                tracing::error!(request_id, shard, "the groups could not be read in time; typed series are sent");
+            }
         }
         for ShardTick { turn, summary, progress, .. } in shards.iter_mut().filter(|shard| shard.summary.error.is_none())
         {
@@ -229,12 +238,15 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         }
         // A shard that fails for a moment may have the writer of a series of another shard. So this tick sends no groups. A shard that
         // nobody can read writes nothing, so the others go on.
-        let is_known = shards.iter().all(|shard| !shard.summary.error.as_ref().is_some_and(TickError::is_passing));
+        let is_known = shards.iter().all(|shard| match &shard.summary.error {
+            Some(error) => !error.is_passing(),
+            None => shard.groups.is_some(),
+        });
         for ShardTick { turn, summary, progress, groups } in &mut shards {
             if let Some(progress) = progress.as_mut().filter(|_| summary.error.is_none()) {
                 let watch = Instant::now();
                 let writers = is_known.then_some(&all.writers);
-                let sent = within(turn, self.send_groups(turn, groups, writers, summary, progress)).await;
+                let sent = within(turn, self.send_groups(turn, groups.as_ref(), writers, summary, progress)).await;
                 summary.write += watch.elapsed();
                 summary.note(turn, sent);
             }

@@ -13,23 +13,29 @@ use crate::model::{LabelSet, MetricName, Timestamp, Value};
 use crate::wire::Metadata;
 
 impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
-    /// Sends what the groups expose, if the writers of all series are known. Then it notes what is settled: everything, or only the
-    /// zeros.
+    /// Sends what the groups expose, if they were read and the writers of all series are known. Then it notes what is settled:
+    /// everything, or only the zeros.
     pub(in crate::gateway::tick) async fn send_groups(
         &self,
         turn: &Turn<'_>,
-        groups: &ShardGroups,
+        groups: Option<&ShardGroups>,
         writers: Option<&Writers>,
         summary: &mut ShardSummary,
         progress: &mut Progress,
     ) -> Result<(), TickError> {
         metadata::remember(self.writer, families(groups));
         let acknowledged = progress.settled.settled.tick;
-        if let Some(writers) = writers {
-            Sending::new(self, turn, summary, progress).groups(groups, writers, acknowledged).await?;
-        } else if !groups.is_empty() {
-            progress.unsettled += 1;
-            progress.failure.get_or_insert_with(|| "the groups wait for a shard that failed".to_owned());
+        match (groups, writers) {
+            (Some(groups), Some(writers)) => {
+                Sending::new(self, turn, summary, progress).groups(groups, writers, acknowledged).await?;
+            }
+            (Some(groups), None) if groups.is_empty() => {}
+            _ => {
+                progress.unsettled += 1;
+                progress
+                    .failure
+                    .get_or_insert_with(|| "the groups wait until those of all shards can be read".to_owned());
+            }
         }
         let Progress { settled: item, unsettled, failure, is_overtaken, refused, .. } = progress;
         let settled = &mut item.settled;
@@ -45,7 +51,9 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         self.write_settled(turn, item).await?;
         if is_sent {
             summary.acknowledged = true;
-            self.delete_emptied(groups, turn).await;
+            if let Some(groups) = groups {
+                self.delete_emptied(groups, turn).await;
+            }
             self.send_metadata(turn, families(groups), summary).await;
             return Ok(());
         }
@@ -56,8 +64,8 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
     }
 }
 
-fn families(groups: &ShardGroups) -> impl Iterator<Item = Metadata<'_>> {
-    groups.families().map(|(family, texts)| Metadata {
+fn families(groups: Option<&ShardGroups>) -> impl Iterator<Item = Metadata<'_>> {
+    groups.into_iter().flat_map(ShardGroups::families).map(|(family, texts)| Metadata {
         family,
         metric_type: texts.metric_type,
         help: &texts.help,
