@@ -239,6 +239,7 @@ const RULES: &[(&str, &str)] = &[
     ("expected a field number", "protobuf has no such number of a field; Prometheus skips it"),
     ("expected a varint of at most 64 bits", "Prometheus drops the bits of a number beyond 64"),
     ("expected a whole number", "the reader of the Collector lets a number of more than 64 bits overflow"),
+    ("expected struct Buckets", "the gateway reads buckets in every kind of data point, Prometheus in one kind"),
     ("duplicate field", "JSON gives no meaning to a member that stands twice; Prometheus takes the last one"),
 ];
 
