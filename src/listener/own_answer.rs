@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 /// The statuses of these answers: `Parse` errors of hyper's `proto/h1`.
 const SENTENCES: [(&str, &str); 3] = [
-    ("400", "the head of the request cannot be read; expected HTTP/1.1 (RFC 9112)"),
+    ("400", "the head of the request cannot be read (RFC 9112)"),
     ("414", "the path is too long; expected at most 65,534 bytes"),
     ("431", "the head of the request is too large; expected at most 100 headers and 400 KB"),
 ];

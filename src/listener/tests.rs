@@ -244,7 +244,7 @@ async fn a_head_that_cannot_be_read_is_answered_with_a_sentence() {
     let get = "GET / HTTP/1.1\r\nhost: localhost\r\n\r\n";
     let table = [
         ("nonsense\r\n\r\n".to_owned(), "400", "cannot be read"),
-        ("GET / HTTP/3.0\r\n\r\n".to_owned(), "400", "expected HTTP/1.1"),
+        ("GET / HTTP/3.0\r\n\r\n".to_owned(), "400", "RFC 9112"),
         ("GET / HTTP/1.1\r\nno header\r\n\r\n".to_owned(), "400", "cannot be read"),
         (format!("GET /{long} HTTP/1.1\r\nhost: localhost\r\n\r\n"), "414", "65,534 bytes"),
         (format!("GET / HTTP/1.1\r\nhost: localhost\r\n{many}\r\n"), "431", "100 headers"),

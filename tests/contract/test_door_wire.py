@@ -49,7 +49,10 @@ def statuses(received):
     (b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"a" * 900_000 + b"\r\n\r\n", [431]),
 ], ids=range(12))
 def test_speaks_http_1_0_and_1_1(gateway, sent, expected):
-    assert statuses(exchange(gateway, sent)) == expected
+    received = exchange(gateway, sent)
+    assert statuses(received) == expected
+    # Every refusal has a sentence, also that of a head that cannot be read.
+    assert expected[-1] < 400 or received.endswith(b"\n") and b"content-length: 0\r\n" not in received.lower(), received
 
 
 @pytest.mark.parametrize("headers, kind, packed", [
