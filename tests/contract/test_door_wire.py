@@ -51,7 +51,7 @@ def statuses(received):
 def test_speaks_http_1_0_and_1_1(gateway, sent, expected):
     received = exchange(gateway, sent)
     assert statuses(received) == expected
-    # Every refusal has a sentence, also that of a head that cannot be read.
+    # Every error has a sentence, also that of a head that cannot be read.
     assert expected[-1] < 400 or received.endswith(b"\n") and b"content-length: 0\r\n" not in received.lower(), received
 
 
