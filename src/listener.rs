@@ -154,16 +154,11 @@ where
     F: Future<Output = Response<Bytes>>,
 {
     if watched::lock(&place.lengths).are_both_in(place.answers()) {
-        let mut refusal =
-            plain(400, "expected Content-Length or Transfer-Encoding, found both (RFC 9112, section 6.3)");
-        refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return refusal;
+        return last(400, "expected Content-Length or Transfer-Encoding, found both (RFC 9112, section 6.3)");
     }
     let (parts, body) = request.into_parts();
     if !is_only_chunked(&parts.headers) {
-        let mut refusal = plain(501, "the transfer coding is not supported; expected chunked (RFC 9112, section 6.1)");
-        refusal.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return refusal;
+        return last(501, "the transfer coding is not supported; expected chunked (RFC 9112, section 6.1)");
     }
     if !has_one_host(parts.version, &parts.headers) {
         return plain(400, "expected the header Host once (RFC 9112, section 3.2)");
@@ -238,6 +233,13 @@ async fn read(mut body: Incoming, max_body_bytes: usize) -> Option<Body> {
         }
     }
     Some(if length > max_body_bytes { Body::TooLarge } else { Body::Whole(whole.freeze()) })
+}
+
+/// Answers with a sentence, and closes the connection.
+fn last(status: u16, text: &'static str) -> Response<Full<Bytes>> {
+    let mut response = plain(status, text);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 /// Answers with a sentence, in the form of the answers behind the server.

@@ -25,7 +25,7 @@ mod write_request;
 pub use exemplar::{Exemplar, Exemplars};
 pub use metadata::{Metadata, metadata};
 pub use request::{EncodedRequest, Encoder, Limits, Requests, encode, encode_selection};
-pub use version::{EMPTY_REQUEST_V2, Families, Form, Version};
+pub use version::{EMPTY_REQUEST_V2, Families, Form, Version, WRITTEN};
 
 #[cfg(test)]
 mod tests;

@@ -9,18 +9,12 @@ use super::{Request, Response};
 use crate::aws::Transport;
 use crate::dead_letter::DeadLetterQueue;
 use crate::gateway::{Counts, Relay, RelayResult, Relayed};
-use crate::wire::Version;
 use crate::wire::incoming::decode_block;
+use crate::wire::{Version, WRITTEN};
 use std::fmt;
 
 /// The longest header that an answer repeats, in characters.
 const MAX_SHOWN_CHARS: usize = 100;
-
-const WRITTEN: [&str; 3] = [
-    "x-prometheus-remote-write-samples-written",
-    "x-prometheus-remote-write-histograms-written",
-    "x-prometheus-remote-write-exemplars-written",
-];
 
 /// A header that is not taken, as it came.
 #[derive(Debug)]

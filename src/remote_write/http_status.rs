@@ -4,6 +4,7 @@ use super::Answered;
 use super::error_text;
 use crate::aws::{Answer, BodyPolicy, TransportError};
 use crate::limits::MAX_ERROR_BODY_BYTES;
+use crate::wire::WRITTEN;
 use http::header::RETRY_AFTER;
 use std::time::{Duration, SystemTime};
 
@@ -66,13 +67,6 @@ impl Disposition {
         }
     }
 }
-
-/// The headers of 2.0 that count what a receiver has written: samples, native histograms and exemplars.
-const WRITTEN: [&str; 3] = [
-    "x-prometheus-remote-write-samples-written",
-    "x-prometheus-remote-write-histograms-written",
-    "x-prometheus-remote-write-exemplars-written",
-];
 
 /// Reports whether the answer to a request of 2.0 with samples comes from a receiver that takes only 1.0. It refuses the type
 /// of the body. Or it does not look at the type, and finds nothing in the body. Then it answers 2xx without the counts that 2.0

@@ -6,6 +6,13 @@ use std::fmt;
 /// A snappy block of the smallest `Request` of 2.0: the empty symbol, and no series.
 pub const EMPTY_REQUEST_V2: &[u8] = &[2, 1 << 2, 0x22, 0];
 
+/// The headers of 2.0 that count what a receiver has written: samples, native histograms and exemplars.
+pub const WRITTEN: [&str; 3] = [
+    "x-prometheus-remote-write-samples-written",
+    "x-prometheus-remote-write-histograms-written",
+    "x-prometheus-remote-write-exemplars-written",
+];
+
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Version {
     /// `prometheus.WriteRequest`, which every receiver takes.
