@@ -1,4 +1,4 @@
-"""Holds the pages of infra/ against the template, the construct, the programs and the cost computation."""
+"""Holds the pages of infra/, and the price in the README, against the template, the construct, the programs and the cost computation."""
 import base64
 import functools
 import json
@@ -454,6 +454,13 @@ def test_counts_everything_that_is_charged_by_the_piece():
 
 def test_a_gateway_with_an_event_a_minute_costs_at_most_four_dollars_a_month():
     assert sum(cost.Load(1 / 60, batch=10).month().values()) <= 4
+
+
+def test_the_readme_shows_the_computed_cost_of_a_small_gateway():
+    month = {events: round(sum(cost.Load(events / 60, batch=50).month().values())) for events in (1, 1_000)}
+    text = re.sub(r"\s+", " ", (ROOT / "README.md").read_text())
+    assert f"costs [about {month[1]} USD a month](infra/scale-and-cost.md#cost) with one event a minute" in text
+    assert f"about {month[1_000]} USD with a thousand" in text
 
 
 @pytest.mark.parametrize("messages, of_a_message, series, kilobytes", [
