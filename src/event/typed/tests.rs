@@ -1,6 +1,7 @@
+use super::update::as_double;
 use super::*;
 use crate::event::{Event, ParsedEvent, Shape, read_message};
-use crate::model::{Label, LabelName};
+use crate::model::{Label, LabelName, Layout, Observation, Update};
 use proptest::prelude::*;
 
 const NOW: i64 = 1_676_398_020_000;
