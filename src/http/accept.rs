@@ -8,13 +8,8 @@ pub(super) fn wants_protobuf(accept: Option<&str>) -> bool {
     for media in accept.unwrap_or_default().split(',').map(MediaType::parse) {
         let quality = quality(media.parameter("q"));
         match media.essence.as_str() {
-            "application/vnd.google.protobuf"
-                if media.parameter("proto") == Some("io.prometheus.client.MetricFamily")
-                    && media.parameter("encoding") == Some("delimited") =>
-            {
-                protobuf = protobuf.max(quality);
-            }
             "text/plain" | "text/*" | "*/*" => text = text.max(quality),
+            _ if media.is_delimited_protobuf() => protobuf = protobuf.max(quality),
             _ => {}
         }
     }

@@ -33,12 +33,7 @@ impl Response {
 
     /// Answers a body that cannot be unpacked.
     pub(super) fn of_body_error(error: &BodyError) -> Self {
-        let status = match error {
-            BodyError::UnknownEncoding(_) => 415,
-            BodyError::TooLarge | BodyError::TooManyMembers => 413,
-            BodyError::Destroyed | BodyError::Damaged(_) => 400,
-        };
-        Self::text(status, error.to_string())
+        Self::text(error.status(), error.to_string())
     }
 
     pub(super) fn of_bytes(status: u16, media_type: &'static str, body: Vec<u8>) -> Self {

@@ -73,6 +73,17 @@ impl fmt::Display for BodyError {
 
 impl std::error::Error for BodyError {}
 
+impl BodyError {
+    /// Returns the status of the answer.
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::UnknownEncoding(_) => 415,
+            Self::TooLarge | Self::TooManyMembers => 413,
+            Self::Destroyed | Self::Damaged(_) => 400,
+        }
+    }
+}
+
 /// Returns `body` unpacked. `header` is the request's `Content-Encoding`, and `taken` are the encodings of its route.
 /// If a body does not begin with the magic of its encoding, it stays as it is. If it begins with the magic of gzip, it
 /// is unpacked even without the header.

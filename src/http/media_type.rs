@@ -27,6 +27,13 @@ impl<'h> MediaType<'h> {
         let mut values = pairs.filter(|(key, _)| key.trim().eq_ignore_ascii_case(name));
         values.next().map(|(_, value)| value.trim().trim_matches('"'))
     }
+
+    /// Reports whether it is delimited protobuf, `io.prometheus.client.MetricFamily`.
+    pub(super) fn is_delimited_protobuf(&self) -> bool {
+        self.essence == "application/vnd.google.protobuf"
+            && self.parameter("proto") == Some("io.prometheus.client.MetricFamily")
+            && self.parameter("encoding") == Some("delimited")
+    }
 }
 
 impl PushFormat {
@@ -35,12 +42,7 @@ impl PushFormat {
         let media = MediaType::parse(content_type.unwrap_or_default());
         match media.essence.as_str() {
             "application/openmetrics-text" => Self::OpenMetrics,
-            "application/vnd.google.protobuf"
-                if media.parameter("proto") == Some("io.prometheus.client.MetricFamily")
-                    && media.parameter("encoding") == Some("delimited") =>
-            {
-                Self::Protobuf
-            }
+            _ if media.is_delimited_protobuf() => Self::Protobuf,
             _ => Self::Text,
         }
     }

@@ -4,7 +4,7 @@
 //!   rejected for ever. If the receiver or the table fails, the answer is 503.
 //! * The body of an error is a `google.rpc.Status`. Answers are encoded as the request is.
 
-use super::body::{BodyError, Encoding, unpack};
+use super::body::{Encoding, unpack};
 use super::door::{Answered, Call, Door};
 use super::media_type::MediaType;
 use super::{Request, Response};
@@ -36,14 +36,7 @@ pub(super) async fn take<T: Transport, D: DeadLetterQueue>(
     let content_encoding = request.list("content-encoding");
     let body = match unpack(Cow::Borrowed(&request.body), content_encoding.as_deref(), &[Encoding::Gzip]) {
         Ok(body) => body,
-        Err(error) => {
-            let code = match error {
-                BodyError::UnknownEncoding(_) => 415,
-                BodyError::TooLarge | BodyError::TooManyMembers => 413,
-                BodyError::Destroyed | BodyError::Damaged(_) => 400,
-            };
-            return status(encoding, code, &error.to_string()).into();
-        }
+        Err(error) => return status(encoding, error.status(), &error.to_string()).into(),
     };
     let otlp = Otlp {
         encoding,

@@ -5,7 +5,7 @@ use super::Facts;
 use super::html::push_text;
 use crate::exposition::{Metric, MetricValue, Rendered, number_text};
 use crate::gateway::Listing;
-use crate::model::{Counts, MetricFamily, Timestamp};
+use crate::model::{Counts, Timestamp};
 use crate::order::sort_by;
 use crate::push_group::Group;
 use base64::Engine as _;
@@ -154,7 +154,7 @@ fn delete_path(group: &Group<'_>) -> Option<String> {
 
 fn push_families(out: &mut String, group: &Group<'_>) {
     // The labels of the key are above. These are the other labels.
-    let families = group.families().iter().map(|pushed| MetricFamily { ..pushed.family.clone() });
+    let families = group.families().iter().map(|pushed| pushed.family.clone());
     for family in Rendered::of(families.collect()) {
         out.push_str("<section class=family><h3><span class=name>");
         push_text(out, family.name());
