@@ -244,4 +244,6 @@ mod conformance;
 #[cfg(test)]
 pub(crate) mod faulty;
 #[cfg(test)]
+pub(crate) mod intercepted;
+#[cfg(test)]
 pub(crate) mod testing;

@@ -7,12 +7,12 @@ use super::{SECOND, World, wait};
 use crate::aggregate::Identity;
 use crate::config::StateSettings;
 use crate::gateway::{Gateway, State};
+use crate::store::BoxFuture;
 use crate::store::faulty::{Faults, FaultyStore};
-use crate::store::{BoxFuture, Item, Key, Page, Range, Replaced, Store, StoreError};
+use crate::store::intercepted::{Call, Intercept, InterceptedStore};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 use tokio::sync::Notify;
 
 /// The calls that a process makes at most before it dies, if it must die.
@@ -73,7 +73,7 @@ impl Process {
         let faults = if world.is_calm() { Faults::default() } else { world.plan.faults };
         let seed = world.random.lock().unwrap().u64(..);
         let table = FaultyStore::new(Arc::new(Client(Arc::clone(self))), faults, seed);
-        let store = Standing { table, process: Arc::clone(self) };
+        let store = InterceptedStore { table: Arc::new(table), intercept: Standing(Arc::clone(self)) };
         let settings = StateSettings {
             shards: world.plan.shards,
             series_ttl_ms: Some(world.plan.series_ttl_ms),
@@ -86,43 +86,16 @@ impl Process {
     }
 }
 
-/// The table of a process that stands still now and then, behind a put that failed.
-struct Standing {
-    table: FaultyStore,
-    process: Arc<Process>,
-}
+/// The process stands still now and then, behind a put that failed.
+struct Standing(Arc<Process>);
 
-impl Store for Standing {
-    fn put(&self, item: Item, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
+impl Intercept for Standing {
+    fn after<'c>(&'c self, call: Call<'c>, failed: bool) -> BoxFuture<'c, ()> {
         Box::pin(async move {
-            let done = self.table.put(item, timeout).await;
-            let world = &self.process.world;
-            if done.is_err() && world.fails(world.plan.stands_still) {
+            let world = &self.0.world;
+            if failed && matches!(call, Call::Put(..)) && world.fails(world.plan.stands_still) {
                 wait(150 * SECOND).await;
             }
-            done
         })
-    }
-
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
-        self.table.get(key)
-    }
-
-    fn query<'a>(&'a self, range: &'a Range, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
-        self.table.query(range, after)
-    }
-
-    fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>> {
-        self.table.replace(item, expected)
-    }
-
-    fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>> {
-        self.table.delete(key, expected)
-    }
-}
-
-impl std::fmt::Debug for Standing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.table.fmt(f)
     }
 }

@@ -6,7 +6,8 @@ use crate::aggregate::journal::Journal;
 use crate::config::StateSettings;
 use crate::gateway::{Batch, Message, State, Trigger};
 use crate::model::{Rejection, Timestamp};
-use crate::store::{BoxFuture, Item, Key, MemoryStore, Page, Range, Replaced, Store, StoreError};
+use crate::store::intercepted::{Call, Intercept, InterceptedStore};
+use crate::store::{BoxFuture, Item, MemoryStore, Range, Store, StoreError};
 use serde_json::json;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
@@ -24,14 +25,14 @@ type Answer = Box<dyn Fn(&Item, usize) -> Result<(), StoreError> + Send + Sync>;
 
 /// A table in memory whose puts fail as `answer` says of the item and the number of the put.
 struct Table {
-    items: MemoryStore,
+    items: Arc<MemoryStore>,
     puts: Mutex<Vec<Item>>,
     answer: Answer,
 }
 
 impl Table {
     fn new(answer: impl Fn(&Item, usize) -> Result<(), StoreError> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { items: MemoryStore::new(), puts: Mutex::default(), answer: Box::new(answer) })
+        Arc::new(Self { items: Arc::default(), puts: Mutex::default(), answer: Box::new(answer) })
     }
 
     fn good() -> Arc<Self> {
@@ -39,7 +40,8 @@ impl Table {
     }
 
     fn state(self: &Arc<Self>, shards: u16) -> State {
-        State { store: Arc::clone(self) as _, settings: StateSettings { shards, ..StateSettings::default() } }
+        let store = InterceptedStore { table: Arc::clone(&self.items) as _, intercept: Arc::clone(self) };
+        State { store: Arc::new(store), settings: StateSettings { shards, ..StateSettings::default() } }
     }
 
     fn rig(self: &Arc<Self>) -> Rig {
@@ -68,44 +70,22 @@ impl Table {
     }
 }
 
-impl std::fmt::Debug for Table {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.items.fmt(f)
-    }
-}
-
-impl Store for Table {
-    fn put(&self, item: Item, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        assert!(timeout <= Duration::from_secs(5), "{timeout:?}");
+impl Intercept for Arc<Table> {
+    fn before<'c>(&'c self, _: &'c dyn Store, call: Call<'c>) -> BoxFuture<'c, Result<(), StoreError>> {
         Box::pin(async move {
+            let Call::Put(item, timeout) = call else { return Ok(()) };
+            assert!(timeout <= Duration::from_secs(5), "{timeout:?}");
             let number = {
                 let mut puts = self.puts.lock().unwrap();
                 puts.push(item.clone());
                 puts.len() - 1
             };
-            let answer = (self.answer)(&item, number);
+            let answer = (self.answer)(item, number);
             if answer == Err(StoreError::Timeout) {
                 tokio::time::sleep(timeout).await;
             }
-            answer?;
-            self.items.put(item, timeout).await
+            answer
         })
-    }
-
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
-        self.items.get(key)
-    }
-
-    fn query<'a>(&'a self, range: &'a Range, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
-        self.items.query(range, after)
-    }
-
-    fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>> {
-        self.items.replace(item, expected)
-    }
-
-    fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>> {
-        self.items.delete(key, expected)
     }
 }
 

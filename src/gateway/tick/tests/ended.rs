@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::aggregate::SeriesKey;
-use crate::store::{BoxFuture, Page, Replaced};
+use crate::store::BoxFuture;
+use crate::store::intercepted::{Call, Intercept, InterceptedStore};
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,12 +21,10 @@ async fn end(store: &dyn Store, names: &[&str]) -> usize {
     end_series(store, 0, &keys(names), Timestamp(NOW), deadline).await.unwrap()
 }
 
-/// A table in which somebody deletes series before a call about the head.
-#[derive(Debug)]
+/// Somebody deletes series before a call about the head.
 struct Meddled {
-    table: Arc<dyn Store>,
-    /// `get` or `replace`.
-    before: &'static str,
+    /// The call is a replacement, or else a get.
+    before_replace: bool,
     /// Such calls that are left alone first.
     spared: AtomicU32,
     /// Deletions that are still to come.
@@ -33,44 +32,21 @@ struct Meddled {
     names: &'static [&'static str],
 }
 
-impl Meddled {
-    async fn meddle(&self, operation: &str, key: &Key) {
-        if operation != self.before || key.sort != "head" {
-            return;
-        }
+impl Intercept for Meddled {
+    fn before<'c>(&'c self, table: &'c dyn Store, call: Call<'c>) -> BoxFuture<'c, Result<(), StoreError>> {
+        let is_it = match call {
+            Call::Get(key) => !self.before_replace && key.sort == "head",
+            Call::Replace(item) => self.before_replace && item.key.sort == "head",
+            _ => false,
+        };
         let decrease =
             |number: &AtomicU32| number.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-        if decrease(&self.spared).is_err() && decrease(&self.left).is_ok() {
-            end(self.table.as_ref(), self.names).await;
-        }
-    }
-}
-
-impl Store for Meddled {
-    fn put(&self, item: Item, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.table.put(item, timeout)
-    }
-
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
         Box::pin(async move {
-            self.meddle("get", key).await;
-            self.table.get(key).await
+            if is_it && decrease(&self.spared).is_err() && decrease(&self.left).is_ok() {
+                end(table, self.names).await;
+            }
+            Ok(())
         })
-    }
-
-    fn query<'a>(&'a self, range: &'a Range, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
-        self.table.query(range, after)
-    }
-
-    fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>> {
-        Box::pin(async move {
-            self.meddle("replace", &item.key).await;
-            self.table.replace(item, expected).await
-        })
-    }
-
-    fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>> {
-        self.table.delete(key, expected)
     }
 }
 
@@ -122,22 +98,23 @@ async fn several_deletions_between_two_ticks_all_stay() {
     assert_eq!(rig.samples("series_39"), ["-59999: 0", "0: 3", "60000: 3"]);
 }
 
-/// Runs a tick in which a deletion comes before the call `before` about the head.
-async fn tick_beside_a_deletion(before: &'static str, spared: u32) -> (Rig, TickSummary) {
+/// Runs a tick in which a deletion comes before a replacement of the head, or before a get of it.
+async fn tick_beside_a_deletion(before_replace: bool, spared: u32) -> (Rig, TickSummary) {
     let mut rig = Rig::new();
     rig.event(NOW - 5, count("a", 3)).await;
     rig.event(NOW - 5, count("b", 4)).await;
     rig.tick(NOW).await;
     rig.event(NOW + 5, count("b", 1)).await;
     let table = Arc::clone(&rig.store);
-    rig.store = Arc::new(Meddled { table, before, spared: spared.into(), left: 1.into(), names: &["a"] });
+    let intercept = Meddled { before_replace, spared: spared.into(), left: 1.into(), names: &["a"] };
+    rig.store = Arc::new(InterceptedStore { table, intercept });
     let summary = rig.tick(NOW + MINUTE).await;
     (rig, summary)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_tick_whose_head_a_deletion_replaced_folds_again_and_loses_no_count_and_no_scrape() {
-    let (rig, summary) = tick_beside_a_deletion("replace", 0).await;
+    let (rig, summary) = tick_beside_a_deletion(true, 0).await;
     assert!(summary.sum.acknowledged && !summary.sum.overtaken, "{summary:?}");
     assert_eq!((summary.sum.series, summary.sum.folded.increments), (1, 1));
     assert_eq!(rig.samples("\"a\""), ["-59999: 0", "0: 3", "1: stale"]);
@@ -147,7 +124,7 @@ async fn a_tick_whose_head_a_deletion_replaced_folds_again_and_loses_no_count_an
 #[tokio::test(start_paused = true)]
 async fn a_deletion_while_a_tick_sends_stops_nothing_and_its_markers_come_behind() {
     // The head is read once before the fold, and then before each table.
-    let (rig, summary) = tick_beside_a_deletion("get", 1).await;
+    let (rig, summary) = tick_beside_a_deletion(false, 1).await;
     assert!(summary.sum.acknowledged && !summary.sum.overtaken, "{summary:?}");
     rig.tick(NOW + 2 * MINUTE).await;
     assert_eq!(rig.samples("\"a\""), ["-59999: 0", "0: 3", "60000: 3", "60001: stale"]);

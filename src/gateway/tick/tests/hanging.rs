@@ -1,61 +1,26 @@
 //! A tick while a call of the table never ends.
 
 use super::*;
-use crate::store::{BoxFuture, Page, Replaced};
+use crate::store::BoxFuture;
+use crate::store::intercepted::{Call, Intercept, InterceptedStore};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// The calls that a tick with an event and a group makes.
 const CALLS: u32 = 16;
 
-/// A table of which one call never ends.
-#[derive(Debug)]
+/// One call of the table never ends.
 struct Hanging {
-    table: Arc<dyn Store>,
     /// The calls before it.
     left: AtomicU32,
 }
 
-impl Hanging {
-    async fn pass(&self) {
-        if self.left.fetch_sub(1, Ordering::Relaxed) == 0 {
-            std::future::pending::<()>().await;
-        }
-    }
-}
-
-impl Store for Hanging {
-    fn put(&self, item: Item, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.pass().await;
-            self.table.put(item, timeout).await
-        })
-    }
-
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
-        Box::pin(async move {
-            self.pass().await;
-            self.table.get(key).await
-        })
-    }
-
-    fn query<'a>(&'a self, range: &'a Range, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
-        Box::pin(async move {
-            self.pass().await;
-            self.table.query(range, after).await
-        })
-    }
-
-    fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>> {
-        Box::pin(async move {
-            self.pass().await;
-            self.table.replace(item, expected).await
-        })
-    }
-
-    fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>> {
-        Box::pin(async move {
-            self.pass().await;
-            self.table.delete(key, expected).await
+impl Intercept for Hanging {
+    fn before<'c>(&'c self, _: &'c dyn Store, _: Call<'c>) -> BoxFuture<'c, Result<(), StoreError>> {
+        Box::pin(async {
+            if self.left.fetch_sub(1, Ordering::Relaxed) == 0 {
+                std::future::pending::<()>().await;
+            }
+            Ok(())
         })
     }
 }
@@ -68,7 +33,8 @@ async fn a_tick_ends_after_50_seconds_wherever_it_hangs_and_the_next_one_counts_
         let table = Arc::clone(&rig.store);
         rig.event(NOW - 9, count("a", 3)).await;
         rig.group(&mut group("j", &[("x", 2.5)], NOW - 5_000, None)).await;
-        rig.store = Arc::new(Hanging { table: Arc::clone(&table), left: AtomicU32::new(calls) });
+        let intercept = Hanging { left: AtomicU32::new(calls) };
+        rig.store = Arc::new(InterceptedStore { table: Arc::clone(&table), intercept });
         let begun = Instant::now();
         let minutes = Duration::from_mins(10);
         let sum = tokio::time::timeout(minutes, rig.tick(NOW)).await.expect("the tick ends").sum;

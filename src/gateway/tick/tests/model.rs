@@ -6,7 +6,8 @@
 
 use super::*;
 use crate::aggregate::{Safeguard, break_safeguard};
-use crate::store::{BoxFuture, Page, Replaced};
+use crate::store::BoxFuture;
+use crate::store::intercepted::{Call, Intercept, InterceptedStore};
 use fastrand::Rng;
 use std::collections::{BTreeSet, HashMap};
 use std::future::poll_fn;
@@ -24,53 +25,23 @@ async fn step() {
     poll_fn(|_| if std::mem::replace(&mut was_polled, true) { Poll::Ready(()) } else { Poll::Pending }).await;
 }
 
-#[derive(Debug)]
-struct Stepped(Arc<MemoryStore>);
+struct Stepped;
 
-impl Store for Stepped {
-    fn put(&self, item: Item, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        Box::pin(async move {
+impl Intercept for Stepped {
+    fn before<'c>(&'c self, _: &'c dyn Store, _: Call<'c>) -> BoxFuture<'c, Result<(), StoreError>> {
+        Box::pin(async {
             step().await;
-            let done = self.0.put(item, timeout).await;
-            step().await;
-            done
+            Ok(())
         })
     }
 
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
-        Box::pin(async move {
-            step().await;
-            let found = self.0.get(key).await;
-            step().await;
-            found
-        })
+    fn after<'c>(&'c self, _: Call<'c>, _: bool) -> BoxFuture<'c, ()> {
+        Box::pin(step())
     }
 
-    fn query<'a>(&'a self, range: &'a Range, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
-        Box::pin(async move {
-            step().await;
-            // Small pages: what is written meanwhile may be seen or not.
-            let range = range.clone().with_page_items(7);
-            let page = self.0.query(&range, after).await;
-            step().await;
-            page
-        })
-    }
-
-    fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>> {
-        Box::pin(async move {
-            step().await;
-            let done = self.0.replace(item, expected).await;
-            step().await;
-            done
-        })
-    }
-
-    fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>> {
-        Box::pin(async move {
-            step().await;
-            self.0.delete(key, expected).await
-        })
+    /// Small pages: what is written meanwhile may be seen or not.
+    fn page_items(&self) -> Option<u32> {
+        Some(7)
     }
 }
 
@@ -225,13 +196,12 @@ type Running<'w> = Pin<Box<dyn Future<Output = ()> + 'w>>;
 async fn run(kind: Kind, seed: u64, without: Option<Safeguard>) -> Found {
     break_safeguard(without);
     let receiver = Receiver::default();
-    let memory = Arc::new(MemoryStore::new());
     let world = World {
         now: Mutex::new(NOW),
         queue: Mutex::default(),
         messages: Mutex::default(),
         accepted: Mutex::default(),
-        store: Arc::new(Stepped(Arc::clone(&memory))),
+        store: Arc::new(InterceptedStore { table: Arc::new(MemoryStore::new()), intercept: Stepped }),
         gateway: gateway(&receiver, None),
         rules: TickRules { series_ttl_ms: None, ..TickRules::default() },
         random: Mutex::new(Rng::with_seed(seed)),

@@ -1,45 +1,33 @@
 //! The order in which a tick reads the journal, if items appear meanwhile.
 
 use super::*;
-use crate::store::{BoxFuture, Page, Replaced};
-use std::sync::atomic::{AtomicBool, Ordering};
+use crate::store::BoxFuture;
+use crate::store::intercepted::{Call, Intercept, InterceptedStore};
+use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A table with pages of one item. Items appear behind the first page of the journal.
-#[derive(Debug)]
+/// Pages have one item. New items appear behind the first page of the journal.
 struct Growing {
-    items: MemoryStore,
     new: Vec<(Key, Bytes)>,
-    has_grown: AtomicBool,
+    /// The pages of the journal so far.
+    pages: AtomicU32,
 }
 
-impl Store for Growing {
-    fn put(&self, item: Item, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.items.put(item, timeout)
-    }
-
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
-        self.items.get(key)
-    }
-
-    fn query<'a>(&'a self, range: &'a Range, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
+impl Intercept for Growing {
+    fn before<'c>(&'c self, table: &'c dyn Store, call: Call<'c>) -> BoxFuture<'c, Result<(), StoreError>> {
         Box::pin(async move {
-            let page = self.items.query(&range.clone().with_page_items(1), after).await;
-            if range.partition.starts_with("j#") && !self.has_grown.swap(true, Ordering::Relaxed) {
+            let is_of_journal = matches!(call, Call::Query(range) if range.partition.starts_with("j#"));
+            if is_of_journal && self.pages.fetch_add(1, Ordering::Relaxed) == 1 {
                 for (key, body) in &self.new {
                     let item = Item { key: key.clone(), version: 1, expires: None, body: body.clone() };
-                    self.items.put(item, Duration::from_secs(5)).await?;
+                    table.put(item, Duration::from_secs(5)).await?;
                 }
             }
-            page
+            Ok(())
         })
     }
 
-    fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>> {
-        self.items.replace(item, expected)
-    }
-
-    fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>> {
-        self.items.delete(key, expected)
+    fn page_items(&self) -> Option<u32> {
+        Some(1)
     }
 }
 
@@ -55,8 +43,8 @@ fn item(at: i64, value: i64) -> (Key, Bytes) {
 async fn a_tick_reads_no_item_of_an_invocation_without_those_before_it() {
     let (first, second) = (item(NOW - 6, 1), item(NOW + 3, 2));
     let mut rig = Rig::new();
-    let store = Growing { items: MemoryStore::new(), new: vec![first, second], has_grown: AtomicBool::new(false) };
-    rig.store = Arc::new(store);
+    let intercept = Growing { new: vec![first, second], pages: 0.into() };
+    rig.store = Arc::new(InterceptedStore { table: Arc::new(MemoryStore::new()), intercept });
     for at in [-5, -4] {
         rig.event(NOW + at, count("a", 1)).await;
     }

@@ -1,31 +1,14 @@
 //! Dead letters that two ticks send, because the second one does not know what the first one has sent.
 
 use super::*;
-use crate::store::{BoxFuture, Page, Replaced};
+use crate::store::intercepted::{Intercept, InterceptedStore};
 
-/// A table in which nothing was sent yet: a tick meets it if it has read before the tick of before has written.
-#[derive(Debug)]
-struct NothingSent(Arc<dyn Store>);
+/// Nothing was sent yet: a tick meets such a table if it has read before the tick of before has written.
+struct NothingSent;
 
-impl Store for NothingSent {
-    fn put(&self, item: Item, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.0.put(item, timeout)
-    }
-
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
-        Box::pin(async move { if key.sort == "sent" { Ok(None) } else { self.0.get(key).await } })
-    }
-
-    fn query<'a>(&'a self, range: &'a Range, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
-        self.0.query(range, after)
-    }
-
-    fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>> {
-        self.0.replace(item, expected)
-    }
-
-    fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>> {
-        self.0.delete(key, expected)
+impl Intercept for NothingSent {
+    fn hides(&self, key: &Key) -> bool {
+        key.sort == "sent"
     }
 }
 
@@ -56,7 +39,7 @@ async fn an_event_that_two_ticks_send_has_one_source_and_one_index() {
         rig.event(NOW + 8, gauge("a", value)).await;
     }
     let table = Arc::clone(&rig.store);
-    rig.store = Arc::new(NothingSent(Arc::clone(&table)));
+    rig.store = Arc::new(InterceptedStore { table: Arc::clone(&table), intercept: NothingSent });
     rig.tick(NOW + MINUTE).await;
     rig.store = table;
     rig.event(NOW + MINUTE + 8, gauge("a", 5)).await;

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::model::{Label, LabelName};
-use crate::store::{BoxFuture, Page, Replaced, StoreError};
+use crate::store::BoxFuture;
+use crate::store::intercepted::{Call, Intercept, InterceptedStore};
 
 /// Returns a gauge with the labels of the group `job/a`.
 fn typed(value: i64) -> TypedMetric<'static> {
@@ -28,37 +29,21 @@ fn shared(path: &str, value: f64, pushed: i64) -> Group<'static> {
     group
 }
 
-/// A table that does not answer queries of one partition. They fail, or never end.
-#[derive(Debug)]
+/// The table does not answer queries of one partition. They fail, or never end.
 struct WithoutPartition {
-    table: Arc<dyn Store>,
     partition: &'static str,
     fails: bool,
 }
 
-impl Store for WithoutPartition {
-    fn put(&self, item: Item, timeout: Duration) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.table.put(item, timeout)
-    }
-
-    fn get<'a>(&'a self, key: &'a Key) -> BoxFuture<'a, Result<Option<Item>, StoreError>> {
-        self.table.get(key)
-    }
-
-    fn query<'a>(&'a self, range: &'a Range, after: Option<&'a str>) -> BoxFuture<'a, Result<Page, StoreError>> {
-        match range.partition == self.partition {
-            true if self.fails => Box::pin(async { Err(StoreError::Timeout) }),
-            true => Box::pin(std::future::pending()),
-            false => self.table.query(range, after),
-        }
-    }
-
-    fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>> {
-        self.table.replace(item, expected)
-    }
-
-    fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>> {
-        self.table.delete(key, expected)
+impl Intercept for WithoutPartition {
+    fn before<'c>(&'c self, _: &'c dyn Store, call: Call<'c>) -> BoxFuture<'c, Result<(), StoreError>> {
+        Box::pin(async move {
+            match call {
+                Call::Query(range) if range.partition == self.partition && self.fails => Err(StoreError::Timeout),
+                Call::Query(range) if range.partition == self.partition => std::future::pending().await,
+                _ => Ok(()),
+            }
+        })
     }
 }
 
@@ -125,7 +110,8 @@ async fn if_the_table_fails_for_one_shard_the_groups_of_all_wait_and_typed_serie
         push(&mut pushed, &[("here", 1.0)], NOW + 9, None);
         rig.group_in(1, &mut pushed).await;
         let whole = Arc::clone(&rig.store);
-        rig.store = Arc::new(WithoutPartition { table: Arc::clone(&whole), partition, fails });
+        let intercept = WithoutPartition { partition, fails };
+        rig.store = Arc::new(InterceptedStore { table: Arc::clone(&whole), intercept });
         let summary = rig.tick(NOW + MINUTE).await;
         assert_eq!((summary.failed, summary.sum.acknowledged), (2, false), "{summary:?}");
         rig.store = whole;
