@@ -5,7 +5,7 @@ use super::blobs::{
     base_prefix, delta_prefix, head_key, may_be_deleted, part, settled_key, snapshot_prefix, state_partition,
 };
 use crate::aggregate::TypedState;
-use crate::aggregate::head::{Head, Settled};
+use crate::aggregate::head::{BlobName, Head, Settled};
 use crate::model::Timestamp;
 use crate::store::{Range, Store};
 use std::collections::HashMap;
@@ -24,15 +24,31 @@ pub(in crate::gateway) async fn head(store: &dyn Store, shard: u16) -> Result<Op
     Ok(Some((head, item.version)))
 }
 
-/// Returns the state of the last committed tick. A snapshot that the table deleted for its age is an empty state.
+/// Returns the state of the last committed tick. A snapshot is an empty state if the table deleted it for its age. The
+/// table deletes one item after another, so a part of the snapshot may still be there.
 pub(in crate::gateway) async fn snapshot(
     store: &dyn Store,
     shard: u16,
     head: Option<&Head>,
     now: Timestamp,
 ) -> Result<TypedState, TickError> {
+    let Some((head, base)) = head.and_then(|head| Some((head, head.base?))) else { return Ok(TypedState::default()) };
+    let read = read_snapshot(store, shard, head, base).await?;
+    if read.is_none() && may_be_deleted(base.tick, now) {
+        tracing::error!(shard, "the table has deleted the snapshot because of its age: all series begin at zero");
+        return Ok(TypedState::default());
+    }
+    read.ok_or(TickError::Missing("a part of the snapshot"))
+}
+
+/// Returns `None` if a part is missing.
+async fn read_snapshot(
+    store: &dyn Store,
+    shard: u16,
+    head: &Head,
+    base: BlobName,
+) -> Result<Option<TypedState>, TickError> {
     let mut state = TypedState::default();
-    let Some((head, base)) = head.and_then(|head| Some((head, head.base?))) else { return Ok(state) };
     // The number of each part among all, in the order in which they are read.
     let mut numbers = HashMap::new();
     let prefixes = std::iter::once((base_prefix(base.name), base.parts))
@@ -54,7 +70,7 @@ pub(in crate::gateway) async fn snapshot(
                     state.read_part(&item.body).map_err(TickError::blob("a snapshot"))?;
                     read += 1;
                 }
-                Some(_) => return Err(TickError::Missing("a part of the snapshot")),
+                Some(_) => return Ok(None),
             }
         }
         after = page.next;
@@ -63,14 +79,10 @@ pub(in crate::gateway) async fn snapshot(
         }
     }
     if read < numbers.len() {
-        if read == 0 && may_be_deleted(base.tick, now) {
-            tracing::error!(shard, "the table has deleted the snapshot because of its age: all series begin at zero");
-            return Ok(TypedState::default());
-        }
-        return Err(TickError::Missing("a part of the snapshot"));
+        return Ok(None);
     }
     state.finish_reading();
-    Ok(state)
+    Ok(Some(state))
 }
 
 /// Returns what the receiver has settled of a shard.

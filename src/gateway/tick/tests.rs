@@ -239,6 +239,32 @@ async fn a_damaged_or_missing_snapshot_stops_the_tick() {
     }
 }
 
+/// The base and its delta expire after 14 days. The table may delete either of them first, or only one.
+#[tokio::test(start_paused = true)]
+async fn a_tick_after_14_days_begins_at_zero_if_a_part_of_the_snapshot_is_gone_and_a_tick_before_stops() {
+    let day = 24 * 60 * MINUTE;
+    for (gone, days, may_be_gone) in [(0, 14, true), (1, 14, true), (0, 13, false), (1, 13, false)] {
+        let mut rig = Rig::new();
+        for i in 0..9 {
+            rig.event(NOW - 9, count(&format!("a{i}"), 3)).await;
+        }
+        rig.tick(NOW).await;
+        rig.event(NOW + 9, count("a0", 4)).await;
+        rig.tick(NOW + MINUTE).await;
+        let parts = rig.store.query(&Range::prefix("s#0", "b#"), None).await.unwrap().items;
+        assert_eq!(parts.len(), 2, "a base and a delta");
+        rig.store.delete(&parts[gone].key, None).await.unwrap();
+        let now = NOW + MINUTE + days * day;
+        rig.event(now - 9, count("a0", 5)).await;
+        let sum = rig.tick(now).await.sum;
+        if may_be_gone {
+            assert_eq!((sum.error, sum.series, sum.folded.births), (None, 1, 1), "part {gone}");
+        } else {
+            assert_eq!(sum.error, Some(TickError::Missing("a part of the snapshot")), "part {gone}");
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn groups_are_exposed_as_pushed_and_get_a_marker_when_they_expire() {
     let rig = Rig::new();
