@@ -98,12 +98,16 @@ fn http_client() -> Result<reqwest::ClientBuilder, Box<dyn Error + Send + Sync>>
     Ok(reqwest::Client::builder().tls_backend_preconfigured(tls).redirect(redirect))
 }
 
-/// Returns the texts of an error and its causes, from the outermost on.
+/// Returns the texts of an error and its causes, from the outermost on. Many errors of this crate say their cause
+/// themselves, so a cause is left out if its text is there already.
 pub fn causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
-        text = format!("{text}: {cause}");
+        let of_cause = cause.to_string();
+        if !text.contains(&of_cause) {
+            text = format!("{text}: {of_cause}");
+        }
         source = cause.source();
     }
     text

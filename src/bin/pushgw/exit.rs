@@ -43,3 +43,34 @@ impl fmt::Display for CommandError {
         if self.has_lines { f.write_str(&text) } else { write!(f, "{}", Foreign(text)) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use amp_push_gateway::gateway::{KeptError, TickError};
+    use amp_push_gateway::store::StoreError;
+
+    /// It does not say its cause.
+    #[derive(Debug)]
+    struct Silent;
+
+    impl fmt::Display for Silent {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("silent")
+        }
+    }
+
+    impl Error for Silent {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&fmt::Error)
+        }
+    }
+
+    #[test]
+    fn says_each_cause_once_whether_or_not_the_error_says_it_itself() {
+        let error = KeptError::Typed { shard: 0, error: TickError::Store(StoreError::Timeout) };
+        let expected = "the typed series of shard 0: the table did not answer in time";
+        assert_eq!(CommandError::failed(error).to_string(), expected);
+        assert_eq!(CommandError::failed(Silent).to_string(), format!("silent: {}", fmt::Error));
+    }
+}
