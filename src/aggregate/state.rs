@@ -109,11 +109,6 @@ impl TypedState {
         is_owed
     }
 
-    /// Returns the series whose zeros are owed: they were born after the tick `settled`.
-    pub fn unsettled_births(&self, settled: Option<Timestamp>, tick: Timestamp) -> impl Iterator<Item = &Series> {
-        self.held.iter().filter(move |series| is_owed(series.born, settled, tick))
-    }
-
     /// Returns the series whose stale markers are owed.
     pub fn unsettled_ends(&self, settled: Option<Timestamp>, tick: Timestamp) -> impl Iterator<Item = &EndedSeries> {
         self.ended.iter().filter(move |ended| is_owed(ended.time, settled, tick))

@@ -7,6 +7,7 @@
 //! * A group is never refused because of its removed series. A group that cannot be read again is never stored.
 
 use super::State;
+use super::tick::group_partition;
 use crate::blob::BlobError;
 use crate::limits::{MAX_GROUP_ATTEMPTS, MAX_LISTED_GROUP_BYTES};
 use crate::model::{MetricFamily, Timestamp};
@@ -240,7 +241,7 @@ impl Groups {
             // Writing to a string does not fail.
             let _written = write!(sort, "{byte:02x}");
         }
-        Key { partition: partition(key.shard(self.shards)), sort }
+        Key { partition: group_partition(key.shard(self.shards)), sort }
     }
 }
 
@@ -258,7 +259,7 @@ pub(super) async fn each_of_shard(
     deadline: Instant,
     take: &mut (dyn FnMut(Item) + Send),
 ) -> Result<(), GroupsError> {
-    let range = Range::all(partition(shard.into()));
+    let range = Range::all(group_partition(shard));
     let mut after: Option<String> = None;
     loop {
         let page: Page = within(deadline, store.query(&range, after.as_deref())).await?;
@@ -268,11 +269,6 @@ pub(super) async fn each_of_shard(
             None => return Ok(()),
         }
     }
-}
-
-/// Returns the partition of a shard's groups.
-fn partition(shard: u32) -> String {
-    format!("g#{shard}")
 }
 
 fn pause(attempt: u32) -> Duration {

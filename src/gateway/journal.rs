@@ -8,6 +8,7 @@
 //!   item appears where no tick reads.
 //! * A batch without typed events makes no call.
 
+use super::tick::{expires, journal_partition};
 use super::{Batch, Message, State, Trigger};
 use crate::aggregate::journal::{JournalBuilder, JournalItem};
 use crate::aggregate::{Identity, Safeguard, shard_of};
@@ -33,9 +34,6 @@ const BACKOFF: Backoff = Backoff { first: Duration::from_millis(100), longest: D
 
 /// Puts at the same time, each for another shard.
 const PUTS: usize = 8;
-
-/// The table deletes a journal item after 14 days.
-const KEPT_SECONDS: i64 = 14 * 24 * 3_600;
 
 /// Collects the typed events of a batch.
 #[derive(Debug)]
@@ -261,8 +259,8 @@ impl Keys {
         self.last = now.max(self.last);
         self.count += 1;
         let sort = format!("{:013}#{:04x}#{:016x}", self.last.as_millis(), self.count, fastrand::u64(..));
-        let expires = i64::try_from(now.as_secs()).unwrap_or(i64::MAX).saturating_add(KEPT_SECONDS);
-        Item { key: Key::new(partition(*shard), sort), version: 1, expires: Some(expires), body: blob.clone() }
+        let expires = expires(Timestamp(i64::try_from(now.as_millis()).unwrap_or(i64::MAX)));
+        Item { key: Key::new(journal_partition(*shard), sort), version: 1, expires: Some(expires), body: blob.clone() }
     }
 }
 
@@ -282,11 +280,6 @@ fn now() -> Duration {
         return now;
     }
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
-}
-
-/// Returns the partition of the journal of a shard.
-fn partition(shard: u16) -> String {
-    format!("j#{shard}")
 }
 
 impl fmt::Display for PutError {

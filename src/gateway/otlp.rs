@@ -17,7 +17,7 @@ use super::watch::Watch;
 use super::{Gateway, Summary, metadata};
 use crate::aws::Transport;
 use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_DOOR_SAMPLES, MAX_OTLP_TABLE_BYTES};
-use crate::model::{ItemId, Reason, Timestamp};
+use crate::model::{ItemId, Reason, Rejection, Timestamp};
 use crate::otlp::{DeltaRules, Family, Item, Promoted, ReadError, Rules, Texts, Translator, read_json, read_protobuf};
 use crate::remote_write::ItemOutcome;
 use crate::wire::Metadata;
@@ -155,12 +155,7 @@ impl<T: Transport, D> Gateway<T, D> {
         let summary = &mut done.summary;
         summary.stages.encode += written.encoding;
         summary.stages.send += watch.lap().saturating_sub(written.encoding);
-        summary.samples += outcomes.samples;
-        summary.series += outcomes.series;
-        summary.inexact += outcomes.inexact;
-        summary.sent.requests += written.sent.requests;
-        summary.sent.retries += written.sent.retries;
-        summary.sent.bytes += written.sent.bytes;
+        summary.add_delivery(&outcomes, written.sent);
         done.retry_after = written.retry_after.or(done.retry_after);
         for (item, outcome) in outcomes.iter() {
             done.settle(kinds[item.0 as usize], outcome);
@@ -198,11 +193,12 @@ impl Done {
     }
 
     fn settle(&mut self, kind: Item, outcome: ItemOutcome<'_>) {
-        let is_late = |reason| matches!(reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
         match outcome {
             ItemOutcome::Delivered => self.summary.delivered += 1,
             ItemOutcome::Errored => self.summary.errored += 1,
-            ItemOutcome::Rejected { rejection, .. } if kind == Item::TargetInfo && is_late(rejection.reason) => {
+            ItemOutcome::Rejected { rejection: Rejection { reason, .. }, .. }
+                if kind == Item::TargetInfo && reason.is_like_stored() =>
+            {
                 self.summary.delivered += 1;
             }
             ItemOutcome::Rejected { rejection, maybe_stored } => {

@@ -97,6 +97,14 @@ impl Summary {
         summary
     }
 
+    /// Adds the samples of a delivery, and what was sent for it. Its outcomes are counted apart.
+    pub(super) fn add_delivery(&mut self, outcomes: &Outcomes, sent: Sent) {
+        self.samples += outcomes.samples;
+        self.series += outcomes.series;
+        self.inexact += outcomes.inexact;
+        self.sent += sent;
+    }
+
     /// Counts the outcomes of items that are no events. If `is_superseded` is true for a rejected item, it counts as
     /// delivered, and `delivered` is called with it. Returns the first item that is rejected, and why.
     pub(super) fn count<'o>(

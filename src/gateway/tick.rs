@@ -18,6 +18,7 @@ mod blobs;
 mod commit;
 #[cfg(feature = "cli")]
 mod end;
+mod error;
 mod gate;
 mod groups;
 mod journal;
@@ -31,17 +32,17 @@ use super::writer::Writer;
 use super::{Gateway, State};
 use crate::aggregate::{SummaryWindow, TypedState};
 use crate::aws::Transport;
-use crate::blob::BlobError;
 use crate::dead_letter::DeadLetterQueue;
 use crate::model::{LabelSet, Timestamp};
-use crate::store::{Store, StoreError};
-use std::fmt;
+use crate::store::Store;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
+pub(super) use blobs::{expires, group_partition, journal_partition};
 #[cfg(feature = "cli")]
 pub(super) use end::end_series;
+pub use error::TickError;
 pub(super) use load::{head, settled, snapshot};
 pub use summary::{ShardSummary, TickSummary};
 
@@ -90,35 +91,6 @@ pub(super) struct TickRules {
     pub(super) window: SummaryWindow,
     pub(super) max_sample_age_ms: i64,
     pub(super) external_labels: LabelSet<'static>,
-}
-
-/// Why a tick, or that of one shard, failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum TickError {
-    /// Its time is so many milliseconds ahead of the clock.
-    Ahead(i64),
-    /// Its time is so many milliseconds behind the clock.
-    Behind(i64),
-    NoShard {
-        shard: u16,
-        shards: u16,
-    },
-    /// There is no table.
-    NoState,
-    Store(StoreError),
-    /// An item of the table cannot be read.
-    Blob {
-        what: &'static str,
-        error: BlobError,
-    },
-    /// A blob that the head names is not there.
-    Missing(&'static str),
-    /// The time ran out before the commit, or in a call of the table.
-    OutOfTime,
-    /// Others changed the state each time.
-    Conflicts,
-    /// The tick is committed, and not everything was sent.
-    NotSent(String),
 }
 
 /// The edges of a tick.
@@ -367,58 +339,6 @@ impl Default for TickRules {
             window: SummaryWindow::default(),
             max_sample_age_ms: 3_600_000,
             external_labels: LabelSet::default(),
-        }
-    }
-}
-
-impl TickError {
-    /// Reports whether the next tick may succeed without anybody's help.
-    fn is_passing(&self) -> bool {
-        matches!(self, Self::Store(_) | Self::OutOfTime | Self::Conflicts | Self::NotSent(_))
-    }
-
-    fn blob(what: &'static str) -> impl Fn(BlobError) -> Self {
-        move |error| Self::Blob { what, error }
-    }
-}
-
-impl From<StoreError> for TickError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl fmt::Display for TickError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ahead(ms) => {
-                write!(f, "the time of the tick is {ms} ms ahead of the clock, at most {MAX_AHEAD_MS} are accepted")
-            }
-            Self::Behind(ms) => {
-                write!(f, "the time of the tick is {ms} ms behind the clock, at most {MAX_BEHIND_MS} are accepted")
-            }
-            Self::NoShard { shard, shards } => {
-                write!(f, "there is no shard {shard}: the {shards} shards are counted from 0 (STATE_SHARDS)")
-            }
-            Self::NoState => f.write_str("a tick needs a table, and the gateway has none (STATE_TABLE)"),
-            Self::Store(error) => error.fmt(f),
-            Self::Blob { what, error } => write!(f, "{what} in the table: {error}"),
-            Self::Missing(what) => {
-                write!(f, "{what} is not in the table, although the head names it; restore the table")
-            }
-            Self::NotSent(failure) => write!(f, "not everything was sent, the next tick sends newer values: {failure}"),
-            Self::Conflicts => f.write_str("other ticks or deletions changed the state at each try; try again"),
-            Self::OutOfTime => f.write_str("the tick ran out of time; the next one counts everything"),
-        }
-    }
-}
-
-impl std::error::Error for TickError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Store(error) => Some(error),
-            Self::Blob { error, .. } => Some(error),
-            _ => None,
         }
     }
 }

@@ -53,9 +53,7 @@ impl<T, D> Gateway<T, D> {
         let window = SummaryWindow::from_millis(settings.summary_window_ms);
         TypedSeries::read(store.as_ref(), settings.shards, window, now, deadline).await.map(Some)
     }
-}
 
-impl<T, D> Gateway<T, D> {
     /// Returns the numbers of the last tick of all shards together; `None` if there was none, or if there is no table.
     pub async fn last_tick(&self, deadline: Instant) -> Result<Option<LastTick>, TypedError> {
         let Some(State { store, settings }) = &self.state else { return Ok(None) };

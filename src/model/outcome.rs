@@ -137,6 +137,11 @@ impl Reason {
         }
     }
 
+    /// Reports whether a receiver refuses for this reason a sample that it holds, if the sample is sent again.
+    pub fn is_like_stored(self) -> bool {
+        matches!(self, Self::OutOfOrder | Self::TooOld | Self::DuplicateTimestamp)
+    }
+
     /// Returns whether `LATE_SAMPLES=drop` applies.
     pub fn is_late(self) -> bool {
         matches!(self, Self::TooOld | Self::OutOfOrder)

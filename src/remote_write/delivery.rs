@@ -25,6 +25,8 @@
 //!    suspects them. When its share ends, a message is given up. If one of its items is rejected, the others are rejected,
 //!    too, and marked maybe stored. So every delivery settles something, and one message cannot delay the others.
 
+mod counted;
+mod equals;
 mod items;
 mod outcomes;
 mod sample_state;
@@ -33,15 +35,17 @@ mod shares;
 use super::bisect::{Bisection, PartAnswer, Step, Suspect};
 use super::error_text::{self, NamedSample, names_a_limit, reason};
 use super::sender::OutOf;
-use super::{Answered, Disposition, describe, may_be_stored, written};
+use super::{Answered, Disposition, describe};
 use crate::model::{ItemId, Reason, Rejection};
-use crate::series::{Sample, SampleTable};
+use crate::series::SampleTable;
+use equals::{equal_samples, mark_maybe_stored, with_equals};
 use items::Items;
 use sample_state::SampleState;
 use shares::Shares;
 use std::collections::{BTreeMap, HashSet};
 use std::ops::Range;
 
+pub use counted::Counted;
 pub use outcomes::{ItemOutcome, Outcomes};
 
 /// The state of every sample of a table. Samples are named by their position in [`SampleTable::samples`].
@@ -56,15 +60,6 @@ pub struct Delivery<'t, 'a> {
     counted: Vec<Counted>,
     failure: Option<String>,
     shares: Shares<'t>,
-}
-
-/// Counts of what a receiver has written of a request that it refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Counted {
-    /// All samples of the request are refused for this reason, because nobody knows which are written.
-    pub reason: Reason,
-    pub samples: u64,
-    pub histograms: u64,
 }
 
 /// The request that is under way.
@@ -171,54 +166,6 @@ impl<'t, 'a> Delivery<'t, 'a> {
         settles
     }
 
-    /// Takes the last answer to the part if nothing of it is sent again. The receiver of 2.0 has written what it takes, and counts it.
-    pub fn refused_as_counted(&mut self, answer: &Answered) {
-        self.shares.requests += 1;
-        let Some(mut current) = self.current.take() else { return };
-        let part = std::mem::take(&mut current.part);
-        let status = answer.as_ref().map_or(0, |answer| answer.status);
-        let text = answer.as_ref().map(error_text::judged).unwrap_or_default();
-        let may_pass = status != 413 && names_a_limit(&text);
-        if may_pass {
-            self.fail(describe(answer));
-        } else {
-            let reason = if status == 413 { Reason::TooLarge } else { reason(&text) };
-            let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
-            self.refusals.push(Rejection::new(reason, describe(answer)));
-            let (sent, written) = (self.counts_of(&part), written(answer));
-            let [samples, histograms] = [0, 1].map(|kind| written[kind].min(sent[kind]));
-            self.counted.push(Counted { reason, samples, histograms });
-            let samples = self.table.samples();
-            for sample in with_equals(samples, &part) {
-                self.states[sample].set_refused();
-                self.refuse(samples[sample].item, refusal, false);
-            }
-        }
-        let Some((items, bisection)) = &mut current.bisection else { return };
-        let answer = if may_pass { PartAnswer::Failed } else { PartAnswer::Stored };
-        if let Step::Settled(settled) = bisection.answer(answer)
-            && may_pass
-        {
-            bisection.withhold(&items.behind(&settled, self.table.samples()));
-        }
-        self.current = Some(current);
-    }
-
-    /// Returns how many samples and native histograms the part has that is sent now.
-    pub fn counts_of_part(&self) -> [u64; 2] {
-        self.current.as_ref().map_or([0; 2], |current| self.counts_of(&current.part))
-    }
-
-    fn counts_of(&self, part: &[usize]) -> [u64; 2] {
-        let samples = self.table.samples();
-        let distinct = part.chunk_by(|&a, &b| samples[a].is_same_sample(&samples[b]));
-        let mut counts = [0; 2];
-        for equals in distinct {
-            counts[usize::from(samples[equals[0]].is_histogram())] += 1;
-        }
-        counts
-    }
-
     /// Notes that no further request may begin: messages with a refused item are given up.
     pub fn run_out(&mut self, out_of: OutOf) {
         self.fail(out_of.to_string());
@@ -315,9 +262,8 @@ impl<'t, 'a> Delivery<'t, 'a> {
         let maybe_stored = |sample: usize| self.states[sample].is_maybe_stored();
         let maybe_stored =
             if sample.is_empty() { part.iter().copied().any(maybe_stored) } else { equal.clone().any(maybe_stored) };
-        let reason = if status == 413 { Reason::TooLarge } else { reason(&text) };
-        let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
-        self.refusals.push(Rejection::new(reason, describe(answer)));
+        let reason = reason_of(status, &text);
+        let refusal = self.add_refusal(Rejection::new(reason, describe(answer)));
         for sample in part.iter().copied().chain(equal.clone()) {
             self.states[sample].set_refused();
             self.refuse(samples[sample].item, refusal, maybe_stored);
@@ -338,9 +284,16 @@ impl<'t, 'a> Delivery<'t, 'a> {
         items.without(others.into_iter().filter(|&other| other != own), |sample| self.states[sample].is_pending())
     }
 
+    /// Returns the position of a rejection that items can have.
+    fn add_refusal(&mut self, rejection: Rejection) -> u32 {
+        let refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
+        self.refusals.push(rejection);
+        refusal
+    }
+
     fn refuse(&mut self, item: ItemId, refusal: u32, maybe_stored: bool) {
         let reason = |refusal: u32| self.refusals[refusal as usize].reason;
-        let like_stored = matches!(reason(refusal), Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp);
+        let like_stored = reason(refusal).is_like_stored();
         let refused = self.refused.entry(item).or_insert(Refused { refusal, like_stored: false, maybe_stored: false });
         refused.like_stored |= like_stored;
         refused.maybe_stored |= like_stored && maybe_stored;
@@ -383,20 +336,9 @@ impl<'t, 'a> Delivery<'t, 'a> {
     }
 }
 
-/// Marks what an answer may have stored: all samples of the part but the one that it names as refused.
-fn mark_maybe_stored(
-    samples: &[Sample],
-    states: &mut [SampleState],
-    answer: &Answered,
-    part: &[usize],
-    named: &[usize],
-) {
-    if may_be_stored(answer) {
-        let others: Vec<_> = part.iter().copied().filter(|sample| named.binary_search(sample).is_err()).collect();
-        for sample in with_equals(samples, &others) {
-            states[sample].set_maybe_stored();
-        }
-    }
+/// Returns why an answer with this status and text refuses a sample.
+fn reason_of(status: u16, text: &str) -> Reason {
+    if status == 413 { Reason::TooLarge } else { reason(text) }
 }
 
 fn part_answer(answer: &Answered, suspect: Option<Suspect>) -> PartAnswer {
@@ -406,20 +348,6 @@ fn part_answer(answer: &Answered, suspect: Option<Suspect>) -> PartAnswer {
         Disposition::Refused => PartAnswer::Refused { suspect },
         _ => PartAnswer::Failed,
     }
-}
-
-/// Returns the samples of `part`, which are in order, and those of other items that are equal to them.
-fn with_equals(samples: &[Sample], part: &[usize]) -> impl Iterator<Item = usize> {
-    let distinct = part.chunk_by(|&a, &b| samples[a].is_same_sample(&samples[b]));
-    distinct.flat_map(|equals| equal_samples(samples, equals[0]))
-}
-
-/// Returns the range of samples that are equal to this one, itself included.
-fn equal_samples(samples: &[Sample], sample: usize) -> Range<usize> {
-    let is_other = |other: &Sample| !other.is_same_sample(&samples[sample]);
-    let start = samples[..sample].iter().rposition(is_other).map_or(0, |before| before + 1);
-    let end = samples[sample..].iter().position(is_other).map_or(samples.len(), |after| sample + after);
-    start..end
 }
 
 #[cfg(test)]

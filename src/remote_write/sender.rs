@@ -6,6 +6,7 @@ use crate::limits::{MAX_LOGGED_FAILURES, MAX_REQUESTS};
 use crate::wire::Version;
 use bytes::Bytes;
 use std::fmt;
+use std::ops::AddAssign;
 use std::pin::Pin;
 use std::time::{Duration, SystemTime};
 use tokio::time::Instant;
@@ -59,6 +60,14 @@ pub struct Sent {
     pub retries: u64,
     /// Compressed bytes.
     pub bytes: u64,
+}
+
+impl AddAssign for Sent {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.retries += other.retries;
+        self.bytes += other.bytes;
+    }
 }
 
 /// Why no further request may begin.

@@ -90,12 +90,7 @@ impl<T: Transport, D> Gateway<T, D> {
             let outcomes = delivery.outcomes(|_| false);
             summary.stages.encode += encoding;
             summary.stages.send += watch.lap().saturating_sub(encoding);
-            summary.samples += outcomes.samples;
-            summary.series += outcomes.series;
-            summary.inexact += outcomes.inexact;
-            summary.sent.requests += sent.requests;
-            summary.sent.retries += sent.retries;
-            summary.sent.bytes += sent.bytes;
+            summary.add_delivery(&outcomes, sent);
             let series = |item: ItemId| part.get(item.0 as usize).map(|(_, series)| *series);
             let refused = summary.count(&outcomes, |item, reason| is_superseded(series(item), reason), |_| {});
             if summary.errored > 0 {
@@ -191,7 +186,7 @@ fn finish<'t>(part: &[OfFamily<'_>], table: SampleTableBuilder<'t>) -> Result<Sa
 
 /// Reports whether a newer push replaced the sample before it was written.
 fn is_superseded(series: Option<Series<'_>>, reason: Reason) -> bool {
-    !series.is_some_and(has_time) && matches!(reason, Reason::OutOfOrder | Reason::TooOld | Reason::DuplicateTimestamp)
+    !series.is_some_and(has_time) && reason.is_like_stored()
 }
 
 fn item(number: usize) -> ItemId {

@@ -1,4 +1,4 @@
-//! The keys of the items of a shard, and how long the items stay.
+//! The keys of the items of a shard, and how long they stay in the table.
 //!
 //! ```text
 //! j#<shard>  <13 digits: ms>#<running number>#<random>         journal, which ingest writes; old keys have no running number
@@ -17,19 +17,19 @@ use crate::aggregate::head::{BlobName, IdsName};
 use crate::model::Timestamp;
 use crate::store::Key;
 
-/// The table deletes snapshots and identities after 14 days.
+/// The table deletes journal items, snapshots and identities after 14 days.
 const KEPT_SECONDS: i64 = 14 * 86_400;
 
 pub(super) fn state_partition(shard: u16) -> String {
     format!("s#{shard}")
 }
 
-pub(super) fn journal_partition(shard: u16) -> String {
+pub(in crate::gateway) fn journal_partition(shard: u16) -> String {
     format!("j#{shard}")
 }
 
-pub(super) fn group_partition(shard: u16) -> String {
-    format!("g#{shard}")
+pub(in crate::gateway) fn group_partition(shard: impl Into<u32>) -> String {
+    format!("g#{}", shard.into())
 }
 
 pub(super) fn head_key(shard: u16) -> Key {
@@ -73,7 +73,8 @@ pub(super) fn journal_time(sort: &str) -> Option<Timestamp> {
     sort.split_once('#')?.0.parse().ok().map(Timestamp)
 }
 
-pub(super) fn expires(now: Timestamp) -> i64 {
+/// Returns when the table deletes an item that is written now, in seconds since 1970.
+pub(in crate::gateway) fn expires(now: Timestamp) -> i64 {
     now.0.div_euclid(1_000).saturating_add(KEPT_SECONDS)
 }
 

@@ -69,9 +69,7 @@ impl<T, D> Ticker<'_, T, D> {
         if Safeguard::IdentitiesFromCursor.is_kept() {
             head.forget_ids(self.rules.max_sample_age_ms);
         }
-        let body = head.to_blob().map_err(TickError::blob("the new head"))?;
-        let next = version.unwrap_or(0) + 1;
-        let item = Item { key: head_key(turn.shard), version: next, expires: None, body };
+        let item = head_item(turn.shard, &head, version)?;
         if !Safeguard::CompareAndSwap.is_kept() {
             self.store.put(item, PUT_TIMEOUT).await?;
             return Ok(true);
@@ -206,6 +204,13 @@ impl Writing<'_> {
 struct Counted {
     identities: Vec<crate::aggregate::Identity>,
     newest: Timestamp,
+}
+
+/// Returns the item of a head that replaces the one of this version.
+pub(super) fn head_item(shard: u16, head: &Head, replaced: Option<u64>) -> Result<Item, TickError> {
+    let body = head.to_blob().map_err(TickError::blob("the new head"))?;
+    let version = replaced.unwrap_or(0).saturating_add(1);
+    Ok(Item { key: head_key(shard), version, expires: None, body })
 }
 
 fn forgotten(mut head: Head, max_sample_age_ms: i64) -> Vec<IdsName> {

@@ -7,12 +7,12 @@
 //! * The stale marker is one millisecond after the last tick. So it is later than every sample of the series, and earlier
 //!   than the next tick, which sends it. If the series begins again, its zero is later, too.
 
-use super::commit::Writing;
+use super::commit::{Writing, head_item};
 use super::{TickError, head, snapshot};
 use crate::aggregate::SeriesKey;
 use crate::aggregate::head::Head;
 use crate::model::Timestamp;
-use crate::store::{Item, Replaced, Store, StoreError};
+use crate::store::{Replaced, Store, StoreError};
 use std::collections::HashSet;
 use std::time::Duration;
 use tokio::time::{Instant, timeout_at};
@@ -59,8 +59,7 @@ async fn try_to_end(
     }
     let place = behind(&head);
     Writing { store, shard, now, deadline }.snapshot(&mut head, place, &state).await?;
-    let body = head.to_blob().map_err(TickError::blob("the new head"))?;
-    let item = Item { key: super::blobs::head_key(shard), version: version.saturating_add(1), expires: None, body };
+    let item = head_item(shard, &head, Some(version))?;
     Ok(match store.replace(item, Some(version)).await? {
         Replaced::Done => Some(ended),
         Replaced::Conflict => None,

@@ -25,7 +25,7 @@ use crate::aggregate::SeriesKey;
 use crate::aggregate::head::{LastTick, RefusedSeries};
 use crate::aws::Transport;
 use crate::limits::MAX_DETAIL_CHARS;
-use crate::model::{ItemId, Reason, Rejection, Timestamp};
+use crate::model::{ItemId, Timestamp};
 use crate::remote_write::{Gate as _, ItemOutcome};
 use crate::series::SampleTable;
 use crate::store::{Item, Replaced};
@@ -185,7 +185,8 @@ impl<'t, 'c, T: Transport, D> Sending<'t, 'c, T, D> {
         let (writer, gate) = (self.ticker.writer, &self.gate);
         let written = writer.write_within(max_requests, Some(gate), &table, &messages, request_id, deadline).await;
         let outcomes = written.delivery.outcomes(|_| false);
-        let refuses_late = |outcome| matches!(outcome, ItemOutcome::Rejected { rejection, .. } if is_late(rejection));
+        let refuses_late =
+            |outcome| matches!(outcome, ItemOutcome::Rejected { rejection, .. } if rejection.reason.is_like_stored());
         if !is_zeros && outcomes.iter().any(|(_, outcome)| refuses_late(outcome)) {
             // A newer tick may have been faster than the last request.
             gate.is_open().await;
@@ -201,7 +202,7 @@ impl<'t, 'c, T: Transport, D> Sending<'t, 'c, T, D> {
                 ItemOutcome::Rejected { rejection, .. } => {
                     result.settled += 1;
                     is_refused = true;
-                    if may_be_late && is_late(rejection) {
+                    if may_be_late && rejection.reason.is_like_stored() {
                         continue;
                     }
                     self.summary.refused += 1;
@@ -220,9 +221,7 @@ impl<'t, 'c, T: Transport, D> Sending<'t, 'c, T, D> {
             self.progress.bisection = self.progress.bisection.saturating_sub(written.sent.requests.saturating_sub(1));
         }
         self.summary.samples += outcomes.samples;
-        self.summary.sent.requests += written.sent.requests;
-        self.summary.sent.retries += written.sent.retries;
-        self.summary.sent.bytes += written.sent.bytes;
+        self.summary.sent += written.sent;
         if let Some(failure) = outcomes.failure {
             self.progress.failure.get_or_insert(failure);
         }
@@ -240,11 +239,6 @@ fn written_hash(table: &SampleTable<'_>, item: ItemId) -> Option<u64> {
     let mut key = Vec::new();
     SeriesKey::write_labels(name, labels.iter(), &mut key);
     Some(SeriesKey::of_written(&key).hash())
-}
-
-/// Reports whether the receiver refuses an item because it has a sample of that time, or a later one.
-fn is_late(rejection: &Rejection) -> bool {
-    matches!(rejection.reason, Reason::OutOfOrder | Reason::DuplicateTimestamp | Reason::TooOld)
 }
 
 /// Returns the numbers that the page shows.

@@ -87,9 +87,6 @@ impl TickSummary {
             (&mut sum.errored, shard.errored),
             (&mut sum.metadata_failed, shard.metadata_failed),
             (&mut sum.snapshot_bytes, shard.snapshot_bytes),
-            (&mut sum.sent.requests, shard.sent.requests),
-            (&mut sum.sent.retries, shard.sent.retries),
-            (&mut sum.sent.bytes, shard.sent.bytes),
             (&mut all.entries, one.entries),
             (&mut all.increments, one.increments),
             (&mut all.duplicates, one.duplicates),
@@ -104,6 +101,7 @@ impl TickSummary {
             *sum += dropped;
         }
         sum.journal_age_ms = sum.journal_age_ms.max(shard.journal_age_ms);
+        sum.sent += shard.sent;
         sum.read += shard.read;
         sum.fold += shard.fold;
         sum.write += shard.write;

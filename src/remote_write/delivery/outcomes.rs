@@ -114,8 +114,7 @@ impl Delivery<'_, '_> {
             let text =
                 format!("not settled before the requests for its message ran out; another event of it: {detail}");
             let rejection = Rejection::new(*reason, text);
-            *refusal = u32::try_from(self.refusals.len()).unwrap_or(u32::MAX);
-            self.refusals.push(rejection);
+            *refusal = self.add_refusal(rejection);
         }
         for (sample, state) in self.table.samples().iter().zip(&self.states) {
             if let Some(&refusal) = by_message.get(&self.shares.message_of(sample.item)).filter(|_| state.is_pending())

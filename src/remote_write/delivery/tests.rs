@@ -3,7 +3,7 @@
 use super::*;
 use crate::aws::{Answer, TransportError};
 use crate::model::{Label, LabelName, LabelSet, MetricName, Timestamp, Value};
-use crate::series::{SampleTableBuilder, SeriesId};
+use crate::series::{Sample, SampleTableBuilder, SeriesId};
 use proptest::prelude::*;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
