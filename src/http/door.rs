@@ -210,6 +210,7 @@ fn too_large(resource: Resource<'_>, request: &Request<'_>) -> Response {
     let encodings = match resource {
         Resource::Otlp => return otlp::too_large(request, &sentence),
         Resource::RemoteWrite => return remote_write::too_large(request, sentence),
+        Resource::RemoteRead => return remote_read::too_large(request, sentence),
         Resource::Metrics | Resource::Group(_) => pushgateway::ENCODINGS,
         _ => events::ENCODINGS,
     };
@@ -268,10 +269,43 @@ impl Answered {
     #[must_use]
     pub fn too_long(self, sentence: impl Into<String>) -> Self {
         let response = match self.route {
-            Some(route) if route == Resource::RemoteRead.pattern() => remote_read::too_large(&sentence.into()),
+            Some(route) if route == Resource::RemoteRead.pattern() => remote_read::too_long(&sentence.into()),
             Some(route) if route == Resource::Metrics.pattern() => exposed::too_large(&sentence.into()),
             _ => Response::unavailable(sentence, None),
         };
         Self { response, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::borrow::Cow;
+
+    #[test]
+    fn a_body_that_is_too_long_is_answered_413_in_each_encoding_of_its_route_and_415_in_others() {
+        let status = |resource, encoding: &'static str| {
+            let headers = [("content-encoding", encoding), ("content-type", "application/x-protobuf")];
+            let request = Request {
+                method: Cow::Borrowed("POST"),
+                path: Ok(Cow::Borrowed("/")),
+                query: Cow::Borrowed(""),
+                headers: headers.map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))).to_vec(),
+                body: Cow::Borrowed(b""),
+                authorised_by_aws: false,
+            };
+            too_large(resource, &request).status
+        };
+        // vmagent repeats for ever what is answered 413.
+        let table = [
+            (Resource::Metrics, [413, 413, 415]),
+            (Resource::Group("job/x"), [413, 413, 415]),
+            (Resource::Events, [413, 415, 415]),
+            (Resource::RemoteRead, [415, 413, 415]),
+            (Resource::RemoteWrite, [415, 400, 415]),
+        ];
+        for (resource, expected) in table {
+            assert_eq!(["gzip", "snappy", "br"].map(|encoding| status(resource, encoding)), expected, "{resource:?}");
+        }
     }
 }

@@ -17,11 +17,8 @@ const NOT_SET_UP: &str = "remote read is not set up: it needs HTTP_READ=on, and 
 /// Answers with the samples of all queries, or with none.
 pub(super) async fn read<T: Transport, D>(door: &Door<T, D>, request: &Request<'_>, call: Call<'_>) -> Answered {
     let Some(reader) = &door.reader else { return not_set_up().into() };
-    let encodings = request.list("content-encoding");
-    let encoding = encodings.as_deref().unwrap_or(SNAPPY).trim();
-    if !encoding.eq_ignore_ascii_case(SNAPPY) {
-        let excerpt: String = encoding.chars().take(MAX_EXCERPT_CHARS).collect();
-        return Response::text(415, format!("the encoding {excerpt:?} is not supported; expected snappy")).into();
+    if let Some(response) = other_encoding(request) {
+        return response.into();
     }
     let queries = match ReadRequest::decode(&request.body) {
         Ok(queries) => queries,
@@ -44,12 +41,26 @@ pub(super) async fn read<T: Transport, D>(door: &Door<T, D>, request: &Request<'
     }
 }
 
+/// Answers a body in another content encoding than snappy.
+fn other_encoding(request: &Request<'_>) -> Option<Response> {
+    let encodings = request.list("content-encoding");
+    let encoding = encodings.as_deref().unwrap_or(SNAPPY).trim();
+    let excerpt = || encoding.chars().take(MAX_EXCERPT_CHARS).collect::<String>();
+    let sentence = || format!("the encoding {:?} is not supported; expected snappy", excerpt());
+    (!encoding.eq_ignore_ascii_case(SNAPPY)).then(|| Response::text(415, sentence()))
+}
+
+/// Answers a request whose body is longer than its front takes.
+pub(super) fn too_large(request: &Request<'_>, sentence: String) -> Response {
+    other_encoding(request).unwrap_or_else(|| Response::text(413, sentence))
+}
+
 pub(super) fn not_set_up() -> Response {
     Response::text(404, NOT_SET_UP)
 }
 
 /// Answers instead of a response that is longer than its front takes. A load balancer takes less than the others.
-pub(super) fn too_large(sentence: &str) -> Response {
+pub(super) fn too_long(sentence: &str) -> Response {
     Response::text(422, format!("{sentence}; {}", ReadError::TooLarge))
 }
 
