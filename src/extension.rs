@@ -42,17 +42,15 @@ mod unread;
 
 use crate::config::SettingsErrors;
 use crate::config::extension::{ExtensionSettings, LambdaEnvironment};
+use crate::lambda::catch_panic;
 use crate::lambda::runtime::now as wall_clock;
 use crate::model::Timestamp;
 use api::{Api, ApiError, NextEvent, Registered, Subscribed};
 use buffer::Buffer;
 use dispatcher::Dispatcher;
-use std::future::poll_fn;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 use terminated::Terminated;
 use tokio::task::yield_now;
@@ -95,8 +93,8 @@ pub async fn run(
     let registered = register(&api, !lambda.is_managed_instance).await?;
     let terminated = Terminated::new();
     match settings {
-        // The panic itself is logged.
-        Ok(settings) => match unless_panics(serve(&lambda, settings, &registered, &terminated)).await {
+        // The panic itself is logged. Nothing of the work is used after it but the buffer, whose locks allow for that.
+        Ok(settings) => match catch_panic(serve(&lambda, settings, &registered, &terminated)).await {
             Some(served) => served?,
             None => only_ask(&registered, &terminated).await?,
         },
@@ -120,17 +118,6 @@ async fn only_ask(registered: &Registered<'_>, terminated: &Terminated) -> Resul
         ended = asked => ended,
         () = terminated.received() => Ok(()),
     }
-}
-
-/// Returns the result of `work`, or `None` if it panics.
-async fn unless_panics<W: Future>(work: W) -> Option<W::Output> {
-    let mut work = pin!(work);
-    // Nothing of it is used after a panic but the buffer, whose locks allow for that.
-    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-        Ok(polled) => polled.map(Some),
-        Err(_) => Poll::Ready(None),
-    })
-    .await
 }
 
 fn file_name() -> String {
@@ -334,19 +321,4 @@ async fn given_up(buffer: &Buffer, request_id: &str, deadline: Timestamp, patien
 
 fn until(deadline: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(deadline.since(wall_clock())).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn work_that_panics_ends_without_a_result() {
-        assert_eq!(unless_panics(async { 7 }).await, Some(7));
-        let panics = async {
-            yield_now().await;
-            assert!(std::hint::black_box(false), "a defect");
-        };
-        assert_eq!(unless_panics(panics).await, None);
-    }
 }

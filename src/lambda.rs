@@ -171,7 +171,7 @@ async fn handle_batch<T: Transport, D: DeadLetterQueue>(
 }
 
 /// Returns `None` if `future` panicked. That is a defect; the next invocation is not affected.
-async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
+pub(crate) async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
     let mut future = std::pin::pin!(future);
     std::future::poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx)));
@@ -222,5 +222,20 @@ fn log_actions(batch: &Batch<'_>, ledger: &Ledger) {
     }
     if let Some(more @ 1..) = lines.checked_sub(MAX_LOGGED_MESSAGES) {
         tracing::warn!(request_id, more, "more messages than are logged");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_that_panics_ends_without_a_result() {
+        assert_eq!(catch_panic(async { 7 }).await, Some(7));
+        let panics = async {
+            tokio::task::yield_now().await;
+            assert!(std::hint::black_box(false), "a defect");
+        };
+        assert_eq!(catch_panic(panics).await, None);
     }
 }
