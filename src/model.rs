@@ -5,6 +5,7 @@
 //! * A [`Value`] remembers if it was written as an integer. Only [`Value::StaleMarker`] is sent as a stale marker.
 
 mod bound;
+mod excerpt;
 mod family;
 mod labels;
 mod metric_type;
@@ -16,6 +17,7 @@ mod sample;
 mod typed_metric;
 
 pub use bound::write_bound;
+pub use excerpt::excerpt;
 pub use family::{FamilySeries, FamilyValue, MetricFamily};
 pub use labels::{BOUND_LABEL, Label, LabelSet, LabelSetError, METRIC_NAME_LABEL};
 pub use metric_type::MetricType;

@@ -1,7 +1,7 @@
 //! Rules and error texts for labels, for pushes and relayed requests.
 
-use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES};
-use crate::model::{NameError, Reason, Rejection};
+use crate::limits::MAX_LABEL_VALUE_BYTES;
+use crate::model::{NameError, Reason, Rejection, excerpt};
 
 /// The series in a sentence, in characters.
 pub(super) const MAX_SERIES_CHARS: usize = 200;
@@ -27,9 +27,4 @@ pub(super) fn check_value(name: &str, value: &str) -> Result<(), Rejection> {
 /// Returns the reason of a name that cannot be used: `invalid`, if it is not too long.
 pub(super) fn reason_of(error: NameError, invalid: Reason) -> Reason {
     if matches!(error, NameError::TooLong(_)) { Reason::TooLarge } else { invalid }
-}
-
-/// Quotes text of the sender, cut to a bound.
-pub(super) fn excerpt(text: &str) -> String {
-    format!("{:?}", text.chars().take(MAX_EXCERPT_CHARS).collect::<String>())
 }

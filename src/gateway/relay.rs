@@ -12,14 +12,14 @@
 
 mod forward;
 
-use super::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};
+use super::label_rules::{MAX_SERIES_CHARS, check_value, label_len, reason_of};
 use super::watch::Watch;
 use super::{Gateway, Stages, Summary, metadata};
 use crate::aws::Transport;
 use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_DOOR_SAMPLES, MAX_EXCERPT_CHARS, MAX_LABELS};
 use crate::model::{
     ItemId, Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, Reason, Rejection, STALE_MARKER, Timestamp,
-    Value,
+    Value, excerpt,
 };
 use crate::remote_write::Origin;
 use crate::series::{SampleTableBuilder, SeriesId};

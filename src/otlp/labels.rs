@@ -9,8 +9,8 @@ use super::message::{Attribute, Resource, Scope};
 use super::names::label_name;
 use super::texts::{Appender, Texts};
 use super::translate::{Promoted, Rules};
-use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
-use crate::model::{Label, LabelName, LabelSet, METRIC_NAME_LABEL, NameError, Reason, Rejection};
+use crate::limits::{MAX_LABEL_VALUE_BYTES, MAX_LABELS};
+use crate::model::{Label, LabelName, LabelSet, METRIC_NAME_LABEL, NameError, Reason, Rejection, excerpt};
 use crate::order::sort_by;
 use foldhash::fast::RandomState;
 use std::borrow::Cow;
@@ -238,8 +238,4 @@ fn checked<'a>(labels: Vec<Label<'a>>, rules: &Rules<'_>, more: usize) -> Result
         return Err(Rejection::new(Reason::TooManyLabels, detail));
     }
     Ok(labels)
-}
-
-pub(super) fn excerpt(text: &str) -> String {
-    format!("{:?}", text.chars().take(MAX_EXCERPT_CHARS).collect::<String>())
 }

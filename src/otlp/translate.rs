@@ -2,7 +2,7 @@
 
 use super::histogram::{HistogramError, native};
 use super::increment::{self, DeltaRules, Increment};
-use super::labels::{Context, LabelNames, excerpt, target_info};
+use super::labels::{Context, LabelNames, target_info};
 use super::message::{Kind, Metric, Number, Point, Resource, Scope, Temporality, Visitor};
 use super::names::unit_name;
 use super::series::{BoundTexts, Names, Series};
@@ -11,6 +11,7 @@ use super::texts::Texts;
 use crate::limits::MAX_TARGET_INFO_SAMPLES;
 use crate::model::{
     BOUND_LABEL, LabelName, LabelSet, MetricName, MetricType, NativeHistogram, Reason, Rejection, Timestamp, Value,
+    excerpt,
 };
 use std::borrow::Cow;
 use std::fmt;

@@ -6,11 +6,11 @@
 use super::{Push, PushError, taken};
 use crate::event::Rules;
 use crate::exposition::{Exposition, Family, SampleValue, Series};
-use crate::gateway::label_rules::{MAX_SERIES_CHARS, check_value, excerpt, label_len, reason_of};
+use crate::gateway::label_rules::{MAX_SERIES_CHARS, check_value, label_len, reason_of};
 use crate::limits::{MAX_DOOR_PROTOBUF_BYTES, MAX_EXCERPT_CHARS, MAX_LABELS};
 use crate::model::{
     Label, LabelName, LabelSet, METRIC_NAME_LABEL, MetricName, MetricType, NameError, Reason, Rejection, Timestamp,
-    Value,
+    Value, excerpt,
 };
 use crate::push_group::GroupingKey;
 use crate::series;
