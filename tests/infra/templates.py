@@ -33,11 +33,20 @@ def environment():
 
 
 @functools.cache
+def _transformer():
+    """Starts the process that transforms templates. It ends with its input."""
+    return subprocess.Popen([infra_tool("python"), ROOT / "tests/infra/transform.py"], env=environment(), text=True,
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+@functools.cache
 def _sam_template(file, parameters):
-    ended = subprocess.run([infra_tool("python"), ROOT / "tests/infra/transform.py", file, json.dumps(dict(parameters))],
-                           env=environment(), capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr[-4000:]
-    return json.loads(ended.stdout)
+    transformer = _transformer()
+    transformer.stdin.write(json.dumps([str(file), dict(parameters)]) + "\n")
+    transformer.stdin.flush()
+    template = json.loads(transformer.stdout.readline())
+    assert isinstance(template, dict), template
+    return template
 
 
 def sam_template(parameters=None, file=SAM_TEMPLATE):

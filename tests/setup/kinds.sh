@@ -47,7 +47,7 @@ simulator_tests() {
 pytest_in() {
     local folder=$1 summary
     shift
-    run_and_keep in_folder "$folder" "$venv/bin/python" -m pytest -q -n 2 "$@"
+    run_and_keep in_folder "$folder" "$venv/bin/python" -m pytest -q -n 4 "$@"
     # 5: the arguments choose no test of this folder.
     [ "$status" -eq 5 ] && [ "$#" -gt 0 ] && return
     summary=$(grep -E '^=*[ ]*([0-9]+ [a-z]+,? ?)+ in [0-9.]+s' "$output" | tail -n 1)

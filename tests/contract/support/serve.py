@@ -19,7 +19,7 @@ from .sqs import REGION
 
 def request(port, method, path, body=None, headers=None):
     """Sends a bare request to a port of this machine and returns (status, headers, body)."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     connection.request(method, path, body, headers or {})
     answer = connection.getresponse()
     result = answer.status, answer.headers, answer.read()
