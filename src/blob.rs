@@ -49,9 +49,9 @@ pub fn open(blob: &[u8], newest: u8, max_bytes: usize) -> Result<Vec<u8>, BlobEr
     match snap::raw::decompress_len(block) {
         Ok(len) if len <= max_bytes => {}
         Ok(_) => return Err(BlobError::Damaged("the body is longer than allowed")),
-        Err(_) => return Err(BlobError::Damaged("the body is no snappy block")),
+        Err(_) => return Err(BlobError::Damaged("the body is not a snappy block")),
     }
-    snap::raw::Decoder::new().decompress_vec(block).map_err(|_| BlobError::Damaged("the body is no snappy block"))
+    snap::raw::Decoder::new().decompress_vec(block).map_err(|_| BlobError::Damaged("the body is not a snappy block"))
 }
 
 fn checksum(version: u8, block: &[u8]) -> u32 {

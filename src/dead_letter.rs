@@ -32,7 +32,7 @@ pub enum DeadLetterError {
         bytes: usize,
     },
     NotConfigured,
-    /// So many events of a direct payload are rejected that it becomes one dead letter, and it is longer than SQS takes.
+    /// So many events of a direct payload are rejected that it becomes one dead letter, but SQS takes no message of its length.
     PayloadTooLong {
         bytes: usize,
     },
@@ -46,7 +46,7 @@ impl fmt::Display for DeadLetterError {
             Self::NotConfigured => f.write_str("no dead-letter queue is configured"),
             Self::PayloadTooLong { bytes } => write!(
                 f,
-                "more than {MAX_EVENT_DEAD_LETTERS} rejected events make the payload one dead letter, and its {bytes} bytes are \
+                "with more than {MAX_EVENT_DEAD_LETTERS} rejected events the payload is one dead letter, and its {bytes} bytes are \
                  more than SQS takes"
             ),
         }

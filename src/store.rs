@@ -214,13 +214,16 @@ impl fmt::Display for StoreError {
             Self::Unavailable { cause, .. } => write!(f, "the table does not answer: {cause}"),
             Self::Timeout => f.write_str("the table did not answer in time"),
             Self::Forbidden(cause) => {
-                write!(f, "no permission for the table: {cause}; give the role the calls that the documentation lists")
+                write!(
+                    f,
+                    "no permission for the table: {cause}; allow the role the calls that infra/permissions.md lists"
+                )
             }
             Self::NoTable { table } => {
                 write!(f, "there is no table {table:?} in this account and region; create it, or correct STATE_TABLE")
             }
             Self::TooLarge { bytes } => {
-                write!(f, "an item of {bytes} bytes is more than the {MAX_STORE_ITEM_BYTES} that a table takes")
+                write!(f, "an item has {bytes} bytes, and a table takes at most {MAX_STORE_ITEM_BYTES}")
             }
             Self::Damaged(what) => write!(f, "the table has damaged data: {what}"),
             Self::NewerFormat { found, known } => write!(

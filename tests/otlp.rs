@@ -233,7 +233,7 @@ fn metadata_of(answer: &Answer) -> BTreeSet<Metadata> {
 const RULES: &[(&str, &str)] = &[
     ("a data point has no value", "Prometheus stores 0 for a value that is not there"),
     ("expected text in UTF-8", "protobuf demands it; Prometheus looks at no text"),
-    ("one in another", "the depth of values is bounded"),
+    ("nested more than", "the depth of values is bounded"),
     ("the offset of the buckets is too large", "Prometheus begins at the other end of 32 bits"),
     ("expected a field of wire type", "no message of OTLP has groups; Prometheus skips them"),
     ("expected a field number", "protobuf has no such number of a field; Prometheus skips it"),

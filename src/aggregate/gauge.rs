@@ -53,7 +53,7 @@ impl Gauge {
             EMPTY => return Ok(Self(None)),
             INTEGER => Value::Integer(codec::take_i64(input)?),
             FLOAT => Value::Float(codec::take_double(input)?),
-            _ => return Err(BlobError::Damaged("the value of a gauge is no integer and no double")),
+            _ => return Err(BlobError::Damaged("the value of a gauge is neither an integer nor a double")),
         };
         Ok(Self(Some((Timestamp(codec::take_i64(input)?), value))))
     }

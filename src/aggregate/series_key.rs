@@ -58,7 +58,7 @@ impl<'a> SeriesKey<'a> {
         for _ in 0..count {
             let (name, value) = (take_bytes(input)?, take_bytes(input)?);
             if !is_name(name) || name <= last || value.is_empty() {
-                return Err(BlobError::Damaged("the labels of a series are no label set"));
+                return Err(BlobError::Damaged("the labels of a series are not a label set"));
             }
             last = name;
         }

@@ -317,7 +317,7 @@ fn a_state_of_a_newer_version_is_a_clear_error() {
     for (bytes, expected) in [
         (&[9, 0, 0][..], BlobError::NewerVersion { found: 9, known: 8 }),
         (&[0], BlobError::Damaged("an aggregate has the kind 0, expected 1 to 8")),
-        (&[GAUGE, 9], BlobError::Damaged("the value of a gauge is no integer and no double")),
+        (&[GAUGE, 9], BlobError::Damaged("the value of a gauge is neither an integer nor a double")),
         (
             &[HISTOGRAM, 2, 2, 0x3f, 0xf0, 2, 0x3f, 0xf0, 0, 0, 0, 0],
             BlobError::Damaged("the bounds of a histogram do not ascend"),

@@ -11,7 +11,7 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => {
             instrumentation::init(instrumentation::errors_only());
-            tracing::error!(%error, "the system gives the extension no event queue");
+            tracing::error!(%error, "the system could not make an event queue for the extension");
             return ExitCode::FAILURE;
         }
     };

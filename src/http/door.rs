@@ -165,7 +165,8 @@ impl<T: Transport, D: DeadLetterQueue> Door<T, D> {
             return remote_read::not_set_up().into();
         }
         if !resource.allows(&request.method) {
-            let sentence = format!("{} is not allowed here, but {}", excerpt(&request.method), resource.allow());
+            let sentence =
+                format!("the method {} is not allowed here; expected {}", excerpt(&request.method), resource.allow());
             return Response::text(405, sentence).with("allow", resource.allow()).into();
         }
         if let Some(sentence) = origin::of_another_site(request) {

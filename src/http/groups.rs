@@ -61,7 +61,7 @@ pub(super) async fn wipe<T, D>(door: &Door<T, D>, call: Call<'_>) -> Answered {
     let Some(groups) = door.gateway.groups() else { return Response::empty(202).into() };
     match groups.wipe(call.started, call.deadline).await {
         Ok(()) => Response::empty(202).into(),
-        Err(error) => Response::unavailable(format!("not all groups are gone: {error}"), None).into(),
+        Err(error) => Response::unavailable(format!("not all groups could be deleted: {error}"), None).into(),
     }
 }
 

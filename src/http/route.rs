@@ -101,7 +101,7 @@ pub(super) fn ttl(text: &str) -> Option<i64> {
 
 /// Returns what is wrong with a time to the expiry.
 pub(super) fn no_duration(text: &str) -> String {
-    format!("{text:?} is no duration; expected a whole number and one of ms s m h d, such as 15m")
+    format!("{text:?} is not a duration; expected a whole number and one unit of ms, s, m, h, d, such as 15m")
 }
 
 /// Removes the leading slash. Several slashes count as one, as in Pushgateway.

@@ -16,9 +16,9 @@ pub fn write_bound(out: &mut String, bound: f64) {
     }
     let magnitude = bound.abs();
     let start = out.len();
-    // Both formats of the standard library give the shortest digits that name the double. A String takes all.
+    // Both formats of the standard library give the shortest digits that name the double. Writing to a String does not fail.
     let written = if (1e-4..1e6).contains(&magnitude) { write!(out, "{bound:?}") } else { write!(out, "{bound:e}") };
-    debug_assert!(written.is_ok(), "a String takes all");
+    debug_assert!(written.is_ok(), "writing to a String does not fail");
     // Go's exponent has a sign and at least two digits.
     if let Some(e) = out[start..].find('e').map(|e| start + e + 1) {
         let (sign, digits) = match out[e..].strip_prefix('-') {

@@ -42,7 +42,7 @@ impl fmt::Display for ReadError {
                 write!(f, "byte {offset}: at most {most} {what} are allowed in one place")
             }
             ReadProblem::TooDeep(most) => {
-                write!(f, "byte {offset}: at most {most} values of an attribute may stand one in another")
+                write!(f, "byte {offset}: the values of an attribute are nested more than {most} deep")
             }
         }
     }

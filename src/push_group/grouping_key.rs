@@ -1,7 +1,7 @@
 //! Parses the path of a push into the grouping key: <https://github.com/prometheus/pushgateway#url>.
 //!
-//! The rules are those of Pushgateway, with one exception. Base64 that is no text is an error here. Pushgateway takes it,
-//! and then fails every scrape.
+//! The rules are those of Pushgateway, with one exception. Base64 of bytes that are not UTF-8 is an error here. Pushgateway
+//! takes it, and then fails every scrape.
 
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_LABEL_VALUE_BYTES, MAX_LABELS};
 use crate::model::{Label, LabelName, LabelSet, NameError};
@@ -166,7 +166,7 @@ impl fmt::Display for KeyError {
         match self {
             Self::EmptyJob => f.write_str("the path has no job: expected /metrics/job/<job>{/<label>/<value>}"),
             Self::NoValue { name } => {
-                write!(f, "the label {name:?} of the path has no value: expected /<label>/<value> behind the job")
+                write!(f, "the label {name:?} of the path has no value: expected /<label>/<value> after the job")
             }
             Self::Name { name, error } => write!(f, "the label {name:?} of the path: {error}"),
             Self::Collision { name } => write!(f, "two labels of the path become one name, {name:?}"),

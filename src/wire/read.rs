@@ -63,7 +63,7 @@ pub enum Operator {
 /// Why the body of a read request cannot be decoded.
 #[derive(Clone, PartialEq, Debug)]
 pub enum ReadRequestError {
-    /// The body is no snappy block.
+    /// The body is not a snappy block.
     Snappy(snap::Error),
     /// The message has this many bytes.
     TooLong { bytes: usize },
@@ -187,11 +187,11 @@ impl From<ProtobufError> for ReadRequestError {
 impl fmt::Display for ReadRequestError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Snappy(error) => write!(f, "the body is no snappy block: {error}"),
+            Self::Snappy(error) => write!(f, "the body is not a snappy block: {error}"),
             Self::TooLong { bytes } => {
                 write!(f, "the read request has {bytes} bytes; expected at most {MAX_READ_REQUEST_BYTES}")
             }
-            Self::Protobuf(error) => write!(f, "the body is no prometheus.ReadRequest: {error}"),
+            Self::Protobuf(error) => write!(f, "the body is not a prometheus.ReadRequest: {error}"),
             Self::TooMany => {
                 write!(
                     f,

@@ -127,7 +127,7 @@ def test_says_what_a_name_means_that_no_typed_series_has(file):
 
 @pytest.mark.parametrize("arguments, expected", [
     (["list", "x{", "--state", "FILE"], "at character 3: expected a label name"),
-    (["list", "{}", "--state", "FILE"], "at least one matcher must not take the empty string"),
+    (["list", "{}", "--state", "FILE"], "at least one matcher must not match the empty string"),
     (["list"], "expected --state FILE, --table NAME, or STATE_TABLE"),
     (["delete", "--state", "FILE"], "SELECTOR"),
     (["delete", "x", "--json", "--state", "FILE"], "--yes"),

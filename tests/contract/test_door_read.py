@@ -282,8 +282,8 @@ def test_leaves_out_native_histograms(door, query_api):
 
 
 @pytest.mark.parametrize("body, headers, status, text", [
-    (b"", {}, 400, "no snappy block"), (b"not a block", {}, 400, "no snappy block"),
-    (remote_write.snappy_block_encode(b"\x0a\x05"), {}, 400, "no prometheus.ReadRequest"),
+    (b"", {}, 400, "not a snappy block"), (b"not a block", {}, 400, "not a snappy block"),
+    (remote_write.snappy_block_encode(b"\x0a\x05"), {}, 400, "not a prometheus.ReadRequest"),
     (request((0, 1, [(EQUAL, "", "x")])), {}, 400, "no label name"), (request((0, 1, [(7, "a", "x")])), {}, 400, "expected 0 to 3"),
     (request(), {"Content_Encoding": "gzip"}, 415, "expected snappy"),
     (remote_write.snappy_block_encode(bytes(1_100_000)), {}, 413, "expected at most"),

@@ -148,8 +148,8 @@ def test_a_body_that_is_too_large_is_judged_behind_path_method_and_encoding(gate
 
 
 def test_the_sentence_about_an_expiry_says_where_it_stands(gateway):
-    assert gateway.put("/metrics/job/x", "a 1\n", **{"X-Push-TTL": "soon"}).text.startswith('the header X-Push-TTL: "soon" is no duration')
-    assert gateway.put("/ttl/soon/metrics/job/x", "a 1\n").text.startswith('/ttl/ in front of the path: "soon" is no duration')
+    assert gateway.put("/metrics/job/x", "a 1\n", **{"X-Push-TTL": "soon"}).text.startswith('the header X-Push-TTL: "soon" is not a duration')
+    assert gateway.put("/ttl/soon/metrics/job/x", "a 1\n").text.startswith('/ttl/ in front of the path: "soon" is not a duration')
 
 
 @pytest.mark.parametrize("ttl", ["", "1M", "1.5h", "1h30m", "-1s", "99999999999999999999d", "1 m", "%2015m"])

@@ -132,7 +132,7 @@ impl fmt::Display for SendError {
             Self::Call(CallError::Transport(error)) => error.fmt(f),
             Self::Call(CallError::Service(error)) => write!(f, "SQS answered {error}"),
             Self::Call(CallError::Unreadable) => f.write_str("the answer does not have the form of SQS"),
-            Self::OtherDigest => f.write_str("SQS confirmed another message"),
+            Self::OtherDigest => f.write_str("SQS confirmed the digest of another message"),
         }
     }
 }

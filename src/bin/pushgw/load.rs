@@ -30,10 +30,10 @@ use url::Url;
 /// Send events of simulated devices at a steady rate, and report which samples arrived, and how late.
 ///
 /// Without a target the events go through the function's code in this process to a workspace in this process. It
-/// applies AMP's rules, and `load` reads it at the end. With --remote-write-url they go to a receiver (unsigned,
+/// applies AMP's rules, and `load` reads it at the end. With --remote-write-url events go to a receiver (unsigned,
 /// unless REMOTE_WRITE_AUTH=sigv4 is set), with --endpoint-url to a function (such as `pushgw serve`), with
-/// --queue-url to a queue. For these the report counts the acknowledged samples, or with --query-url the samples that
-/// Prometheus has. A queue acknowledges nothing.
+/// --queue-url to a queue. With these targets the report counts the acknowledged samples, or with --query-url the
+/// samples that Prometheus has. A queue acknowledges no samples.
 ///
 /// Series have the name load_metric_<n> and the labels deviceId and load_seed. --seed decides names, values, and
 /// which events are broken. The function rejects broken events, each for one of five reasons; on a queue they become

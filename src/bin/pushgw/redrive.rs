@@ -31,36 +31,37 @@ use url::Url;
 /// Without --to and --to-file nothing changes: every dead letter is still on the queue afterwards, with a receive
 /// count that is one higher. With them select dead letters by --all or --reason.
 ///
-/// There are four kinds of dead letters. The function adds its reason. SQS moves messages after maxReceiveCount,
-/// without a reason: max_receives. Records of Lambda's on-failure destination have the function's error type, or else
-/// delivery_failed. The error action of an IoT rule sends iot_action_failed. It has the device's message, not the
-/// event that the rule makes, so it can only go to a file.
+/// Four services make dead letters. The gateway gives its reason. SQS moves messages after maxReceiveCount, without a
+/// reason: they have max_receives here. Records of Lambda's on-failure destination have the function's error type, or
+/// else delivery_failed. Messages of the error action of an IoT rule have iot_action_failed. Such a message is the
+/// device's, not the event that the rule makes, so it can only go to a file.
 ///
 /// --to sends the original body, with the message attribute sent_timestamp, so that events without a time keep
-/// theirs. If typed metrics of a dead letter are already counted, it keeps the attributes counted and
-/// source_message_id, so that they do not count twice. If not, it is sent as a new message, without sent_timestamp,
-/// unless a plain event in it needs that. On a FIFO queue it is sent in its group (else `rejected`).
+/// theirs. If typed metrics of a dead letter are already counted, its message keeps the attributes counted and
+/// source_message_id. So the gateway does not count them twice. A dead letter with other typed metrics is sent
+/// as a new message, without sent_timestamp, unless a plain event in it needs that. On a FIFO queue a message is sent
+/// in the group of its dead letter, else in the group `rejected`.
 ///
 /// --to does not send events that are older than MAX_SAMPLE_AGE (from the environment, default 1h), because the
 /// gateway would reject them again. Neither --to nor --to-file takes dead letters with maybe_stored. The options
 /// --include-too-old and --include-maybe-stored change this.
 ///
 /// --to-file writes one line for each dead letter: the body if it is JSON, else the body as a JSON string. A line has
-/// no sent_timestamp. With --to and --to-file the file takes those that cannot go to the queue (too old, no event).
-/// A line has no source_message_id, so typed metrics that are already counted would count twice. The report says how
-/// many lines may have some. Remove them before you send the file.
+/// no sent_timestamp. With both --to and --to-file the file gets only dead letters that cannot go to the queue
+/// (too old, no event). A line has no source_message_id, so typed metrics that are already counted would count twice.
+/// The report says how many lines may have some. Remove these metrics before you send the file.
 ///
 /// A dead letter is deleted only after it was written. Ctrl-C and SIGTERM end the program after the batch in flight,
 /// and nothing is lost. You can run it again at any time. If a run was killed before it deleted a dead letter, or an
-/// answer of SQS was lost, the next run may write it twice. A FIFO queue drops the second copy within five minutes.
+/// answer of SQS was lost, the next run may write it again. A FIFO queue drops the second copy within five minutes.
 /// After a killed run, dead letters that it had received stay hidden until --hide is over. On a FIFO dead-letter
-/// queue a dead letter that stays hides the later ones of its group.
+/// queue a dead letter that stays also hides the later ones of its group.
 ///
 /// Needs sqs:ReceiveMessage, sqs:ChangeMessageVisibility, sqs:GetQueueAttributes and sqs:DeleteMessage on the
-/// dead-letter queue, and sqs:SendMessage and sqs:GetQueueAttributes on the queue of --to. If the URL of a queue is
-/// not of AWS, calls go to the host in it, unless AWS_ENDPOINT_URL_SQS is set.
+/// dead-letter queue, and sqs:SendMessage and sqs:GetQueueAttributes on the queue of --to. If a queue is not at
+/// AWS, calls go to the host in its URL, unless AWS_ENDPOINT_URL_SQS is set.
 ///
-/// Exit code 1 if something failed, was stopped, or was selected and stays; 2 for wrong usage or settings.
+/// Exit code 1 if something failed, the run was stopped, or a selected dead letter stays; 2 for wrong usage or settings.
 #[derive(clap::Args, Debug)]
 #[command(group = clap::ArgGroup::new("which").args(["reason", "all"]).requires("where_to"))]
 #[command(group = clap::ArgGroup::new("where_to").args(["to", "to_file"]).multiple(true).requires("which"))]

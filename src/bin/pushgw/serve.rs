@@ -49,9 +49,9 @@ use tracing_subscriber::filter::LevelFilter;
 /// after one and after two seconds.
 ///
 /// The queue: `serve` polls it as Lambda's event source mapping with ReportBatchItemFailures does. It gathers
-/// messages into batches. It deletes messages that are stored or dead-lettered; the others come again after the
-/// queue's visibility timeout. So do messages that it has received, but not given to the function, when it ends. A
-/// FIFO group has one batch in flight at a time. If the queue is not at AWS, `serve` calls the host in its URL,
+/// messages into batches. It deletes messages that are stored or dead-lettered. The others come again after the
+/// queue's visibility timeout, and so do messages that the function has not got when `serve` ends. A FIFO group has
+/// one batch in flight at a time. If the queue is not at AWS, `serve` calls the host in its URL,
 /// unless AWS_ENDPOINT_URL_SQS names another.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Arguments {
@@ -156,7 +156,7 @@ fn warn_if_reachable(address: SocketAddr) {
 async fn listen(option: &str, address: SocketAddr) -> Result<(TcpListener, SocketAddr), CommandError> {
     let listener = TcpListener::bind(address).await.map_err(|error| {
         CommandError::failed(format!(
-            "cannot listen on {address}: {error}; another address is given with {option}, port 0 is any free one"
+            "cannot listen on {address}: {error}; give another address with {option}; port 0 takes any free port"
         ))
     })?;
     let address = listener.local_addr().map_err(CommandError::failed)?;

@@ -37,9 +37,9 @@ impl fmt::Display for BatchFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::FunctionError(error) => write!(f, "{}: {}", error.error_type, error.error_message),
-            Self::NoPartialBatchResponse(error) => write!(f, "the answer is no partial batch response: {error}"),
+            Self::NoPartialBatchResponse(error) => write!(f, "the answer is not a partial batch response: {error}"),
             Self::UnknownMessage(id) => {
-                write!(f, "the answer names {id:?} in batchItemFailures, which is no message of the batch")
+                write!(f, "the answer names {id:?} in batchItemFailures, but the batch has no such message")
             }
         }
     }

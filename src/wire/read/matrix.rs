@@ -230,12 +230,12 @@ impl<'de> Visitor<'de> for Values<'_, '_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
         while let Some((seconds, text)) = seq.next_element::<(f64, Text<'_>)>()? {
-            let time = timestamp(seconds).ok_or_else(|| A::Error::custom(format!("{seconds} is no time")))?;
+            let time = timestamp(seconds).ok_or_else(|| A::Error::custom(format!("{seconds} is not a time")))?;
             if self.0.range.contains(time) {
                 // Rust takes "+Inf" and "NaN", too.
                 let value = text.0.parse().map_err(|_| {
                     let excerpt: String = text.0.chars().take(MAX_EXCERPT_CHARS).collect();
-                    A::Error::custom(format!("{excerpt:?} is no value"))
+                    A::Error::custom(format!("{excerpt:?} is not a value"))
                 })?;
                 let claimed = self.0.response.claim_sample(time);
                 self.0.fits(claimed)?;

@@ -302,7 +302,7 @@ impl fmt::Display for SelectorError {
                 write!(f, "the expression of the matcher at character {at} cannot be used: {cause}")
             }
             SelectorProblem::TakesEverything => {
-                f.write_str("at least one matcher must not take the empty string, such as __name__=~\".+\"")
+                f.write_str("at least one matcher must not match the empty string, such as __name__=~\".+\"")
             }
         }
     }
@@ -349,7 +349,7 @@ mod tests {
     fn names_the_character_of_what_is_wrong() {
         let table = [
             ("", "at character 1: expected a metric name or {"),
-            ("{}", "at least one matcher must not take the empty string"),
+            ("{}", "at least one matcher must not match the empty string"),
             (r#"{a=""}"#, "at least one matcher"),
             (r#"{a!="x",b=~".*"}"#, "at least one matcher"),
             ("x{a}", "at character 4: expected one of = != =~ !~"),

@@ -77,10 +77,10 @@ fn rejects_what_is_no_read_request_and_says_why() {
     let queries = proto::ReadRequest { queries: vec![proto::Query::default(); MAX_READ_QUERIES + 1] };
     let half = message(vec![LabelMatcher::default(); MAX_READ_MATCHERS / 2 + 1]).queries.remove(0);
     let table = [
-        (Vec::new(), "no snappy block"),
-        (b"{}".to_vec(), "no snappy block"),
-        (protobuf(b"\x0a\x05"), "no prometheus.ReadRequest"),
-        (protobuf(b"\x0a\x05\x1a\x03\x12\x01\xff"), "no prometheus.ReadRequest"),
+        (Vec::new(), "not a snappy block"),
+        (b"{}".to_vec(), "not a snappy block"),
+        (protobuf(b"\x0a\x05"), "not a prometheus.ReadRequest"),
+        (protobuf(b"\x0a\x05\x1a\x03\x12\x01\xff"), "not a prometheus.ReadRequest"),
         (protobuf(&vec![0; MAX_READ_REQUEST_BYTES + 1]), "expected at most"),
         (block(&queries), "expected at most 100 queries"),
         (block(&message(vec![label_matcher(0); MAX_READ_MATCHERS + 1])), "with 10000 matchers"),
@@ -236,8 +236,8 @@ fn rejects_an_answer_that_is_no_matrix_and_says_why() {
         (matrix("[]"), "expected a series"),
         (matrix("").replace('}', ""), "EOF"),
         (matrix("") + "x", "trailing characters"),
-        (series(r#"[[12,"one"]]"#), r#""one" is no value"#),
-        (series(r#"[[1e300,"1"]]"#), "is no time"),
+        (series(r#"[[12,"one"]]"#), r#""one" is not a value"#),
+        (series(r#"[[1e300,"1"]]"#), "is not a time"),
         (series(r#"[["12","1"]]"#), "expected f64"),
         (series("[[12,1]]"), "expected a string"),
         (series(r#"[[12,"1",2]]"#), "trailing"),

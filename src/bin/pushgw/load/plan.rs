@@ -16,22 +16,22 @@ pub(super) struct Plan {
     /// Events a second.
     #[arg(long, value_name = "NUMBER", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=50_000))]
     pub(super) rate: u32,
-    /// For how long, in seconds. Default: 10.
+    /// How long to send, in seconds. Default: 10.
     #[arg(long, value_name = "SECONDS", conflicts_with = "count", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(super) duration: Option<u64>,
-    /// How many events, instead of for how long.
+    /// How many events to send, instead of --duration.
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..=2_000_000))]
     pub(super) count: Option<u64>,
     /// How many devices take turns. Each has its own series.
     #[arg(long, value_name = "NUMBER", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(super) devices: u32,
-    /// Metrics of each event.
+    /// How many metrics each event has.
     #[arg(long, value_name = "NUMBER", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(super) metrics: u32,
     /// The share of events that are broken, from 0 to 1.
     #[arg(long, value_name = "SHARE", default_value = "0", value_parser = share)]
     pub(super) broken: u64,
-    /// How many events of one device group are one message, an array.
+    /// How many events go into one message, as an array.
     #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = RangedU64ValueParser::<usize>::new().range(1..=500))]
     pub(super) events_per_message: usize,
     /// The seed of names, of values, and of the choice of broken events.
@@ -45,15 +45,15 @@ impl Plan {
         let samples = count * u64::from(metrics);
         if samples > MAX_SAMPLES {
             return Err(CommandError::usage(format!(
-                "{count} events of {metrics} metrics are {samples} samples; at most {MAX_SAMPLES} are kept in mind until \
-                 they are found: expected less of --rate, --duration, --count or --metrics"
+                "{count} events of {metrics} metrics are {samples} samples; `load` can look for at most \
+                 {MAX_SAMPLES}: expected less of --rate, --duration, --count or --metrics"
             )));
         }
         let times = u64::from(devices) * 1_000;
         if u64::from(rate) > times {
             return Err(CommandError::usage(format!(
-                "--rate {rate}: {devices} devices have no more than {times} times of their own in a second, one each \
-                 millisecond; expected more --devices"
+                "--rate {rate}: {devices} devices can send at most {times} events a second, each one in a millisecond; \
+                 expected more --devices"
             )));
         }
         Ok(())

@@ -20,7 +20,7 @@ use url::Url;
 const TRIES: u32 = 4;
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One for each worker, or one for all: on a FIFO queue each worker has a group, so that its messages stay in order.
+/// One target for each worker, or one for all. On a FIFO queue each worker has a group, so that its messages stay in order.
 pub(super) struct Target(Vec<target::Target>);
 
 impl Target {
@@ -78,7 +78,7 @@ pub(super) fn payload(events: &[PlannedEvent]) -> String {
 fn told(outcome: Outcome) -> EventOutcome {
     match outcome {
         Outcome::Stored => EventOutcome::Stored,
-        Outcome::Sent => EventOutcome::Failed("its answer is no report of this function".to_owned()),
+        Outcome::Sent => EventOutcome::Failed("its answer is not a report of this function".to_owned()),
         Outcome::Rejected { reason, .. } => EventOutcome::Rejected(reason),
         Outcome::Failed(error_text) | Outcome::Unsent { error_text, .. } => EventOutcome::Failed(error_text),
     }

@@ -52,7 +52,7 @@ fn of_status(asked: &Asked<'_>, answer: &Answer) -> String {
                 /workspaces/<workspace id>/api/v1/remote_write; Prometheus at /api/v1/write, when started with \
                 --web.enable-remote-write-receiver"
         }
-        300..=399 => "it redirects, which is never followed: give the URL that it redirects to",
+        300..=399 => "it redirects, and the gateway follows no redirects: give the URL that it redirects to",
         400 | 415 | 422 => "it was reached, but does not take an empty write of remote write 1.0",
         429 => "it was reached, and has too many requests at the moment: try again",
         500..=599 => "it was reached, but failed: try again later",
@@ -77,7 +77,7 @@ fn of_403(asked: &Asked<'_>, text: &str) -> String {
         &format!("the credentials are not known or have expired: {CREDENTIALS}")
     } else if has(&["signature"]) {
         &format!(
-            "the signature does not fit: the secret key is another than the key's own, or a proxy changes the request; {CREDENTIALS}"
+            "the signature does not fit: the secret key belongs to another access key, or a proxy changes the request; {CREDENTIALS}"
         )
     } else {
         &format!("the signature was refused or the permission is missing: check credentials and region; {PERMISSION}")
@@ -95,7 +95,7 @@ fn of_network(asked: &Asked<'_>, cause: &str) -> String {
     let has = |parts: &[&str]| parts.iter().any(|part| cause.contains(part));
     if has(&["dns", "lookup", "resolve", "name or service"]) {
         let hint = if is_amp(asked) { "; is the region in it right?" } else { "" };
-        return format!("there is no host of that name, or no name service here{hint}");
+        return format!("there is no host of that name, or no DNS here{hint}");
     }
     if has(&["refused"]) {
         return "nothing listens at that address and port".to_owned();

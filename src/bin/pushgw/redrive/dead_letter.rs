@@ -126,7 +126,7 @@ impl DeadLetter {
         Self {
             reason: "max_receives".to_owned(),
             detail: format!(
-                "moved by the queue{source} after its maxReceiveCount; why is in the log lines of the function for \
+                "moved by the queue{source} after its maxReceiveCount; the log of the function has the causes, for \
                  message {}",
                 received.message_id
             ),

@@ -19,7 +19,7 @@ impl JsonLines {
     pub(super) fn open(path: &Path) -> Result<Self, CommandError> {
         if path == Path::new("-") {
             return Err(CommandError::usage(
-                "--to-file: standard output is no file that keeps messages; expected a path".to_owned(),
+                "--to-file: standard output does not keep messages; expected the path of a file".to_owned(),
             ));
         }
         let opened = Self::opened(path);

@@ -23,7 +23,7 @@ const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 /// The first line has the name of the target.
 const MAX_LINE_BYTES: u64 = 64 << 10;
 
-const NO_PROGRESS: &str = "it is no progress of `send`";
+const NO_PROGRESS: &str = "it is not a progress file of `send`";
 
 /// The outcome of a message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,8 +135,8 @@ impl fmt::Display for LineError {
         match self {
             Self::NoHeader(error) => write!(f, "{NO_PROGRESS}: {error}"),
             Self::OtherEvents => f.write_str("it belongs to other events"),
-            Self::OtherTarget { own, found } => write!(f, "it belongs to a sending to {found}, not to {own}"),
-            Self::NoLine(line) => write!(f, "{line:?} is no line of a progress of `send`"),
+            Self::OtherTarget { own, found } => write!(f, "it belongs to a run that sends to {found}, not to {own}"),
+            Self::NoLine(line) => write!(f, "{line:?} is not a line of a progress file of `send`"),
         }
     }
 }

@@ -54,7 +54,7 @@ pub(super) async fn prepare(arguments: &Arguments, timeout: Duration) -> Result<
     let settings = settings(arguments, queue.is_fifo(), timeout)?;
     let attributes = queue.attributes().await.map_err(|error| {
         CommandError::failed(format!(
-            "{url} does not tell its attributes: {error}; expected the URL of an SQS queue, and permission for \
+            "the attributes of {url} cannot be read: {error}; expected the URL of an SQS queue, and permission for \
              sqs:GetQueueAttributes, sqs:ReceiveMessage and sqs:DeleteMessage"
         ))
     })?;

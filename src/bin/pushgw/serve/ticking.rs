@@ -103,7 +103,7 @@ pub(super) fn open(arguments: &Arguments, settings: &StateSettings) -> Result<Ke
     let open = |path| LocalTable::open(path).map_err(CommandError::failed);
     Ok(match (state, &settings.table) {
         (Some(Place::None), _) if tick.is_some() => {
-            return Err(CommandError::usage("--tick needs a state, and --state none says that there is none"));
+            return Err(CommandError::usage("--tick needs a state, and with --state none there is none"));
         }
         (Some(Place::None), _) => Kept { table: Table::None, period: None },
         (Some(Place::File(path)), _) => Kept { table: Table::File(open(Some(path))?, path.clone()), period },

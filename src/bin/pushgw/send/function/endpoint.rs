@@ -29,13 +29,13 @@ impl Endpoint {
         let missing = || CommandError::usage(format!("--function-name {name}: no region to sign for; {expected}"));
         let region = region.ok_or_else(missing)?;
         if !is_region(&region) {
-            return Err(CommandError::usage(format!("{region:?} is no region; expected one such as eu-west-1")));
+            return Err(CommandError::usage(format!("{region:?} is not a region; expected one such as eu-west-1")));
         }
         let endpoint = match (endpoint, get(["AWS_ENDPOINT_URL_LAMBDA", "AWS_ENDPOINT_URL"])) {
             (Some(endpoint), _) => endpoint,
             (None, Some((variable, value))) => {
                 let unusable =
-                    |error| format!("{variable}: {value:?} is no URL ({error}); expected http://127.0.0.1:9001");
+                    |error| format!("{variable}: {value:?} is not a URL ({error}); expected http://127.0.0.1:9001");
                 value.parse().map_err(|error: url::ParseError| CommandError::usage(unusable(error)))?
             }
             (None, None) => {
@@ -49,7 +49,7 @@ impl Endpoint {
 }
 
 fn invocations(endpoint: &Url, name: &str) -> Result<Url, CommandError> {
-    let unusable = |what: String| CommandError::usage(format!("{endpoint} is no endpoint of Lambda: {what}"));
+    let unusable = |what: String| CommandError::usage(format!("{endpoint} is not an endpoint of Lambda: {what}"));
     if !matches!(endpoint.scheme(), "http" | "https") {
         return Err(unusable("expected http or https".to_owned()));
     }
