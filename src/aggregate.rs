@@ -205,7 +205,7 @@ impl Aggregate {
                 Applied::BucketConflict
             }
             (Self::Native(native), Self::Histogram(other)) => {
-                // Values above the last bound have no other: `histogram_quantile` takes this one, too.
+                // Values above the last bound have no upper bound. `histogram_quantile` takes the last one for them, too.
                 let last = other.bounds().last().copied().unwrap_or(0.0);
                 other.for_each_bucket(|bound, count| native.add(if bound.is_finite() { bound } else { last }, count));
                 native.add_sum(other.sum());

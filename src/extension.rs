@@ -1,4 +1,4 @@
-//! The Lambda extension: a layer that sends the telemetry of any function, and its own metrics, to the gateway.
+//! The Lambda extension: a layer that sends the telemetry of any function, and the function's own metrics, to the gateway.
 //!
 //! ```text
 //! Telemetry API, StatsD, POST /events -> listeners -> Buffer -> Dispatcher -> the gateway's queue, or a Pushgateway
@@ -7,10 +7,10 @@
 //!
 //! * A failing destination never makes an invocation fail or take longer. A dispatch runs beside the function. It ends at
 //!   most `DISPATCH_TIMEOUT` after the function has answered, and before the deadline of the invocation.
-//! * With wrong settings, or after a panic, it writes one line of log, and still asks for events. Lambda restarts a
-//!   function whose extension exits.
+//! * With wrong settings, or after a panic, the extension logs one line, and still asks for events. If it exited, Lambda would
+//!   restart the function.
 //! * While the extension asks for the next event, Lambda may freeze the environment for any time, or kill it.
-//! * SIGTERM is as SHUTDOWN: the extension dispatches what it has within two seconds, and exits with 0.
+//! * After SHUTDOWN or SIGTERM the extension dispatches within two seconds what it has, and exits with 0.
 //!
 //! To deploy it, put the program `amp-push-extension` (`--no-default-features --features extension`, profile `lambda`) into
 //! a layer as `extensions/amp-push-extension`, with mode 755. Its settings are variables of the function

@@ -36,7 +36,7 @@ pub struct Folded {
     /// Events that are owed or dropped, by reason.
     pub type_conflicts: u64,
     pub series_limit: u64,
-    /// Such events that are dropped, because too many are owed.
+    /// Events that are lost, because too many are owed already.
     pub dropped: [u64; OwedReason::ALL.len()],
     /// If a series was refused for [`FoldRules::max_series`]: the family that grew most in this tick.
     pub grew_most: Option<String>,

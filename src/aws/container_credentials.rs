@@ -37,7 +37,7 @@ pub struct FunctionCredentials {
     last: Mutex<Option<Credentials>>,
 }
 
-/// Why the endpoint gave no credentials. The text has nothing of them.
+/// Why the endpoint gave no credentials. The text contains no part of a credential.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ContainerError {
     /// URL or token cannot be sent.

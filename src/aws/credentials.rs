@@ -27,7 +27,7 @@ pub enum CredentialsSource {
     Wrong(Vec<&'static str>),
     /// From the environment; Lambda never changes them during the life of an execution environment.
     Fixed(Credentials),
-    /// Profile, web identity, container, instance; for the function container alone. Found when first needed.
+    /// Profile, web identity, container, instance. The function has only the container. Found when first needed.
     Elsewhere(Box<Elsewhere>),
 }
 

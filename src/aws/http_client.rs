@@ -178,7 +178,7 @@ async fn read(
 
 fn transport_error(error: reqwest::Error) -> TransportError {
     let is_connect = error.is_connect();
-    // One that runs out while it connects is both, and has sent nothing.
+    // A timeout during the connect has sent nothing, so it is an error of the connect.
     if error.is_timeout() && !is_connect {
         return TransportError::Timeout;
     }

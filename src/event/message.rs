@@ -17,7 +17,7 @@ use std::borrow::Cow;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// One event or several: it decides which answer a direct caller gets.
+/// One event or several. This decides which answer a direct caller gets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shape {
     /// One event, or a message that is not readable.

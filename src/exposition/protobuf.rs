@@ -446,7 +446,7 @@ fn bucket(mut fields: Message<'_>) -> Result<(f64, f64), Problem> {
     Ok((bound, float_or(float, count)))
 }
 
-/// These numbers of types differ from those of remote write.
+/// In this format types have other numbers than in remote write.
 fn metric_type(number: u32) -> Result<MetricType, Problem> {
     match number {
         0 => Ok(MetricType::Counter),

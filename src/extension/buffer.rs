@@ -239,7 +239,7 @@ impl Buffer {
             outcome: None,
             count: dropped,
         };
-        // These have room once the others are taken.
+        // The extension's own counters have room after all others are taken.
         let mut series = inner.pending.take();
         for own in own.iter().chain([&lost]).filter(|own| own.count > 0) {
             if let Some(metric) = self.own_counter(*own, now) {

@@ -2,7 +2,7 @@
 //!
 //! * The API keeps its connection. The environment may be frozen between two deliveries for any time, so a connection is never closed
 //!   because nothing comes. Otherwise it would be closed when the environment goes on, and the first delivery would be lost.
-//! * Each delivery is answered with 200: it would be no better the next time.
+//! * Each delivery is answered with 200, even if it cannot be read: it would be the same at the next try.
 //! * hyper's server takes 11,000 instructions more for a delivery (`tests/speed/README.md`).
 
 use super::buffer::Buffer;

@@ -117,7 +117,7 @@ impl Groups {
             let body = match found.as_ref().map(|item| unpack(&item.body)) {
                 None => None,
                 Some(Ok(body)) => Some(body),
-                // These need nothing of what is there.
+                // Such a change replaces the whole group, so nobody needs the damaged one.
                 Some(Err(BlobError::Damaged(_))) if change.replaces_all() => None,
                 Some(Err(error)) => return Err(GroupsError::Blob(error)),
             };

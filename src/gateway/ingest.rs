@@ -155,7 +155,7 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
         let answer_deadline = answer_deadline(batch, ledger.len());
         let messages = ledger.first_events();
         let send_deadline = self.send_deadline(batch.trigger, answer_deadline);
-        // Neither waits for the other, and neither is left out because of the other.
+        // Both are written at the same time, each even if the other fails.
         let (written, journalled) = tokio::join!(
             self.writer.write(&table, &messages, batch.request_id, send_deadline),
             journal::write(journal, send_deadline),

@@ -146,7 +146,7 @@ impl<T: Transport, D> Gateway<T, D> {
         }
         done.summary.stages.merge += watch.lap();
         let messages = [ItemId(0)];
-        // Neither waits for the other, and neither is left out because of the other.
+        // Both are written at the same time, each even if the other fails.
         let (written, journalled) = tokio::join!(
             self.writer.write(&table, &messages, request.request_id, request.deadline),
             journal::write(journal, request.deadline),

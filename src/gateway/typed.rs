@@ -155,7 +155,7 @@ impl TypedSeries {
         let mut families = Vec::new();
         for (position, shard) in self.shards.iter().enumerate() {
             let own = all.iter().filter(|(of, _)| *of == position).map(|(_, series)| *series);
-            // So few series are within the bound.
+            // These series are few, so they need no bound.
             families.extend(shard.families(own, self.window, &mut { usize::MAX }).unwrap_or_default());
         }
         families

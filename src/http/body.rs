@@ -1,7 +1,7 @@
 //! Unpacks the body of a request.
 //!
-//! Fronts change bodies. A REST API may unpack a body and leave the header. A front that takes the body for text replaces
-//! bytes. So the first bytes decide; the header only says which encodings are possible.
+//! Fronts change bodies. A REST API may unpack a body and leave the header. A front that takes a binary body for text
+//! replaces bytes of it. So the first bytes decide if a body is packed; the header only says which encodings are possible.
 
 use crate::limits::{MAX_EXCERPT_CHARS, MAX_UNPACKED_BYTES};
 use flate2::bufread::GzDecoder;

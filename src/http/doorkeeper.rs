@@ -95,7 +95,7 @@ impl<T: Transport> Doorkeeper<T> {
             Rule::Known(credentials) => has(credentials),
             Rule::Secret(fetched) => {
                 let secret = &fetched.secret;
-                // Others wait for a fetch, and then see what it brought.
+                // Other requests wait for a fetch, and then use its result.
                 let mut cache = fetched.cache.lock().await;
                 let now = Instant::now();
                 if cache.is_to_be_fetched(now) {

@@ -1,4 +1,4 @@
-//! Texts that are made while a request is translated, and live as long as its samples. To copy a label then copies no text.
+//! Texts that are made while a request is translated, and live as long as its samples. So a copy of a label copies no text.
 
 use std::borrow::Cow;
 use std::sync::OnceLock;

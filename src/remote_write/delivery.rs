@@ -79,7 +79,7 @@ struct Refused {
     refusal: u32,
     /// The receiver refused it as it refuses a stored sample that is sent again.
     like_stored: bool,
-    /// It refused so a sample that an earlier request may have stored.
+    /// The same, and an earlier request may have stored the sample.
     maybe_stored: bool,
 }
 

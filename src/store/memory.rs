@@ -10,7 +10,7 @@ use std::time::Duration;
 
 type Items = BTreeMap<Key, Item>;
 
-/// It holds as much as is put into it.
+/// Its size has no limit.
 #[derive(Default)]
 pub struct MemoryStore {
     items: Mutex<Items>,

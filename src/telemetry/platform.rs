@@ -1,8 +1,8 @@
 //! Makes typed metrics of the function from records.
 //!
 //! * No label has the id of a request or an environment. So the metrics of all environments add up to one series.
-//! * An invocation counts once, by `runtimeDone` or by `report`, whichever comes first. Its spans count once, too: they are
-//!   in either record.
+//! * An invocation counts once, by `runtimeDone` or by `report`, whichever comes first. Its spans count once, too, because
+//!   both records may have them.
 
 use super::pending::{Pending, Place};
 use super::record::{Record, Span, SpanKind, Status};

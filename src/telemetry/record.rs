@@ -1,7 +1,8 @@
 //! Parses the body of one delivery into records.
 //!
 //! AWS adds types and fields, and not every environment sends every field. So every field may be missing, null or of
-//! another type. Then the record is read without it. If a field cannot be read at all, such as `1e999`, only the type is.
+//! another type. Then the record is read without it. If a field cannot be parsed at all, such as `1e999`, only the record's
+//! type is read.
 
 use super::lenient::{Lenient, OfJson, object};
 use serde::Deserialize;

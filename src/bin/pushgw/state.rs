@@ -102,7 +102,7 @@ async fn list(arguments: &ListArguments) -> Result<ExitCode, CommandError> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Says what the name of a selector may mean that takes nothing.
+/// Says what the name in a selector that finds nothing may mean.
 fn note_hint(hint: Option<&Hint>) {
     match hint {
         None => {}

@@ -1,7 +1,7 @@
 //! Judges a push: first each series by itself, then the series among each other.
 //!
-//! The parser found series that stand twice. But names are translated, and labels of the path take the place of the body's: so others may
-//! become one.
+//! The parser has found series that are in the body twice. Here more series may become one, because names are translated, and labels of
+//! the path replace those of the body.
 
 use super::{Push, PushError, taken};
 use crate::event::Rules;

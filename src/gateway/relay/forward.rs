@@ -1,4 +1,4 @@
-//! Sends a request of 1.0 as it came, if 1.0 is sent. Only if the receiver refuses it does somebody have to know its samples one by one.
+//! Sends a request of 1.0 as it came, if 1.0 is sent. If the receiver refuses it, the relay takes it apart.
 
 use super::{Counts, Relay, RelayResult, Relayed};
 use crate::aws::Transport;

@@ -28,7 +28,7 @@ pub enum TickError {
     Missing(&'static str),
     /// The time ran out before the commit, or in a call of the table.
     OutOfTime,
-    /// Others changed the state each time.
+    /// Others changed the state at each try.
     Conflicts,
     /// The tick is committed, and not everything was sent.
     NotSent(String),

@@ -65,7 +65,7 @@ fn arrays<'e>(events: impl Iterator<Item = &'e OwedEvent>) -> Vec<Vec<&'e OwedEv
         }
         bytes += len;
         if count >= MAX_EVENTS {
-            // This array is not whole.
+            // The last array is not whole.
             arrays.pop();
             break;
         }

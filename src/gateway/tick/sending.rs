@@ -44,10 +44,10 @@ const MAX_BISECTION: u64 = 50;
 /// A series that was refused in so many consecutive ticks is sent alone.
 const REFUSED_TICKS: u32 = 3;
 
-/// It is tried again after this.
+/// A refused series is tried again after this time.
 const REFUSED_FOR_MS: i64 = 3_600_000;
 
-/// Such series that one tick tries: of its typed series, and of its groups.
+/// Refused series that one tick tries: so many typed ones, and so many of groups.
 const MAX_ALONE: usize = 10;
 
 /// Refused series that are remembered.

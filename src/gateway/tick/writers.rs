@@ -1,5 +1,4 @@
-//! Finds the one writer of each series. Typed series win over groups, and the youngest push over older ones (state.md,
-//! ruling 17).
+//! Finds the one writer of each series. Typed series win over groups, and the newest push over older ones.
 //!
 //! The series of the groups of all shards come first. Then each shard marks those that its typed series expose. After that it
 //! is known for each series of a group whether the group writes it.

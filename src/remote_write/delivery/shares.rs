@@ -1,4 +1,4 @@
-//! Fair shares of the requests of an invocation: one message with many culprits must not use up those of the others.
+//! Fair shares of the requests of an invocation: one message with many culprits must not use up the requests of the others.
 
 use crate::limits::MAX_REQUESTS;
 use crate::model::ItemId;

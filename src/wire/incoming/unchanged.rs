@@ -1,5 +1,5 @@
-//! Finds the requests of 1.0 that can be sent on as they came: most senders send no others. Nothing of them needs to be built or packed
-//! again.
+//! Finds the requests of 1.0 that can be sent on as they came. Most senders send only such requests. The gateway need not build or pack
+//! them again.
 //!
 //! Such a request holds what the gateway itself would write:
 //!

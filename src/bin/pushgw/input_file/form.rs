@@ -20,7 +20,7 @@ impl Form {
             let is_lines = parsed.is_err() && has_json_lines(beginning);
             return Some(if is_lines { Self::Lines } else { Self::Text });
         }
-        // One JSON text can still become of it.
+        // It can still be the beginning of one JSON text.
         if parsed.map_or_else(|error| error.is_eof(), |_| true) {
             return None;
         }

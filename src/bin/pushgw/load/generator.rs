@@ -27,7 +27,7 @@ pub(crate) struct Metric {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Literal {
     Integer,
-    /// It has so many decimal places.
+    /// A number with so many decimal places.
     Number(u32),
     DecimalString(u32),
 }

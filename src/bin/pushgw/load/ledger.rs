@@ -106,7 +106,7 @@ impl Ledger {
         all_known
     }
 
-    /// Notes all that a workspace holds which nobody else writes to.
+    /// Notes everything in a workspace to which nobody else writes.
     pub(crate) fn find_all(&mut self, workspace: &[StoredSeries], now: Timestamp) {
         for series in workspace {
             let values = series.samples.iter().map(|sample| (sample.timestamp, sample.value));

@@ -5,8 +5,8 @@
 //!   gateway no longer remembers it, it is too old.
 //! * If a typed event is certainly not counted, it gets the id of its dead letter. So a repeated run sends the same
 //!   message.
-//! * A tick can send a dead letter that it owed twice. Both copies have the same source, which is no message. They keep it, so
-//!   that their events count once.
+//! * A tick can send an owed dead letter twice. Both copies have the same source, which is not a message. `redrive` keeps this
+//!   source, so that their events count once.
 
 use super::age::Ages;
 use super::dead_letter::{COUNTED, DeadLetter, Origin, SENT_TIMESTAMP, SOURCE_INDEX, SOURCE_MESSAGE_ID};

@@ -53,9 +53,9 @@ struct Leaving {
 /// A message for the file.
 struct Filed {
     text: String,
-    /// It has events without a time.
+    /// Some of its events have no time.
     is_without_time: bool,
-    /// Typed metrics of it are, or may be, in the table.
+    /// Some of its typed metrics are, or may be, in the table.
     may_be_counted: bool,
 }
 

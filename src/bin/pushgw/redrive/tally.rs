@@ -32,13 +32,13 @@ pub(super) struct Tally {
     pub(super) filed_counted: u64,
     #[serde(rename = "left")]
     pub(super) stays: BTreeMap<StayReason, u64>,
-    /// They could not be written, and stay.
+    /// Dead letters that could not be written, and stay.
     pub(super) failed: u64,
-    /// They are written, but still on the queue.
+    /// Dead letters that are written, but still on the queue.
     pub(super) not_deleted: u64,
     /// The first error texts.
     pub(super) failures: Vec<String>,
-    /// They stay hidden until their time is over.
+    /// Dead letters that stay hidden until their time is over.
     pub(super) hidden: u64,
     pub(super) ended: Ended,
 }

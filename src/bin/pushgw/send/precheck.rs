@@ -26,7 +26,7 @@ pub(super) fn precheck(message: &FileMessage, times: &EventTimes, rules: Option<
     let any = Rules::default();
     let shape = read_message(text, times, rules.unwrap_or(&any), &mut |parsed| {
         events += 1;
-        // Text that was unwrapped is another; text that is no JSON would break the array.
+        // Unwrapped text differs from the message, and text that is not JSON would break the array.
         is_bare = parsed.text.len() == text.len();
         let rejection = parsed.event.err();
         is_bare &= rejection.as_ref().is_none_or(|rejection| rejection.reason != Reason::InvalidJson);

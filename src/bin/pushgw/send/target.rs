@@ -15,7 +15,7 @@ use std::time::Duration;
 use url::Url;
 
 /// Events of one direct payload. The answer has the number of a rejected event, so many events may go together. But
-/// if a payload fails, not thousands of events should go twice.
+/// if a payload fails, only so many events are sent again.
 const MAX_EVENTS: usize = 500;
 
 #[derive(clap::Args, Debug)]

@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::series::SampleTableBuilder;
 
-/// The zero threshold of native histograms (state.md, ruling 15).
+/// The zero threshold of native histograms.
 const ZERO_THRESHOLD: f64 = f64::from_bits((1_023 - 128) << 52);
 
 #[derive(Default)]

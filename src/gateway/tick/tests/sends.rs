@@ -1,4 +1,4 @@
-//! The requests of a tick: metadata, refused series last, and nothing behind a newer tick. Each shard has its own.
+//! The requests of a tick: metadata, refused series last, and nothing after a newer tick. Each shard has requests of its own.
 
 use super::*;
 use crate::limits::MAX_METADATA_BYTES;
