@@ -12,7 +12,7 @@ mod grouping_key;
 
 pub use codec::{GroupTooLarge, unpack};
 pub use exposed::{Exposed, exposed};
-pub use group::{FAILURE_TIME, Group, OwnSeries, PUSH_TIME, PushMode, PushedFamily, RemovedSeries};
+pub use group::{FAILURE_TIME, Group, OwnSeries, PUSH_TIME, Precedence, PushMode, PushedFamily, RemovedSeries};
 pub use grouping_key::{GroupingKey, KeyError};
 
 #[cfg(test)]

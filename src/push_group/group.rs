@@ -65,6 +65,15 @@ pub enum PushMode {
     Merge,
 }
 
+/// Says which of several groups writes a series that all of them push. The greater one wins: the later push, and of equal times always
+/// the same group.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Precedence {
+    pub time: Timestamp,
+    /// [`GroupingKey::rank`].
+    pub group: u64,
+}
+
 /// One of the two gauges that the gateway itself adds to a group.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct OwnSeries {
@@ -142,6 +151,11 @@ impl<'a> Group<'a> {
                 value: seconds(self.pushed),
             },
         ]
+    }
+
+    /// Returns the time of its last push, also of one that failed: that of its own gauges.
+    pub fn last_tried(&self) -> Timestamp {
+        self.pushed.max(self.failed).unwrap_or(Timestamp(i64::MIN))
     }
 
     /// Returns the labels that every series of the group has: those of the key, and those of `external` that it has no value for.

@@ -129,6 +129,11 @@ impl GroupingKey {
         sha.finalize().into()
     }
 
+    /// Returns the number that decides between groups whose pushes have one time. It is the same in each process.
+    pub fn rank(&self) -> u64 {
+        self.digest().iter().take(8).fold(0, |rank, byte| rank << 8 | u64::from(*byte))
+    }
+
     /// Returns the shard of the group, of so many.
     pub fn shard(&self, shards: u32) -> u32 {
         let [a, b, c, d, ..] = self.digest();

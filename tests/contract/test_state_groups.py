@@ -157,6 +157,18 @@ def test_a_typed_series_is_counted_beside_an_equal_series_of_a_group_and_wins(fu
     assert 'c_total{instance="",job="x"} 3\n' in shown and "100" not in shown
 
 
+def test_the_scrape_shows_the_series_of_two_groups_as_the_tick_writes_it(function, receiver):
+    """The youngest push of the series counts. A later push of another family, or one that fails, is none of it."""
+    push(function, 'a{zone="z"} 1\n', "/metrics/job/x")
+    push(function, "a 2\n", "/metrics/job/x/zone/z")
+    push(function, "b 3\n", "/metrics/job/x", method="POST")
+    assert call(function, "POST", "/metrics/job/x", b"c 1\nc 2\n", [TEXT]).status == 400
+    assert tick(function)["series_conflicts"] == 1
+    labels = (("job", "x"), ("zone", "z"))
+    assert written(receiver)["a", labels] == [2.0]
+    assert 'a{instance="",job="x",zone="z"} 2\n' in call(function, "GET", "/metrics").text
+
+
 def test_groups_that_a_push_changes_at_the_same_time_lose_nothing(start, state, table):
     """Sixteen pushes from four functions to one group: each is a compare-and-swap that is repeated."""
     functions = [start(**state, HTTP_AUTH="none") for _ in range(4)]

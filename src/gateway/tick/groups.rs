@@ -5,16 +5,14 @@
 //! table again. So the memory of a tick does not grow with the groups.
 
 use super::blobs::group_partition;
-use super::writers::{Push, Writers};
+use super::writers::Writers;
 use super::{ShardSummary, TickError, Ticker, Turn};
 use crate::blob::BlobError;
 use crate::limits::MAX_KNOWN_FAMILIES;
 use crate::model::{FamilySeries, FamilyValue, LabelSet, MetricName, MetricType, Timestamp};
-use crate::push_group::{Group, PushedFamily, RemovedSeries, unpack};
+use crate::push_group::{Group, Precedence, PushedFamily, RemovedSeries, unpack};
 use crate::store::{Item, Key, Range, Replaced, Store};
-use foldhash::fast::FixedState;
 use std::collections::HashMap;
-use std::hash::BuildHasher;
 
 /// The items of all shards that stay in memory. Tests keep few, so that they read the others again.
 const KEPT_BYTES: usize = if cfg!(test) { 300 } else { 16 << 20 };
@@ -68,15 +66,13 @@ enum NextPage {
     None,
 }
 
-/// The unpacked body of a group's item, and the hash of its key.
+/// The unpacked body of a group's item.
 pub(super) struct GroupBody {
-    hash: u64,
     body: Vec<u8>,
 }
 
 /// A group of a tick.
 pub(super) struct ReadGroup<'b> {
-    hash: u64,
     group: Group<'b>,
 }
 
@@ -252,13 +248,11 @@ impl Portions<'_> {
 
 impl GroupBody {
     fn of(item: &Item) -> Result<Self, BlobError> {
-        // The same in each tick, so that of two equal pushes the same one wins.
-        let hash = FixedState::default().hash_one(&item.key.sort);
-        unpack(&item.body).map(|body| Self { hash, body })
+        unpack(&item.body).map(|body| Self { body })
     }
 
     pub(super) fn read(&self) -> Result<ReadGroup<'_>, BlobError> {
-        Group::decode(&self.body).map(|group| ReadGroup { hash: self.hash, group })
+        Group::decode(&self.body).map(|group| ReadGroup { group })
     }
 }
 
@@ -271,18 +265,18 @@ impl ReadGroup<'_> {
     pub(super) fn each_series<'g>(
         &'g self,
         external: &'g LabelSet<'_>,
-        each: &mut dyn FnMut(MetricName<'g>, LabelSet<'g>, &FamilyValue, Push),
+        each: &mut dyn FnMut(MetricName<'g>, LabelSet<'g>, &FamilyValue, Precedence),
     ) {
-        let (common, group) = (self.group.common_labels(external), self.hash);
+        let (common, group) = (self.group.common_labels(external), self.group.key().rank());
         for PushedFamily { family, pushed: time } in self.group.families() {
             for FamilySeries { name, labels, value } in &family.series {
-                each(name.borrowed(), labels.with_missing(&common), value, Push { time: *time, group });
+                each(name.borrowed(), labels.with_missing(&common), value, Precedence { time: *time, group });
             }
         }
-        let time = self.group.pushed().max(self.group.failed()).unwrap_or(Timestamp(i64::MIN));
+        let time = self.group.last_tried();
         for own in self.group.own_series() {
             if let Ok(name) = MetricName::classic(own.name) {
-                each(name, common.clone(), &FamilyValue::Float(own.value), Push { time, group });
+                each(name, common.clone(), &FamilyValue::Float(own.value), Precedence { time, group });
             }
         }
     }

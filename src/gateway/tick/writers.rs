@@ -6,6 +6,7 @@
 use crate::aggregate::{Safeguard, SummaryWindow, TypedState};
 use crate::gateway::typed::each_exposed;
 use crate::model::{LabelSet, MetricName, Timestamp};
+use crate::push_group::Precedence;
 use foldhash::fast::RandomState;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hash, Hasher};
@@ -21,25 +22,17 @@ pub(super) struct Writers {
     hasher: RandomState,
 }
 
-/// The push of a group. The greater one wins: the later push, and of equal times always the same one.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Push {
-    pub(super) time: Timestamp,
-    /// The hash of the group's key.
-    pub(super) group: u64,
-}
-
 #[derive(Clone, Copy, Default, Debug)]
 struct Writer {
     /// `None`: the series only ended.
-    push: Option<Push>,
+    push: Option<Precedence>,
     /// A typed series exposes it.
     is_typed: bool,
 }
 
 impl Writers {
     /// Adds a series that a group exposes. Returns whether another group exposes it, too.
-    pub(super) fn add(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>, push: Push) -> bool {
+    pub(super) fn add(&mut self, name: &MetricName<'_>, labels: &LabelSet<'_>, push: Precedence) -> bool {
         let writer = self.entry(name, labels);
         let is_conflict = writer.push.is_some_and(|held| held != push);
         writer.push = writer.push.max(Some(push));
@@ -74,7 +67,7 @@ impl Writers {
     }
 
     /// Reports whether this push writes the series.
-    pub(super) fn is_written_by(&self, push: Push, name: &MetricName<'_>, labels: &LabelSet<'_>) -> bool {
+    pub(super) fn is_written_by(&self, push: Precedence, name: &MetricName<'_>, labels: &LabelSet<'_>) -> bool {
         // A group that was pushed to since it was read has a later push than the one that is known.
         let wins = |writer: &Writer| !writer.is_typed && Some(push) >= writer.push;
         !Safeguard::OneWriter.is_kept() || self.series.get(&self.hash(name, labels)).is_none_or(wins)
