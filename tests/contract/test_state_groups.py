@@ -1,4 +1,4 @@
-"""Pushed groups in a table and what ticks write of them (state.md, sections 2 and 5, ruling 28; http.md, rulings 13 and 20)."""
+"""Pushed groups in a table, and what ticks write of them: expiry, stale markers, large and repeated pushes."""
 import gzip
 import json
 from concurrent.futures import ThreadPoolExecutor

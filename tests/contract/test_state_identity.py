@@ -1,4 +1,4 @@
-"""A typed event counts once: identities, puts, and dead letters that come back (state.md, section 3, rulings 1 to 5 and 12)."""
+"""A typed event counts once: identities, puts, and dead letters that come back."""
 import base64
 import json
 

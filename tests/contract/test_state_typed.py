@@ -1,4 +1,4 @@
-"""Typed metrics (state.md, section 1), from the event to the samples that a tick writes: each key, each limit and each liberty."""
+"""Typed metrics, from the event to the samples that a tick writes: each key, each limit, and each form that is also taken."""
 import json
 
 import pytest

@@ -1,4 +1,4 @@
-"""The numbers of a tick (state.md, section 7), and a table that fails or that a newer release wrote (section 6, ruling 9)."""
+"""The numbers of a tick, and a table that fails or that a newer release wrote."""
 import json
 import time
 
