@@ -221,7 +221,7 @@ fn log_actions(batch: &Batch<'_>, ledger: &Ledger) {
         }
     }
     if let Some(more @ 1..) = lines.checked_sub(MAX_LOGGED_MESSAGES) {
-        tracing::warn!(request_id, more, "more messages than are logged");
+        tracing::warn!(request_id, more, "further messages have no line in the log");
     }
 }
 

@@ -47,8 +47,8 @@ pub trait Store: Send + Sync + Debug {
     /// it. So the body must have something random, or a time and the caller's own content.
     fn replace(&self, item: Item, expected: Option<u64>) -> BoxFuture<'_, Result<Replaced, StoreError>>;
 
-    /// Deletes the item if it has the version `expected`, and in any case if `expected` is `None`. To delete an absent item whatever
-    /// its version is [`Replaced::Done`].
+    /// Deletes the item if it has the version `expected`, and in any case if `expected` is `None`. If the item is absent and
+    /// `expected` is `None`, the result is [`Replaced::Done`].
     fn delete<'a>(&'a self, key: &'a Key, expected: Option<u64>) -> BoxFuture<'a, Result<Replaced, StoreError>>;
 
     /// Opens a connection for the next calls, within `timeout`. It reports no error, because the next call reports the

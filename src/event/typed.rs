@@ -190,7 +190,7 @@ impl<'a> Parts<'a> {
     /// Returns own and external labels. An external label that the type reserves is left out.
     fn labels(&self, of_type: Type, rules: &'a Rules) -> Result<LabelSet<'a>, Rejection> {
         let part = match (self.get(Part::Labels), self.get(Part::Dimensions)) {
-            (Some(_), Some(_)) => return Err(invalid_event("dimensions: another name of labels, which is given, too")),
+            (Some(_), Some(_)) => return Err(invalid_event("dimensions: labels is given, too; send one of them")),
             (None, Some(_)) => Part::Dimensions,
             _ => Part::Labels,
         };

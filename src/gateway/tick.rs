@@ -200,7 +200,7 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
                 *groups = summary.note(turn, read);
             } else {
                 let Turn { request_id, shard, .. } = turn;
-                tracing::error!(request_id, shard, "the groups could not be read in time; typed series are sent");
+                tracing::error!(request_id, shard, "the groups could not be read in time; only typed series are sent");
             }
         }
         for ShardTick { turn, summary, progress, .. } in shards.iter_mut().filter(|shard| shard.summary.error.is_none())

@@ -112,7 +112,7 @@ pub fn may_be_stored(answer: &Answered) -> bool {
 pub fn retry_after(answer: &Answered, now: SystemTime) -> Option<Duration> {
     let text = answer.as_ref().ok()?.headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let wait = if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than fit are more than the longest wait.
+        // A number that does not fit is more than the longest wait.
         Duration::from_secs(text.parse().unwrap_or(u64::MAX))
     } else {
         httpdate::parse_http_date(text).ok()?.duration_since(now).unwrap_or_default()

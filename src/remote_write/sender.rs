@@ -113,7 +113,7 @@ impl<'c, T: Transport> Sender<'c, T> {
         Self { gate, ..self }
     }
 
-    /// Leaves it to a sender of remote write to send requests of 2.0 again. Its backoff would have no effect, if there were another one.
+    /// Does not try requests of 2.0 again: the agent that sent them does so, and two backoffs would disturb each other.
     #[must_use]
     pub fn passing_on(self) -> Self {
         Self { is_passed_on: true, ..self }
@@ -222,7 +222,7 @@ impl<'c, T: Transport> Sender<'c, T> {
             Disposition::Recoverable { .. } if self.is_passed_on && version == Version::V2 => return None,
             Disposition::Recoverable { .. } => {
                 let backoff = self.backoff.wait(tries, fastrand::f64());
-                // Jittered upward: senders that were sent away together must not come back together.
+                // Jitter only makes a wait longer, so that senders that were refused together do not come back together.
                 let asked = asked.map(|wait| wait.mul_f64(1.0 + fastrand::f64() / 10.0));
                 let wait = backoff.map(|wait| asked.unwrap_or(wait));
                 let in_time = wait.filter(|wait| self.may_send_after(*wait).is_ok());

@@ -317,7 +317,7 @@ impl From<DatabaseError> for FileProblem {
         match error {
             DatabaseError::DatabaseAlreadyOpen => Self::InUse,
             DatabaseError::Storage(StorageError::Io(error)) => match error.kind() {
-                // redb says so of a file that does not begin as its files do.
+                // redb gives this error for a file that does not begin as its files do.
                 std::io::ErrorKind::InvalidData => Self::Damaged(error.to_string()),
                 _ => Self::Io(error),
             },

@@ -100,7 +100,7 @@ fn push_event(out: &mut String, series: &PendingSeries, update: &Update, id: &st
         Update::Gauge(_) => "gauge",
         Update::Histogram { .. } => "histogram",
         Update::Summary { .. } => "summary",
-        // OTLP alone has these, and nothing pending is of OTLP.
+        // Only OTLP has these, and no pending series comes from OTLP.
         Update::GaugeIncrement(_) | Update::ClassicCounts(_) | Update::NativeCounts(_) => return,
     };
     out.push_str("{\"type\":\"");

@@ -179,7 +179,7 @@ impl PendingSeries {
 impl Total {
     fn new(update: &Update) -> Self {
         match update {
-            // OTLP alone has the last three: `add` drops them.
+            // Only OTLP has the last three, and `add` drops them.
             Update::Counter(_) | Update::GaugeIncrement(_) | Update::ClassicCounts(_) | Update::NativeCounts(_) => {
                 Self::Counter { integers: 0, floats: 0.0 }
             }

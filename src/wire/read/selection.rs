@@ -97,7 +97,7 @@ impl Compiled {
 fn whole(expression: &str) -> Result<Regex, SelectorProblem> {
     let failed = |error: regex_lite::Error| SelectorProblem::Expression(error.to_string());
     let compile = |text: &str| RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build().map_err(failed);
-    // Alone first: `a)|(b` must not close the group around it.
+    // First it is compiled alone, because `a)|(b` would close the group around it.
     compile(expression)?;
     compile(&format!("^(?s:{expression})$"))
 }
