@@ -231,7 +231,7 @@ pub const MAX_PENDING_BYTES: usize = 8 << 20;
 /// A message of the extension. The gateway takes a batch of such messages within the payload of an invocation.
 pub const MAX_DISPATCH_MESSAGE_BYTES: usize = 200_000;
 
-/// The deliveries that wait to be read together.
+/// The memory of the deliveries that wait to be read together.
 pub const MAX_UNREAD_BYTES: usize = 32 << 10;
 
 /// A delivery of the Telemetry API. The extension asks for deliveries of at most 256 KiB, and one record may exceed that.

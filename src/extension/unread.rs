@@ -21,7 +21,9 @@ pub(super) struct Unread {
 impl Unread {
     /// Keeps a delivery if there is room.
     pub(super) fn keep(&mut self, body: &[u8], came: Timestamp) -> bool {
-        let has_room = self.bytes.len() + body.len() <= MAX_UNREAD_BYTES;
+        // An empty delivery takes memory, too.
+        let held = self.bytes.len() + size_of_val(self.deliveries.as_slice());
+        let has_room = held + size_of::<(usize, Timestamp)>() + body.len() <= MAX_UNREAD_BYTES;
         if has_room {
             self.bytes.extend_from_slice(body);
             self.deliveries.push((self.bytes.len(), came));
@@ -45,5 +47,26 @@ impl Unread {
         self.bytes.clear();
         self.deliveries.clear();
         self.records = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_deliveries_up_to_its_bound_however_short_they_are() {
+        for body in [&b""[..], b"[]", &[b' '; 1_000]] {
+            let mut unread = Unread::default();
+            let kept = (0..10_000).take_while(|_| unread.keep(body, Timestamp(1))).count();
+            assert_eq!(kept, MAX_UNREAD_BYTES / (body.len() + 16));
+            assert!(!unread.keep(body, Timestamp(1)));
+            let mut read = 0;
+            unread.read(|found, came| {
+                assert_eq!((found, came), (body, Timestamp(1)));
+                read += 1;
+            });
+            assert!(read == kept && unread.keep(body, Timestamp(1)));
+        }
     }
 }
