@@ -4,7 +4,8 @@
 //!   encoders write them.
 //! * Families of the same name become one. If their types differ, it is untyped, and its series are separate families.
 //! * Text and protobuf know five types. A counter of OpenMetrics is a family with the name of its series.
-//! * The text format has no native histograms. Such a series is written with its count, its sum, and one bucket.
+//! * The text format has no native histograms, and neither has an untyped family. Such a series is written with its count,
+//!   its sum, and one bucket.
 
 mod protobuf;
 mod text;
@@ -168,7 +169,8 @@ fn arrange<'f>(families: Vec<MetricFamily<'f>>, is_whole: impl Fn(&Rendered<'f>)
         let kind = Kind::of(family.metric_type);
         let (name, help) = (family.name.into_cow(), family.help);
         let mut rendered = Rendered { name, kind, help, series: Vec::new() };
-        for series in family.series {
+        let takes_native = matches!(kind, Kind::Histogram | Kind::GaugeHistogram);
+        for series in if takes_native { family.series } else { classic(family.series) } {
             let own = if kind.is_complex() {
                 part(&rendered.name, kind, &series).is_some()
             } else {

@@ -156,8 +156,8 @@ fn parts_that_make_no_histogram_are_untyped_in_protobuf_only() {
     assert_eq!(types, [untyped("latency_bucket"), untyped("latency_sum")]);
 }
 
-#[test]
-fn text_shows_a_native_histogram_as_one_bucket_and_protobuf_as_it_is() {
+/// Returns a native histogram.
+fn of_native() -> FamilySeries<'static> {
     let histogram = NativeHistogram {
         sum: 4.5,
         schema: 3,
@@ -168,9 +168,14 @@ fn text_shows_a_native_histogram_as_one_bucket_and_protobuf_as_it_is() {
         reset_hint: ResetHint::Unknown,
         custom_values: vec![],
     };
-    let mut of_native = series("latency", &[("job", "x")], 0.0);
-    of_native.value = FamilyValue::Histogram(Box::new(histogram));
-    let native = || family("latency", MetricType::Histogram, "", vec![of_native.clone()]);
+    let mut native = series("latency", &[("job", "x")], 0.0);
+    native.value = FamilyValue::Histogram(Box::new(histogram));
+    native
+}
+
+#[test]
+fn text_shows_a_native_histogram_as_one_bucket_and_protobuf_as_it_is() {
+    let native = || family("latency", MetricType::Histogram, "", vec![of_native()]);
     let text = render_text(vec![native()]);
     let expected =
         ["latency_bucket{instance=\"\",job=\"x\",le=\"+Inf\"} 3", "latency_sum{instance=\"\",job=\"x\"} 4.5"];
@@ -184,6 +189,24 @@ fn text_shows_a_native_histogram_as_one_bucket_and_protobuf_as_it_is() {
     let back = read(render_protobuf(vec![both.clone()]));
     assert_eq!(back[0].series.len(), both.series.len());
     assert!(both.series.iter().all(|series| back[0].series.contains(series)));
+}
+
+/// An untyped series has one number.
+#[test]
+fn a_native_histogram_in_a_family_without_a_common_type_is_a_count_a_sum_and_a_bucket_in_both_formats() {
+    let families = || {
+        let gauge = family("latency", MetricType::Gauge, "", vec![series("latency", &[("job", "y")], 5.0)]);
+        vec![gauge, family("latency", MetricType::Histogram, "", vec![of_native()])]
+    };
+    let text = "# TYPE latency untyped\nlatency{instance=\"\",job=\"y\"} 5\n\
+                # TYPE latency_bucket untyped\nlatency_bucket{instance=\"\",job=\"x\",le=\"+Inf\"} 3\n\
+                # TYPE latency_count untyped\nlatency_count{instance=\"\",job=\"x\"} 3\n\
+                # TYPE latency_sum untyped\nlatency_sum{instance=\"\",job=\"x\"} 4.5\n";
+    assert_eq!(render_text(families()), text);
+    let body = render_protobuf(families());
+    let [of_text, of_protobuf] =
+        [parse_text(text.as_bytes()), parse_protobuf(&body)].map(|read| values(&self::families(&read.unwrap())));
+    assert_eq!(of_protobuf, of_text);
 }
 
 // --- properties ------------------------------------------------------------------------------------------------------
