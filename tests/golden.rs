@@ -175,7 +175,7 @@ async fn ticks_over_the_typed_examples_write_what_they_wrote() {
     let recorder = Recorder::default();
     let gateway = Gateway::new(&Settings::from_vars(&vars).unwrap(), recorder.clone(), None::<InMemoryDeadLetters>);
     let settings = StateSettings { series_ttl_ms: Some(120_000), ..StateSettings::default() };
-    let gateway = gateway.unwrap().with_state(Some(State { store: Arc::new(MemoryStore::new()), settings }));
+    let gateway = gateway.unwrap().with_state(Some(State::new(Arc::new(MemoryStore::new()), settings)));
     // The journal has the time of the clock, and a tick reads no item that is newer than the tick.
     let clock = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
     let start = i64::try_from(clock).unwrap() + 60_000;

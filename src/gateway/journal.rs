@@ -8,6 +8,7 @@
 //!   item appears where no tick reads.
 //! * A batch without typed events makes no call.
 
+use super::state::ReadUntil;
 use super::tick::{expires, journal_partition};
 use super::{Batch, Message, State, Trigger};
 use crate::aggregate::journal::{JournalBuilder, JournalItem};
@@ -136,7 +137,7 @@ impl<'b> Journal<'b> {
     async fn write(self, deadline: Instant) -> Journalled {
         let Self { state, builder, events, .. } = self;
         let (confirmed, failure) = match builder.finish() {
-            Ok(items) => put_all(&state.store, items, deadline).await,
+            Ok(items) => put_all(state, items, deadline).await,
             Err(error) => (Vec::new(), Some(error.to_string())),
         };
         let is_confirmed = |item: u32| confirmed.get(item as usize).copied().unwrap_or(false);
@@ -161,7 +162,7 @@ pub(super) fn joined(receiver: Option<String>, table: Option<String>) -> Option<
 }
 
 /// Returns for each item whether it was confirmed, and the first failure.
-async fn put_all(store: &Arc<dyn Store>, items: Vec<JournalItem>, deadline: Instant) -> (Vec<bool>, Option<String>) {
+async fn put_all(state: &State, items: Vec<JournalItem>, deadline: Instant) -> (Vec<bool>, Option<String>) {
     let mut confirmed = vec![false; items.len()];
     let mut failure = None;
     let mut waiting = in_order(items);
@@ -170,8 +171,8 @@ async fn put_all(store: &Arc<dyn Store>, items: Vec<JournalItem>, deadline: Inst
         while puts.len() < PUTS
             && let Some(items) = waiting.pop_first()
         {
-            let store = Arc::clone(store);
-            puts.spawn(async move { put_in_order(store.as_ref(), items.1, deadline).await });
+            let (store, keys) = (Arc::clone(&state.store), Keys::from(&state.read_until));
+            puts.spawn(async move { put_in_order(store.as_ref(), keys, items.1, deadline).await });
         }
         match puts.join_next().await {
             None => return (confirmed, failure),
@@ -201,11 +202,11 @@ fn in_order(items: Vec<JournalItem>) -> BTreeMap<usize, Vec<(usize, JournalItem)
 /// Puts items one after another until one fails. Returns the numbers of those that were confirmed.
 async fn put_in_order(
     store: &dyn Store,
+    mut keys: Keys,
     items: Vec<(usize, JournalItem)>,
     deadline: Instant,
 ) -> (Vec<usize>, Result<(), PutError>) {
     let mut confirmed = Vec::new();
-    let mut keys = Keys::default();
     for (number, item) in items {
         if let Err(error) = put(store, &mut keys, &item, deadline).await {
             return (confirmed, Err(error));
@@ -244,10 +245,16 @@ async fn put(store: &dyn Store, keys: &mut Keys, item: &JournalItem, deadline: I
 }
 
 /// The keys of the items that are put one after another. They ascend.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 struct Keys {
     last: Duration,
     count: u32,
+}
+
+impl From<&ReadUntil> for Keys {
+    fn from(read_until: &ReadUntil) -> Self {
+        Self { last: Duration::from_millis(u64::try_from(read_until.get().0).unwrap_or(0)), count: 0 }
+    }
 }
 
 impl Keys {
@@ -255,7 +262,7 @@ impl Keys {
     /// number tells items of one millisecond apart.
     fn item(&mut self, JournalItem { shard, blob, .. }: &JournalItem) -> Item {
         let now = now();
-        // A clock that is set back meanwhile does not count.
+        // A clock that is set back does not count.
         self.last = now.max(self.last);
         self.count += 1;
         let sort = format!("{:013}#{:04x}#{:016x}", self.last.as_millis(), self.count, fastrand::u64(..));

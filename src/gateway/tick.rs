@@ -270,6 +270,19 @@ impl<T: Transport, D: DeadLetterQueue> Ticker<'_, T, D> {
         let head = head(self.store.as_ref(), turn.shard).await?;
         let settled = settled(self.store.as_ref(), turn.shard).await?;
         let committed = head.as_ref().map(|(head, _)| head.tick);
+        if let Some((head, _)) = &head {
+            summary.cursor = Some(head.cursor);
+        }
+        if let Some(committed) = committed.filter(|committed| committed.since(turn.tick) > MAX_BEHIND_MS) {
+            let Turn { request_id, shard, .. } = turn;
+            let committed = committed.to_string();
+            tracing::warn!(
+                request_id,
+                shard,
+                committed,
+                "a tick far ahead of the clock is committed; none writes before that time"
+            );
+        }
         // A tick of the same time that was faster sends.
         if committed > Some(turn.tick) || is_again && committed == Some(turn.tick) {
             return Ok(Commit::Overtaken);
@@ -307,7 +320,7 @@ enum Commit {
 impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
     /// Runs a tick of the state. It returns an error if the call is wrong. The error of a shard is in the summary.
     pub async fn tick(&self, call: &TickCall<'_>) -> Result<TickSummary, TickError> {
-        let State { store, settings } = self.state.as_ref().ok_or(TickError::NoState)?;
+        let State { store, settings, read_until } = self.state.as_ref().ok_or(TickError::NoState)?;
         let rules = TickRules {
             shards: settings.shards,
             max_series: usize::try_from(settings.max_series).unwrap_or(usize::MAX),
@@ -316,7 +329,11 @@ impl<T: Transport, D: DeadLetterQueue> Gateway<T, D> {
             max_sample_age_ms: self.rules.max_sample_age_ms,
             external_labels: self.rules.external_labels.clone(),
         };
-        self.tick_in(store, &rules, call).await
+        let summary = self.tick_in(store, &rules, call).await?;
+        if let Some(cursor) = summary.sum.cursor {
+            read_until.note(cursor);
+        }
+        Ok(summary)
     }
 
     async fn tick_in(

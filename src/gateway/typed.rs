@@ -49,14 +49,14 @@ pub struct TooManySamples;
 impl<T, D> Gateway<T, D> {
     /// Returns the typed series of the last ticks; `None` if there is no table.
     pub async fn typed(&self, now: Timestamp, deadline: Instant) -> Result<Option<TypedSeries>, TypedError> {
-        let Some(State { store, settings }) = &self.state else { return Ok(None) };
+        let Some(State { store, settings, .. }) = &self.state else { return Ok(None) };
         let window = SummaryWindow::from_millis(settings.summary_window_ms);
         TypedSeries::read(store.as_ref(), settings.shards, window, now, deadline).await.map(Some)
     }
 
     /// Returns the numbers of the last tick of all shards together; `None` if there was none, or if there is no table.
     pub async fn last_tick(&self, deadline: Instant) -> Result<Option<LastTick>, TypedError> {
-        let Some(State { store, settings }) = &self.state else { return Ok(None) };
+        let Some(State { store, settings, .. }) = &self.state else { return Ok(None) };
         let mut sum: Option<LastTick> = None;
         for shard in 0..settings.shards {
             let read = timeout_at(deadline, settled(store.as_ref(), shard)).await;

@@ -107,7 +107,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<ExitCode, CommandError> 
     };
     let keeps_letters = settings.dead_letters.queue_url.is_none() && arguments.keep_dead_letters;
     let kept = ticking::open(&arguments.ticking, &settings.state)?;
-    let gateway = Arc::new(kept.given_to(in_process::gateway(&settings, queue)?, &settings));
+    let gateway = Arc::new(kept.given_to(in_process::gateway(&settings, queue)?, &settings).await);
     let client = HttpTransport::new().map_err(CommandError::failed)?;
     let door =
         Door::from_settings(gateway, &settings, door_settings, &client, wall_clock()).map_err(CommandError::failed)?;

@@ -82,7 +82,7 @@ impl Process {
         };
         let (receiver, letters) = (ReceiverClient(Arc::clone(self)), DeadLetters(Arc::clone(self)));
         let gateway = Gateway::new(&world.settings, receiver, Some(letters)).unwrap();
-        gateway.with_state(Some(State { store: Arc::new(store), settings }))
+        gateway.with_state(Some(State::new(Arc::new(store), settings)))
     }
 }
 

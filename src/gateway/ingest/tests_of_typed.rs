@@ -41,7 +41,7 @@ impl Table {
 
     fn state(self: &Arc<Self>, shards: u16) -> State {
         let store = InterceptedStore { table: Arc::clone(&self.items) as _, intercept: Arc::clone(self) };
-        State { store: Arc::new(store), settings: StateSettings { shards, ..StateSettings::default() } }
+        State::new(Arc::new(store), StateSettings { shards, ..StateSettings::default() })
     }
 
     fn rig(self: &Arc<Self>) -> Rig {

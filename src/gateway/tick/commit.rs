@@ -69,6 +69,7 @@ impl<T, D> Ticker<'_, T, D> {
         if Safeguard::IdentitiesFromCursor.is_kept() {
             head.forget_ids(self.rules.max_sample_age_ms);
         }
+        summary.cursor = Some(head.cursor);
         let item = head_item(turn.shard, &head, version)?;
         if !Safeguard::CompareAndSwap.is_kept() {
             self.store.put(item, PUT_TIMEOUT).await?;

@@ -36,6 +36,8 @@ pub struct ShardSummary {
     pub metadata_failed: u64,
     pub snapshot_bytes: u64,
     pub journal_age_ms: i64,
+    /// The time up to which the journal is read.
+    pub cursor: Option<Timestamp>,
     pub read: Duration,
     pub fold: Duration,
     pub write: Duration,
@@ -101,6 +103,7 @@ impl TickSummary {
             *sum += dropped;
         }
         sum.journal_age_ms = sum.journal_age_ms.max(shard.journal_age_ms);
+        sum.cursor = sum.cursor.max(shard.cursor);
         sum.sent += shard.sent;
         sum.read += shard.read;
         sum.fold += shard.fold;

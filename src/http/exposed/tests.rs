@@ -38,7 +38,7 @@ fn gateway(store: &Arc<MemoryStore>) -> Gateway<Receiver, Letters> {
     let vars: BTreeMap<String, String> = [("REMOTE_WRITE_URL", "http://receiver/write"), ("REMOTE_WRITE_AUTH", "none")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .into();
-    let state = State { store: store.clone(), settings: StateSettings::default() };
+    let state = State::new(store.clone(), StateSettings::default());
     Gateway::new(&Settings::from_vars(&vars).unwrap(), Receiver, None).unwrap().with_state(Some(state))
 }
 

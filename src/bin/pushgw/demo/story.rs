@@ -69,7 +69,7 @@ pub(super) async fn play(
     run: &str,
     timeout: Duration,
 ) -> Result<Story, CommandError> {
-    let state = State { store: Arc::new(MemoryStore::new()), settings: StateSettings::default() };
+    let state = State::new(Arc::new(MemoryStore::new()), StateSettings::default());
     let gateway = in_process::gateway(settings, None)?.with_state(Some(state));
     let mut story = Story { minutes: Vec::new(), problems: Vec::new() };
     for (number, messages) in (0..).zip(MESSAGES) {

@@ -115,14 +115,17 @@ pub(super) fn open(arguments: &Arguments, settings: &StateSettings) -> Result<Ke
 
 impl Kept {
     /// Returns the gateway with this state.
-    pub(super) fn given_to(&self, gateway: LocalGateway, settings: &Settings) -> LocalGateway {
-        // The status must not show a table that is not used.
-        let of_state = || StateSettings { table: None, ..settings.state.clone() };
-        let local = |table: &LocalTable| Some(State { store: table.store(), settings: of_state() });
+    pub(super) async fn given_to(&self, gateway: LocalGateway, settings: &Settings) -> LocalGateway {
         match &self.table {
             Table::None => gateway.with_state(None),
             Table::OfSettings(_) => gateway,
-            Table::InMemory(table) | Table::File(table, _) => gateway.with_state(local(table)),
+            Table::InMemory(table) | Table::File(table, _) => {
+                // The status must not show a table that is not used.
+                let settings = StateSettings { table: None, ..settings.state.clone() };
+                let state = State::new(table.store(), settings);
+                state.resume().await;
+                gateway.with_state(Some(state))
+            }
         }
     }
 

@@ -41,7 +41,7 @@ impl Place {
         let settings = reader.state_alone();
         let settings = reader.finish(settings).map_err(|errors| CommandError::settings(&errors))?;
         if let Some(path) = &self.state {
-            return Ok(Opened(KeptState::of(&State { store: open_file(path)?.store(), settings })));
+            return Ok(Opened(KeptState::of(&State::new(open_file(path)?.store(), settings))));
         }
         let http = HttpTransport::new().map_err(CommandError::failed)?;
         let state = State::from_settings(&settings, &http).ok_or_else(|| {

@@ -172,7 +172,7 @@ proptest! {
         most in prop_oneof![Just(usize::MAX), 0..2_000_usize],
         seed in any::<u64>(),
     ) {
-        let state = State { store: Arc::new(MemoryStore::new()), settings: StateSettings::default() };
+        let state = State::new(Arc::new(MemoryStore::new()), StateSettings::default());
         let points: Vec<Point> = points.into_iter().collect();
         let expected = folded(&[journalled(&state, &request(&points), usize::MAX)]);
         let mut random = fastrand::Rng::with_seed(seed);
@@ -195,7 +195,7 @@ proptest! {
 
 #[test]
 fn two_scopes_with_one_series_count_both_and_points_without_a_time_count_each() {
-    let state = State { store: Arc::new(MemoryStore::new()), settings: StateSettings::default() };
+    let state = State::new(Arc::new(MemoryStore::new()), StateSettings::default());
     let lines = folded(&[journalled(&state, &request(&[(0, 0), (1, 0), (0, 0)]), usize::MAX)]);
     assert!(lines.len() == 1 && lines[0].ends_with("Number(Integer(101))"), "{lines:?}");
     let point = r#"{"asInt":1}"#;
@@ -212,7 +212,7 @@ fn an_increment_has_the_external_labels_but_no_le() {
     let labels = ["env", "le"].map(|name| Label { name: LabelName::classic(name).unwrap(), value: "x".into() });
     let external = LabelSet::new(labels.to_vec()).unwrap();
     let texts = Texts::default();
-    let state = State { store: Arc::new(MemoryStore::new()), settings: StateSettings::default() };
+    let state = State::new(Arc::new(MemoryStore::new()), StateSettings::default());
     let deltas = Some(DeltaRules { max_age_ms: 3_600_000, max_lead_ms: 10_000 });
     let rules = Rules { promoted: &[], scope_labels: false, external: &external, now: Timestamp(NOW), deltas };
     let part = Part::new(&external, 0, usize::MAX).with_journal(Some(Journal::new(&state)), Timestamp(NOW), "r");
