@@ -212,7 +212,11 @@ fn rejects_what_cannot_be_counted_and_names_the_part() {
             r#""value":1,"labels":[1]"#.to_owned(),
             "invalid_event: labels: [1] is not an object, it is an array",
         ),
-        ("gauge", r#""value":1,"labels":{},"dimensions":{}"#.to_owned(), "invalid_event: dimensions: another name of"),
+        (
+            "gauge",
+            r#""value":1,"labels":{},"dimensions":{}"#.to_owned(),
+            "invalid_event: dimensions: labels is given, too",
+        ),
         ("gauge", format!(r#""value":1,"labels":{{"a":"{}"}}"#, long(2_049)), "too_large: labels.a: "),
         ("gauge", r#""value":1,"help":5"#.to_owned(), "invalid_event: help: 5 is not a string, it is a number"),
         ("gauge", format!(r#""value":1,"help":"{}""#, long(1_025)), "too_large: help: it has 1025 bytes"),

@@ -4,7 +4,7 @@ use super::tests::{NOW, Rig, answers, failures, sqs, stored};
 use crate::aggregate::Identity;
 use crate::aggregate::journal::Journal;
 use crate::config::StateSettings;
-use crate::gateway::{Batch, Message, State, Trigger};
+use crate::gateway::{Batch, Message, State, TickCall, Trigger};
 use crate::model::{Rejection, Timestamp};
 use crate::store::intercepted::{Call, Intercept, InterceptedStore};
 use crate::store::{BoxFuture, Item, MemoryStore, Range, Store, StoreError};
@@ -12,9 +12,10 @@ use serde_json::json;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::time::Instant;
 
+const MINUTE: i64 = 60_000;
 const COUNTER: &str = r#"{"type":"counter","name":"c_total","value":1}"#;
 const PLAIN: &str = r#"{"metrics":{"p":1}}"#;
 
@@ -424,4 +425,41 @@ async fn a_returned_message_of_a_fifo_group_is_journalled_again_with_the_same_id
     let handled = rig.handle(&rig.gateway(stored), &payload).await;
     assert!(failures(&handled).is_empty());
     assert_eq!(table.identities(), [Identity::of_event("1", 0); 2]);
+}
+
+#[tokio::test]
+async fn counts_what_is_journalled_after_the_clock_was_set_back_by_an_hour() {
+    let hour = 3_600_000;
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis();
+    let now = i64::try_from(wall).unwrap() / MINUTE * MINUTE;
+    let call = |time| TickCall {
+        tick: Timestamp(time),
+        shard: None,
+        started: Timestamp(time),
+        request_id: "r",
+        deadline: Instant::now() + Duration::from_mins(1),
+    };
+    let table = Table::good();
+    for is_restarted in [false, true] {
+        let mut rig = table.rig();
+        if is_restarted {
+            // The clock was set back while no process ran.
+            rig.state.as_ref().unwrap().resume().await;
+        } else {
+            // The clock was right an hour ahead.
+            rig.gateway(stored).tick(&call(now + hour)).await.unwrap();
+            let gateway = rig.gateway(stored);
+            gateway.tick(&call(now + hour + MINUTE)).await.unwrap();
+            rig.state.clone_from(&gateway.state);
+        }
+        let gateway = rig.gateway(stored);
+        // An identity of its own: the message is the same.
+        let event = format!(r#"{{"type":"counter","name":"c_total","value":1,"id":"{is_restarted}"}}"#);
+        assert!(failures(&rig.handle(&gateway, &record(&event, 0, 1, &[])).await).is_empty());
+        // A tick of the clock that was set back does nothing.
+        let early = gateway.tick(&call(now + MINUTE)).await.unwrap().sum;
+        assert_eq!((early.overtaken, early.folded.entries), (true, 0));
+        let later = now + 2 * hour + if is_restarted { hour } else { 0 };
+        assert_eq!(gateway.tick(&call(later)).await.unwrap().sum.folded.increments, 1, "{is_restarted}");
+    }
 }

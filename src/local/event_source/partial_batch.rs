@@ -75,10 +75,10 @@ mod tests {
     #[test]
     fn fails_the_whole_batch_if_lambda_rejects_the_answer() {
         let table = [
-            ("", "no partial batch response"),
-            ("[1]", "no partial batch response"),
+            ("", "not a partial batch response"),
+            ("[1]", "not a partial batch response"),
             (r#"{"batchItemFailures":[{"itemIdentifier":""}]}"#, "\"\""),
-            (r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#, "no partial batch response"),
+            (r#"{"batchItemFailures":[{"itemIdentifier":null}]}"#, "not a partial batch response"),
             (r#"{"batchItemFailures":[{"itemId":"a"}]}"#, "itemIdentifier"),
             (r#"{"batchItemFailures":[{"itemIdentifier":"a"},{"itemIdentifier":"d"}]}"#, "\"d\""),
         ];

@@ -343,13 +343,13 @@ mod tests {
         assert!(error("y", "queue q").to_string().contains("other events"));
         assert!(error("x", "queue r").to_string().contains("to queue q, not to queue r"));
         fs::write(&file, "{}").unwrap();
-        assert!(error("x", "queue q").to_string().contains("no progress"));
+        assert!(error("x", "queue q").to_string().contains(NO_PROGRESS));
         let of_old = r#"{"input":"a","target":"queue q","settled":{"below":2,"beyond":[]},"totals":{"sent":2}}"#;
         fs::write(&file, of_old).unwrap();
-        assert!(error("x", "queue q").to_string().contains("no progress"));
+        assert!(error("x", "queue q").to_string().contains(NO_PROGRESS));
         assert_eq!(fs::read_to_string(&file).unwrap(), of_old);
         fs::write(&file, "{}\n").unwrap();
-        assert!(error("x", "queue q").to_string().contains("no progress"));
+        assert!(error("x", "queue q").to_string().contains(NO_PROGRESS));
         assert_eq!(error("x", "queue q").exit_code, 2);
     }
 
